@@ -1,0 +1,225 @@
+"""Upload lifecycle, second half: verify, promote, freeze, register, tidy up.
+
+Every step may be the last one before a crash; the same call again goes on from there. Never sees a
+request, a vendor SDK or an HTTP status.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dtoolcore
+
+from dserver_signed_url_plugin import datasets, pending
+from dserver_signed_url_plugin.config import Settings
+from dserver_signed_url_plugin.errors import (
+    InvalidField,
+    NoPendingUpload,
+    PermissionDenied,
+    UploadConflict,
+    UploadIncomplete,
+)
+from dserver_signed_url_plugin.models import FROZEN, OPENING, PendingUpload
+from dserver_signed_url_plugin.pending import Lease
+from dserver_signed_url_plugin.permissions import UploadPermit
+from dserver_signed_url_plugin.plans import HASH_FUNCTION
+from dserver_signed_url_plugin.storage import Storages
+from dserver_signed_url_plugin.storage.base import Holdings, Item, Storage, StoredItem
+from dserver_signed_url_plugin.uploads import admin_metadata
+from dserver_signed_url_plugin.uris import DatasetURI
+from dserver_signed_url_plugin.verification import (
+    Properties,
+    properties,
+    refuse_unannounced,
+    verify,
+    verify_promoted,
+)
+
+# dserver keeps the README beside manifest and annotations; a person writes it by hand.
+MOST_README_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Completion:
+    """The dataset that an upload has become."""
+
+    uri: str
+    uuid: str
+    name: str
+
+
+class Completions:
+    """Turns uploads into registered datasets."""
+
+    def __init__(self, settings: Settings, storages: Storages) -> None:
+        self._settings, self._storages = settings, storages
+
+    def complete(self, permit: UploadPermit, uri: DatasetURI) -> Completion:
+        """Verify, freeze and register an upload; for a finished one, the same answer again.
+
+        :raises UploadIncomplete: with what is missing or different, item by item.
+        :raises NoPendingUpload: if there is neither an upload nor a dataset.
+        :raises UploadBusy: if another completion is running.
+        :raises UploadConflict: if the UUID is pending at another URI.
+        """
+        upload = _find(permit, uri)
+        if upload is None:
+            return _finished(uri)
+        storage = self._storages.of(permit.base_uri)
+        try:
+            with pending.leased(upload) as lease:
+                self._finish(pending.refetch(upload), uri, storage, lease)
+        except pending.Gone:
+            return _finished(uri)
+        return Completion(str(uri), upload.uuid, upload.name)
+
+    def _finish(
+        self, upload: PendingUpload, uri: DatasetURI, storage: Storage, lease: Lease
+    ) -> None:
+        temporary: Sequence[str] | None = None
+        if datasets.find(uri) is None:
+            if upload.state != FROZEN:
+                holdings = _holdings(upload, storage)
+                temporary = holdings.temporary
+                upload = self._freeze(upload, storage, holdings, lease)
+            lease.check()
+            datasets.register(uri, _dataset_info(upload, uri, storage))
+        storage.tidy(upload.uuid, temporary)
+        pending.strike_out(upload)
+
+    def _freeze(
+        self, upload: PendingUpload, storage: Storage, holdings: Holdings, lease: Lease
+    ) -> PendingUpload:
+        """Verify, promote, and write what makes it a dataset; return the row as it is then."""
+        items = _announced(upload)
+        lease.check()
+        readme = _staged_readme(upload, storage)
+        stored = self._promote(upload, storage, items, holdings)
+        manifest = _manifest(self._properties(upload, storage, items, stored))
+        frozen_at = upload.frozen_at if upload.frozen_at is not None else time.time()
+        # Noted first, so that a repeated completion freezes with the same time.
+        pending.note(upload, frozen_at=frozen_at)
+        lease.check()
+        storage.freeze(upload.uuid, readme, manifest, _frozen_metadata(upload, frozen_at))
+        pending.note(upload, state=FROZEN, manifest_json=json.dumps(manifest))
+        return pending.refetch(upload)
+
+    def _promote(
+        self, upload: PendingUpload, storage: Storage, items: Sequence[Item], holdings: Holdings
+    ) -> Mapping[str, StoredItem]:
+        refuse_unannounced(items, holdings)
+        outcome = verify(items, holdings)
+        outcome.require()
+        if not outcome.promotions:
+            return outcome.in_place
+        found = storage.promote(upload.uuid, upload.staging, outcome.promotions)
+        promoted = verify_promoted(outcome.promotions, found)
+        promoted.require()
+        return {**outcome.in_place, **promoted.in_place}
+
+    def _properties(
+        self,
+        upload: PendingUpload,
+        storage: Storage,
+        items: Sequence[Item],
+        stored: Mapping[str, StoredItem],
+    ) -> dict[str, Properties]:
+        hints: Mapping[str, Any] = {}
+        if any(item.utc_timestamp is None for item in items):
+            limit = self._settings.max_body_bytes
+            hints = _uploaded_items(
+                storage.staged_document(upload.uuid, upload.staging, "manifest", limit)
+            )
+        return {
+            item.identifier: properties(item, stored[item.identifier], hints.get(item.identifier))
+            for item in items
+        }
+
+
+def _find(permit: UploadPermit, uri: DatasetURI) -> PendingUpload | None:
+    upload = pending.find(uri.uuid)
+    if upload is None:
+        return None
+    if upload.uri != str(uri):
+        raise UploadConflict(f"Upload {uri.uuid} is pending at another base URI.")
+    if not permit.may_act_for(upload.uploader):
+        raise PermissionDenied("Only who began this upload, or an admin, may complete it.")
+    return upload
+
+
+def _finished(uri: DatasetURI) -> Completion:
+    dataset = datasets.find(uri)
+    if dataset is None:
+        raise NoPendingUpload(f"There is no pending upload for {uri}; announce it first.")
+    return Completion(dataset.uri, dataset.uuid, dataset.name)
+
+
+def _holdings(upload: PendingUpload, storage: Storage) -> Holdings:
+    if upload.state != OPENING:
+        holdings = storage.holdings(upload.uuid, upload.staging, _announced(upload))
+        if holdings.opened:
+            return holdings
+        pending.note(upload, state=OPENING)
+    raise UploadIncomplete(
+        "Storage does not hold the proto-dataset: announce the same upload again, PUT its items, "
+        "then complete it."
+    )
+
+
+def _announced(upload: PendingUpload) -> list[Item]:
+    entries: dict[str, dict[str, Any]] = json.loads(upload.manifest_json)["items"]
+    return [Item(identifier, **entry) for identifier, entry in entries.items()]
+
+
+def _staged_readme(upload: PendingUpload, storage: Storage) -> str | None:
+    content = storage.staged_document(upload.uuid, upload.staging, "readme", MOST_README_BYTES)
+    if content is None:
+        return None
+    if len(content) > MOST_README_BYTES:
+        raise InvalidField("readme", f"is larger than {MOST_README_BYTES} bytes; PUT another.")
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidField("readme", "is not UTF-8; PUT it again.") from error
+
+
+def _uploaded_items(document: bytes | None) -> Mapping[str, Any]:
+    """Return the items of a manifest that a client uploaded; it may hold nothing useful."""
+    try:
+        items = json.loads(document or b"{}")["items"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return {}
+    return items if isinstance(items, dict) else {}
+
+
+def _manifest(items: Mapping[str, Properties]) -> dict[str, Any]:
+    return {
+        "items": items,
+        "hash_function": HASH_FUNCTION,
+        "dtoolcore_version": dtoolcore.__version__,
+    }
+
+
+def _frozen_metadata(upload: PendingUpload, frozen_at: float | None) -> Mapping[str, Any]:
+    return admin_metadata(upload, type="dataset", frozen_at=frozen_at)
+
+
+def _dataset_info(upload: PendingUpload, uri: DatasetURI, storage: Storage) -> Mapping[str, Any]:
+    """Return what dserver registers, as dservercore.utils.generate_dataset_info would."""
+    manifest = json.loads(upload.manifest_json)
+    descriptions = json.loads(upload.descriptions_json)
+    return {
+        **_frozen_metadata(upload, upload.frozen_at),
+        "uri": str(uri),
+        "base_uri": str(uri.base),
+        "readme": storage.readme(upload.uuid),
+        "manifest": manifest,
+        "annotations": descriptions["annotations"],
+        "tags": descriptions["tags"],
+        "number_of_items": len(manifest["items"]),
+        "size_in_bytes": sum(entry["size_in_bytes"] for entry in manifest["items"].values()),
+    }

@@ -1,0 +1,162 @@
+"""Settings: parsed and validated once, when the app starts; errors name the variable.
+
+Knows every variable of the plugin, its default and its bounds. Flask's config is looked at first,
+then the environment.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from dserver_signed_url_plugin.errors import ConfigurationError
+
+LONGEST_LIFE = 604_800  # seconds; what SigV4 allows a query signature to live
+PUBLIC_ENDPOINT = "DTOOL_S3_PUBLIC_ENDPOINT_"
+
+Source = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class HostRewrite:
+    """``SIGNED_URL_HOST_REWRITE``: whoever would sign for ``internal`` signs for ``external``."""
+
+    internal: str
+    external: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting of the plugin; expiries in seconds, sizes in bytes."""
+
+    read_expiry: int = 3600
+    write_expiry: int = 14_400
+    max_read_expiry: int = LONGEST_LIFE
+    max_write_expiry: int = LONGEST_LIFE
+    max_items: int = 100_000
+    max_body_bytes: int = 64 * 1024 * 1024
+    config_path: str | None = None
+    host_rewrite: HostRewrite | None = None
+    dtool: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, config: Source, environ: Source) -> Settings:
+        """Read Flask's config and the environment.
+
+        :raises ConfigurationError: naming the variable that is wrong.
+        """
+        look = _Lookup(config, environ)
+        settings = cls(
+            read_expiry=look.number("SIGNED_URL_READ_EXPIRY_SECONDS", cls.read_expiry),
+            write_expiry=look.number("SIGNED_URL_WRITE_EXPIRY_SECONDS", cls.write_expiry),
+            max_read_expiry=look.number("SIGNED_URL_MAX_READ_EXPIRY_SECONDS", LONGEST_LIFE),
+            max_write_expiry=look.number("SIGNED_URL_MAX_WRITE_EXPIRY_SECONDS", LONGEST_LIFE),
+            max_items=look.number("SIGNED_URL_MAX_ITEMS", cls.max_items),
+            max_body_bytes=look.number("SIGNED_URL_MAX_BODY_BYTES", cls.max_body_bytes),
+            config_path=look.config_path(),
+            host_rewrite=look.host_rewrite(),
+            dtool=look.dtool_settings(),
+        )
+        settings._check_bounds()
+        return settings
+
+    def _check_bounds(self) -> None:
+        for kind, default, maximum in (
+            ("READ", self.read_expiry, self.max_read_expiry),
+            ("WRITE", self.write_expiry, self.max_write_expiry),
+        ):
+            if maximum > LONGEST_LIFE:
+                raise ConfigurationError(
+                    f"SIGNED_URL_MAX_{kind}_EXPIRY_SECONDS must be at most {LONGEST_LIFE}."
+                )
+            if default > maximum:
+                raise ConfigurationError(
+                    f"SIGNED_URL_{kind}_EXPIRY_SECONDS must be at most {maximum}, which is "
+                    f"SIGNED_URL_MAX_{kind}_EXPIRY_SECONDS."
+                )
+
+
+class _Lookup:
+    """One variable at a time, Flask's config before the environment."""
+
+    def __init__(self, config: Source, environ: Source) -> None:
+        self._config, self._environ = config, environ
+
+    def text(self, name: str) -> str | None:
+        value = self._config.get(name)
+        if value is None:
+            value = self._environ.get(name)
+        return None if value is None or value == "" else str(value)
+
+    def number(self, name: str, default: int) -> int:
+        text = self.text(name)
+        if text is None:
+            return default
+        try:
+            value = int(text)
+        except ValueError:
+            value = 0
+        if value < 1:
+            raise ConfigurationError(f"{name} must be a whole number of at least 1, not {text!r}.")
+        return value
+
+    def config_path(self) -> str | None:
+        name = "DTOOL_CONFIG_PATH"
+        text = self.text(name)
+        if text is None:
+            return None
+        try:
+            content = json.loads(Path(text).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(f"{name} must name a readable JSON file: {text!r}.") from error
+        if not isinstance(content, dict):
+            raise ConfigurationError(f"{name} must name a file that holds one JSON object.")
+        self._check_endpoints(content)
+        return text
+
+    def host_rewrite(self) -> HostRewrite | None:
+        name = "SIGNED_URL_HOST_REWRITE"
+        text = self.text(name)
+        if text is None:
+            return None
+        internal, bar, external = (part.strip().rstrip("/") for part in text.partition("|"))
+        if not (internal and bar and external) or "|" in external:
+            raise ConfigurationError(
+                f"{name} must read internal|external, as in minio:9000|s3.example.org: {text!r}."
+            )
+        if not urlsplit(external if "://" in external else f"//{external}").hostname:
+            raise ConfigurationError(f"{name}: {external!r} is not a host or URL.")
+        return HostRewrite(internal, external)
+
+    def dtool_settings(self) -> dict[str, str]:
+        """Collect dtool's variables out of Flask's config; the environment dtool reads itself."""
+        self._check_endpoints(self._environ)
+        self._check_endpoints(self._config)
+        return {
+            name: str(value)
+            for name, value in self._config.items()
+            if isinstance(name, str) and name.startswith("DTOOL_") and value is not None
+        }
+
+    @staticmethod
+    def _check_endpoints(source: Source) -> None:
+        for name, value in source.items():
+            if isinstance(name, str) and name.startswith(PUBLIC_ENDPOINT) and value:
+                parts = urlsplit(str(value))
+                if parts.scheme not in {"http", "https"} or not parts.hostname:
+                    raise ConfigurationError(
+                        f"{name} must be a URL such as https://s3.example.org, not {value!r}."
+                    )
+
+
+def secrets_in(config: Source) -> list[str]:
+    """Return the names in Flask's config that hold a store's credentials."""
+    return [
+        name
+        for name in config
+        if name.startswith("DTOOL_") and any(word in name for word in ("KEY", "SECRET", "TOKEN"))
+    ]

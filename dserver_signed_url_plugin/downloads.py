@@ -1,0 +1,83 @@
+"""Read side: permit → grant.
+
+Knows what may be read and for how long; never sees a request, a vendor SDK or an HTTP status.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from dserver_signed_url_plugin import datasets
+from dserver_signed_url_plugin.config import Settings
+from dserver_signed_url_plugin.errors import DatasetNotFound, ItemNotFound
+from dserver_signed_url_plugin.lifetimes import chosen
+from dserver_signed_url_plugin.permissions import ReadPermit
+from dserver_signed_url_plugin.storage import Storages
+from dserver_signed_url_plugin.storage.base import Life, ReadURLs
+from dserver_signed_url_plugin.uris import DatasetURI
+
+_IDENTIFIER = re.compile(r"[0-9a-f]{40}")
+
+
+@dataclass(frozen=True)
+class DatasetGrant:
+    """Signed URLs for all of a dataset."""
+
+    uri: DatasetURI
+    life: Life
+    urls: ReadURLs
+
+
+@dataclass(frozen=True)
+class ItemGrant:
+    """A signed URL for one item."""
+
+    uri: DatasetURI
+    life: Life
+    identifier: str
+    url: str
+
+
+class Downloads:
+    """Signs what registered datasets hold."""
+
+    def __init__(self, settings: Settings, storages: Storages) -> None:
+        self._settings, self._storages = settings, storages
+
+    def dataset(self, permit: ReadPermit, uri: DatasetURI, asked: int | None) -> DatasetGrant:
+        """Sign all of a dataset.
+
+        :param asked: seconds the URLs should live, or None for the server's default.
+        :raises DatasetNotFound: if dserver does not know it, or storage no longer holds it.
+        """
+        seconds = self._seconds(asked)
+        _require_registered(uri)
+        storage = self._storages.of(permit.base_uri)
+        life = storage.life(seconds)
+        return DatasetGrant(uri, life, storage.read_urls(uri.uuid, life))
+
+    def item(
+        self, permit: ReadPermit, uri: DatasetURI, identifier: str, asked: int | None
+    ) -> ItemGrant:
+        """Sign one item.
+
+        :param asked: seconds the URL should live, or None for the server's default.
+        :raises DatasetNotFound: if dserver does not know the dataset.
+        :raises ItemNotFound: if the dataset has no such item.
+        """
+        seconds = self._seconds(asked)
+        _require_registered(uri)
+        if not _IDENTIFIER.fullmatch(identifier):
+            raise ItemNotFound("An item identifier is 40 hexadecimal digits: SHA-1 of its relpath.")
+        storage = self._storages.of(permit.base_uri)
+        life = storage.life(seconds)
+        return ItemGrant(uri, life, identifier, storage.item_url(uri.uuid, identifier, life))
+
+    def _seconds(self, asked: int | None) -> int:
+        return chosen(asked, self._settings.read_expiry, self._settings.max_read_expiry)
+
+
+def _require_registered(uri: DatasetURI) -> None:
+    if datasets.find(uri) is None:
+        raise DatasetNotFound(f"dserver has no dataset {uri}.")

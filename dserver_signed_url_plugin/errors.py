@@ -1,0 +1,175 @@
+"""The error tree: what can go wrong, as nouns with facts.
+
+Knows an HTTP status, a slug and a helpful sentence for each; knows no Flask. A message is shown
+to the person who asked, so it never holds a vendor's words, a credential or a signature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+class SignedURLError(Exception):
+    """Anything that this plugin refuses to do, or cannot do.
+
+    :param message: one sentence or two for the person who asked.
+    :param facts: details for programs, answered as ``errors`` in the envelope.
+    """
+
+    status = 500
+    slug = "error"
+
+    def __init__(self, message: str, facts: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.facts = dict(facts or {})
+
+
+class ConfigurationError(SignedURLError):
+    """A setting is missing or wrong; the message names the variable."""
+
+    slug = "configuration"
+
+
+class NotAuthenticated(SignedURLError):
+    """No usable token came with the request."""
+
+    status, slug = 401, "not-authenticated"
+
+
+class PermissionDenied(SignedURLError):
+    """The person may not do this here."""
+
+    status, slug = 403, "permission-denied"
+
+
+class InvalidField(SignedURLError):
+    """A field says something that dtool, dserver or the store cannot keep."""
+
+    status, slug = 400, "invalid-field"
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}", {field: [reason]})
+
+
+class LifetimeTooLong(InvalidField):
+    """More seconds were asked for than the server grants."""
+
+    status, slug = 422, "lifetime-too-long"
+
+
+class UnreadableBody(SignedURLError):
+    """The request's body is not JSON that can be worked with."""
+
+    status, slug = 400, "unreadable-body"
+
+
+class BodyTooLarge(SignedURLError):
+    """The request's body is larger than the server reads."""
+
+    status, slug = 413, "body-too-large"
+
+
+class LengthRequired(SignedURLError):
+    """The request's body came without its length."""
+
+    status, slug = 411, "length-required"
+
+
+class DatasetNotFound(SignedURLError):
+    """dserver does not know the dataset, or its storage no longer holds it."""
+
+    status, slug = 404, "dataset-not-found"
+
+
+class ItemNotFound(SignedURLError):
+    """The dataset has no item of that identifier."""
+
+    status, slug = 404, "item-not-found"
+
+
+class AlreadyRegistered(SignedURLError):
+    """dserver already has a dataset under this URI."""
+
+    status, slug = 409, "already-registered"
+
+
+class UploadConflict(SignedURLError):
+    """The UUID is taken by another upload, or by other contents."""
+
+    status, slug = 409, "upload-conflict"
+
+
+class UploadBusy(SignedURLError):
+    """Another request is working on this upload right now.
+
+    :param retry_after: seconds after which it is worth calling again.
+    """
+
+    status, slug = 409, "upload-busy"
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class StorageOccupied(SignedURLError):
+    """Storage holds a dataset under this URI that this upload did not create."""
+
+    status, slug = 409, "storage-occupied"
+
+
+class NoPendingUpload(SignedURLError):
+    """There is nothing to complete under this URI."""
+
+    status, slug = 400, "no-pending-upload"
+
+
+class UploadIncomplete(SignedURLError):
+    """Items are missing or differ from what was announced.
+
+    :param missing: relpaths of items that storage does not hold.
+    :param mismatched: ``{relpath, expected, found}`` of items that differ.
+    """
+
+    status, slug = 400, "upload-incomplete"
+    LISTED = 100
+
+    def __init__(
+        self,
+        message: str,
+        missing: Sequence[str] = (),
+        mismatched: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        facts = {
+            "missing": list(missing[: self.LISTED]),
+            "mismatched": list(mismatched[: self.LISTED]),
+            "missing_total": len(missing),
+            "mismatched_total": len(mismatched),
+        }
+        super().__init__(message, facts)
+
+
+class SigningUnsupported(SignedURLError):
+    """The storage of this base URI cannot make signed URLs."""
+
+    status, slug = 501, "signing-unsupported"
+
+
+class StorageUnavailable(SignedURLError):
+    """The store is away, or refused the server; the call can be repeated."""
+
+    status, slug = 502, "storage-unavailable"
+
+
+class RegistrationFailed(SignedURLError):
+    """The dataset is complete in storage, but dserver's index did not take it."""
+
+    status, slug = 502, "registration-failed"
+
+
+class DatabaseBusy(SignedURLError):
+    """The database did not answer in time; the call can be repeated."""
+
+    status, slug = 503, "database-busy"

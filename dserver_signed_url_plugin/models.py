@@ -1,0 +1,60 @@
+"""PendingUpload: one row for each upload between its announcement and its registration.
+
+States what must be true of a row; decides nothing, and knows no request.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+from dservercore import sql_db
+from sqlalchemy import Boolean, CheckConstraint, DateTime, Double, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from dserver_signed_url_plugin.uris import MAX_URI_LENGTH
+
+OPENING, OPEN, FROZEN = "opening", "open", "frozen"
+
+
+class PendingUpload(sql_db.Model):
+    """An upload that is not registered yet.
+
+    ``frozen_at`` and ``lease_ends`` are seconds since 1970 UTC; the datetimes are UTC.
+    """
+
+    __tablename__ = "pending_upload"
+    __table_args__ = (
+        UniqueConstraint("uuid", name="uq_pending_upload_uuid"),
+        CheckConstraint("state IN ('opening', 'open', 'frozen')", name="ck_pending_upload_state"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    uuid: Mapped[str] = mapped_column(String(36))
+    uri: Mapped[str] = mapped_column(String(MAX_URI_LENGTH))
+    base_uri: Mapped[str] = mapped_column(String(MAX_URI_LENGTH))
+    name: Mapped[str] = mapped_column(String(80))
+    creator_username: Mapped[str] = mapped_column(String(255))
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    frozen_at: Mapped[float | None] = mapped_column(Double)
+    manifest_json: Mapped[str] = mapped_column(Text)
+
+    # Tags and annotations as announced: dserver registers them, and storage keeps one object each.
+    descriptions_json: Mapped[str] = mapped_column(Text)
+    # SHA-256 of all that was announced: the same call again resumes, another one is refused.
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    # The identity that began the upload, whoever is named as creator.
+    uploader: Mapped[str] = mapped_column(String(255))
+    # Where staged objects are; unguessable, so that URLs of an earlier upload cannot reach them.
+    staging: Mapped[str] = mapped_column(String(32))
+    # True while every URL handed out was pinned to announced bytes.
+    pinned: Mapped[bool] = mapped_column(Boolean, default=True)
+    urls_expire_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    state: Mapped[str] = mapped_column(String(8), default=OPENING)
+    # Who is opening or completing the upload now, and until when without a further sign of life.
+    lease: Mapped[str | None] = mapped_column(String(32))
+    lease_ends: Mapped[float | None] = mapped_column(Double)
+
+    @property
+    def created_at_utc(self) -> datetime:
+        """When the upload was announced, aware; SQLite forgets the zone."""
+        return self.created_at.replace(tzinfo=self.created_at.tzinfo or timezone.utc)

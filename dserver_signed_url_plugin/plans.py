@@ -1,0 +1,171 @@
+"""What a person asks for, checked: an upload as announced.
+
+Knows what dtool can name and what fits together; makes no request and reads no row.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from hashlib import sha256
+from typing import Any
+
+import dtoolcore.utils
+
+from dserver_signed_url_plugin.errors import InvalidField
+from dserver_signed_url_plugin.storage.base import Item
+
+HASH_FUNCTION = "md5sum_hexdigest"
+# Each is a request to the store before the first URL is answered.
+MOST_DESCRIPTIONS = 1000
+# dserver keeps annotations in one document beside the manifest.
+MOST_ANNOTATION_BYTES = 1024 * 1024
+MOST_USERNAME_CHARACTERS = 255
+MOST_BYTES = 2**63 - 1
+# What a datetime holds, one second short on either side because floats round (UTC seconds).
+EARLIEST = datetime(1, 1, 1, 0, 0, 1, tzinfo=timezone.utc).timestamp()
+LATEST = datetime(9999, 12, 31, 23, 59, 58, tzinfo=timezone.utc).timestamp()
+
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+@dataclass(frozen=True)
+class UploadPlan:
+    """An upload as announced; ``creator_username`` and ``frozen_at`` where the client claims them.
+
+    ``pinned`` says that the client returns the headers that come with a URL.
+    """
+
+    uuid: str
+    name: str
+    items: Sequence[Item] = ()
+    creator_username: str | None = None
+    frozen_at: float | None = None
+    tags: Sequence[str] = ()
+    annotations: Mapping[str, Any] = field(default_factory=dict)
+    overlays: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    pinned: bool = False
+    expiry_seconds: int | None = None
+
+    @property
+    def all_pinned(self) -> bool:
+        """Tell whether no URL of this upload can write bytes that were not announced."""
+        return self.pinned and all(item.hash is not None for item in self.items)
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of what makes two announcements the same upload."""
+        items = sorted((item.relpath, item.size_in_bytes, item.hash) for item in self.items)
+        content = [self.name, items, sorted(self.tags), self.annotations, self.overlays]
+        return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def check(self) -> None:
+        """Refuse what dtool could not name or read back.
+
+        :raises InvalidField: with the field and the reason.
+        """
+        check_name("name", self.name)
+        _check_creator(self.creator_username)
+        _check_relpaths(self.items)
+        for tag in self.tags:
+            check_name("tags", tag)
+        for kind, names in (("annotations", self.annotations), ("overlays", self.overlays)):
+            for name in names:
+                check_name(kind, name)
+                if "." in name:
+                    raise InvalidField(
+                        kind, f"{name!r} has a dot, on which dtool's listings break."
+                    )
+        if len(self.tags) + len(self.annotations) + len(self.overlays) > MOST_DESCRIPTIONS:
+            raise InvalidField(
+                "tags", f"and annotations and overlays: {MOST_DESCRIPTIONS} at most."
+            )
+        _check_annotations(self.annotations)
+        _check_overlays(self.overlays, {item.identifier for item in self.items})
+
+
+def is_time(value: object) -> bool:
+    """Tell whether value is a number of UTC seconds that dserver can store."""
+    # NaN is neither above nor below anything.
+    return (
+        isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and EARLIEST <= value <= LATEST
+    )
+
+
+def check_name(field_name: str, name: str) -> None:
+    """Refuse what dtool does not take for a name, and what is not a file's name on a disk."""
+    if not dtoolcore.utils.name_is_valid(name) or name.endswith("\n") or not name.strip("."):
+        raise InvalidField(
+            field_name,
+            f"{name[:100]!r} is not a name for dtool: 1 to {dtoolcore.utils.MAX_NAME_LENGTH} of "
+            "the characters a-z, A-Z, 0-9, '-', '_' and '.'.",
+        )
+
+
+def _check_creator(username: str | None) -> None:
+    if username is None:
+        return
+    if not username or username != username.strip() or _UNPRINTABLE.search(username):
+        raise InvalidField(
+            "creator_username", "is empty, or has outer space or a control character."
+        )
+    if len(username) > MOST_USERNAME_CHARACTERS:
+        raise InvalidField(
+            "creator_username", f"has more than {MOST_USERNAME_CHARACTERS} characters."
+        )
+
+
+def _check_relpaths(items: Sequence[Item]) -> None:
+    seen = set()
+    for number, item in enumerate(items):
+        reason = _wrong_with(item.relpath)
+        if item.relpath in seen:
+            reason = "is announced twice."
+        if reason is not None:
+            raise InvalidField(f"items.{number}.relpath", f"{item.relpath[:200]!r} {reason}")
+        seen.add(item.relpath)
+    if sum(item.size_in_bytes or 0 for item in items) > MOST_BYTES:
+        raise InvalidField("items", "are more bytes in all than dserver can count.")
+
+
+def _wrong_with(relpath: str) -> str | None:
+    if not relpath:
+        return "is empty."
+    if relpath.startswith("/"):
+        return "is absolute; it must be relative to the dataset."
+    if _UNPRINTABLE.search(relpath):
+        return "has a control character, or half of a surrogate pair."
+    if not {"", ".", ".."}.isdisjoint(relpath.split("/")):
+        return "has an empty, '.' or '..' segment."
+    return None
+
+
+def _check_annotations(annotations: Mapping[str, Any]) -> None:
+    if _json_bytes("annotations", annotations) > MOST_ANNOTATION_BYTES:
+        raise InvalidField("annotations", f"are more than {MOST_ANNOTATION_BYTES} bytes of JSON.")
+
+
+def _check_overlays(overlays: Mapping[str, Mapping[str, Any]], identifiers: Iterable[str]) -> None:
+    expected = set(identifiers)
+    for name, overlay in overlays.items():
+        _json_bytes(f"overlays.{name}", overlay)
+        if set(overlay) != expected:
+            raise InvalidField(
+                f"overlays.{name}",
+                "must have exactly the items' identifiers (SHA-1 of the relpath) as keys: "
+                f"{len(set(overlay) - expected)} are no items, {len(expected - set(overlay))} "
+                "are missing.",
+            )
+
+
+def _json_bytes(field_name: str, value: object) -> int:
+    try:
+        return len(json.dumps(value, allow_nan=False).encode())
+    except ValueError as error:
+        raise InvalidField(
+            field_name, "holds NaN or infinity, which JSON does not have."
+        ) from error

@@ -1,0 +1,129 @@
+"""The HTTP doors: identify, parse, permit, act.
+
+Knows requests; errors leave through envelope. Never sees a model, a session or an SDK.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from dservercore.utils_auth import get_jwt_identity, jwt_required
+from flask_smorest import Blueprint
+from flask_smorest.error_handler import ErrorSchema
+
+from dserver_signed_url_plugin import envelope
+from dserver_signed_url_plugin.bodies import BodyParser
+from dserver_signed_url_plugin.completion import Completion
+from dserver_signed_url_plugin.downloads import DatasetGrant, ItemGrant
+from dserver_signed_url_plugin.permissions import permit_completion, permit_read, permit_upload
+from dserver_signed_url_plugin.plans import UploadPlan
+from dserver_signed_url_plugin.schemas import (
+    CompletionPlanSchema,
+    CompletionSchema,
+    DatasetGrantSchema,
+    ItemGrantSchema,
+    LifetimeSchema,
+    UploadGrantSchema,
+    UploadPlanSchema,
+)
+from dserver_signed_url_plugin.services import services
+from dserver_signed_url_plugin.uploads import UploadGrant
+from dserver_signed_url_plugin.uris import BaseURI, DatasetURI
+
+View = TypeVar("View", bound=Callable[..., object])
+
+
+class SignedURLBlueprint(Blueprint):  # type: ignore[misc]  # untyped in flask-smorest
+    """flask-smorest's blueprint, reading bodies with limits."""
+
+    ARGUMENTS_PARSER = BodyParser()
+
+
+blueprint = SignedURLBlueprint(
+    "signed_urls",
+    __name__,
+    url_prefix="/signed-urls",
+    description="Time-limited signed URLs to read and deposit datasets.",
+)
+envelope.install(blueprint)
+
+_REFUSALS = {
+    400: "A URI, name, relpath or body cannot be used; `message` says why",
+    401: "No token, or one that is not valid",
+    403: "No permission on the base URI, or dserver does not know it",
+    501: "The storage of this base URI cannot sign URLs; `message` names it",
+    502: "The store is away or refuses the server; call again later",
+    503: "The database is busy; call again in a moment",
+}
+_READING = {404: "dserver does not have it, or storage no longer holds it"}
+_BODIES = {411: "The body came without its length", 413: "The body is too large"}
+_UPLOADING = {
+    **_BODIES,
+    409: "Registered already; or the UUID is pending elsewhere, by someone else or with other "
+    "contents; or storage holds a dataset there; or another request is opening it",
+}
+_COMPLETING = {
+    **_BODIES,
+    400: "Nothing is pending, or items are missing or differ: `errors` holds `missing` (relpaths) "
+    "and `mismatched` (relpath, expected, found), the first 100 of each, and their totals",
+    409: "Another completion is running, or the UUID is pending at another base URI",
+}
+
+
+def _refuses(more: dict[int, str]) -> Callable[[View], View]:
+    """Document the errors of a route."""
+
+    def decorate(view: View) -> View:
+        for status, description in sorted({**_REFUSALS, **more}.items(), reverse=True):
+            view = blueprint.alt_response(status, schema=ErrorSchema, description=description)(view)
+        return view
+
+    return decorate
+
+
+@blueprint.route("/dataset/<path:uri>", methods=["GET"])
+@jwt_required()
+@blueprint.arguments(LifetimeSchema, location="query")
+@blueprint.response(200, DatasetGrantSchema)
+@_refuses(_READING)
+def read_dataset(asked: dict[str, int | None], uri: str) -> DatasetGrant:
+    """Answer with signed GETs for all of a dataset; needs search permission on its base URI."""
+    dataset = DatasetURI.parse(uri)
+    permit = permit_read(get_jwt_identity(), dataset.base)
+    return services().downloads.dataset(permit, dataset, asked["expiry_seconds"])
+
+
+@blueprint.route("/item/<path:uri>/<identifier>", methods=["GET"])
+@jwt_required()
+@blueprint.arguments(LifetimeSchema, location="query")
+@blueprint.response(200, ItemGrantSchema)
+@_refuses(_READING)
+def read_item(asked: dict[str, int | None], uri: str, identifier: str) -> ItemGrant:
+    """Answer with one signed GET for one item; needs search permission on its base URI."""
+    dataset = DatasetURI.parse(uri)
+    permit = permit_read(get_jwt_identity(), dataset.base)
+    return services().downloads.item(permit, dataset, identifier, asked["expiry_seconds"])
+
+
+@blueprint.route("/upload/<path:base_uri>", methods=["POST"])
+@jwt_required()
+@blueprint.arguments(UploadPlanSchema)
+@blueprint.response(200, UploadGrantSchema)
+@_refuses(_UPLOADING)
+def begin_upload(plan: UploadPlan, base_uri: str) -> UploadGrant:
+    """Open an upload; answer with one signed PUT per item. The same call again resumes it."""
+    permit = permit_upload(get_jwt_identity(), BaseURI.parse(base_uri))
+    return services().uploads.begin(permit, plan)
+
+
+@blueprint.route("/upload-complete", methods=["POST"])
+@jwt_required()
+@blueprint.arguments(CompletionPlanSchema)
+@blueprint.response(200, CompletionSchema)
+@_refuses(_COMPLETING)
+def complete_upload(plan: dict[str, str]) -> Completion:
+    """Verify an upload item by item, freeze and register it. The same call again answers again."""
+    dataset = DatasetURI.parse(plan["uri"])
+    permit = permit_completion(get_jwt_identity(), dataset.base)
+    return services().completions.complete(permit, dataset)

@@ -1,0 +1,291 @@
+"""Wire shapes: load gives plans, dump takes grants.
+
+Knows field names, types and bounds as WIRE has them; whether dtool can keep what is meant is said
+in plans. Lists and dicts that may hold 100,000 entries are walked once, by hand.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import dtoolcore.utils
+from marshmallow import Schema, ValidationError, fields, post_load, pre_dump, validate
+
+from dserver_signed_url_plugin.completion import Completion
+from dserver_signed_url_plugin.downloads import DatasetGrant, ItemGrant
+from dserver_signed_url_plugin.errors import InvalidField
+from dserver_signed_url_plugin.plans import EARLIEST, HASH_FUNCTION, LATEST, UploadPlan, is_time
+from dserver_signed_url_plugin.storage.base import Item
+from dserver_signed_url_plugin.uploads import UploadGrant
+from dserver_signed_url_plugin.uris import MAX_URI_LENGTH, is_canonical_uuid
+
+_MD5 = re.compile(r"[0-9a-fA-F]{32}")
+_ITEM_FIELDS = {"relpath", "size_in_bytes", "hash", "utc_timestamp"}
+
+
+def _describe(text: str) -> dict[str, str]:
+    return {"description": text}
+
+
+def _canonical(uuid: str) -> None:
+    if not is_canonical_uuid(uuid):
+        raise ValidationError("Not a UUID as 36 characters in lower case with dashes.")
+
+
+class Seconds(fields.Integer):
+    """A whole number of seconds, at least 1."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(validate=validate.Range(min=1), **kwargs)
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(value, (bool, float)):
+            raise ValidationError("Not a whole number of seconds.")
+        return super()._deserialize(value, *args, **kwargs)
+
+
+class ItemSchema(Schema):
+    """One item; for documentation, because Items reads it faster."""
+
+    relpath = fields.String(required=True, metadata=_describe("Path below the dataset's data."))
+    size_in_bytes = fields.Integer()
+    hash = fields.String(metadata=_describe("MD5 as 32 hexadecimal digits."))
+    utc_timestamp = fields.Float(metadata=_describe("Seconds since 1970, UTC."))
+
+
+class Items(fields.List):
+    """A list of ItemSchema, loaded as a list of Item."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(fields.Nested(ItemSchema), **kwargs)
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> list[Item]:
+        if not isinstance(value, list):
+            raise ValidationError("Not a list of items.")
+        items = []
+        for number, entry in enumerate(value):
+            wrong = _wrong_with_item(entry)
+            if wrong:
+                raise ValidationError({number: wrong})
+            items.append(_item(entry))
+        return items
+
+
+def _wrong_with_item(entry: Any) -> dict[str, list[str]]:
+    if not isinstance(entry, dict):
+        return {"_schema": ["Not an object with a relpath."]}
+    wrong = {name: ["Unknown field."] for name in entry.keys() - _ITEM_FIELDS}
+    if not isinstance(entry.get("relpath"), str):
+        wrong["relpath"] = ["A string is required."]
+    size = entry.get("size_in_bytes")
+    if size is not None and (type(size) is not int or size < 0):
+        wrong["size_in_bytes"] = ["Not a whole number of bytes, 0 or more."]
+    md5 = entry.get("hash")
+    if md5 is not None and not (isinstance(md5, str) and _MD5.fullmatch(md5)):
+        wrong["hash"] = ["Not an MD5 as 32 hexadecimal digits."]
+    timestamp = entry.get("utc_timestamp")
+    if timestamp is not None and not is_time(timestamp):
+        wrong["utc_timestamp"] = ["Not a number of seconds since 1970 within the years 1 to 9999."]
+    return wrong
+
+
+def _item(entry: Mapping[str, Any]) -> Item:
+    relpath, md5 = entry["relpath"], entry.get("hash")
+    return Item(
+        # Half a surrogate pair has no SHA-1; plans refuses such a relpath with a sentence.
+        dtoolcore.utils.generate_identifier(relpath.encode("utf-8", "replace").decode()),
+        relpath,
+        entry.get("size_in_bytes"),
+        md5 and md5.lower(),
+        entry.get("utc_timestamp"),
+    )
+
+
+class LifetimeSchema(Schema):
+    """What both GET routes take in their query."""
+
+    expiry_seconds = Seconds(
+        load_default=None, metadata=_describe("How long the URLs shall live, in seconds.")
+    )
+
+
+class UploadPlanSchema(Schema):
+    """An upload, announced."""
+
+    uuid = fields.String(
+        required=True, validate=_canonical, metadata=_describe("Canonical UUID, 36 characters.")
+    )
+    name = fields.String(required=True, metadata=_describe("dtool dataset name."))
+    items = Items(load_default=list)
+    creator_username = fields.String(
+        load_default=None, metadata=_describe("dtool's creator; the caller, if left out.")
+    )
+    frozen_at = fields.Float(
+        load_default=None,
+        validate=validate.Range(EARLIEST, LATEST),
+        metadata=_describe("Seconds since 1970, UTC; the time of completion, if left out."),
+    )
+    hash_function = fields.String(load_default=None, metadata=_describe(HASH_FUNCTION))
+    tags = fields.List(fields.String(), load_default=list, allow_none=True)
+    annotations = fields.Dict(keys=fields.String(), load_default=dict, allow_none=True)
+    overlays = fields.Dict(
+        keys=fields.String(), values=fields.Dict(), load_default=dict, allow_none=True
+    )
+    upload_headers = fields.Boolean(
+        load_default=None,
+        metadata=_describe(
+            "Whether the client sends the returned headers verbatim; if left out, true exactly "
+            "when hash_function is sent."
+        ),
+    )
+    expiry_seconds = Seconds(
+        load_default=None, metadata=_describe("How long the URLs shall live, in seconds.")
+    )
+
+    @post_load
+    def plan(self, data: dict[str, Any], **_: Any) -> UploadPlan:
+        """Make the plan; raise InvalidField for a hash function that dtool's S3 does not have."""
+        hash_function = data.pop("hash_function")
+        if hash_function not in (None, HASH_FUNCTION):
+            raise InvalidField("hash_function", f"must be {HASH_FUNCTION}.")
+        pinned = data.pop("upload_headers")
+        return UploadPlan(
+            **{
+                **data,
+                "tags": list(dict.fromkeys(data["tags"] or ())),
+                "annotations": data["annotations"] or {},
+                "overlays": data["overlays"] or {},
+            },
+            pinned=hash_function is not None if pinned is None else pinned,
+        )
+
+
+class CompletionPlanSchema(Schema):
+    """An upload, to be completed."""
+
+    uri = fields.String(required=True, validate=validate.Length(1, MAX_URI_LENGTH))
+
+
+class Prepared(fields.Dict):
+    """A dict that is dumped as it is: its entries were made by us, and may be 100,000."""
+
+    def _serialize(self, value: Any, *_: Any, **__: Any) -> Any:
+        return value
+
+
+class GrantSchema(Schema):
+    """What every grant says."""
+
+    uri = fields.String()
+    expiry_seconds = fields.Integer(metadata=_describe("What was granted, in seconds."))
+    expiry_timestamp = fields.String(
+        metadata=_describe("When the URLs die: UTC, 2024-01-15T14:30:00.000000Z.")
+    )
+
+
+class DatasetGrantSchema(GrantSchema):
+    """Signed URLs for all of a dataset."""
+
+    admin_metadata_url = fields.String()
+    manifest_url = fields.String()
+    readme_url = fields.String()
+    item_urls = Prepared(keys=fields.String(), values=fields.String())
+    overlay_urls = Prepared(keys=fields.String(), values=fields.String())
+    annotation_urls = Prepared(keys=fields.String(), values=fields.String())
+    tags = fields.List(fields.String())
+
+    @pre_dump
+    def wire(self, grant: DatasetGrant, **_: Any) -> dict[str, Any]:
+        """Lay the grant out as WIRE has it."""
+        urls = grant.urls
+        return {
+            **_common(grant),
+            "admin_metadata_url": urls.admin_metadata,
+            "manifest_url": urls.manifest,
+            "readme_url": urls.readme,
+            "item_urls": urls.items,
+            "overlay_urls": urls.overlays,
+            "annotation_urls": urls.annotations,
+            "tags": urls.tags,
+        }
+
+
+class ItemGrantSchema(GrantSchema):
+    """A signed URL for one item."""
+
+    identifier = fields.String()
+    url = fields.String()
+
+    @pre_dump
+    def wire(self, grant: ItemGrant, **_: Any) -> dict[str, Any]:
+        """Lay the grant out as WIRE has it."""
+        return {**_common(grant), "identifier": grant.identifier, "url": grant.url}
+
+
+class SignedItemSchema(Schema):
+    """Where to PUT one item, and the headers to send verbatim."""
+
+    url = fields.String()
+    relpath = fields.String()
+    headers = fields.Dict(keys=fields.String(), values=fields.String())
+
+
+class UploadURLsSchema(Schema):
+    """Where to PUT everything."""
+
+    readme = fields.String()
+    admin_metadata = fields.String()
+    manifest = fields.String()
+    structure = fields.String()
+    items = Prepared(keys=fields.String(), values=fields.Nested(SignedItemSchema))
+
+
+class UploadGrantSchema(GrantSchema):
+    """Signed URLs for an upload."""
+
+    uuid = fields.String()
+    base_uri = fields.String()
+    upload_urls = fields.Nested(UploadURLsSchema)
+
+    @pre_dump
+    def wire(self, grant: UploadGrant, **_: Any) -> dict[str, Any]:
+        """Lay the grant out as WIRE has it."""
+        requests = grant.urls.items
+        items = {
+            item.identifier: {
+                "url": requests[item.identifier].url,
+                "relpath": item.relpath,
+                "headers": requests[item.identifier].headers,
+            }
+            for item in grant.items
+        }
+        return {
+            **_common(grant),
+            "uuid": grant.uri.uuid,
+            "base_uri": str(grant.uri.base),
+            "upload_urls": {**grant.urls.documents, "items": items},
+        }
+
+
+class CompletionSchema(Schema):
+    """The dataset that an upload has become."""
+
+    uri = fields.String()
+    status = fields.Constant("registered")
+    name = fields.String()
+    uuid = fields.String()
+
+    @pre_dump
+    def wire(self, done: Completion, **_: Any) -> dict[str, Any]:
+        """Lay the outcome out as WIRE has it."""
+        return {"uri": done.uri, "name": done.name, "uuid": done.uuid}
+
+
+def _common(grant: DatasetGrant | ItemGrant | UploadGrant) -> dict[str, Any]:
+    return {
+        "uri": str(grant.uri),
+        "expiry_seconds": grant.life.seconds,
+        "expiry_timestamp": grant.life.ends.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+    }

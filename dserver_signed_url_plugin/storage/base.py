@@ -1,0 +1,173 @@
+"""What every storage can do, and the values that pass through its door.
+
+Knows no vendor. A storage serves one base URI; datasets are named by UUID, items by identifier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+DOCUMENTS = ("readme", "admin_metadata", "manifest", "structure")
+
+
+@dataclass(frozen=True)
+class SignedRequest:
+    """A URL and the headers that must be sent with it, verbatim."""
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Life:
+    """How long signed URLs live: from ``starts`` (UTC, whole seconds), ``seconds`` long."""
+
+    starts: datetime
+    seconds: int
+    ends: datetime
+
+
+@dataclass(frozen=True)
+class Item:
+    """One announced item: what dtool's manifest says of it, where known.
+
+    ``hash`` is the MD5 as 32 hex digits, ``utc_timestamp`` seconds since 1970 UTC.
+    """
+
+    identifier: str
+    relpath: str
+    size_in_bytes: int | None = None
+    hash: str | None = None
+    utc_timestamp: float | None = None
+
+
+@dataclass(frozen=True)
+class StoredItem:
+    """What the store says of an object: bytes, MD5 (its ETag) and when it was written (UTC)."""
+
+    size_in_bytes: int
+    md5: str
+    last_modified: datetime
+
+
+@dataclass(frozen=True)
+class ReadURLs:
+    """Signed URLs for all of a dataset."""
+
+    admin_metadata: str
+    manifest: str
+    readme: str
+    items: Mapping[str, str]
+    overlays: Mapping[str, str]
+    annotations: Mapping[str, str]
+    tags: Sequence[str]
+
+
+@dataclass(frozen=True)
+class WriteURLs:
+    """Signed URLs for an upload: a URL per document, a request per item identifier."""
+
+    documents: Mapping[str, str]
+    items: Mapping[str, SignedRequest]
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What a proto-dataset starts with.
+
+    ``uploader`` is kept beside it in storage, to tell it apart from other people's proto-datasets;
+    ``staging`` names the place of staged objects.
+    """
+
+    uuid: str
+    staging: str
+    uploader: str
+    admin_metadata: Mapping[str, Any]
+    tags: Sequence[str] = ()
+    annotations: Mapping[str, Any] = field(default_factory=dict)
+    overlays: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass
+class Holdings:
+    """What the store holds of one upload, found by listing.
+
+    ``final`` are items at their real key, ``staged`` those that still wait for promotion, both by
+    identifier; ``temporary`` the keys of all that is to go; ``opened`` is False where the
+    proto-dataset itself is gone.
+    """
+
+    opened: bool = False
+    final: dict[str, StoredItem] = field(default_factory=dict)
+    staged: dict[str, StoredItem] = field(default_factory=dict)
+    temporary: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """A staged object, as verified, that is to become an item."""
+
+    item: Item
+    stored: StoredItem
+
+
+class Storage(Protocol):
+    """One base URI's storage. Every method may raise StorageUnavailable."""
+
+    max_relpath_bytes: int
+    max_item_bytes: int
+
+    def life(self, seconds: int) -> Life:
+        """Return the life that URLs signed now can be promised, at most ``seconds``."""
+
+    def read_urls(self, uuid: str, life: Life) -> ReadURLs:
+        """Sign GETs for all of a dataset; raise DatasetNotFound if storage does not hold it."""
+
+    def item_url(self, uuid: str, identifier: str, life: Life) -> str:
+        """Sign a GET for one item; raise ItemNotFound if storage does not hold it."""
+
+    def check_creator(self, username: str) -> str | None:
+        """Return why admin metadata cannot carry this creator here, or None."""
+
+    def open(self, opening: Opening) -> None:
+        """Write the proto-dataset; safe to repeat until the first completion.
+
+        :raises StorageOccupied: before anything is written, if storage holds what is frozen or
+            what this uploader did not begin.
+        """
+
+    def write_urls(
+        self, uuid: str, staging: str, items: Iterable[Item], pinned: bool, life: Life
+    ) -> WriteURLs:
+        """Sign PUTs; pinned ones accept exactly the announced bytes at the item's real key."""
+
+    def holdings(self, uuid: str, staging: str, items: Sequence[Item]) -> Holdings:
+        """Find what the store holds of the upload."""
+
+    def staged_document(self, uuid: str, staging: str, document: str, limit: int) -> bytes | None:
+        """Return a staged document, cut after limit + 1 bytes, or None where none was PUT."""
+
+    def promote(
+        self, uuid: str, staging: str, promotions: Sequence[Promotion]
+    ) -> dict[str, StoredItem]:
+        """Copy staged objects to their real keys; return what a listing then finds there."""
+
+    def freeze(
+        self, uuid: str, readme: str | None, manifest: Mapping[str, Any], admin: Mapping[str, Any]
+    ) -> None:
+        """Write README (None: keep it, or make an empty one), manifest, admin metadata last."""
+
+    def readme(self, uuid: str) -> str:
+        """Return the README that the dataset has."""
+
+    def tidy(self, uuid: str, temporary: Sequence[str] | None = None) -> None:
+        """Delete what is temporary: the keys that holdings named, or all that can be found."""
+
+    def discard(self, uuid: str) -> None:
+        """Delete all that storage holds of an upload.
+
+        :raises StorageOccupied: if it is frozen.
+        """

@@ -1,0 +1,121 @@
+"""Where dtool-s3 keeps the parts of a dataset, and what it writes there.
+
+Knows keys and documents; makes no request. Source: dtool_s3.storagebroker of dtool-s3 0.14.
+Staged objects and the claim are this plugin's own, below ``upload/``, and gone after completion.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import dtool_s3
+from dtool_s3.storagebroker import S3StorageBroker
+
+from dserver_signed_url_plugin.storage.base import Item, Opening
+
+_DOCUMENTS = {
+    "readme": "README.yml",
+    "admin_metadata": "dtool",
+    "manifest": "manifest.json",
+    "structure": "structure.json",
+}
+
+
+def registration_key(uuid: str) -> str:
+    """Return the key at the bucket's top whose content is the prefix of the dataset's keys."""
+    return f"dtool-{uuid}"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The keys of one dataset."""
+
+    prefix: str
+    uuid: str
+
+    @property
+    def root(self) -> str:
+        return f"{self.prefix}{self.uuid}/"
+
+    @property
+    def items(self) -> str:
+        return f"{self.root}data/"
+
+    @property
+    def uploads(self) -> str:
+        return f"{self.root}upload/"
+
+    @property
+    def claim(self) -> str:
+        return f"{self.uploads}claim.json"
+
+    def item(self, identifier: str) -> str:
+        return self.items + identifier
+
+    def document(self, name: str) -> str:
+        return self.root + _DOCUMENTS[name]
+
+    def names(self, kind: str) -> str:
+        """Return the prefix of overlays, annotations or tags."""
+        return f"{self.root}{kind}/"
+
+    def staged_document(self, staging: str, name: str) -> str:
+        return f"{self.uploads}{staging}/{_DOCUMENTS[name]}"
+
+    def staged_items(self, staging: str) -> str:
+        return f"{self.uploads}{staging}/data/"
+
+    def opening_texts(self, opening: Opening) -> Iterator[tuple[str, str]]:
+        """Yield (key, text) of what `dtool create` would write, admin metadata aside."""
+        yield registration_key(self.uuid), self.prefix
+        structure = json.dumps(_structure(self.uuid), indent=2, sort_keys=True)
+        yield self.document("structure"), structure
+        yield f"{self.root}README.txt", S3StorageBroker._dtool_readme_txt
+        for tag in opening.tags:
+            yield self.names("tags") + tag, ""
+        for kind, texts in (("annotations", opening.annotations), ("overlays", opening.overlays)):
+            for name, value in texts.items():
+                yield f"{self.names(kind)}{name}.json", json.dumps(value, indent=2)
+
+
+def pinned_headers(item: Item) -> dict[str, str]:
+    """Return the headers that pin a PUT to the announced bytes and dtool's object metadata."""
+    md5 = item.hash or ""
+    headers = {"Content-MD5": base64.b64encode(bytes.fromhex(md5)).decode()}
+    for name, value in item_metadata(item.relpath, md5).items():
+        headers[f"x-amz-meta-{name}"] = value
+    return headers
+
+
+def item_metadata(relpath: str, md5: str) -> dict[str, str]:
+    """Return the user metadata without which dtool-s3 cannot read an item."""
+    return {"handle": base64.b64encode(relpath.encode()).decode(), "checksum": md5}
+
+
+def admin_metadata_strings(admin_metadata: Mapping[str, Any]) -> dict[str, str]:
+    """Return admin metadata as dtool-s3 keeps it in an object's user metadata."""
+    return {name: str(value) for name, value in admin_metadata.items()}
+
+
+def _structure(uuid: str) -> dict[str, str]:
+    # Said here once more because dtool-s3's own dict is shared by all its brokers, and another
+    # thread may be writing its dataset into it at this moment.
+    return {
+        "dataset_registration_key": registration_key(uuid),
+        "data_key_infix": "data",
+        "fragment_key_infix": "fragments",
+        "overlays_key_infix": "overlays",
+        "annotations_key_infix": "annotations",
+        "tags_key_infix": "tags",
+        "structure_key_suffix": "structure.json",
+        "dtool_readme_key_suffix": "README.txt",
+        "dataset_readme_key_suffix": "README.yml",
+        "manifest_key_suffix": "manifest.json",
+        "admin_metadata_key_suffix": "dtool",
+        "http_manifest_key": "http_manifest.json",
+        "storage_broker_version": dtool_s3.__version__,
+    }

@@ -1,0 +1,179 @@
+"""Upload lifecycle, first half: claim a UUID, open the proto-dataset, sign, resume.
+
+Knows the order of events and what makes a step repeatable; the second half is in completion.
+Never sees a request, a vendor SDK or an HTTP status.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+import dtoolcore
+
+from dserver_signed_url_plugin import datasets, pending
+from dserver_signed_url_plugin.config import Settings
+from dserver_signed_url_plugin.errors import (
+    AlreadyRegistered,
+    InvalidField,
+    StorageOccupied,
+    UploadConflict,
+)
+from dserver_signed_url_plugin.lifetimes import chosen
+from dserver_signed_url_plugin.models import OPEN, OPENING, PendingUpload
+from dserver_signed_url_plugin.permissions import UploadPermit
+from dserver_signed_url_plugin.plans import HASH_FUNCTION, UploadPlan
+from dserver_signed_url_plugin.storage import Storages
+from dserver_signed_url_plugin.storage.base import Item, Life, Opening, Storage, WriteURLs
+from dserver_signed_url_plugin.uris import DatasetURI
+
+
+@dataclass(frozen=True)
+class UploadGrant:
+    """What a person needs to PUT an upload."""
+
+    uri: DatasetURI
+    life: Life
+    items: Sequence[Item]
+    urls: WriteURLs
+
+
+class Uploads:
+    """Begins uploads, and resumes them when they are begun again."""
+
+    def __init__(self, settings: Settings, storages: Storages) -> None:
+        self._settings, self._storages = settings, storages
+
+    def begin(self, permit: UploadPermit, plan: UploadPlan) -> UploadGrant:
+        """Open an upload, or go on with it when the same person announces the same again.
+
+        :raises InvalidField: if dtool, dserver or the store could not keep what is announced.
+        :raises AlreadyRegistered: if dserver has a dataset under this URI.
+        :raises UploadConflict: if the UUID is pending elsewhere, by somebody else or otherwise.
+        :raises StorageOccupied: if storage holds a dataset that is not this upload's.
+        """
+        seconds = chosen(
+            plan.expiry_seconds, self._settings.write_expiry, self._settings.max_write_expiry
+        )
+        storage = self._storages.of(permit.base_uri)
+        uri = permit.base_uri.dataset(plan.uuid)
+        creator = plan.creator_username or permit.username
+        self._check(plan, creator, storage)
+        datasets.check_registrable(uri)
+        if datasets.find(uri) is not None:
+            raise AlreadyRegistered(f"{uri} is registered already; use a new UUID.")
+        upload = _claim(permit, plan, uri, creator)
+        life = storage.life(seconds)
+        try:
+            if upload.state == OPENING:
+                _open(upload, plan, storage)
+            pending.note_urls(upload, life.ends, plan.all_pinned)
+        except pending.Gone as gone:
+            message = f"Upload {plan.uuid} was completed or removed meanwhile."
+            raise UploadConflict(message) from gone
+        urls = storage.write_urls(plan.uuid, upload.staging, plan.items, plan.pinned, life)
+        return UploadGrant(uri, life, plan.items, urls)
+
+    def _check(self, plan: UploadPlan, creator: str, storage: Storage) -> None:
+        """Refuse, before anything is written, what this server or this store does not take."""
+        plan.check()
+        if len(plan.items) > self._settings.max_items:
+            raise InvalidField("items", f"are more than this server's {self._settings.max_items}.")
+        reason = storage.check_creator(creator)
+        if reason is not None:
+            raise InvalidField("creator_username", reason)
+        for number, item in enumerate(plan.items):
+            if len(item.relpath.encode()) > storage.max_relpath_bytes:
+                raise InvalidField(
+                    f"items.{number}.relpath",
+                    f"is longer than the {storage.max_relpath_bytes} bytes of UTF-8 that object "
+                    "metadata can carry.",
+                )
+            if (item.size_in_bytes or 0) > storage.max_item_bytes:
+                raise InvalidField(
+                    f"items.{number}.size_in_bytes",
+                    f"items above {storage.max_item_bytes} bytes, which is what one PUT can carry, "
+                    "are not supported yet.",
+                )
+
+
+def _claim(permit: UploadPermit, plan: UploadPlan, uri: DatasetURI, creator: str) -> PendingUpload:
+    upload = pending.claim(
+        plan.uuid,
+        uri=str(uri),
+        base_uri=str(uri.base),
+        name=plan.name,
+        creator_username=creator,
+        created_at=datetime.now(timezone.utc),
+        frozen_at=plan.frozen_at,
+        manifest_json=json.dumps(_manifest(plan.items)),
+        descriptions_json=json.dumps({"tags": plan.tags, "annotations": plan.annotations}),
+        fingerprint=plan.fingerprint(),
+        uploader=permit.username,
+        staging=secrets.token_hex(16),
+    )
+    if upload.uri != str(uri):
+        raise UploadConflict(f"Upload {plan.uuid} is already pending at another base URI.")
+    if not permit.may_act_for(upload.uploader):
+        raise UploadConflict(f"Upload {plan.uuid} is already pending by someone else.")
+    if upload.fingerprint != plan.fingerprint():
+        raise UploadConflict(
+            f"Upload {plan.uuid} is already pending with another name, other items, tags, "
+            "annotations or overlays; send the same again to resume it, or use a new UUID."
+        )
+    return upload
+
+
+def _open(upload: PendingUpload, plan: UploadPlan, storage: Storage) -> None:
+    opening = Opening(
+        uuid=upload.uuid,
+        staging=upload.staging,
+        uploader=upload.uploader,
+        admin_metadata=admin_metadata(upload, type="protodataset"),
+        tags=plan.tags,
+        annotations=plan.annotations,
+        overlays=plan.overlays,
+    )
+    with pending.leased(upload):
+        # Whoever held the lease before may have opened it, and more.
+        if pending.refetch(upload).state != OPENING:
+            return
+        try:
+            storage.open(opening)
+        except StorageOccupied:
+            pending.strike_out(upload)
+            raise
+        pending.note(upload, state=OPEN)
+
+
+def admin_metadata(upload: PendingUpload, **more: Any) -> Mapping[str, Any]:
+    """Return dtool's admin metadata of an upload."""
+    return {
+        "uuid": upload.uuid,
+        "dtoolcore_version": dtoolcore.__version__,
+        "name": upload.name,
+        "creator_username": upload.creator_username,
+        "created_at": upload.created_at_utc.timestamp(),
+        **more,
+    }
+
+
+def _manifest(items: Sequence[Item]) -> Mapping[str, Any]:
+    """Return what was announced, in the shape of dtool's manifest."""
+    return {
+        "items": {
+            item.identifier: {
+                "relpath": item.relpath,
+                "size_in_bytes": item.size_in_bytes,
+                "hash": item.hash,
+                "utc_timestamp": item.utc_timestamp,
+            }
+            for item in items
+        },
+        "hash_function": HASH_FUNCTION,
+        "dtoolcore_version": dtoolcore.__version__,
+    }

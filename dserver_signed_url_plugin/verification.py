@@ -1,0 +1,133 @@
+"""Does the store hold what was announced? Pure comparison, item by item.
+
+Knows which of two copies counts and what dtool's manifest says of an item; makes no request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from dserver_signed_url_plugin.errors import UploadIncomplete
+from dserver_signed_url_plugin.plans import is_time
+from dserver_signed_url_plugin.storage.base import Holdings, Item, Promotion, StoredItem
+
+Properties = dict[str, Any]
+
+
+@dataclass
+class Verification:
+    """The outcome: what is in place, what is to be promoted, what is wrong."""
+
+    in_place: dict[str, StoredItem] = field(default_factory=dict)
+    promotions: list[Promotion] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    mismatched: list[dict[str, Any]] = field(default_factory=list)
+
+    def require(self) -> None:
+        """Go on only if nothing is missing or different.
+
+        :raises UploadIncomplete: with relpaths, what was expected and what was found.
+        """
+        if self.missing or self.mismatched:
+            raise UploadIncomplete(
+                f"{len(self.missing)} item(s) are missing and {len(self.mismatched)} differ from "
+                "what was announced: PUT them again, then complete again.",
+                self.missing,
+                self.mismatched,
+            )
+
+
+def verify(items: Sequence[Item], holdings: Holdings) -> Verification:
+    """Compare what was announced with what the store lists, by size and MD5."""
+    outcome = Verification()
+    for item in items:
+        final = holdings.final.get(item.identifier)
+        staged = holdings.staged.get(item.identifier)
+        # Without an announced MD5 the latest PUT counts, and final is an earlier one of the same.
+        if item.hash is None and staged is not None and not _same(staged, final):
+            final = None
+        if final is not None and _fits(item, final):
+            outcome.in_place[item.identifier] = final
+        elif staged is not None and _fits(item, staged):
+            outcome.promotions.append(Promotion(item, staged))
+        elif staged is not None or final is not None:
+            outcome.mismatched.append(_mismatch(item, staged or final))
+        else:
+            outcome.missing.append(item.relpath)
+    return outcome
+
+
+def verify_promoted(
+    promotions: Sequence[Promotion], found: Mapping[str, StoredItem]
+) -> Verification:
+    """Compare what a listing finds after promotion with what was verified before."""
+    outcome = Verification()
+    for promotion in promotions:
+        item = promotion.item
+        now = found.get(item.identifier)
+        if now is None:
+            outcome.missing.append(item.relpath)
+        elif _same(promotion.stored, now):
+            outcome.in_place[item.identifier] = now
+        else:
+            outcome.mismatched.append(_mismatch(item, now))
+    return outcome
+
+
+def refuse_unannounced(items: Sequence[Item], holdings: Holdings) -> None:
+    """Go on only if storage has no item that nobody announced; `dtool verify` would find it.
+
+    :raises UploadIncomplete: with their number.
+    """
+    strangers = len(holdings.final.keys() - {item.identifier for item in items})
+    if strangers:
+        raise UploadIncomplete(
+            f"Storage holds {strangers} item(s) under this UUID that were not announced, from "
+            "another upload; upload again under a new UUID."
+        )
+
+
+def properties(item: Item, stored: StoredItem, hint: object) -> Properties:
+    """Return an item's entry in dtool's manifest.
+
+    :param hint: the entry in a manifest that the client uploaded; it counts where it agrees with
+        the store.
+    """
+    timestamp = item.utc_timestamp
+    if timestamp is None:
+        timestamp = _hinted_timestamp(stored, hint)
+    if timestamp is None:
+        timestamp = stored.last_modified.timestamp()
+    return {
+        "relpath": item.relpath,
+        "size_in_bytes": stored.size_in_bytes,
+        "hash": stored.md5,
+        "utc_timestamp": timestamp,
+    }
+
+
+def _hinted_timestamp(stored: StoredItem, hint: object) -> float | None:
+    if not isinstance(hint, Mapping):
+        return None
+    if hint.get("hash") != stored.md5 or hint.get("size_in_bytes") != stored.size_in_bytes:
+        return None
+    timestamp = hint.get("utc_timestamp")
+    return timestamp if is_time(timestamp) else None
+
+
+def _fits(item: Item, stored: StoredItem) -> bool:
+    return item.size_in_bytes in (None, stored.size_in_bytes) and item.hash in (None, stored.md5)
+
+
+def _same(one: StoredItem, other: StoredItem | None) -> bool:
+    return other is not None and (one.size_in_bytes, one.md5) == (other.size_in_bytes, other.md5)
+
+
+def _mismatch(item: Item, found: StoredItem | None) -> dict[str, Any]:
+    return {
+        "relpath": item.relpath,
+        "expected": {"size_in_bytes": item.size_in_bytes, "hash": item.hash},
+        "found": found and {"size_in_bytes": found.size_in_bytes, "hash": found.md5},
+    }

@@ -64,6 +64,13 @@ class Settings:
         settings._check_bounds()
         return settings
 
+    def dtool_setting(self, name: str) -> str | None:
+        """Return one of dtool's variables where Flask's config has it.
+
+        In capitals too, because Flask drops other names when it loads a file or a mapping.
+        """
+        return self.dtool.get(name) or self.dtool.get(name.upper()) or None
+
     def _check_bounds(self) -> None:
         for kind, default, maximum in (
             ("READ", self.read_expiry, self.max_read_expiry),

@@ -46,7 +46,7 @@ class Seconds(fields.Integer):
         return super()._deserialize(value, *args, **kwargs)
 
 
-class ItemSchema(Schema):
+class AnnouncedItemSchema(Schema):
     """One item; for documentation, because Items reads it faster."""
 
     relpath = fields.String(required=True, metadata=_describe("Path below the dataset's data."))
@@ -56,10 +56,10 @@ class ItemSchema(Schema):
 
 
 class Items(fields.List):
-    """A list of ItemSchema, loaded as a list of Item."""
+    """A list of AnnouncedItemSchema, loaded as a list of Item."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(fields.Nested(ItemSchema), **kwargs)
+        super().__init__(fields.Nested(AnnouncedItemSchema), **kwargs)
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> list[Item]:
         if not isinstance(value, list):

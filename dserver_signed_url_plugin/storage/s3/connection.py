@@ -89,7 +89,7 @@ class S3Connection:
 
     def setting(self, name: str) -> str | None:
         """Return one of dtool's settings: Flask's config, environment, dtool's file."""
-        value = self._settings.dtool.get(name)
+        value = self._settings.dtool_setting(name)
         if value is None:
             try:
                 value = dtoolcore.utils.get_config_value(name, self._settings.config_path)

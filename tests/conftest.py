@@ -1,0 +1,77 @@
+"""What every test may ask for: a store that verifies signatures, a bucket of its own, a dserver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dservercore import sql_db
+
+from dserver_signed_url_plugin.demo.settings import DataDirectory
+from dserver_signed_url_plugin.demo.store import LocalStore, s3_client
+from tests.dserver import Bucket, Dserver
+
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def store() -> Iterator[LocalStore]:
+    """One S3 store for all tests, with AUTH=true: it verifies signature, expiry and Content-MD5."""
+    with LocalStore() as running:
+        yield running
+
+
+@pytest.fixture
+def bucket(store: LocalStore) -> Bucket:
+    """A bucket that no other test knows."""
+    name = f"lab-{next(_numbers)}"
+    store.create_bucket(name)
+    return Bucket(name, store.endpoint, store.access_key, store.secret_key)
+
+
+@pytest.fixture
+def s3(bucket: Bucket) -> Any:
+    """A client with the keys of the bucket, to look behind the scenes."""
+    return s3_client(bucket.endpoint, bucket.access_key, bucket.secret_key)
+
+
+@pytest.fixture(scope="session")
+def jwt_settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Settings with one key pair for all tests, because making one takes long."""
+    return DataDirectory.create(tmp_path_factory.mktemp("keys")).write_settings()
+
+
+@pytest.fixture
+def make_dserver(
+    tmp_path: Path, bucket: Bucket, jwt_settings: dict[str, Any]
+) -> Iterator[Callable[..., Dserver]]:
+    """Make a dserver with some of Flask's config changed."""
+    made: list[Dserver] = []
+
+    def make(**config: Any) -> Dserver:
+        database = f"sqlite:///{tmp_path / f'dserver-{len(made)}.sqlite'}"
+        defaults = {**jwt_settings, "SQLALCHEMY_DATABASE_URI": database}
+        made.append(Dserver(bucket, {**defaults, **config}))
+        return made[-1]
+
+    yield make
+    for dserver in made:
+        with dserver.app.app_context():
+            sql_db.engine.dispose()
+
+
+@pytest.fixture
+def dserver(make_dserver: Callable[..., Dserver]) -> Dserver:
+    """A dserver as it comes."""
+    return make_dserver()
+
+
+@pytest.fixture
+def dtool_reads(bucket: Bucket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Let dtool itself read the bucket directly, as a person with credentials would."""
+    for name, value in bucket.settings().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("DTOOL_CACHE_DIRECTORY", str(tmp_path / "dtool-cache"))

@@ -1,0 +1,106 @@
+"""A real dserver for a test: SQLite, SQL search and retrieve, one bucket in a real store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from urllib.parse import quote
+
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from dserver_signed_url_plugin.demo.app import create_app, prepare, tokens
+from dserver_signed_url_plugin.services import Services
+from dserver_signed_url_plugin.storage.s3 import S3Storage
+from dserver_signed_url_plugin.uris import BaseURI
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """One bucket of the store, and the keys to it, which only dserver has."""
+
+    name: str
+    endpoint: str
+    access_key: str
+    secret_key: str
+
+    @property
+    def base_uri(self) -> str:
+        return f"s3://{self.name}"
+
+    def settings(self, endpoint: str | None = None) -> dict[str, str]:
+        """dtool's variables for this bucket, as the environment has them."""
+        return {
+            f"DTOOL_S3_ENDPOINT_{self.name}": endpoint or self.endpoint,
+            f"DTOOL_S3_ACCESS_KEY_ID_{self.name}": self.access_key,
+            f"DTOOL_S3_SECRET_ACCESS_KEY_{self.name}": self.secret_key,
+        }
+
+
+class Person:
+    """Somebody with a token, who calls dserver; every answer is a Flask test response."""
+
+    def __init__(self, app: Flask, token: str | None) -> None:
+        self._client = app.test_client()
+        self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+
+    def get(self, path: str, **options: Any) -> TestResponse:
+        return self._client.get(path, headers=self._headers, **options)
+
+    def post(self, path: str, json: Any = None, **options: Any) -> TestResponse:
+        headers = {**self._headers, **options.pop("headers", {})}
+        return self._client.post(path, headers=headers, json=json, **options)
+
+    def begin(self, base_uri: str, plan: Mapping[str, Any]) -> TestResponse:
+        return self.post(f"/signed-urls/upload/{encoded(base_uri)}", plan)
+
+    def complete(self, uri: str) -> TestResponse:
+        return self.post("/signed-urls/upload-complete", {"uri": uri})
+
+    def read(self, uri: str, **query: Any) -> TestResponse:
+        return self.get(f"/signed-urls/dataset/{encoded(uri)}", query_string=query)
+
+    def read_item(self, uri: str, identifier: str, **query: Any) -> TestResponse:
+        return self.get(f"/signed-urls/item/{encoded(uri)}/{identifier}", query_string=query)
+
+
+class Dserver:
+    """The app, its people (alice, bob, carol, dave, admin, nobody) and its base URI."""
+
+    def __init__(self, bucket: Bucket, config: Mapping[str, Any]) -> None:
+        self.bucket = bucket
+        self.base_uri = bucket.base_uri
+        self.app = create_app({**in_capitals(bucket.settings()), "TESTING": True, **config})
+        prepare(self.app, self.base_uri)
+        self.tokens = tokens(self.app, timedelta(hours=1))
+        for name, token in self.tokens.items():
+            setattr(self, name, Person(self.app, token))
+        self.nobody = Person(self.app, None)
+
+    alice: Person
+    bob: Person
+    carol: Person
+    dave: Person
+    admin: Person
+
+    @property
+    def services(self) -> Services:
+        """What the extension put together."""
+        return self.app.extensions["signed-url"]
+
+    @property
+    def storage(self) -> S3Storage:
+        """The storage of the base URI."""
+        return self.services.storages.of(BaseURI.parse(self.base_uri))
+
+
+def in_capitals(settings: Mapping[str, str]) -> dict[str, str]:
+    """Settings as Flask's config keeps them."""
+    return {name.upper(): value for name, value in settings.items()}
+
+
+def encoded(uri: str) -> str:
+    """URL-encode a URI once, as clients must."""
+    return quote(uri, safe="")

@@ -157,6 +157,12 @@ class SigningUnsupported(SignedURLError):
     status, slug = 501, "signing-unsupported"
 
 
+class DiscardUnsupported(SignedURLError):
+    """The storage of this base URI cannot delete a proto-dataset."""
+
+    status, slug = 501, "discard-unsupported"
+
+
 class StorageUnavailable(SignedURLError):
     """The store is away, or refused the server; the call can be repeated."""
 

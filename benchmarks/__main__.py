@@ -1,0 +1,47 @@
+"""`make bench`: what signing and each route cost, side by side in one run.
+
+Absolute times are this machine's; what counts are the ratios and the numbers of requests.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks import routes, signing
+from dserver_signed_url_plugin.demo.settings import DataDirectory
+from dserver_signed_url_plugin.demo.store import LocalStore
+from tests.dserver import Bucket, Dserver
+
+SIZES = [10, 1_000, 10_000]
+
+
+def main() -> None:
+    """Print two tables; arguments are other numbers of items."""
+    sizes = [int(argument) for argument in sys.argv[1:]] or SIZES
+    _print_signing()
+    with tempfile.TemporaryDirectory() as directory, LocalStore() as store:
+        store.create_bucket("bench")
+        bucket = Bucket("bench", store.endpoint, store.access_key, store.secret_key)
+        settings = DataDirectory.create(Path(directory)).write_settings()
+        _print_routes(Dserver(bucket, settings), sizes)
+
+
+def _print_signing() -> None:
+    print("µs per signed URL             ours  botocore  ratio")
+    for what, ours, theirs in signing.measure():
+        print(f"{what:28} {ours:5.1f}  {theirs:8.1f}  {theirs / ours:4.0f}x")
+
+
+def _print_routes(dserver: Dserver, sizes: list[int]) -> None:
+    print("\nroute                            items  seconds  store requests  database statements")
+    for route, items, cost in routes.measure(dserver, sizes):
+        print(
+            f"{route:30} {items:7,} {cost.seconds:8.3f} {cost.requests:15,} {cost.statements:20}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

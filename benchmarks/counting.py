@@ -1,0 +1,51 @@
+"""What a call costs: seconds, requests to the store, statements to the database."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from dservercore import sql_db
+from sqlalchemy import event
+
+from tests.dserver import Dserver
+
+
+@dataclass
+class Cost:
+    """The cost of one call."""
+
+    seconds: float = 0.0
+    requests: int = 0
+    statements: int = 0
+
+
+@contextmanager
+def counted(dserver: Dserver) -> Iterator[Cost]:
+    """Count what happens in the block, in whichever thread."""
+    cost, lock = Cost(), threading.Lock()
+
+    def request(**_: Any) -> None:
+        with lock:
+            cost.requests += 1
+
+    def statement(*_: Any) -> None:
+        with lock:
+            cost.statements += 1
+
+    with dserver.app.app_context():
+        engine = sql_db.engine
+    events = dserver.storage._s3._client.meta.events
+    events.register("before-send.s3", request)
+    event.listen(engine, "before_cursor_execute", statement)
+    started = time.perf_counter()
+    try:
+        yield cost
+    finally:
+        cost.seconds = time.perf_counter() - started
+        event.remove(engine, "before_cursor_execute", statement)
+        events.unregister("before-send.s3", request)

@@ -1,0 +1,108 @@
+"""dserver with its index in SQL and this plugin installed, and the five people of the demo.
+
+The only room of the demo that reaches into dservercore's module attributes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+import dservercore
+import dservercore.utils
+from dservercore.config import Config
+from flask import Flask
+from flask_jwt_extended import create_access_token
+from sqlalchemy import text
+
+SETTINGS_VARIABLE = "DSERVER_DEMO_SETTINGS"
+SEARCHERS = ("alice", "bob", "carol")
+DEPOSITORS = ("alice", "carol")
+PEOPLE = ("alice", "bob", "carol", "dave", "admin")
+
+SEARCH = EntryPoint(
+    "SQLSearch", "dserver_signed_url_plugin.demo.index:SQLSearch", "dservercore.search"
+)
+RETRIEVE = EntryPoint(
+    "SQLRetrieve", "dserver_signed_url_plugin.demo.index:SQLRetrieve", "dservercore.retrieve"
+)
+EXTENSION = EntryPoint(
+    "SignedURLExtension", "dserver_signed_url_plugin:SignedURLExtension", "dservercore.extension"
+)
+
+
+def create_app(config: Mapping[str, Any]) -> Flask:
+    """Return a dserver with dservercore's own settings, overridden by ``config``."""
+    # dservercore.utils has names of its own for the three.
+    for module in (dservercore, dservercore.utils):
+        module.search_entrypoints_iterator = (SEARCH,)
+        module.retrieve_entrypoints_iterator = (RETRIEVE,)
+        module.extension_entrypoints_iterator = tuple(_extensions())
+    app: Flask = dservercore.create_app({**_defaults(config), **config})
+    app.config["CONFIG_SECRETS_TO_OBFUSCATE"] = _secrets(app)
+    return app
+
+
+def create_app_from_environment() -> Flask:
+    """Return the app of a gunicorn worker: its parent wrote the settings into a private file."""
+    settings = Path(os.environ[SETTINGS_VARIABLE]).read_text(encoding="utf-8")
+    return create_app(json.loads(settings))
+
+
+def prepare(app: Flask, base_uri: str) -> None:
+    """Create tables, people, the base URI and permissions, as far as they are missing."""
+    with app.app_context():
+        _use_write_ahead_log()
+        dservercore.sql_db.create_all()
+        for name in PEOPLE:
+            dservercore.utils.register_user(name, {"is_admin": name == "admin"})
+        if not dservercore.utils.base_uri_exists(base_uri):
+            dservercore.utils.register_base_uri(base_uri)
+        dservercore.utils.register_permissions(
+            base_uri,
+            {
+                "users_with_search_permissions": SEARCHERS,
+                "users_with_register_permissions": DEPOSITORS,
+            },
+        )
+
+
+def tokens(app: Flask, lifetime: timedelta) -> dict[str, str]:
+    """Return a token for each person."""
+    with app.app_context():
+        return {name: create_access_token(name, expires_delta=lifetime) for name in PEOPLE}
+
+
+def _extensions() -> Iterable[EntryPoint]:
+    """Return every installed extension once, and ours even from a source tree."""
+    installed = {point.value: point for point in entry_points(group=EXTENSION.group)}
+    return {EXTENSION.value: EXTENSION, **installed}.values()
+
+
+def _secrets(app: Any) -> list[str]:
+    """Return the names that dserver must not show; it asks plugins only without a test config."""
+    names = list(app.config["CONFIG_SECRETS_TO_OBFUSCATE"])
+    for plugin in (app.search, app.retrieve, *app.custom_extensions):
+        names += getattr(plugin, "get_config_secrets_to_obfuscate", list)()
+    return names
+
+
+def _defaults(config: Mapping[str, Any]) -> dict[str, Any]:
+    defaults = {name: getattr(Config, name) for name in dir(Config) if name.isupper()}
+    database = config.get("SQLALCHEMY_DATABASE_URI", defaults["SQLALCHEMY_DATABASE_URI"])
+    if str(database).startswith("sqlite"):
+        defaults["SQLALCHEMY_ENGINE_OPTIONS"] = {"connect_args": {"timeout": 30}}
+    return defaults
+
+
+def _use_write_ahead_log() -> None:
+    engine = dservercore.sql_db.engine
+    if engine.dialect.name == "sqlite":
+        # Written into the file once, valid for every later connection.
+        with engine.connect() as connection:
+            connection.execute(text("PRAGMA journal_mode=WAL"))

@@ -1,0 +1,40 @@
+"""What a running demo tells to people and scripts, and the private files it is kept in.
+
+Knows file modes and atomic writing. Never touches a server.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TypedDict
+
+PRIVATE = 0o600
+
+
+class Info(TypedDict):
+    """The content of the info file: all that is needed to use the demo."""
+
+    base_url: str
+    base_uri: str
+    bucket: str
+    s3_endpoint: str
+    access_key: str
+    secret_key: str
+    tokens: dict[str, str]
+
+
+def write_info(path: Path, info: Info) -> None:
+    """Write the file, readable by its owner only."""
+    write_private(path, json.dumps(info, indent=2) + "\n")
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that appears complete or not at all, readable by its owner only."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    draft.replace(path)

@@ -1,0 +1,259 @@
+"""Any dtool storage broker that knows how to sign, by the methods that the spec asks of it.
+
+Knows dtool's broker interface and nothing of what is behind it. A broker gives no way to copy or
+to list in bulk, so items are signed for their real keys and verified one by one: how firmly a URL
+is bound to the announced bytes is up to ``generate_signed_item_write_url`` of the broker.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import dtoolcore
+
+from dserver_signed_url_plugin.config import Settings
+from dserver_signed_url_plugin.errors import (
+    DatasetNotFound,
+    DiscardUnsupported,
+    ItemNotFound,
+    SignedURLError,
+    SigningUnsupported,
+    StorageOccupied,
+    StorageUnavailable,
+)
+from dserver_signed_url_plugin.storage.base import (
+    DOCUMENTS,
+    Holdings,
+    Item,
+    Life,
+    Opening,
+    Promotion,
+    ReadURLs,
+    SignedRequest,
+    StoredItem,
+    WriteURLs,
+)
+from dserver_signed_url_plugin.uris import BaseURI
+
+logger = logging.getLogger(__name__)
+
+_METHODS = (
+    "supports_signing",
+    "generate_signed_read_url",
+    "generate_signed_write_url",
+    "generate_dataset_signed_urls",
+)
+_CLAIM = "claim"
+
+
+class BrokerStorage:
+    """The datasets of one base URI, by way of dtool's broker for its scheme.
+
+    :raises SigningUnsupported: if there is no such broker, or it cannot sign.
+    """
+
+    max_relpath_bytes = 1500
+    max_item_bytes = 5 * 1024**3
+
+    def __init__(self, base_uri: BaseURI, settings: Settings) -> None:
+        self._base_uri, self._settings = base_uri, settings
+        # dtoolcore has no public word for its table of brokers.
+        found = dtoolcore._generate_storage_broker_lookup().get(base_uri.scheme)
+        if found is None:
+            raise SigningUnsupported(f"dserver has no storage broker for {base_uri.scheme}://.")
+        self._class, self._name = found, found.__name__
+        missing = [method for method in _METHODS if not hasattr(found, method)]
+        if missing:
+            raise SigningUnsupported(
+                f"The storage broker {self._name} cannot make signed URLs: "
+                f"it lacks {', '.join(missing)}."
+            )
+
+    def life(self, seconds: int) -> Life:
+        """Return what was asked for: the broker signs from now on, or a little later."""
+        now = datetime.now(timezone.utc).replace(microsecond=0)
+        return Life(now, seconds, now + timedelta(seconds=seconds))
+
+    # Reading -------------------------------------------------------------------------------
+
+    def read_urls(self, uuid: str, life: Life) -> ReadURLs:
+        """Let the broker sign all of a dataset."""
+        with self._broker(uuid) as broker:
+            if not broker.has_admin_metadata():
+                raise DatasetNotFound(f"Storage does not hold dataset {uuid} (any more).")
+            urls = broker.generate_dataset_signed_urls(expiry_seconds=life.seconds)
+            return ReadURLs(
+                urls["admin_metadata_url"],
+                urls["manifest_url"],
+                urls["readme_url"],
+                urls["item_urls"],
+                urls.get("overlay_urls", {}),
+                urls.get("annotation_urls", {}),
+                urls.get("tags", ()),
+            )
+
+    def item_url(self, uuid: str, identifier: str, life: Life) -> str:
+        """Let the broker sign one item, if the manifest has it."""
+        with self._broker(uuid) as broker:
+            if identifier not in broker.get_manifest()["items"]:
+                raise ItemNotFound(f"The dataset has no item {identifier}.")
+            key = _item_key(broker, identifier)
+            return str(broker.generate_signed_read_url(key, expiry_seconds=life.seconds))
+
+    # Uploading -----------------------------------------------------------------------------
+
+    def check_creator(self, username: str) -> str | None:
+        """Take any: brokers keep admin metadata as JSON."""
+        return None
+
+    def open(self, opening: Opening) -> None:
+        """Write the claim and a proto-dataset, as dtool does."""
+        with self._broker(opening.uuid) as broker:
+            if broker.has_admin_metadata() and self._is_foreign(broker, opening):
+                raise StorageOccupied(f"Storage already holds {opening.uuid}; use a new UUID.")
+            broker.put_text(_key(broker, _CLAIM), json.dumps({"uploader": opening.uploader}))
+            broker.create_structure()
+            broker.put_admin_metadata(dict(opening.admin_metadata))
+            for tag in opening.tags:
+                broker.put_tag(tag)
+            for name, annotation in opening.annotations.items():
+                broker.put_annotation(name, annotation)
+            for name, overlay in opening.overlays.items():
+                broker.put_overlay(name, overlay)
+
+    def write_urls(
+        self, uuid: str, staging: str, items: Iterable[Item], pinned: bool, life: Life
+    ) -> WriteURLs:
+        """Let the broker sign: documents for a place beside the dataset, items for their keys."""
+        with self._broker(uuid) as broker:
+
+            def request(item: Item) -> SignedRequest:
+                if pinned and item.hash and hasattr(broker, "generate_signed_item_write_url"):
+                    url, headers = broker.generate_signed_item_write_url(
+                        item.relpath, item.hash, expiry_seconds=life.seconds
+                    )
+                    return SignedRequest(url, headers)
+                return SignedRequest(sign(_item_key(broker, item.identifier)))
+
+            def sign(key: str) -> str:
+                return str(broker.generate_signed_write_url(key, expiry_seconds=life.seconds))
+
+            return WriteURLs(
+                {name: sign(_key(broker, staging, name)) for name in DOCUMENTS},
+                {item.identifier: request(item) for item in items},
+            )
+
+    def holdings(self, uuid: str, staging: str, items: Sequence[Item]) -> Holdings:
+        """Ask the broker for the properties of every item that it has."""
+        with self._broker(uuid) as broker:
+            found = Holdings(opened=broker.has_admin_metadata())
+            if not found.opened:
+                return found
+            for handle in broker.iter_item_handles():
+                said = broker.item_properties(handle)
+                written = datetime.fromtimestamp(said["utc_timestamp"], timezone.utc)
+                found.final[dtoolcore.utils.generate_identifier(said["relpath"])] = StoredItem(
+                    said["size_in_bytes"], said["hash"], written
+                )
+            keys = [_key(broker, _CLAIM), *(_key(broker, staging, name) for name in DOCUMENTS)]
+            found.temporary = [key for key in keys if _text(broker, key) is not None]
+            return found
+
+    def staged_document(self, uuid: str, staging: str, document: str, limit: int) -> bytes | None:
+        """Return a staged document, or None where none was PUT."""
+        with self._broker(uuid) as broker:
+            text = _text(broker, _key(broker, staging, document))
+            return None if text is None else text.encode()
+
+    def promote(
+        self, uuid: str, staging: str, promotions: Sequence[Promotion]
+    ) -> dict[str, StoredItem]:
+        """Copy nothing: a broker's items are never staged."""
+        return {}
+
+    def freeze(
+        self, uuid: str, readme: str | None, manifest: Mapping[str, Any], admin: Mapping[str, Any]
+    ) -> None:
+        """Write README, manifest, and admin metadata last, as dtool's freeze does."""
+        with self._broker(uuid) as broker:
+            if readme is not None or _text(broker, broker.get_readme_key()) is None:
+                broker.put_readme(readme or "")
+            broker.put_manifest(manifest)
+            broker.put_admin_metadata(dict(admin))
+            broker.post_freeze_hook()
+
+    def readme(self, uuid: str) -> str:
+        """Return the README that the dataset has."""
+        with self._broker(uuid) as broker:
+            return str(broker.get_readme_content())
+
+    def tidy(self, uuid: str, temporary: Sequence[str] | None = None) -> None:
+        """Delete the keys that holdings named; a broker cannot be asked for others."""
+        with self._broker(uuid) as broker:
+            for key in temporary or ():
+                broker.delete_key(key)
+
+    def discard(self, uuid: str) -> None:
+        """Refuse: dtool's brokers have no way to delete a proto-dataset."""
+        raise DiscardUnsupported(
+            f"The storage broker {self._name} cannot delete proto-datasets; delete "
+            f"{self._base_uri.dataset(uuid)} by the means of its store."
+        )
+
+    # Helpers -------------------------------------------------------------------------------
+
+    @contextmanager
+    def _broker(self, uuid: str) -> Iterator[Any]:
+        """Make the broker of one dataset; whatever it raises becomes a sentence."""
+        try:
+            broker = self._class(str(self._base_uri.dataset(uuid)), self._settings.config_path)
+            if not broker.supports_signing():
+                raise SigningUnsupported(
+                    f"The storage broker {self._name} says that it cannot make signed URLs here."
+                )
+            yield broker
+        except SignedURLError:
+            raise
+        # A broker is anybody's code, and dtool names no errors that it may raise.
+        except Exception as error:
+            logger.warning("Storage broker %s: %s", self._name, type(error).__name__)
+            raise StorageUnavailable(
+                f"The storage broker {self._name} failed ({type(error).__name__}); "
+                "call again later, or ask the server's administrator."
+            ) from error
+
+    @staticmethod
+    def _is_foreign(broker: Any, opening: Opening) -> bool:
+        claim = _text(broker, _key(broker, _CLAIM))
+        if claim is None or broker.get_admin_metadata().get("type") == "dataset":
+            return True
+        return bool(json.loads(claim).get("uploader") != opening.uploader)
+
+
+def _item_key(broker: Any, identifier: str) -> str:
+    # dtool's brokers either have this prefix or keep items at the top.
+    return str(getattr(broker, "data_key_prefix", "")) + identifier
+
+
+def _key(broker: Any, *names: str) -> str:
+    """Return a key beside the README, where brokers keep its older versions too."""
+    return "-".join([str(broker.get_readme_key()), *names])
+
+
+def _text(broker: Any, key: str) -> str | None:
+    """Return what is at a key, or None.
+
+    dtool names no error for a missing key, so one counts as missing if the broker still answers
+    for what must be there.
+    """
+    try:
+        return str(broker.get_text(key))
+    except Exception:
+        if not broker.has_admin_metadata():
+            raise
+        return None

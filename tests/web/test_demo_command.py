@@ -1,0 +1,226 @@
+"""The demo as a person or a script starts it: a real command, real processes, real ports."""
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+
+from dserver_signed_url_plugin.demo.children import Child, ChildFailed
+from dserver_signed_url_plugin.demo.server import Store, VariableMissing, external_store
+from dserver_signed_url_plugin.demo.store import LocalStore, s3_client
+
+COMMAND = Path(sys.executable).with_name("dserver-signed-url-demo")
+PATIENCE = 60
+
+
+class Serve:
+    """``dserver-signed-url-demo serve`` on a directory, until the end of the block."""
+
+    def __init__(self, directory, *options, **variables):
+        self.info_file = directory / "info.json"
+        self.output = directory / "output.txt"
+        self._command = [COMMAND, "serve", "--data-dir", directory / "data", "--workers", "1"]
+        self._command += ["--info", self.info_file, *options]
+        self._environment = {**os.environ, **variables}
+
+    def __enter__(self):
+        self.info_file.unlink(missing_ok=True)
+        with self.output.open("wb") as output:
+            self.process = subprocess.Popen(
+                self._command, env=self._environment, stdout=output, stderr=subprocess.STDOUT
+            )
+        deadline = time.monotonic() + PATIENCE
+        while not self.info_file.exists():
+            assert self.process.poll() is None, self.output.read_text()
+            assert time.monotonic() < deadline, self.output.read_text()
+            time.sleep(0.05)
+        self.info = json.loads(self.info_file.read_text())
+        return self
+
+    def __exit__(self, *reason):
+        self.end()
+
+    def end(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE)
+
+    def get(self, person, path):
+        headers = {"Authorization": f"Bearer {self.info['tokens'][person]}"}
+        with requests.Session() as session:
+            session.trust_env = False
+            return session.get(self.info["base_url"] + path, headers=headers, timeout=PATIENCE)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    with Serve(tmp_path_factory.mktemp("demo")) as running:
+        yield running
+
+
+def listens(url):
+    address = urlsplit(url)
+    with socket.socket() as probe:
+        return probe.connect_ex((address.hostname, address.port)) == 0
+
+
+def refused(*options, **variables):
+    """Return what the command says when it does not start."""
+    ended = subprocess.run(
+        [COMMAND, "serve", *options],
+        env={**os.environ, **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert ended.returncode == 1, ended.stdout
+    assert "Traceback" not in ended.stdout
+    return ended.stdout
+
+
+def test_the_info_file_is_private_and_holds_exactly_what_is_promised(demo):
+    assert stat.S_IMODE(demo.info_file.stat().st_mode) == 0o600
+    assert set(demo.info) == {
+        "base_url",
+        "base_uri",
+        "bucket",
+        "s3_endpoint",
+        "access_key",
+        "secret_key",
+        "tokens",
+    }
+    assert set(demo.info["tokens"]) == {"alice", "bob", "carol", "dave", "admin"}
+    assert demo.info["base_uri"] == f"s3://{demo.info['bucket']}" == "s3://dtool-demo"
+
+
+@pytest.mark.parametrize(
+    ("person", "searches", "registers", "is_admin"),
+    [
+        ("alice", True, True, False),
+        ("bob", True, False, False),
+        ("carol", True, True, False),
+        ("dave", False, False, False),
+        ("admin", False, False, True),
+    ],
+)
+def test_each_person_may_what_the_demo_says(demo, person, searches, registers, is_admin):
+    me = demo.get(person, "/me").json()
+    base_uris = [demo.info["base_uri"]]
+    assert me["search_permissions_on_base_uris"] == base_uris * searches
+    assert me["register_permissions_on_base_uris"] == base_uris * registers
+    assert me["is_admin"] is is_admin
+
+
+def test_a_forged_token_is_refused(demo):
+    demo.info["tokens"]["mallory"] = demo.info["tokens"]["alice"][:-8] + "AAAAAAAA"
+    assert demo.get("mallory", "/me").status_code in {401, 422}
+
+
+def test_the_index_answers_a_search(demo):
+    answer = demo.get("bob", "/uris?free_text=nothing-like-it")
+    assert (answer.status_code, answer.json()) == (200, [])
+
+
+def test_this_plugin_is_loaded_once(demo):
+    versions = demo.get("bob", "/config/versions").json()["versions"]
+    assert "dserver_signed_url_plugin" in versions
+
+
+def test_no_private_key_is_shown(demo):
+    config = demo.get("bob", "/config/info").json()["config"]
+    assert config["jwt_private_key"] == config["secret_key"] == "***"
+
+
+def test_browsers_may_use_the_embedded_bucket(demo):
+    info = demo.info
+    client = s3_client(info["s3_endpoint"], info["access_key"], info["secret_key"])
+    (rule,) = client.get_bucket_cors(Bucket=info["bucket"])["CORSRules"]
+    assert set(rule["AllowedMethods"]) == {"GET", "HEAD", "PUT"}
+    assert rule["ExposeHeaders"] == ["ETag"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_everything_and_a_new_start_finds_what_was_kept(tmp_path, number):
+    with Serve(tmp_path) as first:
+        info = first.info
+        client = s3_client(info["s3_endpoint"], info["access_key"], info["secret_key"])
+        client.put_object(Bucket=info["bucket"], Key="kept/ü", Body=b"bytes", Metadata={"a": "b"})
+        assert first.end(number) == 0
+        assert not listens(info["base_url"])
+        assert not listens(info["s3_endpoint"])
+    with Serve(tmp_path) as second:
+        second.info["tokens"]["bob"] = info["tokens"]["bob"]
+        assert second.get("bob", "/me").status_code == 200
+        info = second.info
+        client = s3_client(info["s3_endpoint"], info["access_key"], info["secret_key"])
+        kept = client.get_object(Bucket=info["bucket"], Key="kept/ü")
+        assert (kept["Body"].read(), kept["Metadata"]) == (b"bytes", {"a": "b"})
+
+
+def test_a_store_of_ones_own_is_used_and_the_bucket_created(tmp_path):
+    with LocalStore() as store:
+        variables = {
+            "DTOOL_S3_ENDPOINT_mine": store.endpoint,
+            "DTOOL_S3_ACCESS_KEY_ID_mine": store.access_key,
+            "DTOOL_S3_SECRET_ACCESS_KEY_mine": store.secret_key,
+        }
+        with Serve(tmp_path, "--bucket", "mine", **variables) as running:
+            assert running.info["s3_endpoint"] == store.endpoint
+            assert running.info["access_key"] == store.access_key
+            client = s3_client(store.endpoint, store.access_key, store.secret_key)
+            assert [bucket["Name"] for bucket in client.list_buckets()["Buckets"]] == ["mine"]
+        assert listens(store.endpoint)
+
+
+def test_a_store_named_only_in_part_is_refused_with_the_missing_variable(tmp_path):
+    said = refused(
+        *("--info", tmp_path / "info.json", "--bucket", "mine"),
+        DTOOL_S3_ENDPOINT_mine="http://127.0.0.1:9",
+        DTOOL_S3_ACCESS_KEY_ID_mine="key",
+    )
+    assert "DTOOL_S3_SECRET_ACCESS_KEY_mine" in said
+
+
+def test_without_variables_the_named_bucket_is_embedded():
+    assert external_store("mine", {}) is None
+    assert external_store(None, {"DTOOL_S3_ENDPOINT_dtool-demo": "http://127.0.0.1:9"}) is None
+    with pytest.raises(VariableMissing, match="DTOOL_S3_ENDPOINT_mine and DTOOL_S3_ACCESS_KEY_ID"):
+        external_store("mine", {"DTOOL_S3_SECRET_ACCESS_KEY_mine": "secret"})
+    assert isinstance(Store("http://127.0.0.1:9", "key", "secret"), Store)
+
+
+def test_a_port_that_is_taken_is_named(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        said = refused("--info", tmp_path / "info.json", "--port", port)
+    assert f"127.0.0.1:{port}" in said
+
+
+def test_a_child_that_dies_is_quoted(tmp_path):
+    command = [sys.executable, "-c", "print('my last words'); raise SystemExit(3)"]
+    with (
+        Child("The child", command, os.environ, tmp_path / "log") as child,
+        pytest.raises(ChildFailed, match=r"The child ended with code 3\.\n  \| my last words"),
+    ):
+        child.wait_until(lambda: False, PATIENCE)
+
+
+def test_a_local_store_refuses_other_keys():
+    with LocalStore() as store:
+        store.create_bucket("lab")
+        stranger = s3_client(store.endpoint, "somebody", "else", patient=False)
+        with pytest.raises(stranger.exceptions.ClientError):
+            stranger.list_buckets()
+    assert not listens(store.endpoint)

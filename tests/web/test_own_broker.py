@@ -1,0 +1,126 @@
+"""Any broker with the signing methods of the spec works through the same routes."""
+
+import dservercore.utils
+import dtoolcore
+import pytest
+import requests
+
+from tests.clients import README, Deposit, DtoolDserver
+from tests.own_broker import STORES, own_store
+
+ENTRY_POINTS = """\
+[dtool.storage_brokers]
+OwnBroker = tests.own_broker:OwnBroker
+SilentBroker = tests.own_broker:SilentBroker
+"""
+METADATA = "Metadata-Version: 2.1\nName: own-broker\nVersion: 1\n"
+
+
+@pytest.fixture(autouse=True)
+def installed(tmp_path, monkeypatch):
+    """Install the broker for as long as a test runs."""
+    metadata = tmp_path / "site" / "own_broker-1.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "entry_points.txt").write_text(ENTRY_POINTS)
+    (metadata / "METADATA").write_text(METADATA)
+    monkeypatch.syspath_prepend(tmp_path / "site")
+
+
+@pytest.fixture
+def base_uri(dserver):
+    with own_store() as uri:
+        permit(dserver, uri)
+        yield uri
+
+
+def permit(dserver, base_uri):
+    with dserver.app.app_context():
+        dservercore.utils.register_base_uri(base_uri)
+        everything = {
+            "users_with_search_permissions": ["alice", "bob"],
+            "users_with_register_permissions": ["alice"],
+        }
+        dservercore.utils.register_permissions(base_uri, everything)
+
+
+def test_what_is_deposited_can_be_downloaded_and_read_by_dtool(dserver, base_uri):
+    described = {"tags": ["grown"], "annotations": {"plant": "cress"}}
+    deposit = Deposit(more=described)
+    done = DtoolDserver().upload(dserver.alice, base_uri, deposit)
+    assert (done.status_code, done.json["status"]) == (200, "registered")
+
+    urls = dserver.bob.read(done.json["uri"]).json
+    for identifier, url in urls["item_urls"].items():
+        assert requests.get(url, timeout=30).content == deposit.content(identifier)
+    assert requests.get(urls["readme_url"], timeout=30).content.decode() == README
+    assert urls["tags"] == ["grown"]
+    assert requests.get(urls["annotation_urls"]["plant"], timeout=30).json() == "cress"
+
+    dataset = dtoolcore.DataSet.from_uri(done.json["uri"])
+    assert (dataset.name, len(dataset.identifiers)) == (deposit.name, len(deposit.files))
+
+
+def test_one_item_is_signed_alone(dserver, base_uri):
+    deposit = Deposit()
+    uri = DtoolDserver().upload(dserver.alice, base_uri, deposit).json["uri"]
+    identifier = next(iter(dserver.bob.read(uri).json["item_urls"]))
+    url = dserver.bob.read_item(uri, identifier).json["url"]
+    assert requests.get(url, timeout=30).content == deposit.content(identifier)
+    assert dserver.bob.read_item(uri, "0" * 40).status_code == 404
+
+
+def test_what_is_missing_is_reported_and_can_follow(dserver, base_uri):
+    client, deposit = DtoolDserver(), Deposit()
+    grant = client.begin(dserver.alice, base_uri, deposit)
+    report = dserver.alice.complete(grant["uri"])
+    assert report.status_code == 400
+    assert report.json["errors"]["missing"] == list(deposit.files)
+    client.put(client.begin(dserver.alice, base_uri, deposit), deposit)
+    assert dserver.alice.complete(grant["uri"]).status_code == 200
+
+
+def test_nothing_temporary_stays_behind(dserver, base_uri):
+    done = DtoolDserver().upload(dserver.alice, base_uri, Deposit())
+    assert done.status_code == 200
+    keys = STORES[base_uri.removeprefix("own://")]
+    assert not [key for key in keys if "README.yml-" in key]
+
+
+def test_an_upload_without_a_readme_has_an_empty_one(dserver, base_uri):
+    uri = DtoolDserver().upload(dserver.alice, base_uri, Deposit(readme=None)).json["uri"]
+    assert requests.get(dserver.bob.read(uri).json["readme_url"], timeout=30).content == b""
+
+
+def test_somebody_elses_dataset_is_left_alone(dserver, base_uri):
+    deposit = Deposit()
+    theirs = {"uuid": deposit.uuid, "name": "theirs", "type": "protodataset"}
+    dtoolcore.ProtoDataSet(f"{base_uri}/{deposit.uuid}", theirs).create()
+    before = dict(STORES[base_uri.removeprefix("own://")])
+    answer = dserver.alice.begin(base_uri, DtoolDserver().plan(deposit))
+    assert answer.status_code == 409
+    assert STORES[base_uri.removeprefix("own://")] == before
+
+
+def test_a_dataset_that_storage_lost_is_not_found(dserver, base_uri):
+    uri = DtoolDserver().upload(dserver.alice, base_uri, Deposit()).json["uri"]
+    STORES[base_uri.removeprefix("own://")].clear()
+    assert dserver.bob.read(uri).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("base_uri", "name"),
+    [("silent://place", "SilentBroker"), ("file://place/dir", "DiskStorageBroker")],
+)
+def test_a_broker_that_cannot_sign_is_named(dserver, base_uri, name):
+    permit(dserver, base_uri)
+    answer = dserver.alice.begin(base_uri, DtoolDserver().plan(Deposit()))
+    assert answer.status_code == 501
+    assert name in answer.json["message"]
+
+
+def test_a_broker_that_fails_is_answered_with_a_sentence(dserver):
+    # The store of this address was never started, so every call of the broker raises.
+    permit(dserver, "own://127.0.0.1:1")
+    answer = dserver.alice.begin("own://127.0.0.1:1", DtoolDserver().plan(Deposit()))
+    assert answer.status_code == 502
+    assert "OwnBroker failed" in answer.json["message"]

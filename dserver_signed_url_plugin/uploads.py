@@ -102,6 +102,7 @@ class Uploads:
 
 
 def _claim(permit: UploadPermit, plan: UploadPlan, uri: DatasetURI, creator: str) -> PendingUpload:
+    fingerprint = plan.fingerprint()
     upload = pending.claim(
         plan.uuid,
         uri=str(uri),
@@ -112,7 +113,7 @@ def _claim(permit: UploadPermit, plan: UploadPlan, uri: DatasetURI, creator: str
         frozen_at=plan.frozen_at,
         manifest_json=json.dumps(_manifest(plan.items)),
         descriptions_json=json.dumps({"tags": plan.tags, "annotations": plan.annotations}),
-        fingerprint=plan.fingerprint(),
+        fingerprint=fingerprint,
         uploader=permit.username,
         staging=secrets.token_hex(16),
     )
@@ -120,7 +121,7 @@ def _claim(permit: UploadPermit, plan: UploadPlan, uri: DatasetURI, creator: str
         raise UploadConflict(f"Upload {plan.uuid} is already pending at another base URI.")
     if not permit.may_act_for(upload.uploader):
         raise UploadConflict(f"Upload {plan.uuid} is already pending by someone else.")
-    if upload.fingerprint != plan.fingerprint():
+    if upload.fingerprint != fingerprint:
         raise UploadConflict(
             f"Upload {plan.uuid} is already pending with another name, other items, tags, "
             "annotations or overlays; send the same again to resume it, or use a new UUID."

@@ -18,7 +18,7 @@ from tests.dserver import Person
 README = "---\ndescription: Größe über Zeit\n"
 FILES = {
     "data/file1.txt": b"content1",
-    "Notizen/Größe über Zeit.txt": "gewachsen\n".encode(),
+    "Notizen/Größe über Zeit.txt": b"gewachsen\n",
     "empty.dat": b"",
 }
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 from dservercore import sql_db
+from flask import Flask
+from flask_jwt_extended import JWTManager
 
+from dserver_signed_url_plugin.demo.app import tokens
 from dserver_signed_url_plugin.demo.settings import DataDirectory
 from dserver_signed_url_plugin.demo.store import LocalStore, s3_client
 from tests.dserver import Bucket, Dserver
@@ -44,9 +48,18 @@ def jwt_settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return DataDirectory.create(tmp_path_factory.mktemp("keys")).write_settings()
 
 
+@pytest.fixture(scope="session")
+def jwt_tokens(jwt_settings: dict[str, Any]) -> dict[str, str]:
+    """A token for each person, signed once: each signature loads the key anew."""
+    app = Flask(__name__)
+    app.config.update(jwt_settings)
+    JWTManager(app)
+    return tokens(app, timedelta(hours=1))
+
+
 @pytest.fixture
 def make_dserver(
-    tmp_path: Path, bucket: Bucket, jwt_settings: dict[str, Any]
+    tmp_path: Path, bucket: Bucket, jwt_settings: dict[str, Any], jwt_tokens: dict[str, str]
 ) -> Iterator[Callable[..., Dserver]]:
     """Make a dserver with some of Flask's config changed."""
     made: list[Dserver] = []
@@ -54,7 +67,7 @@ def make_dserver(
     def make(**config: Any) -> Dserver:
         database = f"sqlite:///{tmp_path / f'dserver-{len(made)}.sqlite'}"
         defaults = {**jwt_settings, "SQLALCHEMY_DATABASE_URI": database}
-        made.append(Dserver(bucket, {**defaults, **config}))
+        made.append(Dserver(bucket, {**defaults, **config}, jwt_tokens))
         return made[-1]
 
     yield make

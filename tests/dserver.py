@@ -69,12 +69,14 @@ class Person:
 class Dserver:
     """The app, its people (alice, bob, carol, dave, admin, nobody) and its base URI."""
 
-    def __init__(self, bucket: Bucket, config: Mapping[str, Any]) -> None:
+    def __init__(
+        self, bucket: Bucket, config: Mapping[str, Any], known: Mapping[str, str] | None = None
+    ) -> None:
         self.bucket = bucket
         self.base_uri = bucket.base_uri
         self.app = create_app({**in_capitals(bucket.settings()), "TESTING": True, **config})
         prepare(self.app, self.base_uri)
-        self.tokens = tokens(self.app, timedelta(hours=1))
+        self.tokens = known or tokens(self.app, timedelta(hours=1))
         for name, token in self.tokens.items():
             setattr(self, name, Person(self.app, token))
         self.nobody = Person(self.app, None)

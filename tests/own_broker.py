@@ -212,7 +212,7 @@ def own_store() -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     address = f"127.0.0.1:{server.server_port}"
     STORES[address] = {}
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     yield f"own://{address}"
     server.shutdown()

@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -148,6 +149,7 @@ def ensure_bucket(endpoint: str, access_key: str, secret_key: str, name: str) ->
         raise StoreUnavailable(f"{endpoint} cannot be used: {type(failure).__name__}.") from failure
 
 
+@lru_cache
 def s3_client(endpoint: str, access_key: str, secret_key: str, patient: bool = True) -> S3Client:
     """Return a client that looks at nothing but its arguments."""
     settings = Config(

@@ -17,6 +17,8 @@ from urllib.parse import parse_qs, urlsplit
 import boto3
 import botocore.config
 import botocore.exceptions
+import botocore.loaders
+import botocore.session
 import dtoolcore.utils
 
 from dserver_signed_url_plugin.config import PUBLIC_ENDPOINT, Settings
@@ -35,6 +37,8 @@ _DELETIONS_PER_REQUEST = 1000  # the most that DeleteObjects takes
 _ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
 _CHANGED = frozenset({"412", "PreconditionFailed"})
 
+# Reading the description of S3 is most of the work of making a client, and the same for all.
+_DESCRIPTIONS = botocore.loaders.create_loader()
 _NO_CREDENTIALS = (
     botocore.exceptions.NoCredentialsError,
     botocore.exceptions.CredentialRetrievalError,
@@ -182,15 +186,19 @@ class S3Connection:
         parts = ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY")
         names = [f"DTOOL_S3_{part}_{self.bucket}" for part in parts]
         key, secret = (self.setting(name) for name in names)
+        core = botocore.session.Session()
+        core.register_component("data_loader", _DESCRIPTIONS)
         if not (endpoint or key or secret):
-            return boto3.session.Session()
+            return boto3.session.Session(botocore_session=core)
         values = {f"DTOOL_S3_ENDPOINT_{self.bucket}": endpoint, names[0]: key, names[1]: secret}
         absent = [name for name, value in values.items() if value is None]
         if absent:
             raise StorageUnavailable(
                 f"The server's settings for {self.bucket} are incomplete: set {', '.join(absent)}."
             )
-        return boto3.session.Session(aws_access_key_id=key, aws_secret_access_key=secret)
+        return boto3.session.Session(
+            aws_access_key_id=key, aws_secret_access_key=secret, botocore_session=core
+        )
 
     def _open_client(self, endpoint: str | None) -> S3Client:
         client = self._session.client("s3", endpoint_url=endpoint, config=_CLIENT)

@@ -1,0 +1,420 @@
+"""What every storage must do, said against the protocol in storage/base.py and nothing else.
+
+A test module of one storage subclasses StorageContract and provides the fixtures ``storage`` and
+``everything``; every URL is followed to the real store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any, ClassVar
+from urllib.parse import parse_qsl, urlencode, urlsplit
+from uuid import uuid4
+
+import pytest
+import requests
+from dtoolcore.utils import generate_identifier
+
+from dserver_signed_url_plugin.errors import DatasetNotFound, ItemNotFound, StorageOccupied
+from dserver_signed_url_plugin.storage.base import (
+    DOCUMENTS,
+    Item,
+    Life,
+    Opening,
+    Promotion,
+    SignedRequest,
+    Storage,
+    StoredItem,
+    WriteURLs,
+)
+
+FILES = {"data/one.txt": b"first", "data/two.txt": b"second", "empty.dat": b""}
+AWKWARD = [
+    "Größe über Zeit.txt",
+    "データ/測定.csv",
+    "100 % + 1 & 2=3?.txt",
+    "%2e%2e/encoded%20twice",
+    "it's \"quoted\" <b>;#~.txt",
+    "🧪/👩‍🔬.txt",
+    " outer space ",
+]
+REFUSED = frozenset({400, 401, 403, 409, 412})
+README = "---\ndescription: Größe\n"
+
+Everything = Callable[[], Mapping[str, Any]]
+
+
+@dataclass
+class Upload:
+    """One upload as the storage sees it, and the bytes that a person has for it."""
+
+    storage: Storage
+    files: Mapping[str, bytes] = field(default_factory=lambda: FILES)
+    uuid: str = field(default_factory=lambda: str(uuid4()))
+    staging: str = field(default_factory=lambda: uuid4().hex)
+    uploader: str = "alice"
+    document_headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def items(self) -> list[Item]:
+        return [
+            Item(generate_identifier(path), path, len(data), hashlib.md5(data).hexdigest(), 1.5)
+            for path, data in self.files.items()
+        ]
+
+    @property
+    def contents(self) -> dict[str, bytes]:
+        """The bytes by identifier."""
+        return {generate_identifier(path): data for path, data in self.files.items()}
+
+    @property
+    def opening(self) -> Opening:
+        return Opening(
+            self.uuid,
+            self.staging,
+            self.uploader,
+            self.admin_metadata("protodataset"),
+            tags=("red", "blue"),
+            annotations={"place": {"room": [1, "Größe"]}},
+            overlays={"rating": {item.identifier: 5 for item in self.items}},
+        )
+
+    def admin_metadata(self, kind: str) -> dict[str, Any]:
+        about = {"uuid": self.uuid, "type": kind, "name": "my-dataset", "created_at": 1700000000.5}
+        return {**about, "creator_username": "alice", "dtoolcore_version": "3.19.0"}
+
+    def urls(self, life: Life, pinned: bool) -> WriteURLs:
+        return self.storage.write_urls(self.uuid, self.staging, self.items, pinned, life)
+
+    def put_all(self, life: Life, pinned: bool) -> None:
+        urls = self.urls(life, pinned)
+        for identifier, data in self.contents.items():
+            assert put(urls.items[identifier], data) in {200, 201}
+
+    def put_document(self, urls: WriteURLs, name: str, data: bytes) -> int:
+        return put(SignedRequest(urls.documents[name], self.document_headers), data)
+
+    def held(self) -> Any:
+        return self.storage.holdings(self.uuid, self.staging, self.items)
+
+    def promotions(self) -> list[Promotion]:
+        staged = self.held().staged
+        return [Promotion(item, staged[item.identifier]) for item in self.items]
+
+    def promote(self, promotions: Sequence[Promotion]) -> dict[str, StoredItem]:
+        return self.storage.promote(self.uuid, self.staging, promotions)
+
+    def freeze(self, readme: str | None = README) -> None:
+        entries = {
+            item.identifier: {"relpath": item.relpath, "size_in_bytes": item.size_in_bytes}
+            for item in self.items
+        }
+        manifest = {"items": entries, "hash_function": "md5sum_hexdigest"}
+        admin = {**self.admin_metadata("dataset"), "frozen_at": 1700000001.5}
+        self.storage.freeze(self.uuid, readme, manifest, admin)
+
+    def deposit(self, life: Life, pinned: bool = True) -> Upload:
+        """Do all that makes a dataset; returns itself."""
+        self.put_all(life, pinned)
+        if not pinned:
+            self.promote(self.promotions())
+        self.freeze()
+        self.storage.tidy(self.uuid)
+        return self
+
+    def downloaded(self, life: Life) -> dict[str, bytes]:
+        """The bytes by identifier, as whoever follows the URLs gets them."""
+        urls = self.storage.read_urls(self.uuid, life)
+        return {identifier: get(url).content for identifier, url in urls.items.items()}
+
+
+def put(request: SignedRequest, data: bytes) -> int:
+    """PUT as the storage said, and return the status."""
+    return requests.put(
+        request.url, data=data, headers=dict(request.headers), timeout=30
+    ).status_code
+
+
+def get(url: str) -> requests.Response:
+    return requests.get(url, timeout=30)
+
+
+def tampered(url: str) -> dict[str, str]:
+    """The URL with each part of its query changed in turn, by the part's name."""
+    parts = urlsplit(url)
+    query = parse_qsl(parts.query)
+    variants = {}
+    for name, value in query:
+        other = value[:-1] + ("1" if value[-1] != "1" else "2")
+        changed = urlencode([(n, other if n == name else v) for n, v in query])
+        variants[name] = parts._replace(query=changed).geturl()
+    return {**variants, "whole query": parts._replace(query="").geturl()}
+
+
+class StorageContract:
+    """Fixtures to provide: ``storage``, and ``everything``, which tells all the store holds."""
+
+    document_headers: ClassVar[Mapping[str, str]] = {}
+
+    @pytest.fixture
+    def soon(self, storage: Storage) -> Life:
+        """A life that began now."""
+        return storage.life(600)
+
+    @pytest.fixture
+    def past(self, soon: Life) -> Life:
+        """A life that is over."""
+        start = soon.starts - timedelta(hours=1)
+        return Life(start, 600, start + timedelta(seconds=600))
+
+    @pytest.fixture
+    def upload(self, storage: Storage) -> Upload:
+        """An opened upload that nobody has PUT anything to."""
+        opened = Upload(storage, document_headers=self.document_headers)
+        storage.open(opened.opening)
+        return opened
+
+    @pytest.fixture
+    def dataset(self, upload: Upload, soon: Life) -> Upload:
+        """A frozen dataset."""
+        return upload.deposit(soon)
+
+    # Reading and writing -------------------------------------------------------------------
+
+    @pytest.mark.parametrize("pinned", [True, False], ids=["pinned", "staged"])
+    def test_what_is_put_and_frozen_can_be_read(self, upload, soon, everything, pinned):
+        upload.put_all(soon, pinned)
+        held = upload.held()
+        there = held.final if pinned else held.staged
+        sizes = {identifier: len(data) for identifier, data in upload.contents.items()}
+        assert held.opened
+        assert {i: found.size_in_bytes for i, found in there.items()} == sizes
+        assert {i: found.md5 for i, found in there.items()} == {
+            item.identifier: item.hash for item in upload.items
+        }
+        assert (held.staged if pinned else held.final) == {}
+
+        if not pinned:
+            found = upload.promote(upload.promotions())
+            assert {i: f.md5 for i, f in found.items()} == {i: f.md5 for i, f in there.items()}
+        upload.freeze()
+        assert upload.downloaded(soon) == upload.contents
+
+    def test_read_urls_name_and_open_all_of_a_dataset(self, dataset, storage, soon):
+        urls = storage.read_urls(dataset.uuid, soon)
+        assert get(urls.readme).content.decode() == README == storage.readme(dataset.uuid)
+        assert set(get(urls.manifest).json()["items"]) == set(dataset.contents)
+        assert get(urls.admin_metadata).json()["type"] == "dataset"
+        annotations = {name: get(url).json() for name, url in urls.annotations.items()}
+        overlays = {name: get(url).json() for name, url in urls.overlays.items()}
+        assert annotations == dataset.opening.annotations
+        assert overlays == dataset.opening.overlays
+        assert sorted(urls.tags) == ["blue", "red"]
+
+    def test_an_item_url_opens_that_item(self, dataset, storage, soon):
+        for identifier, data in dataset.contents.items():
+            assert get(storage.item_url(dataset.uuid, identifier, soon)).content == data
+
+    def test_an_unknown_item_is_not_found(self, dataset, storage, soon):
+        with pytest.raises(ItemNotFound):
+            storage.item_url(dataset.uuid, generate_identifier("no such file"), soon)
+
+    def test_what_storage_does_not_hold_is_not_found(self, upload, storage, soon):
+        for uuid in (str(uuid4()), upload.uuid):
+            with pytest.raises(DatasetNotFound):
+                storage.read_urls(uuid, soon)
+
+    @pytest.mark.parametrize("pinned", [True, False], ids=["pinned", "staged"])
+    def test_awkward_relpaths_come_back(self, storage, soon, pinned):
+        longest = "ü" * (storage.max_relpath_bytes // 2)
+        files = {path: path.encode() for path in [*AWKWARD, longest]}
+        upload = Upload(storage, files)
+        storage.open(upload.opening)
+        assert upload.deposit(soon, pinned).downloaded(soon) == upload.contents
+
+    def test_a_life_is_in_whole_seconds_and_no_longer_than_asked_for(self, storage):
+        life = storage.life(77)
+        assert (life.seconds, life.starts.microsecond) == (77, 0)
+        assert life.ends == life.starts + timedelta(seconds=77)
+        assert life.ends.utcoffset() == timedelta(0)
+
+    # What a URL cannot do ------------------------------------------------------------------
+
+    def test_a_pinned_url_refuses_other_bytes(self, upload, soon):
+        requested = upload.urls(soon, pinned=True).items
+        for identifier, data in upload.contents.items():
+            for other in (data + b"!", b"!" * len(data)):
+                if other != data:
+                    assert put(requested[identifier], other) in REFUSED
+        assert upload.held().final == {}
+
+    def test_a_pinned_url_refuses_a_missing_header(self, upload, soon):
+        requested = upload.urls(soon, pinned=True).items
+        for identifier, request in requested.items():
+            assert request.headers
+            for name in request.headers:
+                fewer = {n: value for n, value in request.headers.items() if n != name}
+                assert put(replace(request, headers=fewer), upload.contents[identifier]) in REFUSED
+        assert upload.held().final == {}
+
+    def test_an_expired_read_url_is_refused(self, dataset, storage, past):
+        urls = storage.read_urls(dataset.uuid, past)
+        identifier = next(iter(dataset.contents))
+        item = storage.item_url(dataset.uuid, identifier, past)
+        for url in (urls.readme, urls.manifest, urls.admin_metadata, *urls.items.values(), item):
+            assert get(url).status_code in REFUSED
+
+    @pytest.mark.parametrize("pinned", [True, False], ids=["pinned", "staged"])
+    def test_an_expired_write_url_is_refused(self, upload, past, everything, pinned):
+        before = everything()
+        urls = upload.urls(past, pinned)
+        for identifier, data in upload.contents.items():
+            assert put(urls.items[identifier], data) in REFUSED
+        for name in DOCUMENTS:
+            assert upload.put_document(urls, name, b"late") in REFUSED
+        assert everything() == before
+
+    def test_a_read_url_cannot_write_or_delete(self, dataset, storage, soon, everything):
+        before = everything()
+        urls = storage.read_urls(dataset.uuid, soon)
+        for url in (urls.readme, *urls.items.values()):
+            assert put(SignedRequest(url, self.document_headers), b"mine now") in REFUSED
+            assert requests.delete(url, timeout=30).status_code in REFUSED
+        assert everything() == before
+
+    def test_a_write_url_cannot_read_or_delete(self, upload, soon):
+        upload.put_all(soon, pinned=False)
+        for request in upload.urls(soon, pinned=False).items.values():
+            assert get(request.url).status_code in REFUSED
+            assert requests.delete(request.url, timeout=30).status_code in REFUSED
+        assert upload.held().staged.keys() == upload.contents.keys()
+
+    def test_a_url_for_one_item_does_not_open_another(self, dataset, storage, soon):
+        one, other = list(dataset.contents)[:2]
+        url = storage.item_url(dataset.uuid, one, soon)
+        assert get(url.replace(one, other)).status_code in REFUSED
+
+    def test_a_tampered_url_is_refused(self, dataset, storage, soon):
+        url = storage.item_url(dataset.uuid, next(iter(dataset.contents)), soon)
+        assert get(url).status_code == 200
+        answers = {name: get(other).status_code for name, other in tampered(url).items()}
+        assert {name for name, status in answers.items() if status not in REFUSED} == set()
+
+    def test_no_url_of_an_upload_changes_the_dataset(self, upload, soon):
+        pinned, staged = upload.urls(soon, pinned=True), upload.urls(soon, pinned=False)
+        upload.deposit(soon)
+        for identifier in upload.contents:
+            assert put(pinned.items[identifier], b"changed") in REFUSED
+            put(staged.items[identifier], b"changed")
+        for name in DOCUMENTS:
+            upload.put_document(staged, name, b"changed")
+        assert upload.downloaded(soon) == upload.contents
+        assert upload.storage.readme(upload.uuid) == README
+        urls = upload.storage.read_urls(upload.uuid, soon)
+        assert get(urls.admin_metadata).json()["type"] == "dataset"
+
+    # Opening, verifying, freezing ----------------------------------------------------------
+
+    def test_opening_twice_is_harmless(self, upload, storage, soon, everything):
+        upload.put_all(soon, pinned=True)
+        before = everything()
+        storage.open(upload.opening)
+        assert everything() == before
+
+    def test_opening_refuses_what_somebody_else_began(self, upload, storage, everything):
+        before = everything()
+        with pytest.raises(StorageOccupied):
+            storage.open(replace(upload.opening, uploader="carol", staging=uuid4().hex))
+        assert everything() == before
+
+    @pytest.mark.parametrize("tidied", [True, False])
+    def test_opening_refuses_a_frozen_dataset(self, upload, storage, soon, everything, tidied):
+        upload.put_all(soon, pinned=True)
+        upload.freeze()
+        if tidied:
+            storage.tidy(upload.uuid)
+        before = everything()
+        with pytest.raises(StorageOccupied):
+            storage.open(upload.opening)
+        assert everything() == before
+
+    def test_nothing_is_held_of_what_was_never_opened(self, storage):
+        held = Upload(storage).held()
+        assert (held.opened, held.final, held.staged, held.temporary) == (False, {}, {}, [])
+
+    def test_a_staged_document_is_read_up_to_a_limit(self, upload, storage, soon):
+        urls = upload.urls(soon, pinned=True)
+        assert storage.staged_document(upload.uuid, upload.staging, "readme", 10) is None
+        assert upload.put_document(urls, "readme", b"0123456789") in {200, 201}
+        for limit, expected in ((10, b"0123456789"), (3, b"0123")):
+            found = storage.staged_document(upload.uuid, upload.staging, "readme", limit)
+            assert found == expected
+        assert storage.staged_document(upload.uuid, upload.staging, "manifest", 10) is None
+
+    def test_promoting_what_was_rewritten_since_is_noticed(self, upload, soon):
+        upload.put_all(soon, pinned=False)
+        verified = upload.promotions()
+        identifier = verified[0].item.identifier
+        assert put(upload.urls(soon, pinned=False).items[identifier], b"FIRST") in {200, 201}
+        found = upload.promote(verified)
+        assert identifier not in found or found[identifier].md5 != verified[0].stored.md5
+        for promotion in verified[1:]:
+            assert found[promotion.item.identifier].md5 == promotion.stored.md5
+
+    def test_promoting_what_has_vanished_is_noticed(self, upload, storage, soon):
+        upload.put_all(soon, pinned=False)
+        verified = upload.promotions()
+        storage.tidy(upload.uuid)
+        assert upload.promote(verified) == {}
+
+    def test_freezing_without_a_readme_keeps_the_one_there_is(self, upload, storage):
+        upload.freeze(None)
+        assert storage.readme(upload.uuid) == ""
+        upload.freeze(README)
+        upload.freeze(None)
+        assert storage.readme(upload.uuid) == README
+
+    def test_tidying_removes_what_was_staged_and_nothing_else(self, upload, storage, soon):
+        upload.put_all(soon, pinned=True)
+        upload.put_all(soon, pinned=False)
+        upload.put_document(upload.urls(soon, pinned=True), "manifest", b"{}")
+        upload.freeze()
+        storage.tidy(upload.uuid, upload.held().temporary)
+        held = upload.held()
+        assert (held.staged, held.temporary) == ({}, [])
+        assert upload.downloaded(soon) == upload.contents
+        storage.tidy(upload.uuid)
+        assert upload.downloaded(soon) == upload.contents
+
+    # Discarding ----------------------------------------------------------------------------
+
+    def test_discarding_removes_everything_and_may_be_repeated(
+        self, upload, storage, soon, everything
+    ):
+        upload.put_all(soon, pinned=True)
+        upload.put_all(soon, pinned=False)
+        for _ in range(2):
+            storage.discard(upload.uuid)
+            assert everything() == {}
+        assert not upload.held().opened
+
+    def test_discarding_one_upload_leaves_the_others(self, upload, dataset, storage, soon):
+        other = Upload(storage)
+        storage.open(other.opening)
+        storage.discard(other.uuid)
+        assert dataset.downloaded(soon) == dataset.contents
+
+    def test_a_frozen_dataset_is_not_discarded(self, dataset, storage, everything):
+        before = everything()
+        with pytest.raises(StorageOccupied):
+            storage.discard(dataset.uuid)
+        assert everything() == before
+
+    def test_a_discarded_upload_can_be_opened_by_somebody_else(self, upload, storage, soon):
+        storage.discard(upload.uuid)
+        other = replace(upload, uploader="carol", staging=uuid4().hex)
+        storage.open(other.opening)
+        assert other.deposit(soon).downloaded(soon) == other.contents

@@ -1,0 +1,30 @@
+"""A dserver that the tests of one module share, where none depends on what it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from dservercore import sql_db
+
+from dserver_signed_url_plugin.demo.store import LocalStore
+from tests.dserver import Bucket, Dserver
+
+
+@pytest.fixture(scope="module")
+def lab(
+    request: pytest.FixtureRequest,
+    store: LocalStore,
+    jwt_settings: dict[str, Any],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Dserver]:
+    """One dserver and one bucket per module, because making one takes long."""
+    name = request.module.__name__.rpartition(".")[2].replace("_", "-")
+    store.create_bucket(name)
+    bucket = Bucket(name, store.endpoint, store.access_key, store.secret_key)
+    database = f"sqlite:///{tmp_path_factory.mktemp(name) / 'dserver.sqlite'}"
+    made = Dserver(bucket, {**jwt_settings, "SQLALCHEMY_DATABASE_URI": database})
+    yield made
+    with made.app.app_context():
+        sql_db.engine.dispose()

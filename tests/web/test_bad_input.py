@@ -1,0 +1,256 @@
+"""What cannot be kept is refused with a sentence, before a row or an object is written."""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import requests
+from dtoolcore.utils import generate_identifier
+from werkzeug.serving import make_server
+
+from dserver_signed_url_plugin.errors import InvalidField
+from dserver_signed_url_plugin.plans import UploadPlan
+from dserver_signed_url_plugin.storage.base import Item
+from tests.clients import Deposit, DtoolDserver
+from tests.dserver import Dserver, encoded
+from tests.refusals import assert_refused, holdings, nothing_is_written
+
+GIB = 1024**3
+MD5 = "d41d8cd98f00b204e9800998ecf8427e"
+A, B = generate_identifier("a.txt"), generate_identifier("b.txt")
+RAW_NUMBER = "1e400"  # JSON that Python reads as infinity, and does not write
+
+
+def plan(**changes: Any) -> dict[str, Any]:
+    items = [{"relpath": "a.txt"}, {"relpath": "b.txt"}]
+    return {"uuid": str(uuid4()), "name": "my-dataset", "items": items, **changes}
+
+
+def item(**properties: Any) -> dict[str, Any]:
+    return plan(items=[{"relpath": "a.txt", **properties}])
+
+
+def post(dserver: Dserver, body: str, content_type: str = "application/json") -> Any:
+    path = f"/signed-urls/upload/{encoded(dserver.base_uri)}"
+    return dserver.alice.post(path, data=body, headers={"Content-Type": content_type})
+
+
+UUIDS = {
+    "upper case": str(uuid4()).upper().replace("0", "A"),
+    "without dashes": uuid4().hex,
+    "in braces": f"{{{uuid4()}}}",
+    "urn": uuid4().urn,
+    "newline behind": f"{uuid4()}\n",
+    "too short": str(uuid4())[:-1],
+    "not hexadecimal": "g" * 8 + str(uuid4())[8:],
+    "path": "../" + str(uuid4())[3:],
+    "empty": "",
+    "number": 7,
+    "null": None,
+}
+
+
+@pytest.mark.parametrize("uuid", UUIDS.values(), ids=UUIDS)
+def test_a_uuid_that_is_not_canonical_is_refused(lab, uuid):
+    with nothing_is_written(lab):
+        assert_refused(lab.alice.begin(lab.base_uri, plan(uuid=uuid)), 422, "uuid")
+
+
+RELPATHS = {
+    "empty": ("", "empty"),
+    "absolute": ("/etc/passwd", "absolute"),
+    "parent": ("../up.txt", "'..'"),
+    "parent inside": ("a/../../up.txt", "'..'"),
+    "parent last": ("a/..", "'..'"),
+    "here": ("./a.txt", "'.'"),
+    "empty segment": ("a//b.txt", "empty"),
+    "trailing slash": ("a/", "empty"),
+    "newline": ("a\nb", "control"),
+    "delete character": ("a\x7fb", "control"),
+    "too long": ("a" * 1501, "longer"),
+    "too long in UTF-8": ("ü" * 751, "longer"),
+}
+
+
+@pytest.mark.parametrize(("relpath", "reason"), RELPATHS.values(), ids=RELPATHS)
+def test_a_relpath_that_dtool_could_not_keep_is_refused(lab, relpath, reason):
+    with nothing_is_written(lab):
+        answer = lab.alice.begin(lab.base_uri, item(relpath=relpath))
+        assert_refused(answer, 400, "relpath", reason)
+
+
+@pytest.mark.parametrize("character", ["\x00", "\ud800"])
+@pytest.mark.parametrize("field", ["relpath", "tag", "annotation", "name"])
+def test_text_that_no_database_holds_is_refused(lab, character, field):
+    text = f"a{character}b"
+    bodies = {
+        "relpath": item(relpath=text),
+        "tag": plan(tags=[text]),
+        "annotation": plan(annotations={"n": {"deep": [text]}}),
+        "name": plan(name=text),
+    }
+    with nothing_is_written(lab):
+        assert_refused(post(lab, json.dumps(bodies[field])), 400, "NUL", "surrogate")
+
+
+def test_the_longest_relpath_is_accepted_by_store_and_dtool(lab):
+    deposit = Deposit({"a" * 1496 + ".txt": b"long", "ü" * 750: b"also"})
+    assert DtoolDserver().upload(lab.alice, lab.base_uri, deposit).status_code == 200
+
+
+TIMES = (-7e10, 3e11, math.nan, math.inf, -math.inf, RAW_NUMBER, True, "yesterday", [1])
+ITEMS = [
+    *[("size_in_bytes", size, 422) for size in (-1, 1.5, True, "7", math.nan, RAW_NUMBER, [1])],
+    *[("hash", md5, 422) for md5 in ("", MD5[:-1], MD5 + "0", MD5[:-1] + "g", MD5 + "\n", 7, [])],
+    *[("utc_timestamp", time, 422) for time in TIMES],
+    *[("relpath", relpath, 422) for relpath in (None, 7, ["a"])],
+    ("surprise", "x", 422),
+]
+
+
+@pytest.mark.parametrize(("field", "value", "status"), ITEMS)
+def test_an_item_that_says_something_impossible_is_refused(lab, field, value, status):
+    with nothing_is_written(lab):
+        body = json.dumps(item(**{field: value})).replace(f'"{RAW_NUMBER}"', RAW_NUMBER)
+        assert_refused(post(lab, body), status, "items.0", field)
+
+
+def test_items_above_five_gibibytes_are_said_to_be_unsupported_yet(lab):
+    for size in (5 * GIB + 1, 2**63, 10**4000):
+        with nothing_is_written(lab):
+            answer = lab.alice.begin(lab.base_uri, item(size_in_bytes=size))
+            assert_refused(answer, 400, "items.0.size_in_bytes", "not supported yet")
+    assert lab.alice.begin(lab.base_uri, item(size_in_bytes=5 * GIB)).status_code == 200
+
+
+def test_sizes_that_dserver_could_not_sum_are_refused():
+    half = 2**62
+    items = [Item(generate_identifier(path), path, half) for path in ("a", "b")]
+    with pytest.raises(InvalidField, match="items"):
+        UploadPlan(str(uuid4()), "my-dataset", items).check()
+
+
+def test_an_item_announced_twice_is_refused(lab):
+    with nothing_is_written(lab):
+        answer = lab.alice.begin(lab.base_uri, plan(items=[{"relpath": "a"}, {"relpath": "a"}]))
+        assert_refused(answer, 400, "items.1.relpath", "twice")
+
+
+NAMES = ("a\n", "a/b", "../a", "", "ä", "a b", "a" * 81, "a\\b", ".", "..")
+FIELDS = [
+    *[("name", name, 400) for name in NAMES],
+    *[("tags", [name], 400) for name in NAMES],
+    *[(kind, name, 400) for kind in ("annotations", "overlays") for name in (*NAMES, "a.b")],
+    *[("frozen_at", time, 422) for time in (*TIMES[:6], "yesterday", [1])],
+    ("name", None, 422),
+    ("name", 7, 422),
+    ("items", {"a": 1}, 422),
+    ("items", ["a.txt"], 422),
+    ("tags", "abc", 422),
+    ("tags", [7], 422),
+    ("annotations", [], 422),
+    ("annotations", {"a": math.nan}, 400),
+    ("annotations", {"a": "x" * 1024 * 1024}, 400),
+    ("overlays", {"a": [1]}, 422),
+    ("overlays", {"a": {A: 1}}, 400),
+    ("overlays", {"a": {A: 1, B: 2, "c" * 40: 3}}, 400),
+    ("overlays", {"a": {"a.txt": 1, "b.txt": 2}}, 400),
+    ("overlays", {"a": {A: 1, B: math.inf}}, 400),
+    ("hash_function", "sha256sum_hexdigest", 400),
+    ("creator_username", "", 400),
+    ("creator_username", "al\nice", 400),
+    ("creator_username", "a" * 256, 400),
+    ("upload_headers", "perhaps", 422),
+    ("expiry_seconds", 0, 422),
+    ("surprise", 1, 422),
+]
+
+
+@pytest.mark.parametrize(("field", "value", "status"), FIELDS, ids=lambda value: repr(value)[:40])
+def test_a_field_that_dtool_or_dserver_could_not_keep_is_refused(lab, field, value, status):
+    if field == "annotations" and isinstance(value, str):
+        value = {value: 1}
+    if field == "overlays" and isinstance(value, str):
+        value = {value: {A: 1, B: 2}}
+    with nothing_is_written(lab):
+        body = json.dumps(plan(**{field: value})).replace(f'"{RAW_NUMBER}"', RAW_NUMBER)
+        assert_refused(post(lab, body), status, field)
+
+
+BODIES = {
+    "not JSON": ("{", "application/json", 400, "JSON"),
+    "not UTF-8": (b'{"name": "\xff"}', "application/json", 400, "JSON"),
+    "form": ("uuid=1", "application/x-www-form-urlencoded", 400, "Content-Type"),
+    "plain text": (json.dumps(plan()), "text/plain", 400, "Content-Type"),
+    "list": ("[]", "application/json", 422, "nvalid input"),
+    "nothing": ("", "application/json", 422, "uuid"),
+    "nested deeply": ("[" * 200_000, "application/json", 400, "nested"),
+    "very long number": (
+        json.dumps(plan(frozen_at=1)).replace('"frozen_at": 1', f'"frozen_at": {"1" * 5000}'),
+        "application/json",
+        400,
+        "JSON",
+    ),
+    "long number": (
+        json.dumps(plan(frozen_at=10**4000)),
+        "application/json",
+        422,
+        "frozen_at",
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "kind", "status", "word"), BODIES.values(), ids=BODIES)
+def test_a_body_that_cannot_be_read_is_refused(lab, body, kind, status, word):
+    with nothing_is_written(lab):
+        assert_refused(post(lab, body, kind), status, word)
+
+
+def test_no_depth_of_nesting_breaks_the_server(lab):
+    for depth in (50, 500, *range(900, 1000, 5), 2000, 5000):
+        nested = "[" * depth + "]" * depth
+        body = json.dumps(plan(annotations={"n": 1})).replace('{"n": 1}', f'{{"n": {nested}}}')
+        before = holdings(lab)
+        answer = post(lab, body)
+        if answer.status_code != 200:
+            assert_refused(answer, 400, "nested")
+            assert holdings(lab) == before
+
+
+def test_more_items_than_the_server_takes_are_refused(make_dserver):
+    dserver = make_dserver(SIGNED_URL_MAX_ITEMS=3)
+    items = [{"relpath": f"{number}.txt"} for number in range(4)]
+    with nothing_is_written(dserver):
+        assert_refused(dserver.alice.begin(dserver.base_uri, plan(items=items)), 400, "items", "3")
+    assert dserver.alice.begin(dserver.base_uri, plan(items=items[:3])).status_code == 200
+
+
+def test_a_body_that_is_too_large_or_has_no_length_is_refused(make_dserver):
+    dserver = make_dserver(SIGNED_URL_MAX_BODY_BYTES=1000)
+    with nothing_is_written(dserver):
+        assert_refused(post(dserver, json.dumps(plan()) + " " * 1000), 413, "1000 bytes")
+
+    server = make_server("127.0.0.1", 0, dserver.app, threaded=True)
+    serving = threading.Thread(target=server.serve_forever)
+    serving.start()
+    try:
+        with nothing_is_written(dserver):
+            answer = requests.post(
+                f"http://127.0.0.1:{server.port}/signed-urls/upload/{encoded(dserver.base_uri)}",
+                headers={
+                    "Authorization": f"Bearer {dserver.tokens['alice']}",
+                    "Content-Type": "application/json",
+                },
+                data=iter([json.dumps(plan()).encode()]),
+                timeout=30,
+            )
+            assert_refused(answer, 411, "Content-Length")
+    finally:
+        server.shutdown()
+        serving.join()
+        server.server_close()

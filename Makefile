@@ -1,0 +1,78 @@
+# Each command sets itself up; a machine needs Python 3.10 or newer and make, nothing else.
+#   PYTHON=python3.12   which Python makes the environments (`make clean` first, to change it)
+#   TESTS=tests/unit    which tests
+#   ARGS='-k expiry'    options passed on to the command that runs
+
+PYTHON ?= python3
+TESTS ?= tests
+ARGS ?=
+ONCE ?=
+
+VENV := .venv
+NEXT := .venv-next
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Otherwise a pip before 23.1 builds dtool-s3 in its legacy way, and says so at length.
+export PIP_USE_PEP517 := 1
+
+.DEFAULT_GOAL := help
+# Two pips in one environment would trip over each other.
+.NOTPARALLEL:
+.PHONY: help demo test test-next lint bench clean
+
+help:  ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+demo: $(VENV)/.has-demo  ## deposit, find and download a dataset before your eyes, keep serving (ONCE=1: exit)
+	$(VENV)/bin/dserver-signed-url-demo $(if $(ONCE),--once) $(ARGS)
+
+test: $(VENV)/.has-test  ## run the tests against the released dserver
+	$(VENV)/bin/python -m pytest $(TESTS) $(ARGS)
+
+test-next: $(NEXT)/.has-next  ## run the same tests with Flask 3, marshmallow 4 and flask-smorest 0.47
+	$(NEXT)/bin/python -m pytest $(TESTS) $(ARGS)
+
+lint: $(VENV)/.has-dev  ## check style, types and the direction of imports
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+bench: $(VENV)/.has-test  ## measure signing, and each route with 10, 1,000 and 10,000 items
+	$(VENV)/bin/python -m benchmarks $(ARGS)
+
+clean:  ## remove the environments and every cache
+	rm -rf $(VENV) $(NEXT) build dist *.egg-info
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp says which extra an environment has, and for which pyproject.toml.
+$(VENV)/.has-%: pyproject.toml | $(VENV)/.made
+	@echo "Installing the package with its extra '$*' into $(@D) (a minute, the first time)"
+	@$(VENV)/bin/python -m pip install --quiet --editable '.[$*]'
+	@touch $@
+
+# pip would not choose what requirements-next.txt asks for beside the released dservercore, so it
+# comes second, over the first choice, and the one broken bound is not worth a warning.
+$(NEXT)/.has-next: pyproject.toml requirements-next.txt | $(NEXT)/.made
+	@echo "Installing the package into $(@D), then what requirements-next.txt raises"
+	@$(NEXT)/bin/python -m pip install --quiet --editable '.[test]'
+	@$(NEXT)/bin/python -m pip install --quiet --upgrade --no-warn-conflicts \
+		--requirement requirements-next.txt
+	@touch $@
+
+# Debian keeps what `python -m venv` needs in a package of its own.
+VENV_PACKAGE = $(notdir $(PYTHON))-venv
+
+$(VENV)/.made $(NEXT)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+		echo 'Python 3.10 or newer is needed. Name yours: make PYTHON=python3.12 …' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
+		echo 'Installing $(VENV_PACKAGE)' && apt-get -qq update && \
+		DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends \
+			$(VENV_PACKAGE) >/dev/null; } || { \
+		echo 'This Python cannot make environments. Type:' >&2; \
+		echo '    sudo apt-get install $(VENV_PACKAGE)' >&2; exit 1; }
+	@$(PYTHON) -m venv $(@D)
+	@touch $@

@@ -41,7 +41,7 @@ class Settings:
     max_body_bytes: int = 64 * 1024 * 1024
     config_path: str | None = None
     host_rewrite: HostRewrite | None = None
-    dtool: Mapping[str, str] = field(default_factory=dict)
+    dtool: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
     def load(cls, config: Source, environ: Source) -> Settings:
@@ -130,14 +130,14 @@ class _Lookup:
         text = self.text(name)
         if text is None:
             return None
-        internal, bar, external = (part.strip().rstrip("/") for part in text.partition("|"))
+        internal, bar, external = (part.strip() for part in text.partition("|"))
         if not (internal and bar and external) or "|" in external:
             raise ConfigurationError(
                 f"{name} must read internal|external, as in minio:9000|s3.example.org: {text!r}."
             )
-        if not urlsplit(external if "://" in external else f"//{external}").hostname:
+        if not _is_web_address(external if "://" in external else f"https://{external}"):
             raise ConfigurationError(f"{name}: {external!r} is not a host or URL.")
-        return HostRewrite(internal, external)
+        return HostRewrite(internal.rstrip("/"), external.rstrip("/"))
 
     def dtool_settings(self) -> dict[str, str]:
         """Collect dtool's variables out of Flask's config; the environment dtool reads itself."""
@@ -153,11 +153,19 @@ class _Lookup:
     def _check_endpoints(source: Source) -> None:
         for name, value in source.items():
             if isinstance(name, str) and name.startswith(PUBLIC_ENDPOINT) and value:
-                parts = urlsplit(str(value))
-                if parts.scheme not in {"http", "https"} or not parts.hostname:
+                if not _is_web_address(str(value)):
                     raise ConfigurationError(
                         f"{name} must be a URL such as https://s3.example.org, not {value!r}."
                     )
+
+
+def _is_web_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        # Asking for the port is what makes urlsplit look at it.
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def secrets_in(config: Source) -> list[str]:

@@ -26,6 +26,7 @@ class PendingUpload(sql_db.Model):
     __table_args__ = (
         UniqueConstraint("uuid", name="uq_pending_upload_uuid"),
         CheckConstraint("state IN ('opening', 'open', 'frozen')", name="ck_pending_upload_state"),
+        {"sqlite_autoincrement": True},
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -14,7 +14,7 @@ MAX_URI_LENGTH = 1024
 
 _SHAPE = re.compile(r"(?P<scheme>[^:/]+):/{1,2}(?P<rest>[^/].*)", re.DOTALL)
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
-_FORBIDDEN = re.compile(r"[\s\x00-\x1f\x7f?#\\]")
+_FORBIDDEN = re.compile(r"[\s\x00-\x1f\x7f?#@\\]")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 # One bucket or account is one base URI: dtool-s3 and dtool-azure know no folders below it.
@@ -91,7 +91,7 @@ def _split(text: str, field: str) -> tuple[str, list[str]]:
     if "%" in text:
         raise InvalidField(field, "is URL-encoded twice; encode it once.")
     if _FORBIDDEN.search(text) or not text.isprintable():
-        raise InvalidField(field, "holds a query, a fragment, a space or a control character.")
+        raise InvalidField(field, "holds a query, a fragment, a space, an @ or a control character.")
     shape = _SHAPE.fullmatch(text)
     if shape is None:
         raise InvalidField(field, "is not a URI such as s3://bucket.")

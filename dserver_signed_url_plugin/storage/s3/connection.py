@@ -243,6 +243,12 @@ class S3Connection:
             raise StorageUnavailable(
                 f"The server has no credentials for {self.bucket}; its administrator must set them."
             ) from error
+        except RuntimeError as error:
+            # botocore's word for temporary credentials that have ended and cannot be renewed.
+            raise StorageUnavailable(
+                f"The server's credentials for {self.bucket} have ended; its administrator must "
+                "renew them."
+            ) from error
         except (botocore.exceptions.BotoCoreError, OSError) as error:
             logger.warning("S3 %s in bucket %s: %s", doing, self.bucket, type(error).__name__)
             raise StorageUnavailable(

@@ -1,0 +1,201 @@
+"""Settings: defaults, where they come from, and refusals that name the variable."""
+
+import json
+
+import pytest
+
+from dserver_signed_url_plugin.config import HostRewrite, Settings, secrets_in
+from dserver_signed_url_plugin.errors import ConfigurationError
+
+NUMBERS = {
+    "SIGNED_URL_READ_EXPIRY_SECONDS": ("read_expiry", 3600),
+    "SIGNED_URL_WRITE_EXPIRY_SECONDS": ("write_expiry", 14_400),
+    "SIGNED_URL_MAX_READ_EXPIRY_SECONDS": ("max_read_expiry", 604_800),
+    "SIGNED_URL_MAX_WRITE_EXPIRY_SECONDS": ("max_write_expiry", 604_800),
+    "SIGNED_URL_MAX_ITEMS": ("max_items", 100_000),
+    "SIGNED_URL_MAX_BODY_BYTES": ("max_body_bytes", 64 * 1024 * 1024),
+}
+BUCKET_SETTINGS = {
+    "DTOOL_S3_ENDPOINT_lab": "http://minio:9000",
+    "DTOOL_S3_SECRET_ACCESS_KEY_lab": "s",
+}
+
+
+def either(name, value):
+    """Flask's config and the environment, with the variable in one of them."""
+    return [({name: value}, {}), ({}, {name: str(value)})]
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_every_number_has_a_default(name):
+    attribute, default = NUMBERS[name]
+    for nothing in ({}, {name: None}, {name: ""}):
+        assert getattr(Settings.load(nothing, nothing), attribute) == default
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_every_number_comes_from_the_environment_or_before_it_from_flasks_config(name):
+    attribute, _ = NUMBERS[name]
+    # At least the defaults of what this may be the maximum of, at most what S3 allows.
+    assert getattr(Settings.load({}, {name: "20000"}), attribute) == 20_000
+    assert getattr(Settings.load({name: 30_000}, {name: "20000"}), attribute) == 30_000
+    assert getattr(Settings.load({name: "30000"}, {name: "nonsense"}), attribute) == 30_000
+
+
+@pytest.mark.parametrize(
+    "value", ["0", "-1", "1.5", "an hour", "1e3", " ", 0, 60.5, True, "9" * 5000]
+)
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_number_that_is_none_is_refused_by_name(name, value):
+    for config, environ in either(name, value):
+        with pytest.raises(ConfigurationError, match=name):
+            Settings.load(config, environ)
+
+
+@pytest.mark.parametrize("kind", ["READ", "WRITE"])
+def test_an_expiry_is_at_most_its_maximum_and_that_at_most_what_s3_allows(kind):
+    expiry, maximum = f"SIGNED_URL_{kind}_EXPIRY_SECONDS", f"SIGNED_URL_MAX_{kind}_EXPIRY_SECONDS"
+    Settings.load({expiry: 60, maximum: 60}, {})
+    with pytest.raises(ConfigurationError, match=f"{expiry} must be at most 60.*{maximum}"):
+        Settings.load({expiry: 61, maximum: 60}, {})
+    with pytest.raises(ConfigurationError, match=f"{maximum} must be at most 604800"):
+        Settings.load({maximum: 604_801}, {})
+    with pytest.raises(ConfigurationError, match=f"{expiry} must be at most 604800"):
+        Settings.load({expiry: 604_801}, {})
+
+
+# SIGNED_URL_HOST_REWRITE ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "internal", "external"),
+    [
+        ("minio:9000|s3.example.org", "minio:9000", "s3.example.org"),
+        ("http://minio:9000|https://s3.example.org", "http://minio:9000", "https://s3.example.org"),
+        (" minio:9000 | s3.example.org:8443/ ", "minio:9000", "s3.example.org:8443"),
+        ("minio|[::1]:9000", "minio", "[::1]:9000"),
+    ],
+)
+def test_a_host_rewrite_reads_internal_bar_external(text, internal, external):
+    for config, environ in either("SIGNED_URL_HOST_REWRITE", text):
+        assert Settings.load(config, environ).host_rewrite == HostRewrite(internal, external)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "minio:9000",
+        "minio:9000|",
+        "|s3.example.org",
+        "|",
+        "a|b|c",
+        "minio|https://",
+        "minio|:9000",
+        "minio|[::1",
+        "minio|s3.example.org:port",
+        "minio|s3.example.org:99999",
+        "minio|ftp://s3.example.org",
+    ],
+)
+def test_a_host_rewrite_that_cannot_be_used_is_refused_by_name(text):
+    with pytest.raises(ConfigurationError, match="SIGNED_URL_HOST_REWRITE"):
+        Settings.load({"SIGNED_URL_HOST_REWRITE": text}, {})
+
+
+def test_no_host_is_rewritten_unless_asked_for():
+    assert Settings.load({}, {"SIGNED_URL_HOST_REWRITE": ""}).host_rewrite is None
+
+
+# DTOOL_* -------------------------------------------------------------------------------------
+
+PUBLIC = "DTOOL_S3_PUBLIC_ENDPOINT_lab"
+NO_ENDPOINTS = [
+    "s3.example.org",
+    "ftp://s3.example.org",
+    "https://",
+    "https://[::1",
+    "https://h:port",
+]
+
+
+@pytest.mark.parametrize("value", NO_ENDPOINTS)
+@pytest.mark.parametrize("where", ["config", "environ", "file"])
+def test_a_public_endpoint_that_is_no_url_is_refused_by_name(tmp_path, value, where):
+    sources = {"config": {}, "environ": {}}
+    if where == "file":
+        path = tmp_path / "dtool.json"
+        path.write_text(json.dumps({PUBLIC: value}))
+        sources["environ"] = {"DTOOL_CONFIG_PATH": str(path)}
+    else:
+        sources[where] = {PUBLIC: value}
+    with pytest.raises(ConfigurationError, match=PUBLIC):
+        Settings.load(**sources)
+
+
+@pytest.mark.parametrize("value", ["https://s3.example.org", "http://localhost:9000", ""])
+def test_a_public_endpoint_is_a_url_or_empty(value):
+    assert Settings.load({PUBLIC: value}, {}).dtool[PUBLIC] == value
+
+
+def test_dtools_settings_in_flasks_config_are_found_exactly_or_in_capitals():
+    settings = Settings.load({"DTOOL_A_lab": "exact", "DTOOL_B_LAB": "capitals"}, {})
+    assert settings.dtool_setting("DTOOL_A_lab") == "exact"
+    assert settings.dtool_setting("DTOOL_B_lab") == "capitals"
+    assert settings.dtool_setting("DTOOL_C_lab") is None
+
+
+def test_nothing_but_dtools_settings_is_collected():
+    config = {**BUCKET_SETTINGS, "SECRET_KEY": "flask's", "DTOOL_S3_NONE_lab": None, 5: "odd"}
+    assert Settings.load(config, {"DTOOL_S3_ENDPOINT_other": "x"}).dtool == BUCKET_SETTINGS
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "readable"),
+        (b"{", "readable"),
+        (b"\xff", "readable"),
+        (b"[]", "one JSON object"),
+        (b"3", "one JSON object"),
+    ],
+)
+def test_a_broken_dtool_config_path_is_refused_by_name(tmp_path, content, reason):
+    path = tmp_path / "dtool.json"
+    if content is not None:
+        path.write_bytes(content)
+    for config, environ in either("DTOOL_CONFIG_PATH", path):
+        with pytest.raises(ConfigurationError, match=f"DTOOL_CONFIG_PATH must name a.*{reason}"):
+            Settings.load(config, environ)
+
+
+def test_a_directory_is_no_dtool_config_path(tmp_path):
+    with pytest.raises(ConfigurationError, match="DTOOL_CONFIG_PATH"):
+        Settings.load({}, {"DTOOL_CONFIG_PATH": str(tmp_path)})
+
+
+def test_a_dtool_config_path_is_kept(tmp_path):
+    path = tmp_path / "dtool.json"
+    path.write_text("{}")
+    assert Settings.load({"DTOOL_CONFIG_PATH": path}, {}).config_path == str(path)
+
+
+# Secrets -------------------------------------------------------------------------------------
+
+
+def test_names_of_secrets_are_known():
+    config = {
+        "DTOOL_S3_ENDPOINT_lab": "http://minio:9000",
+        "DTOOL_S3_ACCESS_KEY_ID_lab": "a",
+        "DTOOL_S3_SECRET_ACCESS_KEY_lab": "s",
+        "DTOOL_S3_SECRET_ACCESS_KEY_LAB": "s",
+        "DTOOL_AZURE_ACCOUNT_KEY_lab": "k",
+        "DTOOL_DSERVER_TOKEN": "t",
+        "JWT_SECRET_KEY": "dserver's own",
+        "SIGNED_URL_MAX_ITEMS": 5,
+    }
+    assert secrets_in(config) == [name for name, value in config.items() if value in {*"askt"}]
+
+
+def test_settings_do_not_show_the_secrets_they_hold():
+    settings = Settings.load({"DTOOL_S3_SECRET_ACCESS_KEY_lab": "the-secret-key"}, {})
+    assert "the-secret-key" not in repr(settings)

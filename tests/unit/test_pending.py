@@ -1,0 +1,241 @@
+"""The book of pending uploads, on a database: who holds what, and what happens when it goes."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from dservercore import sql_db
+from flask import Flask
+from sqlalchemy import func, select
+
+from dserver_signed_url_plugin import pending
+from dserver_signed_url_plugin.errors import UploadBusy
+from dserver_signed_url_plugin.models import FROZEN, OPEN, OPENING, PendingUpload
+
+UUID = "6f9619ff-8b86-4011-b42d-00c04fc964ff"
+NOW = datetime(2024, 1, 15, 14, 30, tzinfo=timezone.utc)
+
+
+@pytest.fixture(autouse=True)
+def app(tmp_path):
+    app = Flask(__name__)
+    app.config["SQLALCHEMY_DATABASE_URI"] = f"sqlite:///{tmp_path / 'pending.sqlite'}"
+    sql_db.init_app(app)
+    with app.app_context():
+        sql_db.create_all()
+        yield app
+        sql_db.session.remove()
+        sql_db.engine.dispose()
+
+
+def claim(uuid=UUID, **changes):
+    values = {
+        "uri": f"s3://lab/{uuid}",
+        "base_uri": "s3://lab",
+        "name": "my-dataset",
+        "creator_username": "alice",
+        "created_at": NOW,
+        "frozen_at": None,
+        "manifest_json": "{}",
+        "descriptions_json": "{}",
+        "fingerprint": "f" * 64,
+        "uploader": "alice",
+        "staging": "a" * 32,
+    }
+    return pending.claim(uuid, **{**values, **changes})
+
+
+@pytest.fixture
+def upload():
+    return claim()
+
+
+def rows():
+    return sql_db.session.scalar(select(func.count()).select_from(PendingUpload))
+
+
+# Claiming ------------------------------------------------------------------------------------
+
+
+def test_a_claim_writes_a_row_that_waits_to_be_opened(upload):
+    found = pending.find(UUID)
+    assert (found.uuid, found.uploader, found.state) == (UUID, "alice", OPENING)
+    assert (found.pinned, found.urls_expire_at, found.lease) == (True, None, None)
+    assert found.created_at_utc == NOW
+
+
+def test_what_nobody_claimed_is_not_found():
+    assert pending.find(UUID) is None
+
+
+def test_a_second_claim_gets_the_row_of_the_first(upload):
+    second = claim(uploader="carol", uri=f"s3://elsewhere/{UUID}")
+    assert (second.id, second.uploader, second.uri) == (upload.id, "alice", upload.uri)
+    assert rows() == 1
+
+
+def test_many_claims_at_once_agree_on_one_row(app):
+    def claim_elsewhere(number):
+        with app.app_context():
+            return claim(uploader=f"person-{number}").uploader
+
+    with ThreadPoolExecutor(8) as pool:
+        owners = set(pool.map(claim_elsewhere, range(8)))
+    assert len(owners) == 1
+    assert rows() == 1
+
+
+def test_a_long_uri_is_kept():
+    base = "s3://" + "b" * 982
+    assert claim(uri=f"{base}/{UUID}", base_uri=base).uri == f"{base}/{UUID}"
+
+
+def test_what_was_found_stays_readable_after_the_row_is_gone(upload):
+    pending.strike_out(upload)
+    assert upload.uri == f"s3://lab/{UUID}"
+    assert pending.find(UUID) is None
+    pending.strike_out(upload)
+
+
+# Noting --------------------------------------------------------------------------------------
+
+
+def test_what_is_noted_is_found(upload):
+    pending.note(upload, state=FROZEN, frozen_at=5.5)
+    found = pending.refetch(upload)
+    assert (found.state, found.frozen_at) == (FROZEN, 5.5)
+
+
+def gone_in_between(upload):
+    pending.strike_out(upload)
+
+
+def gone_and_claimed_again(upload):
+    pending.strike_out(upload)
+    claim(uploader="carol")
+
+
+@pytest.mark.parametrize("meanwhile", [gone_in_between, gone_and_claimed_again])
+@pytest.mark.parametrize(
+    "act",
+    [
+        pending.refetch,
+        lambda upload: pending.note(upload, state=OPEN),
+        lambda upload: pending.note_urls(upload, NOW, True),
+        lambda upload: pending.leased(upload).__enter__(),
+    ],
+    ids=["refetch", "note", "note_urls", "leased"],
+)
+def test_a_row_that_is_gone_is_noticed(upload, act, meanwhile):
+    meanwhile(upload)
+    with pytest.raises(pending.Gone):
+        act(upload)
+
+
+def test_striking_out_spares_a_row_that_somebody_else_claimed_since(upload):
+    gone_and_claimed_again(upload)
+    pending.strike_out(upload)
+    assert pending.find(UUID).uploader == "carol"
+
+
+@pytest.mark.parametrize("order", [(1, 2, 3), (3, 2, 1), (2, 3, 1)])
+def test_the_latest_end_of_urls_is_remembered(upload, order):
+    for hours in order:
+        pending.note_urls(upload, NOW + timedelta(hours=hours), True)
+    expected = NOW + timedelta(hours=3)
+    assert pending.find(UUID).urls_expire_at.replace(tzinfo=timezone.utc) == expected
+
+
+@pytest.mark.parametrize(
+    ("handed_out", "pinned"), [((True, True), True), ((False, True), False), ((True, False), False)]
+)
+def test_urls_that_were_not_pinned_are_never_forgotten(upload, handed_out, pinned):
+    for kind in handed_out:
+        pending.note_urls(upload, NOW, kind)
+    assert pending.find(UUID).pinned is pinned
+
+
+# Leases --------------------------------------------------------------------------------------
+
+
+def hold(upload, token="somebody", seconds=60.0):
+    pending.note(upload, lease=token, lease_ends=time.time() + seconds)
+
+
+def test_a_second_lease_is_refused_while_the_first_is_held(upload):
+    with pending.leased(upload) as lease:
+        with pytest.raises(UploadBusy) as refusal, pending.leased(upload):
+            pytest.fail("two hold one upload")
+        assert refusal.value.retry_after >= 1
+        lease.check()
+
+
+def test_a_lease_ends_with_its_block(upload):
+    for _ in range(2):
+        with pending.leased(upload):
+            assert pending.find(UUID).lease is not None
+        assert pending.find(UUID).lease is None
+
+
+def test_a_lease_ends_with_a_block_that_fails(upload):
+    with pytest.raises(ZeroDivisionError), pending.leased(upload):
+        raise ZeroDivisionError
+    with pending.leased(upload) as lease:
+        lease.check()
+
+
+def test_a_lease_whose_holder_died_is_taken_over(upload):
+    hold(upload, "the-dead", seconds=-1.0)
+    with pending.leased(upload) as lease:
+        assert pending.find(UUID).lease == lease.token != "the-dead"
+
+
+def test_a_lease_that_was_lost_is_noticed_and_left_to_its_new_holder(upload):
+    with pending.leased(upload) as lease:
+        hold(upload, "the-new-holder")
+        with pytest.raises(UploadBusy, match="taken over"):
+            lease.check()
+        assert not lease.renew()
+    assert pending.find(UUID).lease == "the-new-holder"
+
+
+def test_a_check_prolongs_the_lease(upload):
+    with pending.leased(upload) as lease:
+        hold(upload, lease.token, seconds=0.5)
+        lease.check()
+        assert pending.find(UUID).lease_ends > time.time() + 5
+
+
+def test_a_lease_on_a_row_that_goes_is_lost(upload):
+    with pending.leased(upload) as lease:
+        pending.strike_out(upload)
+        with pytest.raises(UploadBusy):
+            lease.check()
+
+
+def test_a_lease_on_one_upload_leaves_another_free(upload):
+    other = claim("00000000-0000-4000-8000-000000000001")
+    with pending.leased(upload) as one, pending.leased(other) as two:
+        one.check()
+        two.check()
+
+
+def test_of_many_at_once_one_holds_the_upload(app, upload):
+    tried = []
+
+    def try_it(number):
+        with app.app_context():
+            try:
+                with pending.leased(upload):
+                    # Held until everybody else has been refused.
+                    deadline = time.monotonic() + 10
+                    while len(tried) < 7 and time.monotonic() < deadline:
+                        time.sleep(0.001)
+                return True
+            except UploadBusy:
+                tried.append(number)
+                return False
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(try_it, range(8))) == 1

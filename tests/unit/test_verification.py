@@ -1,0 +1,199 @@
+"""Does the store hold what was announced? Every way in which it may not."""
+
+from dataclasses import replace
+from datetime import datetime, timezone
+
+import pytest
+
+from dserver_signed_url_plugin.errors import UploadIncomplete
+from dserver_signed_url_plugin.storage.base import Holdings, Item, Promotion, StoredItem
+from dserver_signed_url_plugin.verification import (
+    Verification,
+    properties,
+    refuse_unannounced,
+    verify,
+    verify_promoted,
+)
+
+WHEN = datetime(2024, 1, 15, 14, 30, tzinfo=timezone.utc)
+GOOD, BAD = "9a0364b9e99bb480dd25e1f0284c8555", "0" * 32
+
+ITEM = Item("id-1", "a.txt", 7, GOOD, 1.5)
+BARE = Item("id-1", "a.txt")
+SIZED = Item("id-1", "a.txt", 7)
+RIGHT = StoredItem(7, GOOD, WHEN)
+LONGER = StoredItem(8, GOOD, WHEN)
+OTHER = StoredItem(7, BAD, WHEN)
+
+
+def holdings(final=None, staged=None):
+    return Holdings(
+        opened=True,
+        final={"id-1": final} if final else {},
+        staged={"id-1": staged} if staged else {},
+    )
+
+
+def mismatch(item, found):
+    return {
+        "relpath": "a.txt",
+        "expected": {"size_in_bytes": item.size_in_bytes, "hash": item.hash},
+        "found": {"size_in_bytes": found.size_in_bytes, "hash": found.md5},
+    }
+
+
+@pytest.mark.parametrize(
+    ("item", "final", "staged"),
+    [
+        (ITEM, RIGHT, None),
+        (ITEM, RIGHT, OTHER),
+        (ITEM, RIGHT, RIGHT),
+        (SIZED, RIGHT, None),
+        (BARE, RIGHT, None),
+        # Promoted by a completion that then ended: no need to copy again.
+        (BARE, RIGHT, RIGHT),
+        (BARE, RIGHT, replace(RIGHT, last_modified=WHEN.replace(year=2025))),
+    ],
+)
+def test_what_is_right_at_its_place_stays(item, final, staged):
+    outcome = verify([item], holdings(final, staged))
+    assert outcome == Verification(in_place={"id-1": final})
+    outcome.require()
+
+
+@pytest.mark.parametrize(
+    ("item", "final", "staged"),
+    [
+        (ITEM, None, RIGHT),
+        (ITEM, OTHER, RIGHT),
+        (ITEM, LONGER, RIGHT),
+        (SIZED, None, OTHER),
+        # Without an announced MD5 the latest PUT counts.
+        (SIZED, RIGHT, OTHER),
+        (BARE, RIGHT, OTHER),
+        (BARE, None, LONGER),
+    ],
+)
+def test_what_is_right_where_it_is_staged_is_promoted(item, final, staged):
+    outcome = verify([item], holdings(final, staged))
+    assert outcome == Verification(promotions=[Promotion(item, staged)])
+    outcome.require()
+
+
+@pytest.mark.parametrize(
+    ("item", "final", "staged", "shown"),
+    [
+        (ITEM, OTHER, None, OTHER),
+        (ITEM, LONGER, None, LONGER),
+        (ITEM, None, OTHER, OTHER),
+        (ITEM, OTHER, LONGER, LONGER),
+        (SIZED, None, LONGER, LONGER),
+        (SIZED, RIGHT, LONGER, LONGER),
+        (SIZED, LONGER, None, LONGER),
+    ],
+)
+def test_what_differs_is_listed_with_what_was_found(item, final, staged, shown):
+    outcome = verify([item], holdings(final, staged))
+    assert outcome == Verification(mismatched=[mismatch(item, shown)])
+    with pytest.raises(UploadIncomplete, match=r"0 item.s. are missing and 1 differ") as refusal:
+        outcome.require()
+    assert refusal.value.facts["mismatched"] == [mismatch(item, shown)]
+
+
+@pytest.mark.parametrize("item", [ITEM, SIZED, BARE])
+def test_what_is_nowhere_is_missing(item):
+    outcome = verify([item], holdings())
+    assert outcome == Verification(missing=["a.txt"])
+    with pytest.raises(UploadIncomplete, match=r"1 item.s. are missing and 0 differ") as refusal:
+        outcome.require()
+    assert refusal.value.facts["missing"] == ["a.txt"]
+
+
+def test_an_empty_item_and_no_items_at_all_are_fine():
+    empty = Item("id-1", "a.txt", 0, "d41d8cd98f00b204e9800998ecf8427e")
+    stored = StoredItem(0, "d41d8cd98f00b204e9800998ecf8427e", WHEN)
+    assert verify([empty], holdings(stored)).in_place == {"id-1": stored}
+    assert verify([], holdings()) == Verification()
+
+
+def test_a_long_list_is_cut_and_its_total_told():
+    items = [Item(f"id-{n}", f"file-{n}", 7, GOOD) for n in range(350)]
+    wrong = Holdings(staged={f"id-{n}": OTHER for n in range(150)})
+    with pytest.raises(UploadIncomplete, match=r"200 .* missing and 150 differ") as refusal:
+        verify(items, wrong).require()
+    facts = refusal.value.facts
+    assert [entry["relpath"] for entry in facts["mismatched"]] == [f"file-{n}" for n in range(100)]
+    assert facts["missing"] == [f"file-{n}" for n in range(150, 250)]
+    assert (facts["missing_total"], facts["mismatched_total"]) == (200, 150)
+
+
+# After promotion -----------------------------------------------------------------------------
+
+PROMOTED = [Promotion(BARE, RIGHT)]
+
+
+@pytest.mark.parametrize("later", [RIGHT, replace(RIGHT, last_modified=WHEN.replace(year=2025))])
+def test_a_copy_of_what_was_verified_is_in_place(later):
+    outcome = verify_promoted(PROMOTED, {"id-1": later, "id-2": OTHER})
+    assert outcome == Verification(in_place={"id-1": later})
+
+
+@pytest.mark.parametrize("copied", [OTHER, LONGER])
+def test_a_copy_of_something_else_is_a_mismatch(copied):
+    outcome = verify_promoted(PROMOTED, {"id-1": copied})
+    assert outcome == Verification(mismatched=[mismatch(BARE, copied)])
+
+
+def test_a_copy_that_was_not_made_is_missing():
+    assert verify_promoted(PROMOTED, {"id-2": RIGHT}) == Verification(missing=["a.txt"])
+
+
+def test_items_that_nobody_announced_are_counted_and_refused():
+    refuse_unannounced([BARE], holdings(RIGHT, RIGHT))
+    refuse_unannounced([BARE], Holdings(staged={"stranger": RIGHT}))
+    strangers = Holdings(final={"id-1": RIGHT, "id-2": RIGHT, "id-3": RIGHT})
+    with pytest.raises(UploadIncomplete, match="2 item"):
+        refuse_unannounced([BARE], strangers)
+
+
+# The manifest --------------------------------------------------------------------------------
+
+
+def hint(**changes):
+    return {"relpath": "a.txt", "size_in_bytes": 7, "hash": GOOD, "utc_timestamp": 99.5, **changes}
+
+
+@pytest.mark.parametrize(
+    ("item", "hinted", "timestamp"),
+    [
+        (ITEM, hint(), 1.5),
+        (BARE, hint(), 99.5),
+        (BARE, hint(utc_timestamp=99), 99),
+        (replace(BARE, utc_timestamp=0.0), hint(), 0.0),
+        (BARE, None, WHEN.timestamp()),
+        (BARE, hint(size_in_bytes=8), WHEN.timestamp()),
+        (BARE, hint(hash=BAD), WHEN.timestamp()),
+        (BARE, hint(utc_timestamp="99.5"), WHEN.timestamp()),
+        (BARE, hint(utc_timestamp=True), WHEN.timestamp()),
+        (BARE, hint(utc_timestamp=float("nan")), WHEN.timestamp()),
+        (BARE, hint(utc_timestamp=1e300), WHEN.timestamp()),
+        (BARE, {}, WHEN.timestamp()),
+        (BARE, "nothing useful", WHEN.timestamp()),
+        (BARE, [1, 2], WHEN.timestamp()),
+    ],
+)
+def test_a_time_comes_from_the_request_then_a_hint_that_agrees_then_the_store(
+    item, hinted, timestamp
+):
+    assert properties(item, RIGHT, hinted) == {
+        "relpath": "a.txt",
+        "size_in_bytes": 7,
+        "hash": GOOD,
+        "utc_timestamp": timestamp,
+    }
+
+
+def test_a_hint_says_nothing_about_relpath_size_or_hash():
+    lie = hint(relpath="b.txt")
+    assert properties(BARE, RIGHT, lie)["relpath"] == "a.txt"
+    assert properties(BARE, OTHER, hint())["hash"] == BAD

@@ -152,11 +152,12 @@ class _Lookup:
     @staticmethod
     def _check_endpoints(source: Source) -> None:
         for name, value in source.items():
-            if isinstance(name, str) and name.startswith(PUBLIC_ENDPOINT) and value:
-                if not _is_web_address(str(value)):
-                    raise ConfigurationError(
-                        f"{name} must be a URL such as https://s3.example.org, not {value!r}."
-                    )
+            if not (isinstance(name, str) and name.startswith(PUBLIC_ENDPOINT) and value):
+                continue
+            if not _is_web_address(str(value)):
+                raise ConfigurationError(
+                    f"{name} must be a URL such as https://s3.example.org, not {value!r}."
+                )
 
 
 def _is_web_address(text: str) -> bool:

@@ -23,6 +23,8 @@ HASH_FUNCTION = "md5sum_hexdigest"
 MOST_DESCRIPTIONS = 1000
 # dserver keeps annotations in one document beside the manifest.
 MOST_ANNOTATION_BYTES = 1024 * 1024
+# What one Python can parse another cannot, and dserver's plugins parse it again.
+MOST_LEVELS = 100
 MOST_USERNAME_CHARACTERS = 255
 MOST_BYTES = 2**63 - 1
 # What a datetime holds, one second short on either side because floats round (UTC seconds).
@@ -60,6 +62,21 @@ class UploadPlan:
         items = sorted((item.relpath, item.size_in_bytes, item.hash) for item in self.items)
         content = [self.name, items, sorted(self.tags), self.annotations, self.overlays]
         return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def check_size(self, most_item_bytes: int) -> None:
+        """Refuse items that one PUT cannot carry, and more bytes in all than dserver can count.
+
+        :raises InvalidField: with the field and the reason.
+        """
+        for number, item in enumerate(self.items):
+            if (item.size_in_bytes or 0) > most_item_bytes:
+                raise InvalidField(
+                    f"items.{number}.size_in_bytes",
+                    f"items above {most_item_bytes} bytes, which is what one PUT can carry, are "
+                    "not supported yet.",
+                )
+        if sum(item.size_in_bytes or 0 for item in self.items) > MOST_BYTES:
+            raise InvalidField("items", "are more bytes in all than dserver can count.")
 
     def check(self) -> None:
         """Refuse what dtool could not name or read back.
@@ -128,8 +145,6 @@ def _check_relpaths(items: Sequence[Item]) -> None:
         if reason is not None:
             raise InvalidField(f"items.{number}.relpath", f"{item.relpath[:200]!r} {reason}")
         seen.add(item.relpath)
-    if sum(item.size_in_bytes or 0 for item in items) > MOST_BYTES:
-        raise InvalidField("items", "are more bytes in all than dserver can count.")
 
 
 def _wrong_with(relpath: str) -> str | None:
@@ -163,9 +178,19 @@ def _check_overlays(overlays: Mapping[str, Mapping[str, Any]], identifiers: Iter
 
 
 def _json_bytes(field_name: str, value: object) -> int:
+    if _is_deeper(value, MOST_LEVELS):
+        raise InvalidField(field_name, f"is nested more than {MOST_LEVELS} levels deep.")
     try:
         return len(json.dumps(value, allow_nan=False).encode())
     except ValueError as error:
         raise InvalidField(
             field_name, "holds NaN or infinity, which JSON does not have."
         ) from error
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if not isinstance(value, list):
+        return False
+    return levels == 0 or any(_is_deeper(part, levels - 1) for part in value)

@@ -93,12 +93,7 @@ class Uploads:
                     f"is longer than the {storage.max_relpath_bytes} bytes of UTF-8 that object "
                     "metadata can carry.",
                 )
-            if (item.size_in_bytes or 0) > storage.max_item_bytes:
-                raise InvalidField(
-                    f"items.{number}.size_in_bytes",
-                    f"items above {storage.max_item_bytes} bytes, which is what one PUT can carry, "
-                    "are not supported yet.",
-                )
+        plan.check_size(storage.max_item_bytes)
 
 
 def _claim(permit: UploadPermit, plan: UploadPlan, uri: DatasetURI, creator: str) -> PendingUpload:

@@ -91,7 +91,9 @@ def _split(text: str, field: str) -> tuple[str, list[str]]:
     if "%" in text:
         raise InvalidField(field, "is URL-encoded twice; encode it once.")
     if _FORBIDDEN.search(text) or not text.isprintable():
-        raise InvalidField(field, "holds a query, a fragment, a space, an @ or a control character.")
+        raise InvalidField(
+            field, "holds a query, a fragment, a space, an @ or a control character."
+        )
     shape = _SHAPE.fullmatch(text)
     if shape is None:
         raise InvalidField(field, "is not a URI such as s3://bucket.")

@@ -116,14 +116,6 @@ def test_another_depositor_can_neither_resume_nor_complete_an_upload(lab):
     assert lab.alice.complete(grant["uri"]).status_code == 200
 
 
-def test_a_url_from_before_a_refusal_still_works_for_its_owner(lab):
-    deposit = Deposit()
-    grant = CLIENT.begin(lab.alice, lab.base_uri, deposit)
-    lab.carol.begin(lab.base_uri, CLIENT.plan(deposit))
-    CLIENT.put(grant, deposit)
-    assert lab.alice.complete(grant["uri"]).status_code == 200
-
-
 def test_an_admin_can_complete_what_somebody_began(lab):
     deposit = Deposit()
     grant = CLIENT.begin(lab.alice, lab.base_uri, deposit)

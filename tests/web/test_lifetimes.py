@@ -1,0 +1,179 @@
+"""How long URLs live: as asked for, as promised, and not a second longer."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import requests
+
+from dserver_signed_url_plugin.errors import ConfigurationError
+from dserver_signed_url_plugin.storage.base import Item, Life
+from tests.clients import FILES, Deposit, DserverClientJS, DtoolDserver
+from tests.dserver import Dserver
+from tests.refusals import assert_refused, nothing_is_written
+
+WEEK = 604_800
+
+
+@pytest.fixture(scope="module")
+def uri(lab: Dserver) -> str:
+    """A dataset to be read."""
+    deposit = Deposit(more={"annotations": {"a": 1}, "tags": ["t"]})
+    assert DtoolDserver().upload(lab.alice, lab.base_uri, deposit).status_code == 200
+    return f"{lab.base_uri}/{deposit.uuid}"
+
+
+def identifier(dserver: Dserver, uri: str) -> str:
+    return next(iter(dserver.bob.read(uri).json["item_urls"]))
+
+
+def answers(dserver: Dserver, uri: str, seconds: int | None = None) -> list[Any]:
+    """Ask the three doors that hand out URLs for the same life."""
+    query = {} if seconds is None else {"expiry_seconds": seconds}
+    plan = DtoolDserver().plan(Deposit())
+    return [
+        dserver.bob.read(uri, **query),
+        dserver.bob.read_item(uri, identifier(dserver, uri), **query),
+        dserver.alice.begin(dserver.base_uri, {**plan, **query}),
+    ]
+
+
+def urls_in(value: Any) -> list[str]:
+    """Every URL anywhere in an answer."""
+    if isinstance(value, dict):
+        return [url for inner in value.values() for url in urls_in(inner)]
+    return [value] if isinstance(value, str) and value.startswith("http") else []
+
+
+def ends(url: str) -> datetime:
+    """When the store stops accepting a URL."""
+    query = parse_qs(urlsplit(url).query)
+    signed = datetime.strptime(query["X-Amz-Date"][0], "%Y%m%dT%H%M%S%z")
+    return signed + timedelta(seconds=int(query["X-Amz-Expires"][0]))
+
+
+def past(seconds: int, ago: int) -> Life:
+    """A life of so many seconds that began some time ago."""
+    starts = datetime.now(timezone.utc).replace(microsecond=0) - timedelta(seconds=ago)
+    return Life(starts, seconds, starts + timedelta(seconds=seconds))
+
+
+def test_without_a_wish_reads_live_an_hour_and_writes_four(lab, uri):
+    assert [answer.json["expiry_seconds"] for answer in answers(lab, uri)] == [3600, 3600, 14_400]
+
+
+@pytest.mark.parametrize("seconds", [1, 600, WEEK])
+def test_what_is_asked_for_is_granted(lab, uri, seconds):
+    for answer in answers(lab, uri, seconds):
+        assert answer.json["expiry_seconds"] == seconds
+
+
+@pytest.mark.parametrize("seconds", [None, 77])
+def test_the_promised_end_is_the_end_of_every_url(lab, uri, seconds):
+    before = datetime.now(timezone.utc)
+    for answer in answers(lab, uri, seconds):
+        stamp = answer.json["expiry_timestamp"]
+        promised = datetime.strptime(stamp, "%Y-%m-%dT%H:%M:%S.%f%z")
+        # WIRE's spelling, six digits of a second included.
+        assert stamp == promised.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        urls = urls_in(answer.json)
+        assert {ends(url) for url in urls} == {promised}
+        life = timedelta(seconds=answer.json["expiry_seconds"])
+        assert abs(promised - before - life) < timedelta(seconds=30)
+    assert len(urls) == 4 + len(FILES)
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "1.5", "soon", "", "1e3", str(WEEK + 1), "9" * 30])
+def test_a_life_out_of_bounds_is_refused_on_reading(lab, uri, seconds):
+    for answer in (
+        lab.bob.read(uri, expiry_seconds=seconds),
+        lab.bob.read_item(uri, identifier(lab, uri), expiry_seconds=seconds),
+    ):
+        assert_refused(answer, 422, "expiry_seconds")
+        if seconds.isdigit() and seconds != "0":
+            assert str(WEEK) in answer.json["message"]
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 1.5, 60.0, True, "soon", WEEK + 1, 10**30])
+def test_a_life_out_of_bounds_is_refused_on_uploading(lab, seconds):
+    plan = {**DtoolDserver().plan(Deposit()), "expiry_seconds": seconds}
+    with nothing_is_written(lab):
+        answer = lab.alice.begin(lab.base_uri, plan)
+        assert_refused(answer, 422, "expiry_seconds")
+    if seconds in (WEEK + 1, 10**30):
+        assert str(WEEK) in answer.json["message"]
+
+
+def test_settings_change_defaults_and_maxima(make_dserver):
+    dserver = make_dserver(
+        SIGNED_URL_READ_EXPIRY_SECONDS=100,
+        SIGNED_URL_WRITE_EXPIRY_SECONDS="200",
+        SIGNED_URL_MAX_READ_EXPIRY_SECONDS=1000,
+        SIGNED_URL_MAX_WRITE_EXPIRY_SECONDS=2000,
+    )
+    deposit = Deposit()
+    assert DserverClientJS().upload(dserver.alice, dserver.base_uri, deposit).status_code == 200
+    uri = f"{dserver.base_uri}/{deposit.uuid}"
+    granted = [answer.json["expiry_seconds"] for answer in answers(dserver, uri)]
+    assert granted == [100, 100, 200]
+    assert_refused(dserver.bob.read(uri, expiry_seconds=1001), 422, "1000")
+    plan = {**DtoolDserver().plan(Deposit()), "expiry_seconds": 2001}
+    assert_refused(dserver.alice.begin(dserver.base_uri, plan), 422, "2000")
+    assert dserver.bob.read(uri, expiry_seconds=1000).json["expiry_seconds"] == 1000
+
+
+def test_settings_work_from_the_environment_and_flask_goes_first(make_dserver, monkeypatch):
+    monkeypatch.setenv("SIGNED_URL_READ_EXPIRY_SECONDS", "111")
+    monkeypatch.setenv("SIGNED_URL_WRITE_EXPIRY_SECONDS", "222")
+    settings = make_dserver(SIGNED_URL_WRITE_EXPIRY_SECONDS=333).services.settings
+    assert (settings.read_expiry, settings.write_expiry) == (111, 333)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SIGNED_URL_READ_EXPIRY_SECONDS", "0"),
+        ("SIGNED_URL_READ_EXPIRY_SECONDS", "-1"),
+        ("SIGNED_URL_WRITE_EXPIRY_SECONDS", "4 hours"),
+        ("SIGNED_URL_WRITE_EXPIRY_SECONDS", str(WEEK + 1)),
+        ("SIGNED_URL_MAX_READ_EXPIRY_SECONDS", str(WEEK + 1)),
+        ("SIGNED_URL_MAX_WRITE_EXPIRY_SECONDS", "60"),
+        ("SIGNED_URL_MAX_ITEMS", "many"),
+    ],
+)
+def test_a_wrong_setting_stops_the_start_with_its_name(make_dserver, name, value):
+    with pytest.raises(ConfigurationError, match=name):
+        make_dserver(**{name: value})
+
+
+def test_the_store_refuses_a_read_url_after_its_end(lab, uri):
+    uuid, item = uri.rpartition("/")[2], identifier(lab, uri)
+    alive = lab.storage.item_url(uuid, item, past(seconds=3600, ago=1800))
+    dead = lab.storage.item_url(uuid, item, past(seconds=1800, ago=1801))
+    assert requests.get(alive, timeout=30).status_code == 200
+    assert requests.get(dead, timeout=30).status_code == 403
+    late = urls_in(vars(lab.storage.read_urls(uuid, past(seconds=60, ago=61))))
+    assert len(late) == 4 + len(FILES)
+    for url in late:
+        assert requests.get(url, timeout=30).status_code == 403
+
+
+@pytest.mark.parametrize("pinned", [True, False])
+def test_the_store_refuses_a_write_url_after_its_end(lab, pinned):
+    deposit = Deposit()
+    grant = DtoolDserver().begin(lab.alice, lab.base_uri, deposit)
+    items = [Item(name, entry["relpath"], hash="0" * 32) for name, entry in items_of(grant)]
+    urls = lab.storage.write_urls(deposit.uuid, "s" * 32, items, pinned, past(seconds=60, ago=61))
+    for request in urls.items.values():
+        answer = requests.put(request.url, b"late", headers=dict(request.headers), timeout=30)
+        assert (answer.status_code, "xpired" in answer.text) == (403, True)
+    assert all(
+        requests.put(u, b"late", timeout=30).status_code == 403 for u in urls.documents.values()
+    )
+
+
+def items_of(grant: Any) -> Any:
+    return grant["upload_urls"]["items"].items()

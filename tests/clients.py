@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
+import pytest
 import requests
 from dtoolcore.utils import generate_identifier
 from werkzeug.test import TestResponse
@@ -110,6 +111,10 @@ class RelpathsOnly(DserverClientJS):
     def plan(self, deposit: Deposit) -> dict[str, Any]:
         items = [{"relpath": relpath} for relpath in deposit.files]
         return {"uuid": deposit.uuid, "name": deposit.name, "items": items, **deposit.more}
+
+
+CLIENTS = [DtoolDserver(), DserverClientJS(), RelpathsOnly()]
+each_client = pytest.mark.parametrize("client", CLIENTS, ids=lambda client: type(client).__name__)
 
 
 def _put(url: str, content: bytes, headers: Mapping[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""A dserver that the tests of one module share, where none depends on what it holds."""
+"""A dserver that the tests of one module share, and a proxy between a dserver and its store."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dservercore import sql_db
 
 from dserver_signed_url_plugin.demo.store import LocalStore
 from tests.dserver import Bucket, Dserver
+from tests.proxy import StoreProxy
 
 
 @pytest.fixture(scope="module")
@@ -28,3 +29,10 @@ def lab(
     yield made
     with made.app.app_context():
         sql_db.engine.dispose()
+
+
+@pytest.fixture
+def proxy(bucket: Bucket) -> Iterator[StoreProxy]:
+    """What dserver asks of the store can be counted, hindered and overtaken here."""
+    with StoreProxy(bucket) as running:
+        yield running

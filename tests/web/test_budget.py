@@ -17,13 +17,12 @@ from dtoolcore.utils import generate_identifier
 from sqlalchemy import event
 from werkzeug.test import TestResponse
 
-from tests.clients import Deposit, DserverClientJS, DtoolDserver, RelpathsOnly
+from tests.clients import CLIENTS, Deposit, DtoolDserver, each_client
 from tests.dserver import Dserver
 from tests.proxy import StoreProxy
 
 # More than the 1,000 keys that one listing or deletion takes.
 FEW, MANY = 10, 1200
-CLIENTS = [DtoolDserver(), DserverClientJS(), RelpathsOnly()]
 # Statements of one call, dservercore's own for person and permission included.
 QUERIES = {"begin": 13, "complete": 26, "dataset": 5, "item": 5}
 
@@ -31,12 +30,6 @@ DESCRIPTIONS = {
     "tags": ["one", "two"],
     "annotations": {"solvent": "water", "mass": 3, "mixed": [1, {"two": None}]},
 }
-
-
-@pytest.fixture
-def proxy(bucket) -> Iterator[StoreProxy]:
-    with StoreProxy(bucket) as running:
-        yield running
 
 
 @pytest.fixture
@@ -120,7 +113,7 @@ def costs(
     return cost
 
 
-@pytest.mark.parametrize("client", CLIENTS, ids=lambda client: type(client).__name__)
+@each_client
 def test_costs_do_not_grow_with_the_dataset_where_they_need_not(dserver, proxy, client):
     cost = {number: costs(dserver, proxy, client, number) for number in (FEW, MANY)}
 

@@ -15,10 +15,16 @@ from dtoolcore.compare import diff_content, diff_identifiers, diff_sizes
 from dtoolcore.utils import generate_identifier, sanitise_uri
 
 from dserver_signed_url_plugin.demo.store import s3_client
-from tests.clients import FILES, README, Deposit, DserverClientJS, DtoolDserver, RelpathsOnly
+from tests.clients import (
+    CLIENTS,
+    FILES,
+    README,
+    Deposit,
+    DserverClientJS,
+    each_client,
+)
 from tests.dserver import Dserver
 
-CLIENTS = [DtoolDserver(), DserverClientJS(), RelpathsOnly()]
 TAGS = ["project-x", "2024"]
 ANNOTATIONS = {"author": "Ada Löwe", "cells": {"grown": [1, 2.5, None, True]}}
 OVERLAYS = {
@@ -236,7 +242,7 @@ def test_dserver_knows_the_same_of_both(lab, copied, deposited):
     assert known(deposited) == known(copied)
 
 
-@pytest.mark.parametrize("client", CLIENTS, ids=lambda client: type(client).__name__)
+@each_client
 def test_nothing_but_items_and_no_readme_is_the_same_too(lab, dtool, tmp_path, client):
     theirs = objects(lab, copied_by_dtool(lab.base_uri, tmp_path, "", {}))
     deposit = Deposit(readme=None)

@@ -15,24 +15,17 @@ from dtoolcore.utils import generate_identifier
 from werkzeug.test import TestResponse
 
 from dserver_signed_url_plugin.completion import MOST_README_BYTES
-from tests.clients import README, Deposit, DserverClientJS, DtoolDserver, RelpathsOnly
+from tests.clients import README, Deposit, DserverClientJS, DtoolDserver, RelpathsOnly, each_client
 from tests.dserver import Dserver
-from tests.proxy import Fault, StoreProxy, check_dataset, verifies
+from tests.holdings import check_dataset, verifies
+from tests.proxy import Fault
 
 FILES = {"one.txt": b"eins", "two.txt": b"zwei"}
-CLIENTS = [DtoolDserver(), DserverClientJS(), RelpathsOnly()]
-each_client = pytest.mark.parametrize("client", CLIENTS, ids=lambda client: type(client).__name__)
 DESCRIPTIONS = {"tags": ["tag"], "annotations": {"a": 1}}
 ONE = generate_identifier("one.txt")
 FOREVER = 1_000_000
 
 Call = Callable[[], TestResponse]
-
-
-@pytest.fixture
-def proxy(bucket) -> Iterator[StoreProxy]:
-    with StoreProxy(bucket) as running:
-        yield running
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import Any
@@ -18,29 +18,14 @@ from sqlalchemy import event
 from werkzeug.test import TestResponse
 
 from dserver_signed_url_plugin.demo.app import prepare
-from tests.clients import Deposit, DserverClientJS, DtoolDserver, RelpathsOnly
+from tests.clients import CLIENTS, Deposit, DtoolDserver, each_client
 from tests.dserver import Bucket, Dserver, Person, in_capitals
-from tests.proxy import (
-    Fault,
-    Request,
-    StoreProxy,
-    check_dataset,
-    check_readme,
-    holdings,
-    verifies,
-)
+from tests.holdings import check_dataset, check_readme, holdings, verifies
+from tests.proxy import Fault, Request, StoreProxy
 
 FILES = {"one.txt": b"eins", "two.txt": b"zwei"}
-CLIENTS = [DtoolDserver(), DserverClientJS(), RelpathsOnly()]
 STAGED = CLIENTS[1:]
-each_client = pytest.mark.parametrize("client", CLIENTS, ids=lambda client: type(client).__name__)
 each_staged = pytest.mark.parametrize("client", STAGED, ids=lambda client: type(client).__name__)
-
-
-@pytest.fixture
-def proxy(bucket) -> Iterator[StoreProxy]:
-    with StoreProxy(bucket) as running:
-        yield running
 
 
 @pytest.fixture

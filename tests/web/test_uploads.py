@@ -1,15 +1,12 @@
 """Announce, PUT, complete: what a person gets who follows the URLs."""
 
 import dtoolcore
-import pytest
 import requests
 
-from tests.clients import README, Deposit, DserverClientJS, DtoolDserver, RelpathsOnly
-
-CLIENTS = [DtoolDserver(), DserverClientJS(), RelpathsOnly()]
+from tests.clients import README, Deposit, each_client
 
 
-@pytest.mark.parametrize("client", CLIENTS, ids=lambda client: type(client).__name__)
+@each_client
 def test_what_is_deposited_can_be_downloaded_again(dserver, client):
     deposit = Deposit()
     done = client.upload(dserver.alice, dserver.base_uri, deposit)
@@ -25,7 +22,7 @@ def test_what_is_deposited_can_be_downloaded_again(dserver, client):
     assert requests.get(urls["readme_url"], timeout=30).text == README
 
 
-@pytest.mark.parametrize("client", CLIENTS, ids=lambda client: type(client).__name__)
+@each_client
 def test_dtool_verifies_what_was_deposited(dserver, client, dtool_reads):
     deposit = Deposit()
     client.upload(dserver.alice, dserver.base_uri, deposit)

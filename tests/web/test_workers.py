@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from itertools import count
 from pathlib import Path
@@ -20,16 +20,11 @@ from dserver_signed_url_plugin.demo.app import create_app
 from dserver_signed_url_plugin.models import PendingUpload
 from tests.clients import Deposit, DserverClientJS
 from tests.dserver import Dserver, Person, in_capitals
-from tests.proxy import Fault, Request, StoreProxy, check_dataset, verifies
+from tests.holdings import check_dataset, verifies
+from tests.proxy import Fault, Request, StoreProxy
 
 FILES = {"one.txt": b"eins", "two.txt": b"zwei"}
 SECONDS = 60
-
-
-@pytest.fixture
-def proxy(bucket) -> Iterator[StoreProxy]:
-    with StoreProxy(bucket) as running:
-        yield running
 
 
 @pytest.fixture

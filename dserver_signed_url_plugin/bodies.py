@@ -17,7 +17,7 @@ from dserver_signed_url_plugin.errors import BodyTooLarge, LengthRequired, Unrea
 from dserver_signed_url_plugin.services import services
 
 # How JSON spells what no database and no UTF-8 can hold: NUL, and halves of surrogate pairs.
-_SUSPICIOUS = re.compile(rb"\\u(0000|[dD][89a-fA-F])")
+_SUSPICIOUS = re.compile(r"\\u(0000|[dD][89a-fA-F])")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -46,8 +46,10 @@ class BodyParser(FlaskParser):
 
 def _parsed(raw: bytes) -> Any:
     try:
-        body = json.loads(raw)
-        if _SUSPICIOUS.search(raw) and _has_unstorable_text(body):
+        # Decoded here, because json takes UTF-16 too, and lets halves of surrogate pairs pass.
+        text = raw.decode("utf-8-sig")
+        body = json.loads(text)
+        if _SUSPICIOUS.search(text) and _has_unstorable_text(body):
             raise UnreadableBody("The body has text with a NUL or half of a surrogate pair.")
     # ValueError is bad JSON, bad UTF-8, and integers of thousands of digits.
     except (ValueError, RecursionError) as error:

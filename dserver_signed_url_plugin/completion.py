@@ -52,6 +52,15 @@ class Completion:
     name: str
 
 
+@dataclass(frozen=True)
+class _Work:
+    """What a completion holds: the right to work, what was announced, and what there is."""
+
+    lease: Lease
+    items: Sequence[Item]
+    holdings: Holdings
+
+
 class Completions:
     """Turns uploads into registered datasets."""
 
@@ -82,40 +91,39 @@ class Completions:
     ) -> None:
         temporary: Sequence[str] | None = None
         if datasets.find(uri) is None:
+            manifest, descriptions = pending.announced(upload)
             if upload.state != FROZEN:
-                holdings = _holdings(upload, storage)
+                holdings = _holdings(upload, storage, lease)
                 temporary = holdings.temporary
-                upload = self._freeze(upload, storage, holdings, lease)
+                manifest = self._freeze(upload, storage, _Work(lease, _items(manifest), holdings))
+                upload = pending.refetch(upload)
             lease.check()
-            datasets.register(uri, _dataset_info(upload, uri, storage))
+            readme = storage.readme(upload.uuid)
+            datasets.register(uri, _dataset_info(upload, uri, manifest, descriptions, readme))
         storage.tidy(upload.uuid, temporary)
-        pending.strike_out(upload)
+        lease.strike_out()
 
-    def _freeze(
-        self, upload: PendingUpload, storage: Storage, holdings: Holdings, lease: Lease
-    ) -> PendingUpload:
-        """Verify, promote, and write what makes it a dataset; return the row as it is then."""
-        items = _announced(upload)
-        lease.check()
+    def _freeze(self, upload: PendingUpload, storage: Storage, work: _Work) -> dict[str, Any]:
+        """Verify, promote, and write what makes it a dataset; return its manifest."""
         readme = _staged_readme(upload, storage)
-        stored = self._promote(upload, storage, items, holdings)
-        manifest = _manifest(self._properties(upload, storage, items, stored))
+        stored = self._promote(upload, storage, work)
+        manifest = _manifest(self._properties(upload, storage, work.items, stored))
         frozen_at = upload.frozen_at if upload.frozen_at is not None else time.time()
         # Noted first, so that a repeated completion freezes with the same time.
-        pending.note(upload, frozen_at=frozen_at)
-        lease.check()
+        work.lease.note(frozen_at=frozen_at)
         storage.freeze(upload.uuid, readme, manifest, _frozen_metadata(upload, frozen_at))
-        pending.note(upload, state=FROZEN, manifest_json=json.dumps(manifest))
-        return pending.refetch(upload)
+        work.lease.note(state=FROZEN, manifest_json=json.dumps(manifest))
+        return manifest
 
     def _promote(
-        self, upload: PendingUpload, storage: Storage, items: Sequence[Item], holdings: Holdings
+        self, upload: PendingUpload, storage: Storage, work: _Work
     ) -> Mapping[str, StoredItem]:
-        refuse_unannounced(items, holdings)
-        outcome = verify(items, holdings)
+        refuse_unannounced(work.items, work.holdings)
+        outcome = verify(work.items, work.holdings)
         outcome.require()
         if not outcome.promotions:
             return outcome.in_place
+        work.lease.check()
         found = storage.promote(upload.uuid, upload.staging, outcome.promotions)
         promoted = verify_promoted(outcome.promotions, found)
         promoted.require()
@@ -146,9 +154,12 @@ def _find(permit: UploadPermit, uri: DatasetURI) -> PendingUpload | None:
         return None
     if upload.uri != str(uri):
         raise UploadConflict(f"Upload {uri.uuid} is pending at another base URI.")
-    if not permit.may_act_for(upload.uploader):
-        raise PermissionDenied("Only who began this upload, or an admin, may complete it.")
-    return upload
+    if permit.may_act_for(upload.uploader):
+        return upload
+    # Somebody may have begun the UUID of a finished dataset, and been interrupted.
+    if datasets.find(uri) is not None:
+        return None
+    raise PermissionDenied("Only who began this upload, or an admin, may complete it.")
 
 
 def _finished(uri: DatasetURI) -> Completion:
@@ -158,21 +169,20 @@ def _finished(uri: DatasetURI) -> Completion:
     return Completion(dataset.uri, dataset.uuid, dataset.name)
 
 
-def _holdings(upload: PendingUpload, storage: Storage) -> Holdings:
+def _holdings(upload: PendingUpload, storage: Storage, lease: Lease) -> Holdings:
     if upload.state != OPENING:
-        holdings = storage.holdings(upload.uuid, upload.staging, _announced(upload))
+        holdings = storage.holdings(upload.uuid, upload.staging)
         if holdings.opened:
             return holdings
-        pending.note(upload, state=OPENING)
+        lease.note(state=OPENING)
     raise UploadIncomplete(
         "Storage does not hold the proto-dataset: announce the same upload again, PUT its items, "
         "then complete it."
     )
 
 
-def _announced(upload: PendingUpload) -> list[Item]:
-    entries: dict[str, dict[str, Any]] = json.loads(upload.manifest_json)["items"]
-    return [Item(identifier, **entry) for identifier, entry in entries.items()]
+def _items(manifest: Mapping[str, Any]) -> list[Item]:
+    return [Item(identifier, **entry) for identifier, entry in manifest["items"].items()]
 
 
 def _staged_readme(upload: PendingUpload, storage: Storage) -> str | None:
@@ -208,15 +218,19 @@ def _frozen_metadata(upload: PendingUpload, frozen_at: float | None) -> Mapping[
     return admin_metadata(upload, type="dataset", frozen_at=frozen_at)
 
 
-def _dataset_info(upload: PendingUpload, uri: DatasetURI, storage: Storage) -> Mapping[str, Any]:
+def _dataset_info(
+    upload: PendingUpload,
+    uri: DatasetURI,
+    manifest: Mapping[str, Any],
+    descriptions: Mapping[str, Any],
+    readme: str,
+) -> Mapping[str, Any]:
     """Return what dserver registers, as dservercore.utils.generate_dataset_info would."""
-    manifest = json.loads(upload.manifest_json)
-    descriptions = json.loads(upload.descriptions_json)
     return {
         **_frozen_metadata(upload, upload.frozen_at),
         "uri": str(uri),
         "base_uri": str(uri.base),
-        "readme": storage.readme(upload.uuid),
+        "readme": readme,
         "manifest": manifest,
         "annotations": descriptions["annotations"],
         "tags": descriptions["tags"],

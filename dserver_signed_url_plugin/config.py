@@ -7,6 +7,7 @@ then the environment.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,10 @@ from urllib.parse import urlsplit
 from dserver_signed_url_plugin.errors import ConfigurationError
 
 LONGEST_LIFE = 604_800  # seconds; what SigV4 allows a query signature to live
+ENDPOINT = "DTOOL_S3_ENDPOINT_"
 PUBLIC_ENDPOINT = "DTOOL_S3_PUBLIC_ENDPOINT_"
+
+_HOST = re.compile(r"[A-Za-z0-9._:-]+")
 
 Source = Mapping[str, Any]
 
@@ -152,11 +156,13 @@ class _Lookup:
     @staticmethod
     def _check_endpoints(source: Source) -> None:
         for name, value in source.items():
-            if not (isinstance(name, str) and name.startswith(PUBLIC_ENDPOINT) and value):
+            if not (
+                isinstance(name, str) and name.startswith((ENDPOINT, PUBLIC_ENDPOINT)) and value
+            ):
                 continue
             if not _is_web_address(str(value)):
                 raise ConfigurationError(
-                    f"{name} must be a URL such as https://s3.example.org, not {value!r}."
+                    f"{name} must be a URL such as https://s3.example.org, without user or query."
                 )
 
 
@@ -164,7 +170,10 @@ def _is_web_address(text: str) -> bool:
     try:
         parts = urlsplit(text)
         # Asking for the port is what makes urlsplit look at it.
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        if parts.port == 0 or "@" in parts.netloc or parts.query or parts.fragment:
+            return False
+        # A space or the like is in no host, and urlsplit lets it pass.
+        return parts.scheme in {"http", "https"} and bool(_HOST.fullmatch(parts.hostname or ""))
     except ValueError:
         return False
 

@@ -33,6 +33,8 @@ class RegisteredDataset:
 def find(uri: DatasetURI) -> RegisteredDataset | None:
     """Return the registered dataset of this URI, or None."""
     found = dservercore.utils.get_admin_metadata_from_uri(str(uri))
+    # Whoever asks goes on to the store, which may take long: no transaction stays open for that.
+    sql_db.session.rollback()
     return None if found is None else RegisteredDataset(found["uri"], found["uuid"], found["name"])
 
 
@@ -59,7 +61,8 @@ def register(uri: DatasetURI, dataset_info: Mapping[str, Any]) -> None:
         sql_db.session.rollback()
         if find(uri) is not None:
             return
-        logger.exception("Registration of %s failed", uri)
+        # Its words are not logged: they may hold the address and password of a database.
+        logger.error("Registration of %s failed: %s", uri, type(error).__name__)
         raise RegistrationFailed(
             f"The dataset is complete in storage, but dserver's index did not take it "
             f"({type(error).__name__}); call again later, nothing is lost."

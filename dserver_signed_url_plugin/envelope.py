@@ -14,7 +14,7 @@ from flask import Response, jsonify
 from flask_jwt_extended.exceptions import JWTExtendedException
 from flask_smorest import Blueprint
 from jwt import ExpiredSignatureError, PyJWTError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException
 
@@ -36,7 +36,7 @@ def install(blueprint: Blueprint) -> None:
     blueprint.register_error_handler(HTTPException, _translate_http)
     blueprint.register_error_handler(JWTExtendedException, _translate_token)
     blueprint.register_error_handler(PyJWTError, _translate_token)
-    blueprint.register_error_handler(OperationalError, _translate_database)
+    blueprint.register_error_handler(DBAPIError, _translate_database)
     blueprint.register_error_handler(PoolTimeoutError, _translate_database)
 
 
@@ -69,8 +69,14 @@ def _translate_token(error: Exception) -> Response:
 
 
 def _translate_database(error: Exception) -> Response:
-    logger.warning("The database did not answer: %s", type(error).__name__)
-    response = translate(DatabaseBusy("The server's database is busy; call again in a moment."))
+    # The driver's own words alone: SQLAlchemy's would add the statement and its values.
+    logger.warning("The database refused: %s", getattr(error, "orig", None) or "no connection")
+    response = translate(
+        DatabaseBusy(
+            "The server's database is busy or not ready; call again in a moment, or ask the "
+            "server's administrator."
+        )
+    )
     response.headers["Retry-After"] = "2"
     return response
 

@@ -37,10 +37,10 @@ class PendingUpload(sql_db.Model):
     creator_username: Mapped[str] = mapped_column(String(255))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     frozen_at: Mapped[float | None] = mapped_column(Double)
-    manifest_json: Mapped[str] = mapped_column(Text)
+    manifest_json: Mapped[str] = mapped_column(Text, deferred=True)
 
     # Tags and annotations as announced: dserver registers them, and storage keeps one object each.
-    descriptions_json: Mapped[str] = mapped_column(Text)
+    descriptions_json: Mapped[str] = mapped_column(Text, deferred=True)
     # SHA-256 of all that was announced: the same call again resumes, another one is refused.
     fingerprint: Mapped[str] = mapped_column(String(64))
     # The identity that began the upload, whoever is named as creator.

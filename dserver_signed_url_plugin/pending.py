@@ -6,17 +6,17 @@ what. Knows the table; decides nothing about storage.
 
 from __future__ import annotations
 
+import json
 import logging
 import secrets
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from dservercore import sql_db
-from sqlalchemy import Engine, case, delete, insert, or_, select, update
+from sqlalchemy import Connection, Engine, and_, case, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from dserver_signed_url_plugin.errors import UploadBusy
@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 # A worker that dies is noticed after LEASE seconds; one that lives says so every RENEWAL seconds.
 LEASE = 10.0
 RENEWAL = 2.0
+_CLAIMS = 5
 
 
 class Gone(Exception):
@@ -36,7 +37,8 @@ class Gone(Exception):
 def find(uuid: str) -> PendingUpload | None:
     """Return the pending upload of this UUID as the database has it now, or None.
 
-    What is returned is a copy: it stays readable when somebody else deletes the row.
+    What is returned is a copy: it stays readable when somebody else deletes the row. What was
+    announced, which may be megabytes, is left out; see announced().
     """
     statement = select(PendingUpload).where(PendingUpload.uuid == uuid)
     found: PendingUpload | None = sql_db.session.scalar(
@@ -59,9 +61,25 @@ def refetch(upload: PendingUpload) -> PendingUpload:
     return now
 
 
+def announced(upload: PendingUpload) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the manifest of an upload, and its tags and annotations.
+
+    :raises Gone: if it was completed or removed meanwhile.
+    """
+    columns = select(PendingUpload.manifest_json, PendingUpload.descriptions_json)
+    row = sql_db.session.execute(columns.where(PendingUpload.id == upload.id)).one_or_none()
+    sql_db.session.rollback()
+    if row is None:
+        raise Gone
+    return json.loads(row.manifest_json), json.loads(row.descriptions_json)
+
+
 def claim(uuid: str, **values: Any) -> PendingUpload:
-    """Write a row for the UUID, unless there is one; return the row that there is."""
-    while True:
+    """Write a row for the UUID, unless there is one; return the row that there is.
+
+    :raises UploadBusy: if rows of this UUID come and go.
+    """
+    for _ in range(_CLAIMS):
         held = find(uuid)
         if held is not None:
             return held
@@ -69,15 +87,7 @@ def claim(uuid: str, **values: Any) -> PendingUpload:
             _execute(insert(PendingUpload).values(uuid=uuid, **values))
         except IntegrityError:
             sql_db.session.rollback()
-
-
-def note(upload: PendingUpload, **values: Any) -> None:
-    """Write values into the row.
-
-    :raises Gone: if it was completed or removed meanwhile.
-    """
-    if not _execute(update(PendingUpload).where(PendingUpload.id == upload.id).values(**values)):
-        raise Gone
+    raise UploadBusy(f"Upload {uuid} is begun and removed at this moment; call again.", 1)
 
 
 def note_urls(upload: PendingUpload, expire_at: datetime, pinned: bool) -> None:
@@ -86,21 +96,40 @@ def note_urls(upload: PendingUpload, expire_at: datetime, pinned: bool) -> None:
     :raises Gone: if the row is gone, and the URLs must not be handed out.
     """
     known = PendingUpload.urls_expire_at
-    last = case((or_(known.is_(None), known < expire_at), expire_at), else_=known)
-    note(upload, urls_expire_at=last, **({} if pinned else {"pinned": False}))
-
-
-def strike_out(upload: PendingUpload) -> None:
-    """Delete the row, if it is still there."""
-    _execute(delete(PendingUpload).where(PendingUpload.id == upload.id))
+    values: dict[str, Any] = {
+        "urls_expire_at": case((or_(known.is_(None), known < expire_at), expire_at), else_=known)
+    }
+    if not pinned:
+        values["pinned"] = False
+    if not _execute(update(PendingUpload).where(PendingUpload.id == upload.id).values(**values)):
+        raise Gone
 
 
 class Lease:
-    """The right to open or complete one upload; others get UploadBusy meanwhile."""
+    """The right to open or complete one upload; others get UploadBusy meanwhile.
+
+    Whatever its holder writes into the row is written only if nobody has taken over.
+    """
 
     def __init__(self, engine: Engine, row_id: int) -> None:
-        self._engine, self._row_id = engine, row_id
+        self._engine = engine
         self.token = secrets.token_hex(16)
+        self._row = PendingUpload.id == row_id
+        self._mine = and_(self._row, PendingUpload.lease == self.token)
+
+    def take(self) -> bool:
+        """Take the row, unless somebody else holds it; False if so, or if it is gone."""
+        with self._engine.begin() as connection:
+            now = _now(connection)
+            free = or_(PendingUpload.lease.is_(None), PendingUpload.lease_ends < now)
+            taken = update(PendingUpload).where(self._row, free)
+            return _met(connection, taken.values(lease=self.token, lease_ends=now + LEASE))
+
+    def renew(self) -> bool:
+        """Prolong the lease; False if it is lost. Usable from any thread."""
+        with self._engine.begin() as connection:
+            prolonged = update(PendingUpload).where(self._mine)
+            return _met(connection, prolonged.values(lease_ends=_now(connection) + LEASE))
 
     def check(self) -> None:
         """Make sure, before what cannot be undone, that nobody has taken over.
@@ -108,14 +137,27 @@ class Lease:
         :raises UploadBusy: if this worker slept so long that another began.
         """
         if not self.renew():
-            raise UploadBusy("Another request has taken over this upload; call again.", int(LEASE))
+            raise _taken_over()
 
-    def renew(self) -> bool:
-        """Prolong the lease; False if it is lost. Usable from any thread."""
-        mine = (PendingUpload.id == self._row_id, PendingUpload.lease == self.token)
-        statement = update(PendingUpload).where(*mine).values(lease_ends=time.time() + LEASE)
-        with self._engine.begin() as connection:
-            return connection.execute(statement).rowcount == 1
+    def note(self, **values: Any) -> None:
+        """Write values into the row.
+
+        :raises UploadBusy: if somebody else has taken over.
+        """
+        if not _execute(update(PendingUpload).where(self._mine).values(**values)):
+            raise _taken_over()
+
+    def strike_out(self) -> None:
+        """Delete the row.
+
+        :raises UploadBusy: if somebody else has taken over.
+        """
+        if not _execute(delete(PendingUpload).where(self._mine)):
+            raise _taken_over()
+
+    def give_back(self) -> None:
+        """Let others have the row, if it is still this lease's and still there."""
+        _execute(update(PendingUpload).where(self._mine).values(lease=None, lease_ends=None))
 
 
 @contextmanager
@@ -126,9 +168,7 @@ def leased(upload: PendingUpload) -> Iterator[Lease]:
     :raises Gone: if it is no longer there.
     """
     lease = Lease(sql_db.engine, upload.id)
-    free = or_(PendingUpload.lease.is_(None), PendingUpload.lease_ends < time.time())
-    taken = update(PendingUpload).where(PendingUpload.id == upload.id, free)
-    if not _execute(taken.values(lease=lease.token, lease_ends=time.time() + LEASE)):
+    if not lease.take():
         refetch(upload)
         raise UploadBusy(
             "Another request is working on this upload right now; call again in a few seconds.",
@@ -143,8 +183,7 @@ def leased(upload: PendingUpload) -> Iterator[Lease]:
         done.set()
         heart.join()
         sql_db.session.rollback()
-        mine = update(PendingUpload).where(PendingUpload.lease == lease.token)
-        _execute(mine.values(lease=None, lease_ends=None))
+        lease.give_back()
 
 
 def _beat(lease: Lease, done: threading.Event) -> None:
@@ -155,6 +194,20 @@ def _beat(lease: Lease, done: threading.Event) -> None:
         except SQLAlchemyError as error:
             # The next beat may get through; if none does, the lease ends, and check() says so.
             logger.warning("A lease could not be renewed: %s", type(error).__name__)
+
+
+def _taken_over() -> UploadBusy:
+    return UploadBusy("Another request has taken over this upload; call again.", int(LEASE))
+
+
+def _now(connection: Connection) -> float:
+    """Return the database's time, in seconds since 1970 UTC: servers' clocks may differ."""
+    now: datetime = connection.execute(select(func.current_timestamp())).scalar_one()
+    return now.replace(tzinfo=now.tzinfo or timezone.utc).timestamp()
+
+
+def _met(connection: Connection, statement: Any) -> bool:
+    return connection.execute(statement).rowcount == 1
 
 
 def _execute(statement: Any) -> bool:

@@ -23,8 +23,9 @@ HASH_FUNCTION = "md5sum_hexdigest"
 MOST_DESCRIPTIONS = 1000
 # dserver keeps annotations in one document beside the manifest.
 MOST_ANNOTATION_BYTES = 1024 * 1024
-# What one Python can parse another cannot, and dserver's plugins parse it again.
-MOST_LEVELS = 100
+# What one Python can parse another cannot, and dserver's plugins parse it again; MongoDB, in which
+# the public ones keep it, ends at 100 levels and 64 bits.
+MOST_LEVELS = 50
 MOST_USERNAME_CHARACTERS = 255
 MOST_BYTES = 2**63 - 1
 # What a datetime holds, one second short on either side because floats round (UTC seconds).
@@ -58,9 +59,13 @@ class UploadPlan:
         return self.pinned and all(item.hash is not None for item in self.items)
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of what makes two announcements the same upload."""
+        """Return the SHA-256 of what makes two announcements the same upload.
+
+        Times are left out: a client may take them anew, and the first ones count.
+        """
         items = sorted((item.relpath, item.size_in_bytes, item.hash) for item in self.items)
-        content = [self.name, items, sorted(self.tags), self.annotations, self.overlays]
+        described = [sorted(self.tags), self.annotations, self.overlays]
+        content = [self.name, self.creator_username, items, *described]
         return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def check_size(self, most_item_bytes: int) -> None:
@@ -180,6 +185,8 @@ def _check_overlays(overlays: Mapping[str, Mapping[str, Any]], identifiers: Iter
 def _json_bytes(field_name: str, value: object) -> int:
     if _is_deeper(value, MOST_LEVELS):
         raise InvalidField(field_name, f"is nested more than {MOST_LEVELS} levels deep.")
+    if _has_wide_number(value):
+        raise InvalidField(field_name, "holds a whole number of more than 64 bits.")
     try:
         return len(json.dumps(value, allow_nan=False).encode())
     except ValueError as error:
@@ -188,9 +195,19 @@ def _json_bytes(field_name: str, value: object) -> int:
         ) from error
 
 
+def _parts(value: object) -> Iterable[object]:
+    if isinstance(value, Mapping):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
 def _is_deeper(value: object, levels: int) -> bool:
-    if isinstance(value, dict):
-        value = list(value.values())
-    if not isinstance(value, list):
-        return False
-    return levels == 0 or any(_is_deeper(part, levels - 1) for part in value)
+    return isinstance(value, (list, Mapping)) and (
+        levels == 0 or any(_is_deeper(part, levels - 1) for part in _parts(value))
+    )
+
+
+def _has_wide_number(value: object) -> bool:
+    if isinstance(value, int):
+        return not -(2**63) <= value < 2**63
+    return any(_has_wide_number(part) for part in _parts(value))

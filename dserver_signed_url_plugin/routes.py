@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TypeVar
+from urllib.parse import quote
 
 from dservercore.utils_auth import get_jwt_identity, jwt_required
 from flask_smorest import Blueprint
@@ -71,6 +72,22 @@ _COMPLETING = {
 }
 
 
+def _encoded(name: str, example: str) -> dict[str, object]:
+    """Document a URI in the path."""
+    text = f"URL-encoded once, as in {quote(example, safe='')}"
+    return {"name": name, "in": "path", "description": text, "schema": {"type": "string"}}
+
+
+_URI = _encoded("uri", "s3://bucket/550e8400-e29b-41d4-a716-446655440000")
+_BASE_URI = _encoded("base_uri", "s3://bucket")
+_IDENTIFIER = {
+    "name": "identifier",
+    "in": "path",
+    "description": "SHA-1 of the item's relpath, as 40 hexadecimal digits",
+    "schema": {"type": "string"},
+}
+
+
 def _refuses(more: dict[int, str]) -> Callable[[View], View]:
     """Document the errors of a route."""
 
@@ -82,7 +99,7 @@ def _refuses(more: dict[int, str]) -> Callable[[View], View]:
     return decorate
 
 
-@blueprint.route("/dataset/<path:uri>", methods=["GET"])
+@blueprint.route("/dataset/<path:uri>", methods=["GET"], parameters=[_URI])
 @jwt_required()
 @blueprint.arguments(LifetimeSchema, location="query")
 @blueprint.response(200, DatasetGrantSchema)
@@ -94,7 +111,7 @@ def read_dataset(asked: dict[str, int | None], uri: str) -> DatasetGrant:
     return services().downloads.dataset(permit, dataset, asked["expiry_seconds"])
 
 
-@blueprint.route("/item/<path:uri>/<identifier>", methods=["GET"])
+@blueprint.route("/item/<path:uri>/<identifier>", methods=["GET"], parameters=[_URI, _IDENTIFIER])
 @jwt_required()
 @blueprint.arguments(LifetimeSchema, location="query")
 @blueprint.response(200, ItemGrantSchema)
@@ -106,7 +123,7 @@ def read_item(asked: dict[str, int | None], uri: str, identifier: str) -> ItemGr
     return services().downloads.item(permit, dataset, identifier, asked["expiry_seconds"])
 
 
-@blueprint.route("/upload/<path:base_uri>", methods=["POST"])
+@blueprint.route("/upload/<path:base_uri>", methods=["POST"], parameters=[_BASE_URI])
 @jwt_required()
 @blueprint.arguments(UploadPlanSchema)
 @blueprint.response(200, UploadGrantSchema)

@@ -50,9 +50,9 @@ class AnnouncedItemSchema(Schema):
     """One item; for documentation, because Items reads it faster."""
 
     relpath = fields.String(required=True, metadata=_describe("Path below the dataset's data."))
-    size_in_bytes = fields.Integer()
-    hash = fields.String(metadata=_describe("MD5 as 32 hexadecimal digits."))
-    utc_timestamp = fields.Float(metadata=_describe("Seconds since 1970, UTC."))
+    size_in_bytes = fields.Integer(allow_none=True)
+    hash = fields.String(allow_none=True, metadata=_describe("MD5 as 32 hexadecimal digits."))
+    utc_timestamp = fields.Float(allow_none=True, metadata=_describe("Seconds since 1970, UTC."))
 
 
 class Items(fields.List):
@@ -273,14 +273,14 @@ class CompletionSchema(Schema):
     """The dataset that an upload has become."""
 
     uri = fields.String()
-    status = fields.Constant("registered")
+    status = fields.String(metadata=_describe("registered"))
     name = fields.String()
     uuid = fields.String()
 
     @pre_dump
     def wire(self, done: Completion, **_: Any) -> dict[str, Any]:
         """Lay the outcome out as WIRE has it."""
-        return {"uri": done.uri, "name": done.name, "uuid": done.uuid}
+        return {"uri": done.uri, "status": "registered", "name": done.name, "uuid": done.uuid}
 
 
 def _common(grant: DatasetGrant | ItemGrant | UploadGrant) -> dict[str, Any]:

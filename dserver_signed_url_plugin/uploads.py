@@ -64,13 +64,12 @@ class Uploads:
         creator = plan.creator_username or permit.username
         self._check(plan, creator, storage)
         datasets.check_registrable(uri)
-        if datasets.find(uri) is not None:
-            raise AlreadyRegistered(f"{uri} is registered already; use a new UUID.")
-        upload = _claim(permit, plan, uri, creator)
+        _refuse_registered(uri)
         life = storage.life(seconds)
+        upload = _claim(permit, plan, uri, creator)
         try:
             if upload.state == OPENING:
-                _open(upload, plan, storage)
+                _open(upload, plan, uri, storage)
             pending.note_urls(upload, life.ends, plan.all_pinned)
         except pending.Gone as gone:
             message = f"Upload {plan.uuid} was completed or removed meanwhile."
@@ -118,32 +117,39 @@ def _claim(permit: UploadPermit, plan: UploadPlan, uri: DatasetURI, creator: str
         raise UploadConflict(f"Upload {plan.uuid} is already pending by someone else.")
     if upload.fingerprint != fingerprint:
         raise UploadConflict(
-            f"Upload {plan.uuid} is already pending with another name, other items, tags, "
-            "annotations or overlays; send the same again to resume it, or use a new UUID."
+            f"Upload {plan.uuid} is already pending with another name, creator, other items, "
+            "tags, annotations or overlays; send the same again to resume it, or use a new UUID."
         )
     return upload
 
 
-def _open(upload: PendingUpload, plan: UploadPlan, storage: Storage) -> None:
+def _open(upload: PendingUpload, plan: UploadPlan, uri: DatasetURI, storage: Storage) -> None:
     opening = Opening(
         uuid=upload.uuid,
         staging=upload.staging,
-        uploader=upload.uploader,
+        claim={"uploader": upload.uploader, "fingerprint": upload.fingerprint},
         admin_metadata=admin_metadata(upload, type="protodataset"),
         tags=plan.tags,
         annotations=plan.annotations,
         overlays=plan.overlays,
     )
-    with pending.leased(upload):
+    with pending.leased(upload) as lease:
         # Whoever held the lease before may have opened it, and more.
         if pending.refetch(upload).state != OPENING:
             return
         try:
-            storage.open(opening)
-        except StorageOccupied:
-            pending.strike_out(upload)
+            # Whoever held the UUID before may have completed it since we looked.
+            _refuse_registered(uri)
+            storage.open(opening, lease.check)
+        except (AlreadyRegistered, StorageOccupied):
+            lease.strike_out()
             raise
-        pending.note(upload, state=OPEN)
+        lease.note(state=OPEN)
+
+
+def _refuse_registered(uri: DatasetURI) -> None:
+    if datasets.find(uri) is not None:
+        raise AlreadyRegistered(f"{uri} is registered already; use a new UUID.")
 
 
 def admin_metadata(upload: PendingUpload, **more: Any) -> Mapping[str, Any]:

@@ -18,7 +18,7 @@ from dtoolcore.utils import generate_identifier
 
 from dserver_signed_url_plugin.errors import DatasetNotFound, ItemNotFound, StorageOccupied
 from dserver_signed_url_plugin.storage.base import DOCUMENTS, Life, SignedRequest, Storage
-from tests.stored import AWKWARD, README, REFUSED, Upload, get, put, tampered
+from tests.stored import AWKWARD, README, REFUSED, Upload, get, put, tampered, uninterrupted
 
 
 class StorageContract:
@@ -43,7 +43,7 @@ class StorageContract:
     def upload(self, storage: Storage) -> Upload:
         """An opened upload that nobody has PUT anything to."""
         opened = Upload(storage, document_headers=self.document_headers)
-        storage.open(opened.opening)
+        storage.open(opened.opening, uninterrupted)
         return opened
 
     @pytest.fixture
@@ -101,7 +101,7 @@ class StorageContract:
         longest = "ü" * (storage.max_relpath_bytes // 2)
         files = {path: path.encode() for path in [*AWKWARD, longest]}
         upload = Upload(storage, files)
-        storage.open(upload.opening)
+        storage.open(upload.opening, uninterrupted)
         assert upload.deposit(soon, pinned).downloaded(soon) == upload.contents
 
     def test_a_life_is_in_whole_seconds_and_no_longer_than_asked_for(self, storage):
@@ -191,13 +191,13 @@ class StorageContract:
     def test_opening_twice_is_harmless(self, upload, storage, soon, everything):
         upload.put_all(soon, pinned=True)
         before = everything()
-        storage.open(upload.opening)
+        storage.open(upload.opening, uninterrupted)
         assert everything() == before
 
     def test_opening_refuses_what_somebody_else_began(self, upload, storage, everything):
         before = everything()
         with pytest.raises(StorageOccupied):
-            storage.open(replace(upload.opening, uploader="carol", staging=uuid4().hex))
+            storage.open(replace(upload.opening, claim={"uploader": "carol"}), uninterrupted)
         assert everything() == before
 
     @pytest.mark.parametrize("tidied", [True, False])
@@ -208,7 +208,7 @@ class StorageContract:
             storage.tidy(upload.uuid)
         before = everything()
         with pytest.raises(StorageOccupied):
-            storage.open(upload.opening)
+            storage.open(upload.opening, uninterrupted)
         assert everything() == before
 
     def test_nothing_is_held_of_what_was_never_opened(self, storage):
@@ -273,7 +273,7 @@ class StorageContract:
 
     def test_discarding_one_upload_leaves_the_others(self, upload, dataset, storage, soon):
         other = Upload(storage)
-        storage.open(other.opening)
+        storage.open(other.opening, uninterrupted)
         storage.discard(other.uuid)
         assert dataset.downloaded(soon) == dataset.contents
 
@@ -286,5 +286,5 @@ class StorageContract:
     def test_a_discarded_upload_can_be_opened_by_somebody_else(self, upload, storage, soon):
         storage.discard(upload.uuid)
         other = replace(upload, uploader="carol", staging=uuid4().hex)
-        storage.open(other.opening)
+        storage.open(other.opening, uninterrupted)
         assert other.deposit(soon).downloaded(soon) == other.contents

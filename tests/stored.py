@@ -39,6 +39,10 @@ README = "---\ndescription: Größe\n"
 Everything = Callable[[], Mapping[str, Any]]
 
 
+def uninterrupted() -> None:
+    """Nobody takes over while a proto-dataset is opened."""
+
+
 @dataclass
 class Upload:
     """One upload as the storage sees it, and the bytes that a person has for it."""
@@ -67,7 +71,7 @@ class Upload:
         return Opening(
             self.uuid,
             self.staging,
-            self.uploader,
+            {"uploader": self.uploader},
             self.admin_metadata("protodataset"),
             tags=("red", "blue"),
             annotations={"place": {"room": [1, "Größe"]}},
@@ -90,7 +94,7 @@ class Upload:
         return put(SignedRequest(urls.documents[name], self.document_headers), data)
 
     def held(self) -> Any:
-        return self.storage.holdings(self.uuid, self.staging, self.items)
+        return self.storage.holdings(self.uuid, self.staging)
 
     def promotions(self) -> list[Promotion]:
         staged = self.held().staged

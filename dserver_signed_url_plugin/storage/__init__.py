@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import threading
+from collections import defaultdict
 
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.storage.base import Storage
@@ -25,7 +26,8 @@ class Storages:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._made: dict[BaseURI, Storage] = {}
-        self._lock = threading.Lock()
+        # One for each, because making a storage may wait for its store.
+        self._locks: defaultdict[BaseURI, threading.Lock] = defaultdict(threading.Lock)
 
     def of(self, base_uri: BaseURI) -> Storage:
         """Return the storage of a base URI.
@@ -33,12 +35,10 @@ class Storages:
         :raises SigningUnsupported: if nothing here can sign for it.
         :raises StorageUnavailable: if it has no usable settings or credentials.
         """
-        made = self._made.get(base_uri)
-        if made is None:
-            with self._lock:
-                made = self._made.get(base_uri) or self._make(base_uri)
-                self._made[base_uri] = made
-        return made
+        with self._locks[base_uri]:
+            if base_uri not in self._made:
+                self._made[base_uri] = self._make(base_uri)
+            return self._made[base_uri]
 
     def _make(self, base_uri: BaseURI) -> Storage:
         module, _, name = _OWN.get(base_uri.scheme, _ANY_OTHER).partition(":")

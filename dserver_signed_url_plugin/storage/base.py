@@ -5,7 +5,7 @@ Knows no vendor. A storage serves one base URI; datasets are named by UUID, item
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -78,13 +78,13 @@ class WriteURLs:
 class Opening:
     """What a proto-dataset starts with.
 
-    ``uploader`` is kept beside it in storage, to tell it apart from other people's proto-datasets;
+    ``claim`` is kept beside it in storage, to tell this upload apart from any other proto-dataset;
     ``staging`` names the place of staged objects.
     """
 
     uuid: str
     staging: str
-    uploader: str
+    claim: Mapping[str, str]
     admin_metadata: Mapping[str, Any]
     tags: Sequence[str] = ()
     annotations: Mapping[str, Any] = field(default_factory=dict)
@@ -132,11 +132,12 @@ class Storage(Protocol):
     def check_creator(self, username: str) -> str | None:
         """Return why admin metadata cannot carry this creator here, or None."""
 
-    def open(self, opening: Opening) -> None:
+    def open(self, opening: Opening, check: Callable[[], None]) -> None:
         """Write the proto-dataset; safe to repeat until the first completion.
 
+        :param check: called before what must not come late; raises if another has taken over.
         :raises StorageOccupied: before anything is written, if storage holds what is frozen or
-            what this uploader did not begin.
+            what has another claim.
         """
 
     def write_urls(
@@ -144,7 +145,7 @@ class Storage(Protocol):
     ) -> WriteURLs:
         """Sign PUTs; pinned ones accept exactly the announced bytes at the item's real key."""
 
-    def holdings(self, uuid: str, staging: str, items: Sequence[Item]) -> Holdings:
+    def holdings(self, uuid: str, staging: str) -> Holdings:
         """Find what the store holds of the upload."""
 
     def staged_document(self, uuid: str, staging: str, document: str, limit: int) -> bytes | None:

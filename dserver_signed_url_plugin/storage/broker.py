@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -49,6 +49,8 @@ _METHODS = (
     "generate_dataset_signed_urls",
 )
 _CLAIM = "claim"
+# The dataset in whose name a broker is asked whether it can sign at all.
+_NOBODY = "00000000-0000-0000-0000-000000000000"
 
 
 class BrokerStorage:
@@ -73,6 +75,8 @@ class BrokerStorage:
                 f"The storage broker {self._name} cannot make signed URLs: "
                 f"it lacks {', '.join(missing)}."
             )
+        with self._broker(_NOBODY):
+            pass
 
     def life(self, seconds: int) -> Life:
         """Return what was asked for: the broker signs from now on, or a little later."""
@@ -111,20 +115,24 @@ class BrokerStorage:
         """Take any: brokers keep admin metadata as JSON."""
         return None
 
-    def open(self, opening: Opening) -> None:
+    def open(self, opening: Opening, check: Callable[[], None]) -> None:
         """Write the claim and a proto-dataset, as dtool does."""
         with self._broker(opening.uuid) as broker:
-            if broker.has_admin_metadata() and self._is_foreign(broker, opening):
-                raise StorageOccupied(f"Storage already holds {opening.uuid}; use a new UUID.")
-            broker.put_text(_key(broker, _CLAIM), json.dumps({"uploader": opening.uploader}))
+            if broker.has_admin_metadata() and not self._is_ours(broker, opening):
+                raise StorageOccupied(
+                    f"Storage already holds another dataset {opening.uuid}; use a new UUID."
+                )
+            check()
+            broker.put_text(_key(broker, _CLAIM), json.dumps(opening.claim))
             broker.create_structure()
-            broker.put_admin_metadata(dict(opening.admin_metadata))
             for tag in opening.tags:
                 broker.put_tag(tag)
             for name, annotation in opening.annotations.items():
                 broker.put_annotation(name, annotation)
             for name, overlay in opening.overlays.items():
                 broker.put_overlay(name, overlay)
+            check()
+            broker.put_admin_metadata(dict(opening.admin_metadata))
 
     def write_urls(
         self, uuid: str, staging: str, items: Iterable[Item], pinned: bool, life: Life
@@ -148,7 +156,7 @@ class BrokerStorage:
                 {item.identifier: request(item) for item in items},
             )
 
-    def holdings(self, uuid: str, staging: str, items: Sequence[Item]) -> Holdings:
+    def holdings(self, uuid: str, staging: str) -> Holdings:
         """Ask the broker for the properties of every item that it has."""
         with self._broker(uuid) as broker:
             found = Holdings(opened=broker.has_admin_metadata())
@@ -228,11 +236,10 @@ class BrokerStorage:
             ) from error
 
     @staticmethod
-    def _is_foreign(broker: Any, opening: Opening) -> bool:
+    def _is_ours(broker: Any, opening: Opening) -> bool:
         claim = _text(broker, _key(broker, _CLAIM))
-        if claim is None or broker.get_admin_metadata().get("type") == "dataset":
-            return True
-        return bool(json.loads(claim).get("uploader") != opening.uploader)
+        frozen = broker.get_admin_metadata().get("type") == "dataset"
+        return not frozen and claim is not None and bool(json.loads(claim) == opening.claim)
 
 
 def _item_key(broker: Any, identifier: str) -> str:

@@ -18,7 +18,7 @@ from dserver_signed_url_plugin.storage.s3 import S3Storage
 from dserver_signed_url_plugin.uris import BaseURI
 from tests.contract import StorageContract
 from tests.dserver import Bucket, in_capitals
-from tests.stored import README, Upload, get
+from tests.stored import README, Upload, get, uninterrupted
 
 MANY = 1001
 
@@ -101,7 +101,7 @@ class TestS3(StorageContract):
     @pytest.mark.parametrize("pinned", [True, False], ids=["pinned", "staged"])
     def test_every_item_has_the_metadata_that_dtool_reads(self, storage, soon, everything, pinned):
         upload = Upload(storage, {"Größe über Zeit.txt": b"1", "": b"2", "x" * 1500: b"3"})
-        storage.open(upload.opening)
+        storage.open(upload.opening, uninterrupted)
         stored = upload.deposit(soon, pinned) and everything()
         for item in upload.items:
             _, metadata = stored[f"{upload.uuid}/data/{item.identifier}"]
@@ -123,7 +123,7 @@ class TestS3(StorageContract):
     ):
         prefixed = storage_of(bucket, **{f"DTOOL_S3_DATASET_PREFIX_{bucket.name}": "u/alice/"})
         upload = Upload(prefixed)
-        prefixed.open(upload.opening)
+        prefixed.open(upload.opening, uninterrupted)
         upload.deposit(soon, pinned=False)
         stored = everything()
         assert stored.pop(f"dtool-{upload.uuid}") == (b"u/alice/", {})
@@ -136,15 +136,15 @@ class TestS3(StorageContract):
         moved = storage_of(bucket, **{f"DTOOL_S3_DATASET_PREFIX_{bucket.name}": "elsewhere/"})
         assert moved.readme(dataset.uuid) == README
         with pytest.raises(StorageOccupied):
-            moved.open(dataset.opening)
+            moved.open(dataset.opening, uninterrupted)
         assert Upload(moved, uuid=dataset.uuid).downloaded(soon) == dataset.contents
 
     def test_a_prefix_is_not_remembered_beyond_a_discarded_upload(self, bucket, storage, soon):
         upload = Upload(storage)
-        storage.open(upload.opening)
+        storage.open(upload.opening, uninterrupted)
         storage.discard(upload.uuid)
         prefixed = storage_of(bucket, **{f"DTOOL_S3_DATASET_PREFIX_{bucket.name}": "new/"})
-        prefixed.open(upload.opening)
+        prefixed.open(upload.opening, uninterrupted)
         Upload(prefixed, uuid=upload.uuid, staging=upload.staging).deposit(soon)
         assert upload.downloaded(soon) == upload.contents
 
@@ -188,14 +188,14 @@ class TestS3(StorageContract):
         s3.put_object(Bucket=bucket.name, Key=key, Body=b"not JSON")
         before = everything()
         with pytest.raises(StorageOccupied):
-            storage.open(upload.opening)
+            storage.open(upload.opening, uninterrupted)
         assert everything() == before
 
     def test_a_proto_dataset_of_dtool_itself_is_not_taken_over(self, storage, s3, bucket):
         upload = Upload(storage)
         s3.put_object(Bucket=bucket.name, Key=f"dtool-{upload.uuid}")
         with pytest.raises(StorageOccupied):
-            storage.open(upload.opening)
+            storage.open(upload.opening, uninterrupted)
         assert listed(s3, bucket) == [f"dtool-{upload.uuid}"]
 
     def test_a_life_is_at_most_what_s3_allows(self, storage):
@@ -215,7 +215,7 @@ class TestS3(StorageContract):
     def test_a_missing_bucket_is_named(self, bucket):
         gone = Bucket("lab-gone", bucket.endpoint, bucket.access_key, bucket.secret_key)
         with pytest.raises(StorageUnavailable, match="has no bucket lab-gone"):
-            storage_of(gone).open(Upload(storage_of(gone)).opening)
+            storage_of(gone).open(Upload(storage_of(gone)).opening, uninterrupted)
 
     @pytest.mark.parametrize("act", ["readme", "discard", "tidy"])
     def test_a_store_that_is_away_is_a_sentence_without_secrets(self, bucket, act):
@@ -229,7 +229,7 @@ class TestS3(StorageContract):
         stranger = Bucket(bucket.name, bucket.endpoint, "stranger", "wrong-secret")
         storage = storage_of(stranger)
         with pytest.raises(StorageUnavailable, match="refused the server") as refusal:
-            storage.open(Upload(storage).opening)
+            storage.open(Upload(storage).opening, uninterrupted)
         assert "wrong-secret" not in str(refusal.value)
 
     def test_urls_signed_with_a_wrong_secret_are_refused(self, bucket, dataset, soon):

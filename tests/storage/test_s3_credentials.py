@@ -16,7 +16,7 @@ from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import StorageUnavailable
 from dserver_signed_url_plugin.storage.s3 import S3Storage
 from dserver_signed_url_plugin.uris import BaseURI
-from tests.stored import Upload, put
+from tests.stored import Upload, put, uninterrupted
 
 PROMISE = 3600
 
@@ -71,7 +71,7 @@ def staged_request(storage, seconds=60):
 def opens(storage):
     """Tell whether the store takes what the storage signs, and takes its own requests."""
     upload = Upload(storage, {"file": b"bytes"})
-    storage.open(upload.opening)
+    storage.open(upload.opening, uninterrupted)
     return put(staged_request(storage), b"bytes") == 200
 
 

@@ -13,7 +13,7 @@ from dserver_signed_url_plugin.errors import StorageUnavailable
 from dserver_signed_url_plugin.storage.s3 import S3Storage
 from dserver_signed_url_plugin.uris import BaseURI
 from tests.dserver import in_capitals
-from tests.stored import Upload, put
+from tests.stored import Upload, put, uninterrupted
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +53,7 @@ def staged_request(storage):
 def opens(storage):
     """Tell whether the store takes what the storage signs, and takes its own requests."""
     upload = Upload(storage, {"file": b"bytes"})
-    storage.open(upload.opening)
+    storage.open(upload.opening, uninterrupted)
     return put(staged_request(storage), b"bytes") == 200
 
 

@@ -146,7 +146,7 @@ def test_dtools_settings_in_flasks_config_are_found_exactly_or_in_capitals():
 
 def test_nothing_but_dtools_settings_is_collected():
     config = {**BUCKET_SETTINGS, "SECRET_KEY": "flask's", "DTOOL_S3_NONE_lab": None, 5: "odd"}
-    assert Settings.load(config, {"DTOOL_S3_ENDPOINT_other": "x"}).dtool == BUCKET_SETTINGS
+    assert Settings.load(config, {"DTOOL_S3_ACCESS_KEY_ID_other": "x"}).dtool == BUCKET_SETTINGS
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from dservercore import sql_db
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select, update
 
 from dserver_signed_url_plugin import pending
 from dserver_signed_url_plugin.errors import UploadBusy
@@ -51,6 +51,19 @@ def upload():
     return claim()
 
 
+def note(upload, **values):
+    """Write into the row, whoever holds it."""
+    row = update(PendingUpload).where(PendingUpload.id == upload.id)
+    sql_db.session.execute(row.values(**values))
+    sql_db.session.commit()
+
+
+def strike_out(upload):
+    """Delete the row, whoever holds it."""
+    sql_db.session.execute(delete(PendingUpload).where(PendingUpload.id == upload.id))
+    sql_db.session.commit()
+
+
 def rows():
     return sql_db.session.scalar(select(func.count()).select_from(PendingUpload))
 
@@ -92,27 +105,28 @@ def test_a_long_uri_is_kept():
 
 
 def test_what_was_found_stays_readable_after_the_row_is_gone(upload):
-    pending.strike_out(upload)
+    strike_out(upload)
     assert upload.uri == f"s3://lab/{UUID}"
     assert pending.find(UUID) is None
-    pending.strike_out(upload)
+    strike_out(upload)
 
 
 # Noting --------------------------------------------------------------------------------------
 
 
-def test_what_is_noted_is_found(upload):
-    pending.note(upload, state=FROZEN, frozen_at=5.5)
+def test_what_the_holder_of_a_lease_notes_is_found(upload):
+    with pending.leased(upload) as lease:
+        lease.note(state=FROZEN, frozen_at=5.5)
     found = pending.refetch(upload)
     assert (found.state, found.frozen_at) == (FROZEN, 5.5)
 
 
 def gone_in_between(upload):
-    pending.strike_out(upload)
+    strike_out(upload)
 
 
 def gone_and_claimed_again(upload):
-    pending.strike_out(upload)
+    strike_out(upload)
     claim(uploader="carol")
 
 
@@ -121,11 +135,11 @@ def gone_and_claimed_again(upload):
     "act",
     [
         pending.refetch,
-        lambda upload: pending.note(upload, state=OPEN),
+        pending.announced,
         lambda upload: pending.note_urls(upload, NOW, True),
         lambda upload: pending.leased(upload).__enter__(),
     ],
-    ids=["refetch", "note", "note_urls", "leased"],
+    ids=["refetch", "announced", "note_urls", "leased"],
 )
 def test_a_row_that_is_gone_is_noticed(upload, act, meanwhile):
     meanwhile(upload)
@@ -133,10 +147,28 @@ def test_a_row_that_is_gone_is_noticed(upload, act, meanwhile):
         act(upload)
 
 
-def test_striking_out_spares_a_row_that_somebody_else_claimed_since(upload):
-    gone_and_claimed_again(upload)
-    pending.strike_out(upload)
-    assert pending.find(UUID).uploader == "carol"
+@pytest.mark.parametrize(
+    "act",
+    [pending.Lease.check, pending.Lease.strike_out, lambda lease: lease.note(state=OPEN)],
+    ids=["check", "strike_out", "note"],
+)
+def test_whoever_lost_a_lease_changes_nothing_any_more(upload, act):
+    with pending.leased(upload) as lease:
+        hold(upload, "the-new-holder")
+        with pytest.raises(UploadBusy, match="taken over"):
+            act(lease)
+    found = pending.find(UUID)
+    assert (found.state, found.lease) == (OPENING, "the-new-holder")
+
+
+def test_the_holder_of_a_lease_strikes_the_row_out(upload):
+    with pending.leased(upload) as lease:
+        lease.strike_out()
+    assert pending.find(UUID) is None
+
+
+def test_what_was_announced_is_read_when_asked_for(upload):
+    assert pending.announced(upload) == ({}, {})
 
 
 @pytest.mark.parametrize("order", [(1, 2, 3), (3, 2, 1), (2, 3, 1)])
@@ -160,7 +192,7 @@ def test_urls_that_were_not_pinned_are_never_forgotten(upload, handed_out, pinne
 
 
 def hold(upload, token="somebody", seconds=60.0):
-    pending.note(upload, lease=token, lease_ends=time.time() + seconds)
+    note(upload, lease=token, lease_ends=time.time() + seconds)
 
 
 def test_a_second_lease_is_refused_while_the_first_is_held(upload):
@@ -209,7 +241,7 @@ def test_a_check_prolongs_the_lease(upload):
 
 def test_a_lease_on_a_row_that_goes_is_lost(upload):
     with pending.leased(upload) as lease:
-        pending.strike_out(upload)
+        strike_out(upload)
         with pytest.raises(UploadBusy):
             lease.check()
 

@@ -186,7 +186,6 @@ def test_a_long_name_is_not_repeated_in_full():
         {"items": (replace(A, utc_timestamp=99.0), B)},
         {"expiry_seconds": 5},
         {"pinned": False},
-        {"creator_username": "somebody"},
         {"frozen_at": 5.0},
         {"overlays": {"rating": {B.identifier: None, A.identifier: 5}}},
     ],
@@ -200,6 +199,7 @@ def test_two_announcements_of_the_same_contents_have_one_fingerprint(same):
     "other",
     [
         {"name": "other"},
+        {"creator_username": "somebody"},
         {"items": (A,)},
         {"items": (A, replace(B, size_in_bytes=8))},
         {"items": (A, replace(B, hash="0" * 32))},

@@ -24,7 +24,7 @@ from tests.proxy import StoreProxy
 # More than the 1,000 keys that one listing or deletion takes.
 FEW, MANY = 10, 1200
 # Statements of one call, dservercore's own for person and permission included.
-QUERIES = {"begin": 13, "complete": 26, "dataset": 5, "item": 5}
+QUERIES = {"begin": 19, "complete": 30, "dataset": 5, "item": 5}
 
 DESCRIPTIONS = {
     "tags": ["one", "two"],

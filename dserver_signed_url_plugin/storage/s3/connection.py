@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
@@ -120,7 +120,7 @@ class S3Connection:
     def get(self, key: str, limit: int | None = None) -> bytes | None:
         """Return an object, or at most its first limit + 1 bytes, or None where there is none."""
         try:
-            with self._translated("reading"):
+            with self._translated("reading", may_miss=True):
                 answer = self._client.get_object(Bucket=self.bucket, Key=key)
                 return answer["Body"].read(None if limit is None else limit + 1)
         except Missing:
@@ -129,7 +129,7 @@ class S3Connection:
     def metadata(self, key: str) -> Mapping[str, str] | None:
         """Return an object's user metadata, or None where there is no object."""
         try:
-            with self._translated("looking up"):
+            with self._translated("looking up", may_miss=True):
                 return self._client.head_object(Bucket=self.bucket, Key=key)["Metadata"]
         except Missing:
             return None
@@ -137,14 +137,23 @@ class S3Connection:
     def put(self, key: str, body: str, metadata: Mapping[str, str] | None = None) -> None:
         """Write one object; text is stored as UTF-8."""
         with self._translated("writing"):
-            self._client.put_object(
-                Bucket=self.bucket, Key=key, Body=body.encode(), Metadata=dict(metadata or {})
-            )
+            self._put(key, body, metadata or {})
+
+    def create(self, key: str, body: str, metadata: Mapping[str, str]) -> None:
+        """Write one object, unless there is one already."""
+        with suppress(Missing), self._translated("writing", may_miss=True):
+            try:
+                self._put(key, body, metadata, IfNoneMatch="*")
+            except botocore.exceptions.ClientError as error:
+                # Stores that have not followed AWS in this can only write.
+                if _code(error) != "NotImplemented":
+                    raise
+                self._put(key, body, metadata)
 
     def copy(self, source: str, etag: str, target: str, metadata: Mapping[str, str]) -> bool:
         """Copy within the store; False if the source no longer is what etag says."""
         try:
-            with self._translated("copying"):
+            with self._translated("copying", may_miss=True):
                 self._client.copy_object(
                     Bucket=self.bucket,
                     Key=target,
@@ -180,6 +189,11 @@ class S3Connection:
             if answer.get("Errors"):
                 raise self._unavailable("deleting", answer["Errors"][0].get("Code", "unknown"))
 
+    def _put(self, key: str, body: str, metadata: Mapping[str, str], **condition: Any) -> None:
+        self._client.put_object(
+            Bucket=self.bucket, Key=key, Body=body.encode(), Metadata=dict(metadata), **condition
+        )
+
     # Building ------------------------------------------------------------------------------
 
     def _open_session(self, endpoint: str | None) -> boto3.session.Session:
@@ -201,7 +215,12 @@ class S3Connection:
         )
 
     def _open_client(self, endpoint: str | None) -> S3Client:
-        client = self._session.client("s3", endpoint_url=endpoint, config=_CLIENT)
+        try:
+            client = self._session.client("s3", endpoint_url=endpoint, config=_CLIENT)
+        except ValueError as error:
+            raise StorageUnavailable(
+                f"DTOOL_S3_ENDPOINT_{self.bucket} or {PUBLIC_ENDPOINT}{self.bucket} is not a URL."
+            ) from error
         region = None if endpoint else self._bucket_region(client)
         if region in (None, client.meta.region_name):
             return client
@@ -231,12 +250,12 @@ class S3Connection:
     # Errors --------------------------------------------------------------------------------
 
     @contextmanager
-    def _translated(self, doing: str) -> Iterator[None]:
+    def _translated(self, doing: str, may_miss: bool = False) -> Iterator[None]:
         try:
             yield
         except botocore.exceptions.ClientError as error:
-            code = error.response.get("Error", {}).get("Code", "unknown")
-            if code in _ABSENT | _CHANGED:
+            code = _code(error)
+            if may_miss and code in _ABSENT | _CHANGED:
                 raise Missing from error
             raise self._unavailable(doing, code) from error
         except _NO_CREDENTIALS as error:
@@ -245,6 +264,8 @@ class S3Connection:
             ) from error
         except RuntimeError as error:
             # botocore's word for temporary credentials that have ended and cannot be renewed.
+            if isinstance(error, RecursionError):
+                raise
             raise StorageUnavailable(
                 f"The server's credentials for {self.bucket} have ended; its administrator must "
                 "renew them."
@@ -263,6 +284,10 @@ class S3Connection:
             f"The store of {self.bucket} refused the server ({doing}: {code}); "
             "call again later, or ask the server's administrator."
         )
+
+
+def _code(error: botocore.exceptions.ClientError) -> str:
+    return error.response.get("Error", {}).get("Code", "unknown")
 
 
 def _place(client: S3Client, bucket: str) -> Place:

@@ -69,6 +69,11 @@ class Layout:
     def staged_items(self, staging: str) -> str:
         return f"{self.uploads}{staging}/data/"
 
+    def admin_metadata(self, values: Mapping[str, Any]) -> tuple[str, str, dict[str, str]]:
+        """Return (key, text, user metadata): dtool-s3 reads strings out of the latter."""
+        strings = {name: str(value) for name, value in values.items()}
+        return self.document("admin_metadata"), json.dumps(values), strings
+
     def opening_texts(self, opening: Opening) -> Iterator[tuple[str, str]]:
         """Yield (key, text) of what `dtool create` would write, admin metadata aside."""
         yield registration_key(self.uuid), self.prefix
@@ -94,11 +99,6 @@ def pinned_headers(item: Item) -> dict[str, str]:
 def item_metadata(relpath: str, md5: str) -> dict[str, str]:
     """Return the user metadata without which dtool-s3 cannot read an item."""
     return {"handle": base64.b64encode(relpath.encode()).decode(), "checksum": md5}
-
-
-def admin_metadata_strings(admin_metadata: Mapping[str, Any]) -> dict[str, str]:
-    """Return admin metadata as dtool-s3 keeps it in an object's user metadata."""
-    return {name: str(value) for name, value in admin_metadata.items()}
 
 
 def _structure(uuid: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ S3 through S3Connection alone. Never sees a person, a permission or the database
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -33,7 +33,6 @@ from dserver_signed_url_plugin.storage.base import (
 from dserver_signed_url_plugin.storage.s3.connection import S3Connection, each
 from dserver_signed_url_plugin.storage.s3.layout import (
     Layout,
-    admin_metadata_strings,
     item_metadata,
     pinned_headers,
     registration_key,
@@ -42,6 +41,7 @@ from dserver_signed_url_plugin.storage.sigv4 import QuerySigner
 from dserver_signed_url_plugin.uris import BaseURI
 
 _PREFIXES_KEPT = 10_000
+_LONGEST_KEY = 1024  # bytes
 
 
 class S3Storage:
@@ -111,13 +111,15 @@ class S3Storage:
             return None
         return "must be ASCII here; send another creator_username."
 
-    def open(self, opening: Opening) -> None:
+    def open(self, opening: Opening, check: Callable[[], None]) -> None:
         """Write the claim, then what `dtool create` would write, then tags and the like."""
         layout = self._vacant_layout(opening)
-        claim = {"uploader": opening.uploader, "staging": opening.staging}
-        self._s3.put(layout.claim, json.dumps(claim))
+        check()
+        self._s3.put(layout.claim, json.dumps(opening.claim))
         each(lambda text: self._s3.put(*text), list(layout.opening_texts(opening)))
-        self._put_admin_metadata(layout, opening.admin_metadata)
+        check()
+        # Never over what is there: a request that slept must not turn a dataset back.
+        self._s3.create(*layout.admin_metadata(opening.admin_metadata))
         self._remember(layout)
 
     def write_urls(
@@ -144,7 +146,7 @@ class S3Storage:
             items={item.identifier: request(item) for item in items},
         )
 
-    def holdings(self, uuid: str, staging: str, items: Sequence[Item]) -> Holdings:
+    def holdings(self, uuid: str, staging: str) -> Holdings:
         """List the dataset's keys, one request per 1,000."""
         layout = self._layout(uuid)
         found = Holdings()
@@ -192,7 +194,7 @@ class S3Storage:
             self._s3.put(key, readme or "")
         # dtool's own formatting of a manifest.
         self._s3.put(layout.document("manifest"), json.dumps(manifest, indent=2, sort_keys=True))
-        self._put_admin_metadata(layout, admin)
+        self._s3.put(*layout.admin_metadata(admin))
 
     def readme(self, uuid: str) -> str:
         """Return the README that the dataset has."""
@@ -223,7 +225,7 @@ class S3Storage:
         registered = self._s3.get(registration_key(uuid))
         if registered is None:
             return Layout(self._configured_prefix(), uuid)
-        return self._remember(Layout(registered.decode(), uuid))
+        return self._remember(Layout(_prefix(registered, uuid), uuid))
 
     def _remember(self, layout: Layout) -> Layout:
         if len(self._prefixes) >= _PREFIXES_KEPT:
@@ -232,18 +234,19 @@ class S3Storage:
         return layout
 
     def _vacant_layout(self, opening: Opening) -> Layout:
-        """Refuse a place that holds what is frozen, or what this uploader did not begin."""
+        """Refuse a place that holds what is frozen, or what has another claim."""
         registered = self._s3.get(registration_key(opening.uuid))
-        prefix = self._configured_prefix() if registered is None else registered.decode()
-        layout = Layout(prefix, opening.uuid)
+        uuid = opening.uuid
+        prefix = self._configured_prefix() if registered is None else _prefix(registered, uuid)
+        layout = Layout(prefix, uuid)
         admin_metadata = self._s3.metadata(layout.document("admin_metadata"))
         if registered is None and admin_metadata is None:
             return layout
         frozen = admin_metadata is not None and admin_metadata.get("type") == "dataset"
-        if frozen or self._claimant(layout) != opening.uploader:
+        if frozen or self._claim(layout) != opening.claim:
             raise StorageOccupied(
-                f"Storage already holds a {'dataset' if frozen else 'proto-dataset'} "
-                f"{opening.uuid}; use a new UUID."
+                f"Storage already holds another {'dataset' if frozen else 'proto-dataset'} "
+                f"{uuid}; use a new UUID."
             )
         return layout
 
@@ -257,25 +260,27 @@ class S3Storage:
     def _names(self, prefix: str) -> list[str]:
         return [key.removeprefix(prefix) for key, _ in self._s3.listing(prefix)]
 
-    def _put_admin_metadata(self, layout: Layout, admin_metadata: Mapping[str, Any]) -> None:
-        self._s3.put(
-            layout.document("admin_metadata"),
-            json.dumps(admin_metadata),
-            admin_metadata_strings(admin_metadata),
-        )
-
-    def _claimant(self, layout: Layout) -> str | None:
+    def _claim(self, layout: Layout) -> object:
         claim = self._s3.get(layout.claim)
         try:
-            return None if claim is None else str(json.loads(claim)["uploader"])
-        except (ValueError, KeyError, TypeError):
+            return None if claim is None else json.loads(claim)
+        except (ValueError, RecursionError):
             return None
+
+
+def _prefix(registered: bytes, uuid: str) -> str:
+    """Return what a registration key holds, if it can be the start of a key."""
+    prefix = registered.decode("utf-8", "replace")
+    if len(registered) > _LONGEST_KEY or not prefix.isprintable() or "\ufffd" in prefix:
+        raise StorageUnavailable(f"The registration key of dataset {uuid} cannot be read.")
+    return prefix
 
 
 def _identifiers(manifest: bytes | None, uuid: str) -> list[str]:
     if manifest is None:
         raise DatasetNotFound(f"Storage does not hold dataset {uuid} (any more).")
     try:
-        return list(json.loads(manifest)["items"])
-    except (ValueError, KeyError, TypeError) as error:
+        items: dict[str, Any] = {**json.loads(manifest)["items"]}
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise StorageUnavailable(f"The manifest of dataset {uuid} cannot be read.") from error
+    return list(items)

@@ -8,16 +8,19 @@ from __future__ import annotations
 from datetime import datetime, timezone
 
 from dservercore import sql_db
-from sqlalchemy import Boolean, CheckConstraint, DateTime, Double, String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, DateTime, Double, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dserver_signed_url_plugin.uris import MAX_URI_LENGTH
 
-OPENING, OPEN, FROZEN = "opening", "open", "frozen"
+OPENING, OPEN, FROZEN, REMOVED = "opening", "open", "frozen", "removed"
 
 
 class PendingUpload(sql_db.Model):
     """An upload that is not registered yet.
+
+    A removed one is kept until its last URL has ended, so that its UUID is not given to other
+    contents while somebody can still write.
 
     ``frozen_at`` and ``lease_ends`` are seconds since 1970 UTC; the datetimes are UTC.
     """
@@ -25,7 +28,9 @@ class PendingUpload(sql_db.Model):
     __tablename__ = "pending_upload"
     __table_args__ = (
         UniqueConstraint("uuid", name="uq_pending_upload_uuid"),
-        CheckConstraint("state IN ('opening', 'open', 'frozen')", name="ck_pending_upload_state"),
+        CheckConstraint(
+            "state IN ('opening', 'open', 'frozen', 'removed')", name="ck_pending_upload_state"
+        ),
         {"sqlite_autoincrement": True},
     )
 
@@ -39,6 +44,9 @@ class PendingUpload(sql_db.Model):
     frozen_at: Mapped[float | None] = mapped_column(Double)
     manifest_json: Mapped[str] = mapped_column(Text, deferred=True)
 
+    number_of_items: Mapped[int]
+    # Bytes as announced; None where not every item said its size.
+    size_in_bytes: Mapped[int | None] = mapped_column(BigInteger)
     # Tags and annotations as announced: dserver registers them, and storage keeps one object each.
     descriptions_json: Mapped[str] = mapped_column(Text, deferred=True)
     # SHA-256 of all that was announced: the same call again resumes, another one is refused.
@@ -58,4 +66,13 @@ class PendingUpload(sql_db.Model):
     @property
     def created_at_utc(self) -> datetime:
         """When the upload was announced, aware; SQLite forgets the zone."""
-        return self.created_at.replace(tzinfo=self.created_at.tzinfo or timezone.utc)
+        return _aware(self.created_at)
+
+    @property
+    def urls_expire_at_utc(self) -> datetime | None:
+        """When the last URL handed out ends, aware; None if there was none."""
+        return None if self.urls_expire_at is None else _aware(self.urls_expire_at)
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=moment.tzinfo or timezone.utc)

@@ -58,6 +58,12 @@ class UploadPlan:
         """Tell whether no URL of this upload can write bytes that were not announced."""
         return self.pinned and all(item.hash is not None for item in self.items)
 
+    @property
+    def size_in_bytes(self) -> int | None:
+        """Return the bytes of all items, or None where one did not say its size."""
+        sizes = [item.size_in_bytes for item in self.items if item.size_in_bytes is not None]
+        return sum(sizes) if len(sizes) == len(self.items) else None
+
     def fingerprint(self) -> str:
         """Return the SHA-256 of what makes two announcements the same upload.
 

@@ -106,6 +106,8 @@ def _claim(permit: UploadPermit, plan: UploadPlan, uri: DatasetURI, creator: str
         created_at=datetime.now(timezone.utc),
         frozen_at=plan.frozen_at,
         manifest_json=json.dumps(_manifest(plan.items)),
+        number_of_items=len(plan.items),
+        size_in_bytes=plan.size_in_bytes,
         descriptions_json=json.dumps({"tags": plan.tags, "annotations": plan.annotations}),
         fingerprint=fingerprint,
         uploader=permit.username,

@@ -39,6 +39,8 @@ def claim(uuid=UUID, **changes):
         "frozen_at": None,
         "manifest_json": "{}",
         "descriptions_json": "{}",
+        "number_of_items": 0,
+        "size_in_bytes": 0,
         "fingerprint": "f" * 64,
         "uploader": "alice",
         "staging": "a" * 32,

@@ -1,0 +1,7 @@
+"""`flask signed_url …`: what operators ask of the plugin itself."""
+
+from __future__ import annotations
+
+from flask.cli import AppGroup
+
+signed_url = AppGroup("signed_url", help="Ask about signed URLs: who got them, and would they work.")

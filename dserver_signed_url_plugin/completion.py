@@ -23,13 +23,13 @@ from dserver_signed_url_plugin.errors import (
     UploadConflict,
     UploadIncomplete,
 )
-from dserver_signed_url_plugin.models import FROZEN, OPENING, PendingUpload
+from dserver_signed_url_plugin.models import FROZEN, OPENING, REMOVED, PendingUpload
 from dserver_signed_url_plugin.pending import Lease
 from dserver_signed_url_plugin.permissions import UploadPermit
 from dserver_signed_url_plugin.plans import HASH_FUNCTION
 from dserver_signed_url_plugin.storage import Storages
 from dserver_signed_url_plugin.storage.base import Holdings, Item, Storage, StoredItem
-from dserver_signed_url_plugin.uploads import admin_metadata
+from dserver_signed_url_plugin.uploads import admin_metadata, items_of
 from dserver_signed_url_plugin.uris import DatasetURI
 from dserver_signed_url_plugin.verification import (
     Properties,
@@ -95,7 +95,7 @@ class Completions:
             if upload.state != FROZEN:
                 holdings = _holdings(upload, storage, lease)
                 temporary = holdings.temporary
-                manifest = self._freeze(upload, storage, _Work(lease, _items(manifest), holdings))
+                manifest = self._freeze(upload, storage, _Work(lease, items_of(manifest), holdings))
                 upload = pending.refetch(upload)
             lease.check()
             readme = storage.readme(upload.uuid)
@@ -150,7 +150,7 @@ class Completions:
 
 def _find(permit: UploadPermit, uri: DatasetURI) -> PendingUpload | None:
     upload = pending.find(uri.uuid)
-    if upload is None:
+    if upload is None or upload.state == REMOVED:
         return None
     if upload.uri != str(uri):
         raise UploadConflict(f"Upload {uri.uuid} is pending at another base URI.")
@@ -179,10 +179,6 @@ def _holdings(upload: PendingUpload, storage: Storage, lease: Lease) -> Holdings
         "Storage does not hold the proto-dataset: announce the same upload again, PUT its items, "
         "then complete it."
     )
-
-
-def _items(manifest: Mapping[str, Any]) -> list[Item]:
-    return [Item(identifier, **entry) for identifier, entry in manifest["items"].items()]
 
 
 def _staged_readme(upload: PendingUpload, storage: Storage) -> str | None:

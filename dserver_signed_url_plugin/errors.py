@@ -114,6 +114,18 @@ class UploadBusy(SignedURLError):
         self.retry_after = retry_after
 
 
+class UploadFrozen(SignedURLError):
+    """The upload is a frozen dataset already, and only waits to be registered."""
+
+    status, slug = 409, "upload-frozen"
+
+
+class URLsAlive(SignedURLError):
+    """Somebody may still be writing through URLs of this upload."""
+
+    status, slug = 409, "urls-alive"
+
+
 class StorageOccupied(SignedURLError):
     """Storage holds a dataset under this URI that this upload did not create."""
 
@@ -124,6 +136,12 @@ class NoPendingUpload(SignedURLError):
     """There is nothing to complete under this URI."""
 
     status, slug = 400, "no-pending-upload"
+
+
+class UploadNotFound(SignedURLError):
+    """There is no upload and no dataset under this URI."""
+
+    status, slug = 404, "upload-not-found"
 
 
 class UploadIncomplete(SignedURLError):

@@ -8,7 +8,16 @@ from __future__ import annotations
 from datetime import datetime, timezone
 
 from dservercore import sql_db
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, DateTime, Double, String, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    DateTime,
+    Double,
+    String,
+    Text,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dserver_signed_url_plugin.uris import MAX_URI_LENGTH

@@ -16,11 +16,23 @@ from datetime import datetime, timezone
 from typing import Any
 
 from dservercore import sql_db
-from sqlalchemy import Connection, Engine, and_, case, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    and_,
+    case,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from dserver_signed_url_plugin.errors import UploadBusy
-from dserver_signed_url_plugin.models import PendingUpload
+from dserver_signed_url_plugin.models import REMOVED, PendingUpload
 
 logger = logging.getLogger(__name__)
 
@@ -88,6 +100,16 @@ def claim(uuid: str, **values: Any) -> PendingUpload:
         except IntegrityError:
             sql_db.session.rollback()
     raise UploadBusy(f"Upload {uuid} is begun and removed at this moment; call again.", 1)
+
+
+def listed(older_than: datetime | None = None) -> list[PendingUpload]:
+    """Return the uploads that wait, oldest first; of those announced before older_than (UTC)."""
+    return _copies(PendingUpload.state != REMOVED, older_than)
+
+
+def removed() -> list[PendingUpload]:
+    """Return the uploads that were removed while their URLs lived."""
+    return _copies(PendingUpload.state == REMOVED, None)
 
 
 def note_urls(upload: PendingUpload, expire_at: datetime, pinned: bool) -> None:
@@ -184,6 +206,16 @@ def leased(upload: PendingUpload) -> Iterator[Lease]:
         heart.join()
         sql_db.session.rollback()
         lease.give_back()
+
+
+def _copies(where: ColumnElement[bool], older_than: datetime | None) -> list[PendingUpload]:
+    statement = select(PendingUpload).where(where).order_by(PendingUpload.created_at)
+    if older_than is not None:
+        statement = statement.where(PendingUpload.created_at < older_than)
+    found = list(sql_db.session.scalars(statement))
+    sql_db.session.expunge_all()
+    sql_db.session.rollback()
+    return found
 
 
 def _beat(lease: Lease, done: threading.Event) -> None:

@@ -6,7 +6,7 @@ Knows requests; errors leave through envelope. Never sees a model, a session or 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypedDict, TypeVar
 from urllib.parse import quote
 
 from dservercore.utils_auth import get_jwt_identity, jwt_required
@@ -14,11 +14,14 @@ from flask_smorest import Blueprint
 from flask_smorest.error_handler import ErrorSchema
 
 from dserver_signed_url_plugin import envelope
+from dserver_signed_url_plugin.answers import CancelSchema, ProgressQuerySchema, ProgressSchema
 from dserver_signed_url_plugin.bodies import BodyParser
 from dserver_signed_url_plugin.completion import Completion
 from dserver_signed_url_plugin.downloads import DatasetGrant, ItemGrant
 from dserver_signed_url_plugin.permissions import permit_completion, permit_read, permit_upload
 from dserver_signed_url_plugin.plans import UploadPlan
+from dserver_signed_url_plugin.progress import Progress
+from dserver_signed_url_plugin.removal import Cancellation
 from dserver_signed_url_plugin.schemas import (
     CompletionPlanSchema,
     CompletionSchema,
@@ -70,6 +73,21 @@ _COMPLETING = {
     "and `mismatched` (relpath, expected, found), the first 100 of each, and their totals",
     409: "Another completion is running, or the UUID is pending at another base URI",
 }
+
+_LOOKING = {
+    404: "There is no upload and no dataset under this URI",
+    409: "There is nothing to sign: announce the upload again, or complete it",
+}
+_CANCELLING = {
+    409: "It is registered or frozen, or another request is opening or completing it",
+}
+
+
+class ProgressQuery(TypedDict):
+    """What ProgressQuerySchema loads."""
+
+    urls: bool
+    expiry_seconds: int | None
 
 
 def _encoded(name: str, example: str) -> dict[str, object]:
@@ -132,6 +150,29 @@ def begin_upload(plan: UploadPlan, base_uri: str) -> UploadGrant:
     """Open an upload; answer with one signed PUT per item. The same call again resumes it."""
     permit = permit_upload(get_jwt_identity(), BaseURI.parse(base_uri))
     return services().uploads.begin(permit, plan)
+
+
+@blueprint.route("/upload/<path:uri>", methods=["GET"], parameters=[_URI])
+@jwt_required()
+@blueprint.arguments(ProgressQuerySchema, location="query")
+@blueprint.response(200, ProgressSchema)
+@_refuses(_LOOKING)
+def look_at_upload(query: ProgressQuery, uri: str) -> Progress:
+    """Answer how far an upload has come; with ?urls=true, sign what is still to be sent."""
+    dataset = DatasetURI.parse(uri)
+    permit = permit_completion(get_jwt_identity(), dataset.base)
+    return services().progresses.of(permit, dataset, query["urls"], query["expiry_seconds"])
+
+
+@blueprint.route("/upload/<path:uri>", methods=["DELETE"], parameters=[_URI])
+@jwt_required()
+@blueprint.response(200, CancelSchema)
+@_refuses(_CANCELLING)
+def cancel_upload(uri: str) -> Cancellation:
+    """Cancel an upload, storage included. The same call again answers again."""
+    dataset = DatasetURI.parse(uri)
+    permit = permit_completion(get_jwt_identity(), dataset.base)
+    return services().removals.cancel(permit, dataset)
 
 
 @blueprint.route("/upload-complete", methods=["POST"])

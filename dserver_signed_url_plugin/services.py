@@ -7,9 +7,12 @@ from typing import cast
 
 from flask import Flask, current_app
 
+from dserver_signed_url_plugin.cleanup import Cleanup
 from dserver_signed_url_plugin.completion import Completions
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.downloads import Downloads
+from dserver_signed_url_plugin.progress import Progresses
+from dserver_signed_url_plugin.removal import Removals
 from dserver_signed_url_plugin.storage import Storages
 from dserver_signed_url_plugin.uploads import Uploads
 
@@ -25,17 +28,25 @@ class Services:
     uploads: Uploads
     completions: Completions
     downloads: Downloads
+    progresses: Progresses
+    removals: Removals
+    cleanup: Cleanup
 
     @classmethod
     def of(cls, settings: Settings) -> Services:
         """Put the services together."""
         storages = Storages(settings)
+        completions = Completions(settings, storages)
+        removals = Removals(storages)
         return cls(
             settings,
             storages,
             Uploads(settings, storages),
-            Completions(settings, storages),
+            completions,
             Downloads(settings, storages),
+            Progresses(settings, storages),
+            removals,
+            Cleanup(removals, completions),
         )
 
     def attach(self, app: Flask) -> None:

@@ -24,7 +24,7 @@ from dserver_signed_url_plugin.errors import (
     UploadConflict,
 )
 from dserver_signed_url_plugin.lifetimes import chosen
-from dserver_signed_url_plugin.models import OPEN, OPENING, PendingUpload
+from dserver_signed_url_plugin.models import OPEN, OPENING, REMOVED, PendingUpload
 from dserver_signed_url_plugin.permissions import UploadPermit
 from dserver_signed_url_plugin.plans import HASH_FUNCTION, UploadPlan
 from dserver_signed_url_plugin.storage import Storages
@@ -66,8 +66,8 @@ class Uploads:
         datasets.check_registrable(uri)
         _refuse_registered(uri)
         life = storage.life(seconds)
-        upload = _claim(permit, plan, uri, creator)
         try:
+            upload = _claim(permit, plan, uri, creator)
             if upload.state == OPENING:
                 _open(upload, plan, uri, storage)
             pending.note_urls(upload, life.ends, plan.all_pinned)
@@ -113,6 +113,9 @@ def _claim(permit: UploadPermit, plan: UploadPlan, uri: DatasetURI, creator: str
         uploader=permit.username,
         staging=secrets.token_hex(16),
     )
+    if upload.state == REMOVED:
+        _revive(upload, permit, fingerprint)
+        return _claim(permit, plan, uri, creator)
     if upload.uri != str(uri):
         raise UploadConflict(f"Upload {plan.uuid} is already pending at another base URI.")
     if not permit.may_act_for(upload.uploader):
@@ -123,6 +126,22 @@ def _claim(permit: UploadPermit, plan: UploadPlan, uri: DatasetURI, creator: str
             "tags, annotations or overlays; send the same again to resume it, or use a new UUID."
         )
     return upload
+
+
+def _revive(removed: PendingUpload, permit: UploadPermit, fingerprint: str) -> None:
+    """Let the UUID of a removed upload be begun again, if no old URL can do harm by that."""
+    ends = removed.urls_expire_at_utc
+    same = permit.may_act_for(removed.uploader) and removed.fingerprint == fingerprint
+    with pending.leased(removed) as lease:
+        if same:
+            lease.note(state=OPENING)
+        elif ends is None or ends < datetime.now(timezone.utc):
+            lease.strike_out()
+        else:
+            raise UploadConflict(
+                f"Upload {removed.uuid} was removed, but its URLs can write until "
+                f"{ends:%Y-%m-%d %H:%M:%S} UTC: use a new UUID."
+            )
 
 
 def _open(upload: PendingUpload, plan: UploadPlan, uri: DatasetURI, storage: Storage) -> None:
@@ -152,6 +171,20 @@ def _open(upload: PendingUpload, plan: UploadPlan, uri: DatasetURI, storage: Sto
 def _refuse_registered(uri: DatasetURI) -> None:
     if datasets.find(uri) is not None:
         raise AlreadyRegistered(f"{uri} is registered already; use a new UUID.")
+
+
+def announced_items(upload: PendingUpload) -> list[Item]:
+    """Return the items of an upload.
+
+    :raises Gone: if it was completed or removed meanwhile.
+    """
+    manifest, _ = pending.announced(upload)
+    return items_of(manifest)
+
+
+def items_of(manifest: Mapping[str, Any]) -> list[Item]:
+    """Return the items of a manifest as it is kept with an upload."""
+    return [Item(identifier, **entry) for identifier, entry in manifest["items"].items()]
 
 
 def admin_metadata(upload: PendingUpload, **more: Any) -> Mapping[str, Any]:

@@ -16,7 +16,12 @@ import pytest
 import requests
 from dtoolcore.utils import generate_identifier
 
-from dserver_signed_url_plugin.errors import DatasetNotFound, ItemNotFound, StorageOccupied
+from dserver_signed_url_plugin.errors import (
+    DatasetNotFound,
+    ItemNotFound,
+    StorageOccupied,
+    UploadFrozen,
+)
 from dserver_signed_url_plugin.storage.base import DOCUMENTS, Life, SignedRequest, Storage
 from tests.stored import AWKWARD, README, REFUSED, Upload, get, put, tampered, uninterrupted
 
@@ -279,7 +284,7 @@ class StorageContract:
 
     def test_a_frozen_dataset_is_not_discarded(self, dataset, storage, everything):
         before = everything()
-        with pytest.raises(StorageOccupied):
+        with pytest.raises(UploadFrozen):
             storage.discard(dataset.uuid)
         assert everything() == before
 

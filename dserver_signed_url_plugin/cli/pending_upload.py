@@ -1,7 +1,119 @@
-"""`flask pending_upload …`: uploads that are not registered yet."""
+"""`flask pending_upload …`: uploads that are not registered yet.
+
+Knows options and words. The report goes to stdout; progress and errors go to stderr.
+"""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+import click
 from flask.cli import AppGroup
 
+from dserver_signed_url_plugin.cleanup import FAILED, Outcome, Wish
+from dserver_signed_url_plugin.cli import report
+from dserver_signed_url_plugin.services import services
+
 pending_upload = AppGroup("pending_upload", help="List and clean up uploads not registered yet.")
+
+Command = TypeVar("Command", bound=Callable[..., None])
+
+_json = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+_hours = click.FloatRange(min=0)
+
+
+def _removing(command: Command) -> Command:
+    """Give a command the options of removal."""
+    for option in (
+        _json,
+        click.option("--dry-run", is_flag=True, help="Say what would happen; change nothing."),
+        click.option(
+            "--force", is_flag=True, help="Remove uploads although their URLs can still write."
+        ),
+        click.option(
+            "--delete-storage", is_flag=True, help="Delete the proto-datasets from storage too."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@pending_upload.command("list")
+@click.option("--older-than", type=_hours, metavar="HOURS", help="Only those older than this.")
+@_json
+def list_uploads(older_than: float | None, as_json: bool) -> None:
+    r"""List pending uploads, oldest first.
+
+    \b
+    Example:
+      flask pending_upload list --older-than 24
+    """
+    uploads = services().cleanup.older_than(older_than)
+    click.echo(report.listing_json(uploads) if as_json else report.listing(uploads))
+
+
+@pending_upload.command("cleanup")
+@click.option(
+    "--older-than", type=_hours, metavar="HOURS", required=True, help="Those older than this."
+)
+@_removing
+def cleanup(older_than: float, as_json: bool, **wished: bool) -> None:
+    r"""Remove uploads that were given up.
+
+    Left alone are uploads whose URLs can still write (unless --force) and those that somebody is
+    completing; what is frozen already is registered, never removed. Without --delete-storage the
+    proto-dataset stays in storage, and its uploader may announce the same upload again.
+
+    Exit code: 0, or 1 if any upload could not be dealt with; the next run tries it again.
+
+    \b
+    Example, for cron:
+      flask pending_upload cleanup --older-than 48 --delete-storage
+    """
+    wish = Wish(**wished)
+    uploads = services().cleanup.older_than(older_than)
+    with _bar(uploads) as waiting:
+        outcomes = [services().cleanup.treat(upload, wish) for upload in waiting]
+    _finish([*outcomes, *services().cleanup.forget_removed(wish)], wish, as_json)
+
+
+@pending_upload.command("delete")
+@click.argument("uuid")
+@_removing
+def delete(uuid: str, as_json: bool, **wished: bool) -> None:
+    r"""Remove one pending upload, by the rules of cleanup.
+
+    Exit code: 0 if it is gone or registered now; 1 if it is kept, unknown or could not be removed.
+
+    \b
+    Example:
+      flask pending_upload delete 550e8400-e29b-41d4-a716-446655440000 --delete-storage
+    """
+    upload = services().cleanup.find(uuid)
+    if upload is None:
+        raise click.ClickException(f"There is no pending upload {uuid}.")
+    wish = Wish(**wished)
+    outcome = services().cleanup.treat(upload, wish)
+    _finish([outcome], wish, as_json)
+    if outcome.is_kept:
+        sys.exit(1)
+
+
+def _finish(outcomes: Sequence[Outcome], wish: Wish, as_json: bool) -> None:
+    say = report.outcomes_json if as_json else report.outcomes
+    click.echo(say(outcomes, wish))
+    if any(outcome.result == FAILED for outcome in outcomes):
+        sys.exit(1)
+
+
+Thing = TypeVar("Thing")
+
+
+@contextmanager
+def _bar(things: Sequence[Thing]) -> Iterator[Iterator[Thing]]:
+    """Show progress on a terminal, and nothing in a log."""
+    with click.progressbar(things, label="Cleaning up", file=sys.stderr) as bar:
+        yield iter(bar)

@@ -4,4 +4,6 @@ from __future__ import annotations
 
 from flask.cli import AppGroup
 
-signed_url = AppGroup("signed_url", help="Ask about signed URLs: who got them, and would they work.")
+signed_url = AppGroup(
+    "signed_url", help="Ask about signed URLs: who got them, and whether they would work."
+)

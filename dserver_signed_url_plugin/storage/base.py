@@ -107,6 +107,14 @@ class Holdings:
 
 
 @dataclass(frozen=True)
+class Freed:
+    """What deleting frees: a number of objects, and their bytes."""
+
+    objects: int = 0
+    size_in_bytes: int = 0
+
+
+@dataclass(frozen=True)
 class Promotion:
     """A staged object, as verified, that is to become an item."""
 
@@ -167,8 +175,14 @@ class Storage(Protocol):
     def tidy(self, uuid: str, temporary: Sequence[str] | None = None) -> None:
         """Delete what is temporary: the keys that holdings named, or all that can be found."""
 
-    def discard(self, uuid: str) -> None:
+    def kind(self, uuid: str) -> str | None:
+        """Return dtool's type of what is there: dataset, protodataset, or None for neither."""
+
+    def size(self, uuid: str) -> Freed:
+        """Return what discard would free."""
+
+    def discard(self, uuid: str) -> Freed:
         """Delete all that storage holds of an upload.
 
-        :raises StorageOccupied: if it is frozen.
+        :raises UploadFrozen: if it is a dataset.
         """

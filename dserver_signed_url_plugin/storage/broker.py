@@ -28,6 +28,7 @@ from dserver_signed_url_plugin.errors import (
 )
 from dserver_signed_url_plugin.storage.base import (
     DOCUMENTS,
+    Freed,
     Holdings,
     Item,
     Life,
@@ -206,7 +207,18 @@ class BrokerStorage:
             for key in temporary or ():
                 broker.delete_key(key)
 
-    def discard(self, uuid: str) -> None:
+    def kind(self, uuid: str) -> str | None:
+        """Return the type that the admin metadata says."""
+        with self._broker(uuid) as broker:
+            if not broker.has_admin_metadata():
+                return None
+            return str(broker.get_admin_metadata().get("type"))
+
+    def size(self, uuid: str) -> Freed:
+        """Refuse, as discard does."""
+        return self.discard(uuid)
+
+    def discard(self, uuid: str) -> Freed:
         """Refuse: dtool's brokers have no way to delete a proto-dataset."""
         raise DiscardUnsupported(
             f"The storage broker {self._name} cannot delete proto-datasets; delete "

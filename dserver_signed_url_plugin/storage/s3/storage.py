@@ -17,9 +17,11 @@ from dserver_signed_url_plugin.errors import (
     ItemNotFound,
     StorageOccupied,
     StorageUnavailable,
+    UploadFrozen,
 )
 from dserver_signed_url_plugin.storage.base import (
     DOCUMENTS,
+    Freed,
     Holdings,
     Item,
     Life,
@@ -206,15 +208,25 @@ class S3Storage:
             temporary = [key for key, _ in self._s3.listing(self._layout(uuid).uploads)]
         self._s3.delete(temporary)
 
-    def discard(self, uuid: str) -> None:
+    def kind(self, uuid: str) -> str | None:
+        """Return the type that an object's user metadata has, as dtool-s3 reads it."""
+        metadata = self._s3.metadata(self._layout(uuid, fresh=True).document("admin_metadata"))
+        return None if metadata is None else metadata.get("type")
+
+    def size(self, uuid: str) -> Freed:
+        """List what is there, one request per 1,000 objects."""
+        sizes = [stored.size_in_bytes for _, stored in self._s3.listing(self._layout(uuid).root)]
+        return Freed(len(sizes), sum(sizes))
+
+    def discard(self, uuid: str) -> Freed:
         """Delete every object of a proto-dataset, its registration key last."""
-        layout = self._layout(uuid, fresh=True)
-        admin_metadata = self._s3.metadata(layout.document("admin_metadata"))
-        if admin_metadata is not None and admin_metadata.get("type") == "dataset":
-            raise StorageOccupied(f"Dataset {uuid} is frozen; it is not an upload to discard.")
-        self._s3.delete([key for key, _ in self._s3.listing(layout.root)])
+        if self.kind(uuid) == "dataset":
+            raise UploadFrozen(f"Dataset {uuid} is frozen; it is not an upload to discard.")
+        found = dict(self._s3.listing(self._layout(uuid).root))
+        self._s3.delete(list(found))
         self._s3.delete([registration_key(uuid)])
         self._prefixes.pop(uuid, None)
+        return Freed(len(found), sum(stored.size_in_bytes for stored in found.values()))
 
     # Helpers -------------------------------------------------------------------------------
 

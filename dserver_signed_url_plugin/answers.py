@@ -1,0 +1,118 @@
+"""Wire shapes of an upload under way: how far it has come, and what cancelling it freed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import Schema, fields, pre_dump
+
+from dserver_signed_url_plugin.errors import UploadIncomplete
+from dserver_signed_url_plugin.progress import Progress
+from dserver_signed_url_plugin.removal import Cancellation
+from dserver_signed_url_plugin.schemas import LifetimeSchema, UploadGrantSchema
+
+_TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
+
+
+def _describe(text: str) -> dict[str, str]:
+    return {"description": text}
+
+
+class ProgressQuerySchema(LifetimeSchema):
+    """What may be asked of an upload under way."""
+
+    urls = fields.Boolean(
+        load_default=False,
+        metadata=_describe("Whether to answer fresh URLs for what is missing or wrong."),
+    )
+
+
+class CountsSchema(Schema):
+    """Items of an upload, in numbers."""
+
+    expected = fields.Integer()
+    stored = fields.Integer(metadata=_describe("Stored, and as announced."))
+    missing = fields.Integer()
+    wrong = fields.Integer(metadata=_describe("Stored, but not as announced."))
+
+
+class MismatchSchema(Schema):
+    """An item that is not as announced."""
+
+    relpath = fields.String()
+    expected = fields.Dict()
+    found = fields.Dict()
+
+
+class ProgressSchema(Schema):
+    """How far an upload has come."""
+
+    uri = fields.String()
+    uuid = fields.String()
+    state = fields.String(metadata=_describe("opening, open, frozen or registered"))
+    name = fields.String()
+    uploader = fields.String()
+    created_at = fields.String(metadata=_describe("UTC, 2024-01-15T14:30:00.000000Z"))
+    urls_expire_at = fields.String(
+        allow_none=True, metadata=_describe("When the last URL handed out ends, UTC.")
+    )
+    items = fields.Nested(CountsSchema)
+    expected_bytes = fields.Integer(
+        allow_none=True, metadata=_describe("null where not every item announced its size")
+    )
+    stored_bytes = fields.Integer()
+    missing = fields.List(fields.String(), metadata=_describe("Relpaths, the first 100."))
+    mismatched = fields.List(fields.Nested(MismatchSchema), metadata=_describe("The first 100."))
+    upload = fields.Nested(
+        UploadGrantSchema,
+        metadata=_describe("With ?urls=true: fresh URLs for exactly what is missing or wrong."),
+    )
+
+    @pre_dump
+    def wire(self, progress: Progress, **_: Any) -> dict[str, Any]:
+        """Lay the progress out; a registered dataset has nothing but its state."""
+        answer: dict[str, Any] = {
+            "uri": str(progress.uri),
+            "uuid": progress.uri.uuid,
+            "state": progress.state,
+        }
+        return answer | _details(progress)
+
+
+class CancelSchema(Schema):
+    """What cancelling an upload freed."""
+
+    uri = fields.String()
+    status = fields.String(metadata=_describe("cancelled"))
+    objects = fields.Integer()
+    bytes = fields.Integer()
+
+    @pre_dump
+    def wire(self, cancelled: Cancellation, **_: Any) -> dict[str, Any]:
+        """Lay the outcome out."""
+        size = {"objects": cancelled.freed.objects, "bytes": cancelled.freed.size_in_bytes}
+        return {"uri": str(cancelled.uri), "status": "cancelled", **size}
+
+
+def _details(progress: Progress) -> dict[str, Any]:
+    upload, found = progress.upload, progress.verification
+    if upload is None or found is None:
+        return {}
+    missing, wrong, ends = len(found.missing), len(found.mismatched), upload.urls_expire_at_utc
+    details = {
+        "name": upload.name,
+        "uploader": upload.uploader,
+        "created_at": upload.created_at_utc.strftime(_TIME),
+        "urls_expire_at": ends and ends.strftime(_TIME),
+        "items": {
+            "expected": len(progress.items),
+            "stored": len(progress.items) - missing - wrong,
+            "missing": missing,
+            "wrong": wrong,
+        },
+        "expected_bytes": upload.size_in_bytes,
+        "stored_bytes": progress.stored_bytes,
+        "missing": found.missing[: UploadIncomplete.LISTED],
+        "mismatched": found.mismatched[: UploadIncomplete.LISTED],
+    }
+    return details if progress.grant is None else {**details, "upload": progress.grant}

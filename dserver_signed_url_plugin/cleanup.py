@@ -1,0 +1,112 @@
+"""Cleaning up: one upload after the other, each with an outcome, none able to stop the rest.
+
+Knows what an operator is told; what may be removed is known in removal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+
+from dserver_signed_url_plugin import pending
+from dserver_signed_url_plugin.completion import Completions
+from dserver_signed_url_plugin.errors import (
+    AlreadyRegistered,
+    SignedURLError,
+    UploadBusy,
+    UploadFrozen,
+    URLsAlive,
+)
+from dserver_signed_url_plugin.models import PendingUpload as Upload
+from dserver_signed_url_plugin.permissions import permit_operator
+from dserver_signed_url_plugin.removal import Removals
+from dserver_signed_url_plugin.storage.base import Freed
+from dserver_signed_url_plugin.uris import DatasetURI
+
+__all__ = ["FAILED", "KEPT", "REMOVED", "REPAIRED", "Cleanup", "Outcome", "Upload", "Wish"]
+
+REMOVED, KEPT, REPAIRED, FAILED = "removed", "kept", "repaired", "failed"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What an operator asks for."""
+
+    delete_storage: bool = False
+    force: bool = False
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one upload, or would become of it."""
+
+    upload: Upload
+    result: str
+    reason: str = ""
+    freed: Freed = field(default_factory=Freed)
+
+    @property
+    def is_kept(self) -> bool:
+        """Tell whether the upload is left as it was."""
+        return self.result == KEPT
+
+
+class Cleanup:
+    """Removes what was given up, and finishes what only waits to be registered."""
+
+    def __init__(self, removals: Removals, completions: Completions) -> None:
+        self._removals, self._completions = removals, completions
+
+    def older_than(self, hours: float | None) -> list[Upload]:
+        """Return the pending uploads announced more than so many hours ago, oldest first."""
+        if hours is None:
+            return pending.listed()
+        return pending.listed(datetime.now(timezone.utc) - timedelta(hours=hours))
+
+    def find(self, uuid: str) -> Upload | None:
+        """Return the pending upload of this UUID."""
+        return next((upload for upload in pending.listed() if upload.uuid == uuid), None)
+
+    def treat(self, upload: Upload, wish: Wish) -> Outcome:
+        """Remove an upload, or say why not; never raises an error of this plugin."""
+        try:
+            freed = self._removed(upload, wish)
+        except (URLsAlive, UploadBusy) as reason:
+            return Outcome(upload, KEPT, reason.message)
+        except (AlreadyRegistered, UploadFrozen) as reason:
+            return self._repaired(upload, wish, reason)
+        except pending.Gone:
+            return Outcome(upload, KEPT, "it was completed or removed meanwhile")
+        except SignedURLError as error:
+            return Outcome(upload, FAILED, error.message)
+        return Outcome(upload, REMOVED, freed=freed)
+
+    def forget_removed(self, wish: Wish) -> Iterator[Outcome]:
+        """Strike out removed uploads whose URLs have ended; yield what failed."""
+        for removed in [] if wish.dry_run else pending.removed():
+            try:
+                self._removals.forget(removed)
+            except (pending.Gone, UploadBusy):
+                continue
+            except SignedURLError as error:
+                yield Outcome(removed, FAILED, error.message)
+
+    def _removed(self, upload: Upload, wish: Wish) -> Freed:
+        if not wish.dry_run:
+            return self._removals.remove(upload, wish.delete_storage, wish.force)
+        self._removals.removable(upload, wish.force)
+        return self._removals.freed_by(upload) if wish.delete_storage else Freed()
+
+    def _repaired(self, upload: Upload, wish: Wish, reason: SignedURLError) -> Outcome:
+        if wish.dry_run:
+            return Outcome(upload, REPAIRED, reason.message)
+        uri = DatasetURI.parse(upload.uri)
+        try:
+            self._completions.complete(permit_operator(uri.base), uri)
+        except UploadBusy as busy:
+            return Outcome(upload, KEPT, busy.message)
+        except SignedURLError as error:
+            return Outcome(upload, FAILED, f"{reason.message} {error.message}")
+        return Outcome(upload, REPAIRED, "it is registered now")

@@ -1,0 +1,108 @@
+"""What the operator's commands say: text for people, JSON for scripts."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+from dserver_signed_url_plugin.cleanup import REMOVED, REPAIRED, Outcome, Upload, Wish
+
+_WORDS = {REMOVED: "would remove", REPAIRED: "would repair"}
+
+
+def listing(uploads: Sequence[Upload]) -> str:
+    """Return what `list` says."""
+    if not uploads:
+        return "No pending uploads found."
+    blocks = ["\n".join(_lines(upload)) for upload in uploads]
+    return "\n\n".join([f"Found {len(uploads)} pending upload(s):", *blocks])
+
+
+def listing_json(uploads: Sequence[Upload]) -> str:
+    """Return what `list --json` says: a list of uploads."""
+    return _json([_facts(upload) for upload in uploads])
+
+
+def outcomes(done: Sequence[Outcome], wish: Wish) -> str:
+    """Return what `cleanup` and `delete` say."""
+    lines = [_sentence(outcome, wish) for outcome in done]
+    counts = Counter(outcome.result for outcome in done)
+    total = ", ".join(f"{number} {result}" for result, number in sorted(counts.items()))
+    lines.append(f"{'Dry run: ' if wish.dry_run else ''}{total or 'nothing to clean up'}.")
+    if wish.delete_storage:
+        verb = "Would free" if wish.dry_run else "Freed"
+        lines.append(f"{verb} {_objects(done):,} object(s), {_bytes(done):,} bytes.")
+    return "\n".join(lines)
+
+
+def outcomes_json(done: Sequence[Outcome], wish: Wish) -> str:
+    """Return what `cleanup --json` and `delete --json` say."""
+    uploads = [
+        {
+            **_facts(outcome.upload),
+            "result": outcome.result,
+            "reason": outcome.reason,
+            "objects": outcome.freed.objects,
+            "bytes": outcome.freed.size_in_bytes,
+        }
+        for outcome in done
+    ]
+    freed = {"objects": _objects(done), "bytes": _bytes(done)}
+    return _json({"dry_run": wish.dry_run, "uploads": uploads, "freed": freed})
+
+
+def _lines(upload: Upload) -> list[str]:
+    hours = (datetime.now(timezone.utc) - upload.created_at_utc).total_seconds() / 3600
+    ends, size = upload.urls_expire_at_utc, upload.size_in_bytes
+    return [
+        f"UUID: {upload.uuid}",
+        f"  Name: {upload.name}",
+        f"  URI: {upload.uri}",
+        f"  Creator: {upload.creator_username}",
+        f"  Created: {upload.created_at_utc:%Y-%m-%dT%H:%M:%S} ({hours:.1f} hours ago)",
+        f"  Items: {upload.number_of_items}",
+        f"  Uploader: {upload.uploader}",
+        f"  Bytes: {'unknown' if size is None else f'{size:,}'}",
+        f"  URLs end: {'none given out' if ends is None else f'{ends:%Y-%m-%dT%H:%M:%S}'}",
+        f"  State: {upload.state}",
+    ]
+
+
+def _facts(upload: Upload) -> dict[str, Any]:
+    ends = upload.urls_expire_at_utc
+    return {
+        "uuid": upload.uuid,
+        "name": upload.name,
+        "uri": upload.uri,
+        "creator_username": upload.creator_username,
+        "uploader": upload.uploader,
+        "created_at": upload.created_at_utc.isoformat(),
+        "urls_expire_at": ends and ends.isoformat(),
+        "items": upload.number_of_items,
+        "size_in_bytes": upload.size_in_bytes,
+        "state": upload.state,
+    }
+
+
+def _sentence(outcome: Outcome, wish: Wish) -> str:
+    word = _WORDS.get(outcome.result, outcome.result) if wish.dry_run else outcome.result
+    reason = f": {outcome.reason}" if outcome.reason else ""
+    size = ""
+    if outcome.result == REMOVED and wish.delete_storage:
+        size = f" ({outcome.freed.objects:,} objects, {outcome.freed.size_in_bytes:,} bytes)"
+    return f"{outcome.upload.uuid} {outcome.upload.name}: {word}{size}{reason}"
+
+
+def _objects(done: Sequence[Outcome]) -> int:
+    return sum(outcome.freed.objects for outcome in done)
+
+
+def _bytes(done: Sequence[Outcome]) -> int:
+    return sum(outcome.freed.size_in_bytes for outcome in done)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2)

@@ -1,0 +1,108 @@
+"""How far an upload has come: what is stored and right, what is missing, what is wrong.
+
+Looks, and signs what is still to be sent; changes nothing that is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dserver_signed_url_plugin import datasets, pending
+from dserver_signed_url_plugin.config import Settings
+from dserver_signed_url_plugin.errors import PermissionDenied, UploadConflict, UploadNotFound
+from dserver_signed_url_plugin.lifetimes import chosen
+from dserver_signed_url_plugin.models import FROZEN, OPENING, REMOVED, PendingUpload
+from dserver_signed_url_plugin.permissions import UploadPermit
+from dserver_signed_url_plugin.storage import Storages
+from dserver_signed_url_plugin.storage.base import Holdings, Item, Storage, WriteURLs
+from dserver_signed_url_plugin.uploads import UploadGrant, announced_items
+from dserver_signed_url_plugin.uris import DatasetURI
+from dserver_signed_url_plugin.verification import Verification, verify
+
+REGISTERED = "registered"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """An upload and what storage holds of it; ``upload`` is None for a registered dataset."""
+
+    uri: DatasetURI
+    state: str
+    upload: PendingUpload | None = None
+    items: Sequence[Item] = ()
+    stored_bytes: int = 0
+    verification: Verification | None = None
+    grant: UploadGrant | None = None
+
+
+class Progresses:
+    """Looks after uploads that are under way."""
+
+    def __init__(self, settings: Settings, storages: Storages) -> None:
+        self._settings, self._storages = settings, storages
+
+    def of(self, permit: UploadPermit, uri: DatasetURI, urls: bool, asked: int | None) -> Progress:
+        """Compare an upload with what storage holds.
+
+        :param urls: whether to sign PUTs for exactly what is missing or wrong.
+        :param asked: seconds these URLs should live, or None for the server's default.
+        :raises UploadNotFound: if there is neither an upload nor a dataset.
+        :raises PermissionDenied: to anybody but who began it, or an admin.
+        """
+        seconds = chosen(asked, self._settings.write_expiry, self._settings.max_write_expiry)
+        upload = pending.find(uri.uuid)
+        if upload is None or upload.uri != str(uri) or upload.state == REMOVED:
+            return _registered(uri)
+        if not permit.may_act_for(upload.uploader):
+            raise PermissionDenied("Only who began this upload, or an admin, may look into it.")
+        storage = self._storages.of(permit.base_uri)
+        try:
+            return self._looked_up(upload, uri, storage, seconds if urls else None)
+        except pending.Gone:
+            return _registered(uri)
+
+    def _looked_up(
+        self, upload: PendingUpload, uri: DatasetURI, storage: Storage, seconds: int | None
+    ) -> Progress:
+        items = announced_items(upload)
+        # Where opening was interrupted nothing can have been stored.
+        opened = upload.state != OPENING
+        holdings = storage.holdings(upload.uuid, upload.staging) if opened else Holdings()
+        found = verify(items, holdings)
+        grant = None
+        if seconds is not None:
+            grant = _grant(upload, uri, storage, _still_to_send(items, found), seconds)
+        return Progress(uri, upload.state, upload, items, _bytes_right(found), found, grant)
+
+
+def _registered(uri: DatasetURI) -> Progress:
+    if datasets.find(uri) is None:
+        raise UploadNotFound(f"There is no upload and no dataset {uri}.")
+    return Progress(uri, REGISTERED)
+
+
+def _still_to_send(items: Sequence[Item], found: Verification) -> list[Item]:
+    wanted = {*found.missing, *(entry["relpath"] for entry in found.mismatched)}
+    return [item for item in items if item.relpath in wanted]
+
+
+def _bytes_right(found: Verification) -> int:
+    stored = [*found.in_place.values(), *(promotion.stored for promotion in found.promotions)]
+    return sum(each.size_in_bytes for each in stored)
+
+
+def _grant(
+    upload: PendingUpload, uri: DatasetURI, storage: Storage, items: Sequence[Item], seconds: int
+) -> UploadGrant:
+    if upload.state in (OPENING, FROZEN):
+        raise UploadConflict(
+            "Announce the same upload again first."
+            if upload.state == OPENING
+            else "Nothing is missing: complete the upload."
+        )
+    life = storage.life(seconds)
+    pinned = upload.pinned and all(item.hash is not None for item in items)
+    pending.note_urls(upload, life.ends, pinned)
+    urls: WriteURLs = storage.write_urls(upload.uuid, upload.staging, items, pinned, life)
+    return UploadGrant(uri, life, items, urls)

@@ -53,6 +53,9 @@ class Person:
         headers = {**self._headers, **options.pop("headers", {})}
         return self._client.post(path, headers=headers, json=json, **options)
 
+    def delete(self, path: str) -> TestResponse:
+        return self._client.delete(path, headers=self._headers)
+
     def begin(self, base_uri: str, plan: Mapping[str, Any]) -> TestResponse:
         return self.post(f"/signed-urls/upload/{encoded(base_uri)}", plan)
 

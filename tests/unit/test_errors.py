@@ -28,10 +28,13 @@ STATUS = {
     "SigningUnsupported": 501,
     "StorageOccupied": 409,
     "StorageUnavailable": 502,
+    "URLsAlive": 409,
     "UnreadableBody": 400,
     "UploadBusy": 409,
     "UploadConflict": 409,
+    "UploadFrozen": 409,
     "UploadIncomplete": 400,
+    "UploadNotFound": 404,
 }
 
 

@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from werkzeug.serving import make_server
 
+from tests.clients import Deposit, DtoolDserver
+
 README = (Path(__file__).parents[2] / "README.rst").read_text(encoding="utf-8")
 
 
@@ -44,26 +46,39 @@ def for_bucket(code: str, dserver) -> str:
     return code.replace("dtool-demo", dserver.bucket.name)
 
 
-def test_the_curl_lines_deposit_and_read_a_dataset(dserver, address, tmp_path):
-    deposit = blocks("bash", "Deposit a dataset")
-    read = blocks("bash", "Read a dataset")
-    script = for_bucket("\n".join(["set -e", *deposit, *read]), dserver)
+def typed(lines: list[str], directory: Path, **environ: str) -> str:
+    """Type lines into a shell; return what they say."""
     done = subprocess.run(
-        ["bash", "-c", script],
-        cwd=tmp_path,
-        env={
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "DSERVER": address,
-            "TOKEN": dserver.tokens["alice"],
-        },
+        ["bash", "-c", "\n".join(["set -e", *lines])],
+        cwd=directory,
+        env={"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", **environ},
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
-    assert '"registered"' in done.stdout
-    assert done.stdout.endswith("---\ndescription: Mine\n")
+    return done.stdout
+
+
+def test_the_curl_lines_deposit_and_read_a_dataset(dserver, address, tmp_path):
+    lines = [*blocks("bash", "Deposit a dataset"), *blocks("bash", "Read a dataset")]
+    lines = [for_bucket(line, dserver) for line in lines]
+    said = typed(lines, tmp_path, DSERVER=address, TOKEN=dserver.tokens["alice"])
+    assert '"registered"' in said
+    assert said.endswith("---\ndescription: Mine\n")
+
+
+def test_the_curl_lines_look_at_an_upload_and_give_it_up(dserver, address, tmp_path):
+    deposit = Deposit()
+    DtoolDserver().begin(dserver.alice, dserver.base_uri, deposit)
+    lines = [
+        for_bucket(line, dserver) for line in blocks("bash", "Look at an upload, or give it up")
+    ]
+    token = dserver.tokens["alice"]
+    said = typed(lines, tmp_path, DSERVER=address, TOKEN=token, UUID=deposit.uuid)
+    assert '"missing":3' in said.replace(" ", "")
+    assert '"cancelled"' in said
 
 
 def test_the_python_lines_deposit_and_read_a_dataset(dserver, address, tmp_path, monkeypatch):
@@ -87,31 +102,29 @@ def test_the_python_lines_deposit_and_read_a_dataset(dserver, address, tmp_path,
     assert downloaded.read_text() == "day,height\n1,3\n"
 
 
-def test_the_flask_lines_make_the_table(tmp_path, jwt_settings):
-    lines = [
-        line for block in blocks("bash", "Install it beside dserver") for line in block.split("\n")
-    ]
-    commands = [
-        "flask db init",
-        *[line for line in lines if line.startswith("flask ")],
-        "flask db check",
-    ]
+@pytest.fixture
+def flask(tmp_path, jwt_settings) -> dict[str, str]:
+    """The environment in which `flask` finds a dserver without tables."""
     settings = tmp_path / "settings.json"
     database = f"sqlite:///{tmp_path / 'dserver.sqlite'}"
     settings.write_text(json.dumps({**jwt_settings, "SQLALCHEMY_DATABASE_URI": database}))
-    done = subprocess.run(
-        ["bash", "-c", "\n".join(["set -e", *commands])],
-        cwd=tmp_path,
-        env={
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "FLASK_APP": "dserver_signed_url_plugin.demo.app:create_app_from_environment",
-            "DSERVER_DEMO_SETTINGS": str(settings),
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
+    return {
+        "FLASK_APP": "dserver_signed_url_plugin.demo.app:create_app_from_environment",
+        "DSERVER_DEMO_SETTINGS": str(settings),
+    }
+
+
+def flask_lines(section: str) -> list[str]:
+    lines = [line for block in blocks("bash", section) for line in block.split("\n")]
+    return [line for line in lines if line.startswith("flask ")]
+
+
+def test_the_flask_lines_make_the_table_and_clean_up(tmp_path, flask):
+    install = flask_lines("Install it beside dserver")
+    said = typed(
+        ["flask db init", *install, "flask db check", *flask_lines("Clean up")], tmp_path, **flask
     )
-    assert done.returncode == 0, done.stderr
+    assert "No pending uploads found." in said
+    assert "nothing to clean up" in said
     [migration] = (tmp_path / "migrations" / "versions").glob("*.py")
     assert "'pending_upload'" in migration.read_text()

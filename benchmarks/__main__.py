@@ -1,4 +1,4 @@
-"""`make bench`: what signing and each route cost, side by side in one run.
+"""`make bench`: what signing, each route and a decision's row cost, side by side in one run.
 
 Absolute times are this machine's; what counts are the ratios and the numbers of requests.
 """
@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from benchmarks import routes, signing
+from benchmarks import audit, routes, signing
 from dserver_signed_url_plugin.demo.settings import DataDirectory
 from dserver_signed_url_plugin.demo.store import LocalStore
 from tests.dserver import Bucket, Dserver
@@ -18,7 +20,7 @@ SIZES = [10, 1_000, 10_000]
 
 
 def main() -> None:
-    """Print two tables; arguments are other numbers of items."""
+    """Print three tables; arguments are other numbers of items."""
     sizes = [int(argument) for argument in sys.argv[1:]] or SIZES
     _print_signing()
     with tempfile.TemporaryDirectory() as directory, LocalStore() as store:
@@ -26,6 +28,7 @@ def main() -> None:
         bucket = Bucket("bench", store.endpoint, store.access_key, store.secret_key)
         settings = DataDirectory.create(Path(directory)).write_settings()
         _print_routes(Dserver(bucket, settings), sizes)
+        _print_audit(bucket, settings)
 
 
 def _print_signing() -> None:
@@ -41,6 +44,12 @@ def _print_routes(dserver: Dserver, sizes: list[int]) -> None:
             f"{route:30} {items:7,} {cost.seconds:8.3f} {cost.requests:15,} {cost.statements:20}",
             flush=True,
         )
+
+
+def _print_audit(bucket: Bucket, settings: Mapping[str, Any]) -> None:
+    print(f"\nGET item, {audit.CALLS} calls each        milliseconds: median  95th percentile")
+    for days, middle, slow in audit.measure(bucket, settings):
+        print(f"SIGNED_URL_AUDIT_DAYS={days:<4} {middle:31.2f} {slow:16.2f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from dserver_signed_url_plugin.pending import Lease
 from dserver_signed_url_plugin.permissions import UploadPermit
 from dserver_signed_url_plugin.plans import HASH_FUNCTION
 from dserver_signed_url_plugin.storage import Storages
-from dserver_signed_url_plugin.storage.base import Holdings, Item, Storage, StoredItem
+from dserver_signed_url_plugin.storage.base import Freezing, Holdings, Item, Storage, StoredItem
 from dserver_signed_url_plugin.uploads import admin_metadata, items_of
 from dserver_signed_url_plugin.uris import DatasetURI
 from dserver_signed_url_plugin.verification import (
@@ -45,11 +45,13 @@ MOST_README_BYTES = 4 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Completion:
-    """The dataset that an upload has become."""
+    """The dataset that an upload has become; bytes as registered, or else as announced."""
 
     uri: str
     uuid: str
     name: str
+    number_of_items: int | None
+    size_in_bytes: int | None
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,9 @@ class Completions:
             with pending.leased(upload) as lease:
                 self._finish(pending.refetch(upload), uri, storage, lease)
         except pending.Gone:
-            return _finished(uri)
-        return Completion(str(uri), upload.uuid, upload.name)
+            # Somebody else was quicker, at completing it or at giving it up.
+            pass
+        return _finished(uri)
 
     def _finish(
         self, upload: PendingUpload, uri: DatasetURI, storage: Storage, lease: Lease
@@ -111,7 +114,8 @@ class Completions:
         frozen_at = upload.frozen_at if upload.frozen_at is not None else time.time()
         # Noted first, so that a repeated completion freezes with the same time.
         work.lease.note(frozen_at=frozen_at)
-        storage.freeze(upload.uuid, readme, manifest, _frozen_metadata(upload, frozen_at))
+        freezing = Freezing(readme, manifest, _frozen_metadata(upload, frozen_at))
+        storage.freeze(upload.uuid, freezing, work.lease.check)
         work.lease.note(state=FROZEN, manifest_json=json.dumps(manifest))
         return manifest
 
@@ -166,7 +170,8 @@ def _finished(uri: DatasetURI) -> Completion:
     dataset = datasets.find(uri)
     if dataset is None:
         raise NoPendingUpload(f"There is no pending upload for {uri}; announce it first.")
-    return Completion(dataset.uri, dataset.uuid, dataset.name)
+    items, size = dataset.number_of_items, dataset.size_in_bytes
+    return Completion(dataset.uri, dataset.uuid, dataset.name, items, size)
 
 
 def _holdings(upload: PendingUpload, storage: Storage, lease: Lease) -> Holdings:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from dserver_signed_url_plugin.errors import ConfigurationError
 
 LONGEST_LIFE = 604_800  # seconds; what SigV4 allows a query signature to live
+MOST_AUDIT_DAYS = 36_500  # as far back as a date reaches without becoming none
 ENDPOINT = "DTOOL_S3_ENDPOINT_"
 PUBLIC_ENDPOINT = "DTOOL_S3_PUBLIC_ENDPOINT_"
 
@@ -43,6 +44,7 @@ class Settings:
     max_write_expiry: int = LONGEST_LIFE
     max_items: int = 100_000
     max_body_bytes: int = 64 * 1024 * 1024
+    audit_days: int = 365
     config_path: str | None = None
     host_rewrite: HostRewrite | None = None
     dtool: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -61,6 +63,7 @@ class Settings:
             max_write_expiry=look.number("SIGNED_URL_MAX_WRITE_EXPIRY_SECONDS", LONGEST_LIFE),
             max_items=look.number("SIGNED_URL_MAX_ITEMS", cls.max_items),
             max_body_bytes=look.number("SIGNED_URL_MAX_BODY_BYTES", cls.max_body_bytes),
+            audit_days=look.number("SIGNED_URL_AUDIT_DAYS", cls.audit_days, least=0),
             config_path=look.config_path(),
             host_rewrite=look.host_rewrite(),
             dtool=look.dtool_settings(),
@@ -76,6 +79,8 @@ class Settings:
         return self.dtool.get(name) or self.dtool.get(name.upper()) or None
 
     def _check_bounds(self) -> None:
+        if self.audit_days > MOST_AUDIT_DAYS:
+            raise ConfigurationError(f"SIGNED_URL_AUDIT_DAYS must be at most {MOST_AUDIT_DAYS}.")
         for kind, default, maximum in (
             ("READ", self.read_expiry, self.max_read_expiry),
             ("WRITE", self.write_expiry, self.max_write_expiry),
@@ -103,16 +108,18 @@ class _Lookup:
             value = self._environ.get(name)
         return None if value is None or value == "" else str(value)
 
-    def number(self, name: str, default: int) -> int:
+    def number(self, name: str, default: int, least: int = 1) -> int:
         text = self.text(name)
         if text is None:
             return default
         try:
             value = int(text)
         except ValueError:
-            value = 0
-        if value < 1:
-            raise ConfigurationError(f"{name} must be a whole number of at least 1, not {text!r}.")
+            value = -1
+        if value < least:
+            raise ConfigurationError(
+                f"{name} must be a whole number of at least {least}, not {text!r}."
+            )
         return value
 
     def config_path(self) -> str | None:
@@ -139,7 +146,7 @@ class _Lookup:
             raise ConfigurationError(
                 f"{name} must read internal|external, as in minio:9000|s3.example.org: {text!r}."
             )
-        if not _is_web_address(external if "://" in external else f"https://{external}"):
+        if not is_web_address(external if "://" in external else f"https://{external}"):
             raise ConfigurationError(f"{name}: {external!r} is not a host or URL.")
         return HostRewrite(internal.rstrip("/"), external.rstrip("/"))
 
@@ -160,13 +167,14 @@ class _Lookup:
                 isinstance(name, str) and name.startswith((ENDPOINT, PUBLIC_ENDPOINT)) and value
             ):
                 continue
-            if not _is_web_address(str(value)):
+            if not is_web_address(str(value)):
                 raise ConfigurationError(
                     f"{name} must be a URL such as https://s3.example.org, without user or query."
                 )
 
 
-def _is_web_address(text: str) -> bool:
+def is_web_address(text: str) -> bool:
+    """Tell whether text is an http or https URL of a host, without user, query or fragment."""
     try:
         parts = urlsplit(text)
         # Asking for the port is what makes urlsplit look at it.

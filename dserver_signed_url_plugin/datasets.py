@@ -28,6 +28,8 @@ class RegisteredDataset:
     uri: str
     uuid: str
     name: str
+    number_of_items: int | None
+    size_in_bytes: int | None
 
 
 def find(uri: DatasetURI) -> RegisteredDataset | None:
@@ -35,7 +37,16 @@ def find(uri: DatasetURI) -> RegisteredDataset | None:
     found = dservercore.utils.get_admin_metadata_from_uri(str(uri))
     # Whoever asks goes on to the store, which may take long: no transaction stays open for that.
     sql_db.session.rollback()
-    return None if found is None else RegisteredDataset(found["uri"], found["uuid"], found["name"])
+    if found is None:
+        return None
+    # Items and bytes are null for what was registered before dserver counted them.
+    return RegisteredDataset(
+        found["uri"],
+        found["uuid"],
+        found["name"],
+        found.get("number_of_items"),
+        found.get("size_in_bytes"),
+    )
 
 
 def check_registrable(uri: DatasetURI) -> None:
@@ -56,6 +67,8 @@ def register(uri: DatasetURI, dataset_info: Mapping[str, Any]) -> None:
     """
     try:
         dservercore.utils.register_dataset(dict(dataset_info))
+        # It commits, and then looks once more, which leaves a transaction open.
+        sql_db.session.rollback()
     # The search and retrieve plugins are anybody's code, and raise whatever their database does.
     except Exception as error:
         sql_db.session.rollback()

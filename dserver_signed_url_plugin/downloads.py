@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from dserver_signed_url_plugin import datasets
 from dserver_signed_url_plugin.config import Settings
+from dserver_signed_url_plugin.datasets import RegisteredDataset
 from dserver_signed_url_plugin.errors import DatasetNotFound, ItemNotFound
 from dserver_signed_url_plugin.lifetimes import chosen
 from dserver_signed_url_plugin.permissions import ReadPermit
@@ -27,6 +28,7 @@ class DatasetGrant:
     uri: DatasetURI
     life: Life
     urls: ReadURLs
+    size_in_bytes: int | None
 
 
 @dataclass(frozen=True)
@@ -52,10 +54,10 @@ class Downloads:
         :raises DatasetNotFound: if dserver does not know it, or storage no longer holds it.
         """
         seconds = self._seconds(asked)
-        _require_registered(uri)
+        size = _registered(uri).size_in_bytes
         storage = self._storages.of(permit.base_uri)
         life = storage.life(seconds)
-        return DatasetGrant(uri, life, storage.read_urls(uri.uuid, life))
+        return DatasetGrant(uri, life, storage.read_urls(uri.uuid, life), size)
 
     def item(
         self, permit: ReadPermit, uri: DatasetURI, identifier: str, asked: int | None
@@ -67,7 +69,7 @@ class Downloads:
         :raises ItemNotFound: if the dataset has no such item.
         """
         seconds = self._seconds(asked)
-        _require_registered(uri)
+        _registered(uri)
         if not _IDENTIFIER.fullmatch(identifier):
             raise ItemNotFound("An item identifier is 40 hexadecimal digits: SHA-1 of its relpath.")
         storage = self._storages.of(permit.base_uri)
@@ -78,6 +80,8 @@ class Downloads:
         return chosen(asked, self._settings.read_expiry, self._settings.max_read_expiry)
 
 
-def _require_registered(uri: DatasetURI) -> None:
-    if datasets.find(uri) is None:
+def _registered(uri: DatasetURI) -> RegisteredDataset:
+    dataset = datasets.find(uri)
+    if dataset is None:
         raise DatasetNotFound(f"dserver has no dataset {uri}.")
+    return dataset

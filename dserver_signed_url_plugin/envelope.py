@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException
 
+from dserver_signed_url_plugin import witness
 from dserver_signed_url_plugin.errors import (
     DatabaseBusy,
     NotAuthenticated,
@@ -44,6 +45,7 @@ def translate(error: SignedURLError) -> Response:
     """Answer one of our own errors."""
     level = logging.ERROR if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR else logging.INFO
     logger.log(level, "%d %s", error.status, error.slug)
+    witness.refused(error.slug)
     response = _envelope(error.status, error.message, error.facts)
     if isinstance(error, NotAuthenticated):
         response.headers["WWW-Authenticate"] = "Bearer"
@@ -69,8 +71,10 @@ def _translate_token(error: Exception) -> Response:
 
 
 def _translate_database(error: Exception) -> Response:
-    # The driver's own words alone: SQLAlchemy's would add the statement and its values.
-    logger.warning("The database refused: %s", getattr(error, "orig", None) or "no connection")
+    # The driver's own words alone: SQLAlchemy's would add the statement and its values;
+    # and of these the first line: PostgreSQL's next ones may show the row.
+    words = str(getattr(error, "orig", None) or "no connection").partition("\n")[0]
+    logger.warning("The database refused: %s", words)
     response = translate(
         DatabaseBusy(
             "The server's database is busy or not ready; call again in a moment, or ask the "

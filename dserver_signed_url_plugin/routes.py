@@ -6,18 +6,20 @@ Knows requests; errors leave through envelope. Never sees a model, a session or 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypedDict, TypeVar
+from typing import Any, TypedDict, TypeVar
 from urllib.parse import quote
 
 from dservercore.utils_auth import get_jwt_identity, jwt_required
 from flask_smorest import Blueprint
 from flask_smorest.error_handler import ErrorSchema
 
-from dserver_signed_url_plugin import envelope
+from dserver_signed_url_plugin import envelope, witness
 from dserver_signed_url_plugin.answers import CancelSchema, ProgressQuerySchema, ProgressSchema
+from dserver_signed_url_plugin.audit import Page, parsed
 from dserver_signed_url_plugin.bodies import BodyParser
 from dserver_signed_url_plugin.completion import Completion
 from dserver_signed_url_plugin.downloads import DatasetGrant, ItemGrant
+from dserver_signed_url_plugin.pages import AuditQuerySchema, AuditSchema
 from dserver_signed_url_plugin.permissions import permit_completion, permit_read, permit_upload
 from dserver_signed_url_plugin.plans import UploadPlan
 from dserver_signed_url_plugin.progress import Progress
@@ -39,9 +41,14 @@ View = TypeVar("View", bound=Callable[..., object])
 
 
 class SignedURLBlueprint(Blueprint):  # type: ignore[misc]  # untyped in flask-smorest
-    """flask-smorest's blueprint, reading bodies with limits."""
+    """flask-smorest's blueprint, reading bodies with limits, its answers seen by the witness."""
 
     ARGUMENTS_PARSER = BodyParser()
+
+    def response(self, *args: Any, **kwargs: Any) -> Callable[[View], View]:
+        """Let a view's answer be seen, then laid out."""
+        lay_out = super().response(*args, **kwargs)
+        return lambda view: lay_out(witness.witnessed(view))
 
 
 blueprint = SignedURLBlueprint(
@@ -51,6 +58,7 @@ blueprint = SignedURLBlueprint(
     description="Time-limited signed URLs to read and deposit datasets.",
 )
 envelope.install(blueprint)
+witness.install(blueprint)
 
 _REFUSALS = {
     400: "A URI, name, relpath or body cannot be used; `message` says why",
@@ -78,6 +86,7 @@ _LOOKING = {
     404: "There is no upload and no dataset under this URI",
     409: "There is nothing to sign: announce the upload again, or complete it",
 }
+_AUDITING = {404: "This server keeps no table of decisions"}
 _CANCELLING = {
     409: "It is registered or frozen, or another request is opening or completing it",
 }
@@ -88,6 +97,13 @@ class ProgressQuery(TypedDict):
 
     urls: bool
     expiry_seconds: int | None
+
+
+class AuditQuery(TypedDict):
+    """What AuditQuerySchema loads."""
+
+    limit: int
+    before: int | None
 
 
 def _encoded(name: str, example: str) -> dict[str, object]:
@@ -148,6 +164,7 @@ def read_item(asked: dict[str, int | None], uri: str, identifier: str) -> ItemGr
 @_refuses(_UPLOADING)
 def begin_upload(plan: UploadPlan, base_uri: str) -> UploadGrant:
     """Open an upload; answer with one signed PUT per item. The same call again resumes it."""
+    witness.about(f"{base_uri}/{plan.uuid}")
     permit = permit_upload(get_jwt_identity(), BaseURI.parse(base_uri))
     return services().uploads.begin(permit, plan)
 
@@ -182,6 +199,23 @@ def cancel_upload(uri: str) -> Cancellation:
 @_refuses(_COMPLETING)
 def complete_upload(plan: dict[str, str]) -> Completion:
     """Verify an upload item by item, freeze and register it. The same call again answers again."""
+    witness.about(plan["uri"])
     dataset = DatasetURI.parse(plan["uri"])
     permit = permit_completion(get_jwt_identity(), dataset.base)
     return services().completions.complete(permit, dataset)
+
+
+@blueprint.route("/audit/<path:uri>", methods=["GET"], parameters=[_URI])
+@jwt_required()
+@blueprint.arguments(AuditQuerySchema, location="query")
+@blueprint.response(200, AuditSchema)
+@_refuses(_AUDITING)
+def read_audit(query: AuditQuery, uri: str) -> Page:
+    """Answer who was granted or refused what here, newest first; needs register permission.
+
+    A base URI stands for all that is below it.
+    """
+    place = parsed(uri)
+    base = place.base if isinstance(place, DatasetURI) else place
+    permit = permit_upload(get_jwt_identity(), base)
+    return services().audit.page(permit, place, query["before"], query["limit"])

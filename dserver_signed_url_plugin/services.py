@@ -7,6 +7,7 @@ from typing import cast
 
 from flask import Flask, current_app
 
+from dserver_signed_url_plugin.audit import Audit
 from dserver_signed_url_plugin.cleanup import Cleanup
 from dserver_signed_url_plugin.completion import Completions
 from dserver_signed_url_plugin.config import Settings
@@ -31,6 +32,7 @@ class Services:
     progresses: Progresses
     removals: Removals
     cleanup: Cleanup
+    audit: Audit
 
     @classmethod
     def of(cls, settings: Settings) -> Services:
@@ -47,6 +49,7 @@ class Services:
             Progresses(settings, storages),
             removals,
             Cleanup(removals, completions),
+            Audit(settings),
         )
 
     def attach(self, app: Flask) -> None:

@@ -59,12 +59,12 @@ class Uploads:
         seconds = chosen(
             plan.expiry_seconds, self._settings.write_expiry, self._settings.max_write_expiry
         )
-        storage = self._storages.of(permit.base_uri)
         uri = permit.base_uri.dataset(plan.uuid)
         creator = plan.creator_username or permit.username
-        self._check(plan, creator, storage)
         datasets.check_registrable(uri)
         _refuse_registered(uri)
+        storage = self._storages.of(permit.base_uri)
+        self._check(plan, creator, storage)
         life = storage.life(seconds)
         try:
             upload = _claim(permit, plan, uri, creator)

@@ -16,9 +16,34 @@ from flask_jwt_extended import JWTManager
 from dserver_signed_url_plugin.demo.app import tokens
 from dserver_signed_url_plugin.demo.settings import DataDirectory
 from dserver_signed_url_plugin.demo.store import LocalStore, s3_client
+from tests import postgresql as postgresql_server
+from tests.databases import Database, PostgreSQLDatabases, SQLite
 from tests.dserver import Bucket, Dserver
+from tests.postgresql import PostgreSQL
+
+DATABASES = ("sqlite", "postgresql")
 
 _numbers = count(1)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let `--database` choose one."""
+    parser.addoption(
+        "--database", choices=DATABASES, help="run tests on this database only, not on each"
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test that needs a database on each, unless its marker names one and says why."""
+    if "database" not in metafunc.fixturenames:
+        return
+    wanted = metafunc.config.getoption("database")
+    marker = metafunc.definition.get_closest_marker("database")
+    named = DATABASES if marker is None else marker.args
+    skipped = [] if marker is None else [pytest.mark.skip(reason=marker.kwargs["reason"])]
+    names = [name for name in named if wanted in (None, name)]
+    chosen = names or [pytest.param(named[0], marks=skipped)]
+    metafunc.parametrize("database", chosen, indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +51,21 @@ def store() -> Iterator[LocalStore]:
     """One S3 store for all tests, with AUTH=true: it verifies signature, expiry and Content-MD5."""
     with LocalStore() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """One PostgreSQL server for all tests."""
+    with postgresql_server.running() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Database:
+    """Where a test gets databases of its own: SQLite, and PostgreSQL in another run of the test."""
+    if request.param == "postgresql":
+        return PostgreSQLDatabases(request.getfixturevalue("postgresql"))
+    return SQLite(tmp_path_factory.mktemp("databases"))
 
 
 @pytest.fixture
@@ -59,21 +99,22 @@ def jwt_tokens(jwt_settings: dict[str, Any]) -> dict[str, str]:
 
 @pytest.fixture
 def make_dserver(
-    tmp_path: Path, bucket: Bucket, jwt_settings: dict[str, Any], jwt_tokens: dict[str, str]
+    database: Database, bucket: Bucket, jwt_settings: dict[str, Any], jwt_tokens: dict[str, str]
 ) -> Iterator[Callable[..., Dserver]]:
     """Make a dserver with some of Flask's config changed."""
-    made: list[Dserver] = []
+    made: list[tuple[Dserver, str]] = []
 
     def make(**config: Any) -> Dserver:
-        database = f"sqlite:///{tmp_path / f'dserver-{len(made)}.sqlite'}"
-        defaults = {**jwt_settings, "SQLALCHEMY_DATABASE_URI": database}
-        made.append(Dserver(bucket, {**defaults, **config}, jwt_tokens))
-        return made[-1]
+        url = database.create()
+        defaults = {**jwt_settings, "SQLALCHEMY_DATABASE_URI": url}
+        made.append((Dserver(bucket, {**defaults, **config}, jwt_tokens), url))
+        return made[-1][0]
 
     yield make
-    for dserver in made:
+    for dserver, url in made:
         with dserver.app.app_context():
             sql_db.engine.dispose()
+        database.drop(url)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import requests
 from dtoolcore.utils import generate_identifier
 
 from dserver_signed_url_plugin.storage.base import (
+    Freezing,
     Item,
     Life,
     Opening,
@@ -110,7 +111,7 @@ class Upload:
         }
         manifest = {"items": entries, "hash_function": "md5sum_hexdigest"}
         admin = {**self.admin_metadata("dataset"), "frozen_at": 1700000001.5}
-        self.storage.freeze(self.uuid, readme, manifest, admin)
+        self.storage.freeze(self.uuid, Freezing(readme, manifest, admin), uninterrupted)
 
     def deposit(self, life: Life, pinned: bool = True) -> Upload:
         """Do all that makes a dataset; returns itself."""

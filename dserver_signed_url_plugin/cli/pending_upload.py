@@ -45,12 +45,12 @@ def _removing(command: Command) -> Command:
 @click.option("--older-than", type=_hours, metavar="HOURS", help="Only those older than this.")
 @_json
 def list_uploads(older_than: float | None, as_json: bool) -> None:
-    r"""List pending uploads, oldest first.
+    """List pending uploads, oldest first.
 
     \b
     Example:
       flask pending_upload list --older-than 24
-    """
+    """  # noqa: D301 (click looks for the character itself, not for its name)
     uploads = services().cleanup.older_than(older_than)
     click.echo(report.listing_json(uploads) if as_json else report.listing(uploads))
 
@@ -61,7 +61,7 @@ def list_uploads(older_than: float | None, as_json: bool) -> None:
 )
 @_removing
 def cleanup(older_than: float, as_json: bool, **wished: bool) -> None:
-    r"""Remove uploads that were given up.
+    """Remove uploads that were given up.
 
     Left alone are uploads whose URLs can still write (unless --force) and those that somebody is
     completing; what is frozen already is registered, never removed. Without --delete-storage the
@@ -72,7 +72,7 @@ def cleanup(older_than: float, as_json: bool, **wished: bool) -> None:
     \b
     Example, for cron:
       flask pending_upload cleanup --older-than 48 --delete-storage
-    """
+    """  # noqa: D301 (click looks for the character itself, not for its name)
     wish = Wish(**wished)
     uploads = services().cleanup.older_than(older_than)
     with _bar(uploads) as waiting:
@@ -84,14 +84,14 @@ def cleanup(older_than: float, as_json: bool, **wished: bool) -> None:
 @click.argument("uuid")
 @_removing
 def delete(uuid: str, as_json: bool, **wished: bool) -> None:
-    r"""Remove one pending upload, by the rules of cleanup.
+    """Remove one pending upload, by the rules of cleanup.
 
     Exit code: 0 if it is gone or registered now; 1 if it is kept, unknown or could not be removed.
 
     \b
     Example:
       flask pending_upload delete 550e8400-e29b-41d4-a716-446655440000 --delete-storage
-    """
+    """  # noqa: D301 (click looks for the character itself, not for its name)
     upload = services().cleanup.find(uuid)
     if upload is None:
         raise click.ClickException(f"There is no pending upload {uuid}.")

@@ -1,6 +1,6 @@
-"""Alembic's way into dserver's database: `flask db … --directory dserver_signed_url_plugin:migrations`.
+"""Alembic's way into dserver's database, for `flask db` (README.rst beside this file).
 
-Knows which tables this history is about: dserver's own and this plugin's. Never touches another one,
+Knows which tables this history is about: dserver's own and this plugin's. Never touches another,
 whether dserver's database has it or dserver's metadata does.
 """
 
@@ -55,5 +55,5 @@ def migrate() -> None:
 
 
 logging.basicConfig(format="%(levelname)s %(message)s")
-logging.getLogger("alembic").setLevel(logging.INFO)
+logging.getLogger("alembic.runtime.migration").setLevel(logging.INFO)
 migrate()

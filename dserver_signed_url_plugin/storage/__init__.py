@@ -9,13 +9,18 @@ from __future__ import annotations
 import importlib
 import threading
 from collections import defaultdict
+from typing import Any
 
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.storage.base import Storage
+from dserver_signed_url_plugin.storage.examination import Examination
 from dserver_signed_url_plugin.uris import BaseURI
 
 _OWN = {
     "s3": "dserver_signed_url_plugin.storage.s3:S3Storage",
+}
+_EXAMINED = {
+    "s3": "dserver_signed_url_plugin.storage.s3.examination:S3Examination",
 }
 _ANY_OTHER = "dserver_signed_url_plugin.storage.broker:BrokerStorage"
 
@@ -40,7 +45,24 @@ class Storages:
                 self._made[base_uri] = self._make(base_uri)
             return self._made[base_uri]
 
+    def examination(self, base_uri: BaseURI) -> Examination | None:
+        """Make what shows a base URI's storage to the doctor; None where there is no such thing.
+
+        :raises SigningUnsupported: if nothing here can sign for it.
+        :raises StorageUnavailable: if it has no usable settings or credentials.
+        """
+        if base_uri.scheme not in _EXAMINED:
+            self.of(base_uri)
+            return None
+        examination: Examination = _named(_EXAMINED[base_uri.scheme])(base_uri, self._settings)
+        return examination
+
     def _make(self, base_uri: BaseURI) -> Storage:
-        module, _, name = _OWN.get(base_uri.scheme, _ANY_OTHER).partition(":")
-        storage: Storage = getattr(importlib.import_module(module), name)(base_uri, self._settings)
+        storage: Storage = _named(_OWN.get(base_uri.scheme, _ANY_OTHER))(base_uri, self._settings)
         return storage
+
+
+def _named(path: str) -> Any:
+    """Import a class when it is needed: not everybody has every vendor's SDK."""
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)

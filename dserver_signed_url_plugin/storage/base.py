@@ -91,6 +91,15 @@ class Opening:
     overlays: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Freezing:
+    """What makes a proto-dataset a dataset; no README means to keep it, or to make an empty one."""
+
+    readme: str | None
+    manifest: Mapping[str, Any]
+    admin_metadata: Mapping[str, Any]
+
+
 @dataclass
 class Holdings:
     """What the store holds of one upload, found by listing.
@@ -164,10 +173,11 @@ class Storage(Protocol):
     ) -> dict[str, StoredItem]:
         """Copy staged objects to their real keys; return what a listing then finds there."""
 
-    def freeze(
-        self, uuid: str, readme: str | None, manifest: Mapping[str, Any], admin: Mapping[str, Any]
-    ) -> None:
-        """Write README (None: keep it, or make an empty one), manifest, admin metadata last."""
+    def freeze(self, uuid: str, freezing: Freezing, check: Callable[[], None]) -> None:
+        """Write README, manifest, and admin metadata last, which makes it a dataset.
+
+        :param check: called before each; raises if another has taken over.
+        """
 
     def readme(self, uuid: str) -> str:
         """Return the README that the dataset has."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -29,6 +29,7 @@ from dserver_signed_url_plugin.errors import (
 from dserver_signed_url_plugin.storage.base import (
     DOCUMENTS,
     Freed,
+    Freezing,
     Holdings,
     Item,
     Life,
@@ -185,15 +186,16 @@ class BrokerStorage:
         """Copy nothing: a broker's items are never staged."""
         return {}
 
-    def freeze(
-        self, uuid: str, readme: str | None, manifest: Mapping[str, Any], admin: Mapping[str, Any]
-    ) -> None:
+    def freeze(self, uuid: str, freezing: Freezing, check: Callable[[], None]) -> None:
         """Write README, manifest, and admin metadata last, as dtool's freeze does."""
         with self._broker(uuid) as broker:
-            if readme is not None or _text(broker, broker.get_readme_key()) is None:
-                broker.put_readme(readme or "")
-            broker.put_manifest(manifest)
-            broker.put_admin_metadata(dict(admin))
+            if freezing.readme is not None or _text(broker, broker.get_readme_key()) is None:
+                check()
+                broker.put_readme(freezing.readme or "")
+            check()
+            broker.put_manifest(freezing.manifest)
+            check()
+            broker.put_admin_metadata(dict(freezing.admin_metadata))
             broker.post_freeze_hook()
 
     def readme(self, uuid: str) -> str:

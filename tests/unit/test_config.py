@@ -108,33 +108,51 @@ def test_no_host_is_rewritten_unless_asked_for():
 
 # DTOOL_* -------------------------------------------------------------------------------------
 
-PUBLIC = "DTOOL_S3_PUBLIC_ENDPOINT_lab"
+ENDPOINTS = ["DTOOL_S3_ENDPOINT_lab", "DTOOL_S3_PUBLIC_ENDPOINT_lab"]
 NO_ENDPOINTS = [
     "s3.example.org",
+    "minio:9000",
+    "//s3.example.org",
     "ftp://s3.example.org",
     "https://",
     "https://[::1",
     "https://h:port",
+    "https://h:99999",
+    "https://a b",
+    "https://user:geheim@s3.example.org",
+    "https://geheim@s3.example.org",
+    "https://:@s3.example.org",
+    "https://s3.example.org?token=geheim",
+    "https://s3.example.org/path?token=geheim",
+    "https://s3.example.org#geheim",
+    "geheim",
 ]
 
 
+@pytest.mark.parametrize("name", ENDPOINTS)
 @pytest.mark.parametrize("value", NO_ENDPOINTS)
 @pytest.mark.parametrize("where", ["config", "environ", "file"])
-def test_a_public_endpoint_that_is_no_url_is_refused_by_name(tmp_path, value, where):
+def test_an_endpoint_that_is_no_url_is_refused_by_name_alone(tmp_path, name, value, where):
     sources = {"config": {}, "environ": {}}
     if where == "file":
         path = tmp_path / "dtool.json"
-        path.write_text(json.dumps({PUBLIC: value}))
+        path.write_text(json.dumps({name: value}))
         sources["environ"] = {"DTOOL_CONFIG_PATH": str(path)}
     else:
-        sources[where] = {PUBLIC: value}
-    with pytest.raises(ConfigurationError, match=PUBLIC):
+        sources[where] = {name: value}
+    with pytest.raises(ConfigurationError, match=name) as refusal:
         Settings.load(**sources)
+    assert "geheim" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("value", ["https://s3.example.org", "http://localhost:9000", ""])
-def test_a_public_endpoint_is_a_url_or_empty(value):
-    assert Settings.load({PUBLIC: value}, {}).dtool[PUBLIC] == value
+@pytest.mark.parametrize("name", ENDPOINTS)
+@pytest.mark.parametrize(
+    "value", ["https://s3.example.org", "http://localhost:9000/", "http://[::1]:9000", ""]
+)
+def test_an_endpoint_is_a_url_or_empty(name, value):
+    assert Settings.load({name: value}, {}).dtool[name] == value
+    assert Settings.load({name.upper(): value}, {}).dtool_setting(name) == (value or None)
+    Settings.load({}, {name: value})
 
 
 def test_dtools_settings_in_flasks_config_are_found_exactly_or_in_capitals():

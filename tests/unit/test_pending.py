@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from dservercore import sql_db
 from flask import Flask
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, event, func, select, update
 
 from dserver_signed_url_plugin import pending
 from dserver_signed_url_plugin.errors import UploadBusy
@@ -18,15 +18,17 @@ NOW = datetime(2024, 1, 15, 14, 30, tzinfo=timezone.utc)
 
 
 @pytest.fixture(autouse=True)
-def app(tmp_path):
+def app(database):
     app = Flask(__name__)
-    app.config["SQLALCHEMY_DATABASE_URI"] = f"sqlite:///{tmp_path / 'pending.sqlite'}"
+    url = database.create()
+    app.config["SQLALCHEMY_DATABASE_URI"] = url
     sql_db.init_app(app)
     with app.app_context():
         sql_db.create_all()
         yield app
         sql_db.session.remove()
         sql_db.engine.dispose()
+    database.drop(url)
 
 
 def claim(uuid=UUID, **changes):
@@ -178,7 +180,7 @@ def test_the_latest_end_of_urls_is_remembered(upload, order):
     for hours in order:
         pending.note_urls(upload, NOW + timedelta(hours=hours), True)
     expected = NOW + timedelta(hours=3)
-    assert pending.find(UUID).urls_expire_at.replace(tzinfo=timezone.utc) == expected
+    assert pending.find(UUID).urls_expire_at_utc == expected
 
 
 @pytest.mark.parametrize(
@@ -239,6 +241,52 @@ def test_a_check_prolongs_the_lease(upload):
         hold(upload, lease.token, seconds=0.5)
         lease.check()
         assert pending.find(UUID).lease_ends > time.time() + 5
+
+
+HOUR = 3600
+clock_of_its_own = pytest.mark.database(
+    "sqlite", reason="The clock of PostgreSQL is the machine's, SQLite's can be set."
+)
+
+
+@pytest.fixture(params=[-HOUR, HOUR], ids=["behind", "ahead"])
+def clock(request):
+    """A database whose clock is an hour off; returns its time in seconds since 1970 UTC."""
+
+    def now():
+        return datetime.now(timezone.utc) + timedelta(seconds=request.param)
+
+    def set_clock(connection, _):
+        connection.create_function("current_timestamp", 0, lambda: f"{now():%Y-%m-%d %H:%M:%S}")
+
+    event.listen(sql_db.engine, "connect", set_clock)
+    sql_db.engine.dispose()
+    yield lambda: now().timestamp()
+    event.remove(sql_db.engine, "connect", set_clock)
+
+
+@clock_of_its_own
+only_sqlite = pytest.mark.database("sqlite", reason="no other lets a test set its clock")
+
+
+@only_sqlite
+def test_a_lease_lasts_by_the_clock_of_the_database(clock, upload):
+    with pending.leased(upload) as lease:
+        assert 0 < pending.find(UUID).lease_ends - clock() <= pending.LEASE
+        note(upload, lease_ends=clock() + 1)
+        lease.check()
+        assert pending.find(UUID).lease_ends - clock() > pending.LEASE / 2
+
+
+@clock_of_its_own
+@only_sqlite
+def test_the_clock_of_the_database_says_when_a_holder_is_dead(clock, upload):
+    note(upload, lease="the-living", lease_ends=clock() + 60)
+    with pytest.raises(UploadBusy), pending.leased(upload):
+        pytest.fail("two hold one upload")
+    note(upload, lease="the-dead", lease_ends=clock() - 60)
+    with pending.leased(upload) as lease:
+        assert pending.find(UUID).lease == lease.token
 
 
 def test_a_lease_on_a_row_that_goes_is_lost(upload):

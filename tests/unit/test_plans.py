@@ -154,6 +154,37 @@ def test_what_json_does_not_have_is_refused(value):
         replace(PLAN, overlays={"rating": {A.identifier: value, B.identifier: 1}}).check()
 
 
+@pytest.mark.parametrize("value", [2**63, -(2**63) - 1, [{"deep": 2**64}]])
+def test_a_whole_number_that_64_bits_do_not_hold_is_refused(value):
+    with pytest.raises(InvalidField, match=r"^annotations: holds a whole number"):
+        replace(PLAN, annotations={"a": value}).check()
+    with pytest.raises(InvalidField, match=r"^overlays\.rating: holds a whole number"):
+        replace(PLAN, overlays={"rating": {A.identifier: value, B.identifier: 1}}).check()
+
+
+@pytest.mark.parametrize("value", [2**63 - 1, -(2**63), 1e300, True, "9" * 100])
+def test_a_number_that_64_bits_hold_passes(value):
+    overlay = {A.identifier: value, B.identifier: [value]}
+    replace(PLAN, annotations={"a": value}, overlays={"rating": overlay}).check()
+
+
+def nested(levels, wrap):
+    value = 7
+    for _ in range(levels):
+        value = wrap(value)
+    return value
+
+
+@pytest.mark.parametrize("wrap", [lambda value: [value], lambda value: {"a": value}])
+def test_nesting_ends_at_fifty_levels(wrap):
+    overlay = {A.identifier: nested(49, wrap), B.identifier: 1}
+    replace(PLAN, annotations={"a": nested(49, wrap)}, overlays={"rating": overlay}).check()
+    with pytest.raises(InvalidField, match=r"^annotations: is nested more than 50 levels"):
+        replace(PLAN, annotations={"a": nested(50, wrap)}).check()
+    with pytest.raises(InvalidField, match=r"^overlays\.rating: is nested more than 50 levels"):
+        replace(PLAN, overlays={"rating": {**overlay, A.identifier: nested(50, wrap)}}).check()
+
+
 @pytest.mark.parametrize(
     ("overlay", "reason"),
     [

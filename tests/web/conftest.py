@@ -9,6 +9,7 @@ import pytest
 from dservercore import sql_db
 
 from dserver_signed_url_plugin.demo.store import LocalStore
+from tests.databases import Database
 from tests.dserver import Bucket, Dserver
 from tests.proxy import StoreProxy
 
@@ -18,17 +19,19 @@ def lab(
     request: pytest.FixtureRequest,
     store: LocalStore,
     jwt_settings: dict[str, Any],
-    tmp_path_factory: pytest.TempPathFactory,
+    database: Database,
 ) -> Iterator[Dserver]:
     """One dserver and one bucket per module, because making one takes long."""
-    name = request.module.__name__.rpartition(".")[2].replace("_", "-")
+    module = request.module.__name__.rpartition(".")[2].replace("_", "-")
+    name = f"{module}-{database.name}"
     store.create_bucket(name)
     bucket = Bucket(name, store.endpoint, store.access_key, store.secret_key)
-    database = f"sqlite:///{tmp_path_factory.mktemp(name) / 'dserver.sqlite'}"
-    made = Dserver(bucket, {**jwt_settings, "SQLALCHEMY_DATABASE_URI": database})
+    url = database.create()
+    made = Dserver(bucket, {**jwt_settings, "SQLALCHEMY_DATABASE_URI": url})
     yield made
     with made.app.app_context():
         sql_db.engine.dispose()
+    database.drop(url)
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ def item(**properties: Any) -> dict[str, Any]:
     return plan(items=[{"relpath": "a.txt", **properties}])
 
 
-def post(dserver: Dserver, body: str, content_type: str = "application/json") -> Any:
+def post(dserver: Dserver, body: str | bytes, content_type: str = "application/json") -> Any:
     path = f"/signed-urls/upload/{encoded(dserver.base_uri)}"
     return dserver.alice.post(path, data=body, headers={"Content-Type": content_type})
 
@@ -174,6 +174,26 @@ def test_a_field_that_dtool_or_dserver_could_not_keep_is_refused(lab, field, val
 BODIES = {
     "not JSON": ("{", "application/json", 400, "JSON"),
     "not UTF-8": (b'{"name": "\xff"}', "application/json", 400, "JSON"),
+    "UTF-16": (json.dumps(plan()).encode("utf-16"), "application/json", 400, "JSON"),
+    "UTF-16 without a mark": (
+        json.dumps(plan()).encode("utf-16-le"),
+        "application/json",
+        400,
+        "JSON",
+    ),
+    "UTF-16, and says so": (
+        json.dumps(plan()).encode("utf-16-be"),
+        "application/json; charset=utf-16",
+        400,
+        "JSON",
+    ),
+    "UTF-32": (json.dumps(plan()).encode("utf-32"), "application/json", 400, "JSON"),
+    "half of a surrogate pair in bytes": (
+        json.dumps(plan(name="\ud800"), ensure_ascii=False).encode("utf-8", "surrogatepass"),
+        "application/json",
+        400,
+        "JSON",
+    ),
     "form": ("uuid=1", "application/x-www-form-urlencoded", 400, "Content-Type"),
     "plain text": (json.dumps(plan()), "text/plain", 400, "Content-Type"),
     "list": ("[]", "application/json", 422, "nvalid input"),
@@ -198,6 +218,47 @@ BODIES = {
 def test_a_body_that_cannot_be_read_is_refused(lab, body, kind, status, word):
     with nothing_is_written(lab):
         assert_refused(post(lab, body, kind), status, word)
+
+
+def described(field: str, value: Any) -> dict[str, Any]:
+    """An upload with this value in an annotation or in an overlay."""
+    return plan(**{field: {"n": value if field == "annotations" else {A: value, B: None}}})
+
+
+WIDE = {
+    "above": 2**63,
+    "below": -(2**63) - 1,
+    "far above": 10**400,
+    "in a list": [1, [2**63]],
+    "in an object": {"deep": [{"er": -(2**63) - 1}]},
+}
+
+
+@pytest.mark.parametrize("field", ["annotations", "overlays"])
+@pytest.mark.parametrize("value", WIDE.values(), ids=WIDE)
+def test_a_whole_number_beyond_64_bits_is_refused(lab, field, value):
+    with nothing_is_written(lab):
+        answer = lab.alice.begin(lab.base_uri, described(field, value))
+        assert_refused(answer, 400, field, "64 bits")
+
+
+@pytest.mark.parametrize("field", ["annotations", "overlays"])
+@pytest.mark.parametrize("value", [2**63 - 1, -(2**63), 1e300, True])
+def test_a_number_of_64_bits_is_accepted(lab, field, value):
+    assert lab.alice.begin(lab.base_uri, described(field, value)).status_code == 200
+
+
+@pytest.mark.parametrize("field", ["annotations", "overlays"])
+@pytest.mark.parametrize("parts", [("[", "]"), ('{"a": ', "}")], ids=["lists", "objects"])
+def test_annotations_and_overlays_may_be_nested_fifty_levels_deep(lab, field, parts):
+    def announce(levels: int) -> Any:
+        # The object of all annotations, and each overlay, is a level of its own.
+        nested = json.loads(parts[0] * (levels - 1) + "7" + parts[1] * (levels - 1))
+        return lab.alice.begin(lab.base_uri, described(field, nested))
+
+    assert announce(50).status_code == 200
+    with nothing_is_written(lab):
+        assert_refused(announce(51), 400, field, "more than 50 levels")
 
 
 def test_no_depth_of_nesting_breaks_the_server(lab):

@@ -40,13 +40,13 @@ def check_not_ready(answer: Any, logged: Any, word: str) -> None:
     """Fail unless answer and log say what is wrong, and not with which values."""
     assert_refused(answer, 503, "database", "administrator")
     assert int(answer.headers["Retry-After"]) >= 1
-    assert word in logged.text
+    assert re.search(word, logged.text)
     assert "Traceback" not in logged.text
     for said in (answer.text, logged.text):
-        # Relpaths of a manifest; staging tokens, fingerprints and hashes; and statements.
+        # Relpaths of a manifest; staging tokens, fingerprints and hashes; whole statements.
         assert "geheim" not in said
         assert not re.search(r"\b([0-9a-f]{32}|[0-9a-f]{64})\b", said)
-        assert not re.search(r"SELECT|INSERT|UPDATE|DELETE", said)
+        assert not re.search(r"VALUES|WHERE", said)
 
 
 def test_a_missing_table_is_named_to_the_administrator(dserver, logged):
@@ -65,12 +65,19 @@ def test_a_missing_table_is_named_to_the_administrator(dserver, logged):
         assert "pending_upload" not in answer.text
 
 
+REFUSE = {
+    "sqlite": "PRAGMA query_only = ON",
+    "postgresql": "SET default_transaction_read_only = on",
+}
+
+
 @contextmanager
 def read_only(dserver: Dserver) -> Iterator[None]:
     """Let the database refuse every write."""
 
     def refuse(connection: Any, *_: Any) -> None:
-        connection.execute("PRAGMA query_only = ON")
+        connection.cursor().execute(REFUSE[engine.dialect.name])
+        connection.commit()
 
     with dserver.app.app_context():
         engine = sql_db.engine
@@ -84,19 +91,18 @@ def read_only(dserver: Dserver) -> Iterator[None]:
 
 
 def test_a_database_that_takes_nothing_is_said_to_be_so_without_what_it_did_not_take(
-    make_dserver, logged, tmp_path
+    dserver, logged
 ):
-    database = f"sqlite:///{tmp_path / 'read-only.sqlite'}"
-    dserver, deposit = make_dserver(SQLALCHEMY_DATABASE_URI=database), Deposit(FILES)
+    deposit = Deposit(FILES)
     plan = CLIENT.plan(deposit)
     with nothing_is_written(dserver), read_only(dserver):
         # What is to be written is the whole row, with manifest and staging.
-        check_not_ready(dserver.alice.begin(dserver.base_uri, plan), logged, "readonly")
+        check_not_ready(dserver.alice.begin(dserver.base_uri, plan), logged, "read-?only")
     CLIENT.begin(dserver.alice, dserver.base_uri, deposit)
     logged.clear()
     with nothing_is_written(dserver), read_only(dserver):
         answer = dserver.alice.begin(dserver.base_uri, plan)
-        check_not_ready(answer, logged, "readonly")
+        check_not_ready(answer, logged, "read-?only")
 
 
 # Not kept waiting ----------------------------------------------------------------------------
@@ -143,7 +149,6 @@ def test_no_connection_is_kept_while_the_store_works_for_an_initiation(watched, 
     check_none_waits(watch)
 
 
-@pytest.mark.xfail(reason="Registering leaves a transaction open while the store tidies up.")
 @each_client
 def test_no_connection_is_kept_while_the_store_works_for_a_completion(watched, client):
     dserver, watch = watched

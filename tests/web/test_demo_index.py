@@ -18,15 +18,17 @@ LAB, ATTIC = "s3://lab", "s3://attic"
 
 
 @pytest.fixture(autouse=True)
-def database(tmp_path):
+def app(database):
     app = Flask(__name__)
-    app.config["SQLALCHEMY_DATABASE_URI"] = f"sqlite:///{tmp_path / 'index.sqlite'}"
+    url = database.create()
+    app.config["SQLALCHEMY_DATABASE_URI"] = url
     sql_db.init_app(app)
     with app.app_context():
         sql_db.create_all()
         yield
         sql_db.session.remove()
         sql_db.engine.dispose()
+    database.drop(url)
 
 
 def uuid_of(number):

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import dservercore.utils
@@ -129,38 +126,23 @@ def test_a_storage_that_cannot_sign_is_named(lab, base_uri, named):
             assert_refused(answer, 501, named)
 
 
-@contextmanager
-def locked(path: Any) -> Iterator[None]:
-    """Somebody else writes into the database all the time."""
-    other = sqlite3.connect(path, isolation_level=None)
-    other.execute("BEGIN EXCLUSIVE")
-    try:
-        yield
-    finally:
-        other.execute("ROLLBACK")
-        other.close()
-
-
 @pytest.mark.parametrize("client", [DtoolDserver(), DserverClientJS()])
-def test_a_locked_database_is_said_to_be_busy_and_nothing_is_lost(make_dserver, tmp_path, client):
-    path = tmp_path / "locked.sqlite"
-    dserver = make_dserver(
-        SQLALCHEMY_DATABASE_URI=f"sqlite:///{path}",
-        SQLALCHEMY_ENGINE_OPTIONS={"connect_args": {"timeout": 0.05}},
-    )
+def test_a_locked_database_is_said_to_be_busy_and_nothing_is_lost(make_dserver, database, client):
+    dserver = make_dserver(SQLALCHEMY_ENGINE_OPTIONS=database.impatient)
+    url = dserver.app.config["SQLALCHEMY_DATABASE_URI"]
     deposit = Deposit()
     plan = client.plan(deposit)
-    with nothing_is_written(dserver), locked(path):
+    with nothing_is_written(dserver), database.locked(url):
         assert_busy(dserver.alice.begin(dserver.base_uri, plan))
 
     grant = client.begin(dserver.alice, dserver.base_uri, deposit)
     client.put(grant, deposit)
-    with nothing_is_written(dserver), locked(path):
+    with nothing_is_written(dserver), database.locked(url):
         assert_busy(dserver.alice.begin(dserver.base_uri, plan))
         assert_busy(dserver.alice.complete(grant["uri"]))
     assert dserver.alice.complete(grant["uri"]).status_code == 200
 
-    with locked(path):
+    with database.locked(url):
         # Nothing is written for reading, so nobody has to wait.
         assert dserver.bob.read(grant["uri"]).status_code == 200
 

@@ -1,12 +1,18 @@
 """Any broker with the signing methods of the spec works through the same routes."""
 
+from dataclasses import replace
+
 import dservercore.utils
 import dtoolcore
 import pytest
 import requests
+from dservercore import sql_db
+from sqlalchemy import delete
 
+from dserver_signed_url_plugin.models import PendingUpload
 from tests.clients import README, Deposit, DtoolDserver
 from tests.own_broker import STORES, own_store
+from tests.refusals import nothing_is_written
 
 ENTRY_POINTS = """\
 [dtool.storage_brokers]
@@ -113,9 +119,31 @@ def test_a_dataset_that_storage_lost_is_not_found(dserver, base_uri):
 )
 def test_a_broker_that_cannot_sign_is_named(dserver, base_uri, name):
     permit(dserver, base_uri)
-    answer = dserver.alice.begin(base_uri, DtoolDserver().plan(Deposit()))
-    assert answer.status_code == 501
-    assert name in answer.json["message"]
+    with nothing_is_written(dserver):
+        for _ in range(2):
+            answer = dserver.alice.begin(base_uri, DtoolDserver().plan(Deposit()))
+            assert answer.status_code == 501
+            assert name in answer.json["message"]
+
+
+def test_a_broker_of_which_one_place_cannot_sign_leaves_another_alone(dserver, base_uri):
+    permit(dserver, "silent://place")
+    assert dserver.alice.begin("silent://place", DtoolDserver().plan(Deposit())).status_code == 501
+    assert DtoolDserver().upload(dserver.alice, base_uri, Deposit()).status_code == 200
+
+
+def test_a_lost_upload_is_not_begun_again_with_other_contents(dserver, base_uri):
+    client, deposit = DtoolDserver(), Deposit()
+    client.begin(dserver.alice, base_uri, deposit)
+    with dserver.app.app_context():
+        sql_db.session.execute(delete(PendingUpload))
+        sql_db.session.commit()
+    keys = STORES[base_uri.removeprefix("own://")]
+    before = dict(keys)
+    changed = replace(deposit, name="other")
+    assert dserver.alice.begin(base_uri, client.plan(changed)).status_code == 409
+    assert keys == before
+    assert client.upload(dserver.alice, base_uri, deposit).status_code == 200
 
 
 def test_a_broker_that_fails_is_answered_with_a_sentence(dserver):

@@ -17,6 +17,8 @@ from werkzeug.serving import make_server
 
 from tests.clients import Deposit, DtoolDserver
 
+pytestmark = pytest.mark.database("sqlite", reason="what people type depends on no database")
+
 README = (Path(__file__).parents[2] / "README.rst").read_text(encoding="utf-8")
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
-import sqlite3
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +17,7 @@ from werkzeug.test import TestResponse
 from dserver_signed_url_plugin.demo.app import create_app
 from dserver_signed_url_plugin.models import PendingUpload
 from tests.clients import Deposit, DserverClientJS
+from tests.databases import Lock
 from tests.dserver import Dserver, Person, in_capitals
 from tests.holdings import check_dataset, verifies
 from tests.proxy import Fault, Request, StoreProxy
@@ -169,26 +168,15 @@ def test_while_one_works_on_an_upload_another_is_told_to_come_back(dserver, prox
 
 
 @pytest.fixture
-def impatient(make_dserver, proxy) -> Dserver:
+def impatient(make_dserver, proxy, database) -> Dserver:
     """A dserver that does not wait long for its database."""
-    options = {"connect_args": {"timeout": 0.05}}
-    return make_dserver(**proxy.settings(), SQLALCHEMY_ENGINE_OPTIONS=options)
+    return make_dserver(**proxy.settings(), SQLALCHEMY_ENGINE_OPTIONS=database.impatient)
 
 
-class Lock:
-    """Somebody who holds the database, from ``with`` to the end of the block."""
-
-    def __init__(self, dserver: Dserver) -> None:
-        path = dserver.app.config["SQLALCHEMY_DATABASE_URI"].removeprefix("sqlite:///")
-        self._connection = sqlite3.connect(Path(path), timeout=30, check_same_thread=False)
-
-    def hold(self, _: Any = None) -> None:
-        if not self._connection.in_transaction:
-            self._connection.execute("BEGIN IMMEDIATE")
-
-    def close(self) -> None:
-        self._connection.rollback()
-        self._connection.close()
+@pytest.fixture
+def new_lock(impatient, database) -> Callable[[], Lock]:
+    """Make somebody who can hold the database."""
+    return lambda: database.lock(impatient.app.config["SQLALCHEMY_DATABASE_URI"])
 
 
 def check_database_busy(answer: TestResponse) -> None:
@@ -197,12 +185,12 @@ def check_database_busy(answer: TestResponse) -> None:
     assert "database is busy" in answer.json["message"]
 
 
-def test_a_call_that_meets_a_locked_database_can_be_repeated(impatient, s3):
+def test_a_call_that_meets_a_locked_database_can_be_repeated(impatient, new_lock, s3):
     client, deposit = DserverClientJS(), Deposit(FILES)
     uri = f"{impatient.base_uri}/{deposit.uuid}"
 
     def refused_then_done(call: Callable[[], TestResponse]) -> Any:
-        with closing(Lock(impatient)) as lock:
+        with closing(new_lock()) as lock:
             lock.hold()
             check_database_busy(call())
         answer = call()
@@ -215,10 +203,12 @@ def test_a_call_that_meets_a_locked_database_can_be_repeated(impatient, s3):
     check_dataset(impatient, s3, deposit)
 
 
-def test_a_completion_that_loses_the_database_at_any_request_can_be_repeated(impatient, proxy, s3):
+def test_a_completion_that_loses_the_database_at_any_request_can_be_repeated(
+    impatient, new_lock, proxy, s3
+):
     for at in count(1):
         deposit, uri = prepared(impatient)
-        with closing(Lock(impatient)) as lock:
+        with closing(new_lock()) as lock:
             proxy.forget()
             proxy.before = lambda request, lock=lock, at=at: (
                 lock.hold() if request.number == at else None

@@ -40,8 +40,29 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
         if_not_exists=True,
     )
+    op.create_table(
+        "signed_url_audit",
+        # SQLite counts by itself only what is called INTEGER.
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True),
+        sa.Column("time", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("username", sa.String(255), nullable=False),
+        sa.Column("action", sa.String(32), nullable=False),
+        sa.Column("uri", sa.String(1024), nullable=False),
+        sa.Column("outcome", sa.String(16), nullable=False),
+        sa.Column("reason", sa.String(64)),
+        sa.Column("items", sa.Integer()),
+        sa.Column("size_in_bytes", sa.BigInteger()),
+        sa.Column("expires_at", sa.DateTime(timezone=True)),
+        sa.Column("address", sa.String(64)),
+        sa.Column("request_id", sa.String(64)),
+        if_not_exists=True,
+    )
+    for column in ("time", "uri"):
+        name = op.f(f"ix_signed_url_audit_{column}")
+        op.create_index(name, "signed_url_audit", [column], if_not_exists=True)
 
 
 def downgrade() -> None:
-    """Forget every pending upload; what storage holds of them stays."""
+    """Forget every pending upload, of which storage keeps what it has, and every decision."""
+    op.drop_table("signed_url_audit", if_exists=True)
     op.drop_table("pending_upload", if_exists=True)

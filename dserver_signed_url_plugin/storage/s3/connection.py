@@ -21,7 +21,7 @@ import botocore.loaders
 import botocore.session
 import dtoolcore.utils
 
-from dserver_signed_url_plugin.config import PUBLIC_ENDPOINT, Settings
+from dserver_signed_url_plugin.config import ENDPOINT, PUBLIC_ENDPOINT, Settings, is_web_address
 from dserver_signed_url_plugin.errors import StorageUnavailable
 from dserver_signed_url_plugin.storage.base import StoredItem
 from dserver_signed_url_plugin.storage.sigv4 import Credentials, Place
@@ -35,7 +35,8 @@ logger = logging.getLogger(__name__)
 PARALLEL = 16
 _DELETIONS_PER_REQUEST = 1000  # the most that DeleteObjects takes
 _ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
-_CHANGED = frozenset({"412", "PreconditionFailed"})
+_CHANGED = frozenset({"412", "PreconditionFailed", "ConditionalRequestConflict"})
+_UNKNOWN = frozenset({"501", "NotImplemented"})
 
 # Reading the description of S3 is most of the work of making a client, and the same for all.
 _DESCRIPTIONS = botocore.loaders.create_loader()
@@ -82,14 +83,14 @@ class S3Connection:
     def __init__(self, bucket: str, settings: Settings) -> None:
         self.bucket = bucket
         self._settings = settings
-        endpoint = self.setting(f"DTOOL_S3_ENDPOINT_{bucket}")
+        endpoint = self._endpoint(ENDPOINT)
         with self._translated("connecting"):
             self._session = self._open_session(endpoint)
             self._credentials = self._session.get_credentials()
             self._client = self._open_client(endpoint)
             public = self._public_endpoint(self._client.meta.endpoint_url)
             signing = self._client if public is None else self._open_client(public)
-            self.place = _place(signing, bucket)
+            self.place = place_of(signing, bucket)
 
     def setting(self, name: str) -> str | None:
         """Return one of dtool's settings: Flask's config, environment, dtool's file."""
@@ -99,7 +100,16 @@ class S3Connection:
                 value = dtoolcore.utils.get_config_value(name, self._settings.config_path)
             except ValueError as error:
                 raise StorageUnavailable("The server's dtool configuration is not JSON.") from error
+        if not isinstance(value, str | None):
+            raise StorageUnavailable(f"The server's setting {name} is not a text.")
         return value or None
+
+    def _endpoint(self, name: str) -> str | None:
+        """Return a setting that is a URL; a user or password in it would show in signed URLs."""
+        value = self.setting(f"{name}{self.bucket}")
+        if value is not None and not is_web_address(value):
+            raise StorageUnavailable(f"The server's setting {name}{self.bucket} is not a URL.")
+        return value
 
     def credentials(self) -> tuple[Credentials, datetime | None]:
         """Return the credentials as of now, and when they end (UTC) if that is known."""
@@ -146,7 +156,7 @@ class S3Connection:
                 self._put(key, body, metadata, IfNoneMatch="*")
             except botocore.exceptions.ClientError as error:
                 # Stores that have not followed AWS in this can only write.
-                if _code(error) != "NotImplemented":
+                if _code(error) not in _UNKNOWN:
                     raise
                 self._put(key, body, metadata)
 
@@ -215,12 +225,7 @@ class S3Connection:
         )
 
     def _open_client(self, endpoint: str | None) -> S3Client:
-        try:
-            client = self._session.client("s3", endpoint_url=endpoint, config=_CLIENT)
-        except ValueError as error:
-            raise StorageUnavailable(
-                f"DTOOL_S3_ENDPOINT_{self.bucket} or {PUBLIC_ENDPOINT}{self.bucket} is not a URL."
-            ) from error
+        client = self._session.client("s3", endpoint_url=endpoint, config=_CLIENT)
         region = None if endpoint else self._bucket_region(client)
         if region in (None, client.meta.region_name):
             return client
@@ -236,7 +241,7 @@ class S3Connection:
         return headers.get("x-amz-bucket-region")
 
     def _public_endpoint(self, internal: str) -> str | None:
-        public = self.setting(f"{PUBLIC_ENDPOINT}{self.bucket}")
+        public = self._endpoint(PUBLIC_ENDPOINT)
         rewrite = self._settings.host_rewrite
         if public is not None or rewrite is None:
             return public
@@ -290,7 +295,7 @@ def _code(error: botocore.exceptions.ClientError) -> str:
     return error.response.get("Error", {}).get("Code", "unknown")
 
 
-def _place(client: S3Client, bucket: str) -> Place:
+def place_of(client: S3Client, bucket: str) -> Place:
     """Learn host, path style and region from botocore, which knows every rule of addressing."""
     url = client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "k"})
     parts = urlsplit(url)

@@ -7,7 +7,7 @@ S3 through S3Connection alone. Never sees a person, a permission or the database
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -22,6 +22,7 @@ from dserver_signed_url_plugin.errors import (
 from dserver_signed_url_plugin.storage.base import (
     DOCUMENTS,
     Freed,
+    Freezing,
     Holdings,
     Item,
     Life,
@@ -118,6 +119,7 @@ class S3Storage:
         layout = self._vacant_layout(opening)
         check()
         self._s3.put(layout.claim, json.dumps(opening.claim))
+        check()
         each(lambda text: self._s3.put(*text), list(layout.opening_texts(opening)))
         check()
         # Never over what is there: a request that slept must not turn a dataset back.
@@ -186,17 +188,19 @@ class S3Storage:
             key.removeprefix(layout.items): stored for key, stored in self._s3.listing(layout.items)
         }
 
-    def freeze(
-        self, uuid: str, readme: str | None, manifest: Mapping[str, Any], admin: Mapping[str, Any]
-    ) -> None:
-        """Write README, manifest, and admin metadata last, which makes it a dataset."""
+    def freeze(self, uuid: str, freezing: Freezing, check: Callable[[], None]) -> None:
+        """Write README, manifest, and admin metadata last."""
         layout = self._layout(uuid)
         key = layout.document("readme")
-        if readme is not None or self._s3.metadata(key) is None:
-            self._s3.put(key, readme or "")
+        if freezing.readme is not None or self._s3.metadata(key) is None:
+            check()
+            self._s3.put(key, freezing.readme or "")
         # dtool's own formatting of a manifest.
-        self._s3.put(layout.document("manifest"), json.dumps(manifest, indent=2, sort_keys=True))
-        self._s3.put(*layout.admin_metadata(admin))
+        manifest = json.dumps(freezing.manifest, indent=2, sort_keys=True)
+        check()
+        self._s3.put(layout.document("manifest"), manifest)
+        check()
+        self._s3.put(*layout.admin_metadata(freezing.admin_metadata))
 
     def readme(self, uuid: str) -> str:
         """Return the README that the dataset has."""

@@ -1,0 +1,144 @@
+"""Run the clean-up of abandoned uploads when it is due, until SIGTERM; log to stdout.
+
+Knows the clock, and one command by its exit code. Never runs two at a time. What is cleaned up, and
+what is not, the command knows.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+
+SECONDS_TO_END = 5
+# A clock may be set, and a machine may sleep: look at it again after so many seconds.
+LONGEST_WAIT = 60
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When uploads are cleaned up, and which."""
+
+    first: timedelta  # of a day, UTC
+    every: timedelta
+    older_than: float  # hours
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> Schedule:
+        """Read the environment.
+
+        :raises ValueError: with a sentence that names the variable.
+        """
+        at = environ.get("CLEANUP_AT") or "02:00"
+        try:
+            first = datetime.strptime(at, "%H:%M").replace(tzinfo=timezone.utc)
+        except ValueError:
+            raise ValueError(
+                f"CLEANUP_AT must be a time of day such as 02:00, not {at!r}."
+            ) from None
+        every = timedelta(hours=_hours(environ, "CLEANUP_EVERY_HOURS", "24"))
+        older_than = _hours(environ, "CLEANUP_OLDER_THAN_HOURS", "48")
+        return cls(timedelta(hours=first.hour, minutes=first.minute), every, older_than)
+
+    def next_run(self, now: datetime) -> datetime:
+        """Return the first time that is due after now."""
+        start = datetime(1970, 1, 1, tzinfo=timezone.utc) + self.first
+        return start + ((now - start) // self.every + 1) * self.every
+
+    def command(self) -> list[str]:
+        """Return what is run."""
+        cleanup = ["-m", "flask", "pending_upload", "cleanup", "--delete-storage"]
+        return [sys.executable, *cleanup, "--older-than", f"{self.older_than:g}"]
+
+
+class Signals:
+    """Signals, read from a pipe: one that comes between two lines of a program is not lost."""
+
+    def __init__(self) -> None:
+        self._pipe, writing = os.pipe()
+        os.set_blocking(writing, False)
+        signal.set_wakeup_fd(writing)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+            signal.signal(number, lambda *_: None)
+
+    def stop_within(self, seconds: float) -> bool:
+        """Wait so long, or until a signal comes; tell whether it asks to stop."""
+        ready, _, _ = select.select([self._pipe], [], [], max(0.0, seconds))
+        came = os.read(self._pipe, 64) if ready else b""
+        return not {signal.SIGTERM, signal.SIGINT}.isdisjoint(came)
+
+
+def main() -> int:
+    """Wait and run, until somebody asks to stop."""
+    try:
+        schedule = Schedule.read(os.environ)
+    except ValueError as mistake:
+        say(str(mistake))
+        return 2
+    signals = Signals()
+    while True:
+        due = schedule.next_run(datetime.now(timezone.utc))
+        say(f"Next clean-up at {due:%Y-%m-%d %H:%M} UTC.")
+        if stopped_before(due, signals) or stopped_while_running(schedule.command(), signals):
+            say("Stopped.")
+            return 0
+
+
+def stopped_before(due: datetime, signals: Signals) -> bool:
+    """Wait; tell whether somebody asked to stop meanwhile."""
+    while (left := (due - datetime.now(timezone.utc)).total_seconds()) > 0:
+        if signals.stop_within(min(left, LONGEST_WAIT)):
+            return True
+    return False
+
+
+def stopped_while_running(command: list[str], signals: Signals) -> bool:
+    """Run to the end; tell whether somebody asked to stop meanwhile, which ends the command too."""
+    started = time.monotonic()
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    while process.poll() is None:
+        if signals.stop_within(LONGEST_WAIT):
+            end(process)
+            return True
+    took = time.monotonic() - started
+    say(f"Clean-up ended with exit code {process.returncode} after {took:.0f} s.")
+    return False
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a command: what it has not done, the next one does."""
+    process.terminate()
+    try:
+        process.wait(SECONDS_TO_END)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    say(f"Clean-up was ended: exit code {process.returncode}.")
+
+
+def say(sentence: str) -> None:
+    """Log a line, at once."""
+    sys.stdout.write(f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ} {sentence}\n")
+    sys.stdout.flush()
+
+
+def _hours(environ: Mapping[str, str], name: str, default: str) -> float:
+    text = environ.get(name) or default
+    try:
+        hours = float(text)
+    except ValueError:
+        hours = math.nan
+    if not (0 < hours < math.inf):
+        raise ValueError(f"{name} must be a number of hours above 0, not {text!r}.")
+    return hours
+
+
+if __name__ == "__main__":
+    sys.exit(main())

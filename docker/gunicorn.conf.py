@@ -1,0 +1,64 @@
+"""gunicorn's settings in a container; what differs between sites comes from the environment.
+
+Knows where requests come in and what is logged of them. Never lets a token into a log.
+"""
+
+import logging
+import os
+
+bind = os.environ.get("DSERVER_LISTEN", "0.0.0.0:5000")
+workers = int(os.environ.get("DSERVER_WORKERS", "2"))
+threads = int(os.environ.get("DSERVER_THREADS", "8"))
+worker_class = "gthread"
+# Completing an upload of many staged items copies one after the other: minutes, not seconds.
+timeout = int(os.environ.get("DSERVER_TIMEOUT", "900"))
+# Below Compose's stop_grace_period. What is cut off goes on when it is called again.
+graceful_timeout = 20
+# Workers say that they live by touching a file: in memory, because a busy disk would delay them.
+worker_tmp_dir = "/dev/shm"
+# A newer gunicorn would open a socket in the home directory, which is read-only here.
+control_socket_disable = True
+# URIs of 1,024 characters come percent-encoded.
+limit_request_line = 8190
+
+accesslog = "-"
+# Method and path: no query, no header.
+access_log_format = '%(h)s "%(m)s %(U)s" %(s)s %(b)s bytes %(L)s s'
+
+
+class OneLine(logging.Formatter):
+    """A path may hold a line break, and must not look like another entry."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Return the entry with its line breaks spelled out."""
+        return super().formatMessage(record).replace("\r", "\\r").replace("\n", "\\n")
+
+
+_STDOUT = {"class": "logging.StreamHandler", "stream": "ext://sys.stdout"}
+
+logconfig_dict = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "entry": {"()": OneLine, "format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
+        "access": {"()": OneLine, "format": "%(asctime)s %(message)s"},
+        # The audit trail is JSON already, one object a line.
+        "as it is": {"()": OneLine, "format": "%(message)s"},
+    },
+    "handlers": {
+        "entries": {**_STDOUT, "formatter": "entry"},
+        "access": {**_STDOUT, "formatter": "access"},
+        "audit": {**_STDOUT, "formatter": "as it is"},
+    },
+    # Never lower than INFO: at DEBUG, dserver logs every request's headers, tokens included.
+    "root": {"level": "INFO", "handlers": ["entries"]},
+    "loggers": {
+        "gunicorn.error": {"level": "INFO", "handlers": ["entries"], "propagate": False},
+        "gunicorn.access": {"level": "INFO", "handlers": ["access"], "propagate": False},
+        "dserver_signed_url_plugin.audit": {
+            "level": "INFO",
+            "handlers": ["audit"],
+            "propagate": False,
+        },
+    },
+}

@@ -1,0 +1,48 @@
+#!/bin/sh
+# Make the .env file beside docker-compose.yml: fresh secrets, readable by its owner only.
+# There is no second time: the databases keep the passwords of the first.
+set -eu
+
+file=${1:-$(dirname "$0")/../.env}
+
+secret() {
+    hex=$(od -An -v -N "$1" -tx1 /dev/urandom | tr -d ' \n')
+    [ "${#hex}" -eq $(($1 * 2)) ]
+    echo "$hex"
+}
+
+# One at a time: inside the text, a failure would go unnoticed, and a password be empty.
+postgres=$(secret 24)
+mongo=$(secret 24)
+minio=$(secret 24)
+s3_id=dserver$(secret 6)
+s3_secret=$(secret 20)
+flask=$(secret 32)
+
+content="# Made by docker/make-env.sh. Never commit this file, and keep a copy in a safe place.
+POSTGRES_PASSWORD=$postgres
+MONGO_PASSWORD=$mongo
+MINIO_ROOT_PASSWORD=$minio
+S3_ACCESS_KEY_ID=$s3_id
+S3_SECRET_ACCESS_KEY=$s3_secret
+SECRET_KEY=$flask
+
+# What you may change: the rest of the settings, with what holds where a line is commented out.
+#BUCKET=dtool
+#S3_PUBLIC_ENDPOINT=http://localhost:9000
+#S3_PORT=9000
+#DSERVER_PORT=5000
+#BIND_ADDRESS=127.0.0.1
+#CORS_ORIGINS=*
+#CLEANUP_AT=02:00
+#CLEANUP_EVERY_HOURS=24
+#CLEANUP_OLDER_THAN_HOURS=48"
+
+umask 077
+# noclobber: the shell itself refuses a file that is there, also one that appeared just now.
+set -C
+if ! printf '%s\n' "$content" 2>/dev/null > "$file"; then
+    echo "$file is not written: is it there already? It is kept as it is." >&2
+    exit 1
+fi
+echo "$file is made."

@@ -1,0 +1,255 @@
+"""S3 as the doctor sees it: region, versioning, lifecycle, and scratch objects of its own.
+
+Knows which of a bucket's rules reach dtool's keys. Never says what an answer means for anybody.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from typing import Any
+from uuid import uuid4
+
+from botocore.exceptions import ClientError
+
+from dserver_signed_url_plugin.config import Settings
+from dserver_signed_url_plugin.errors import StorageUnavailable
+from dserver_signed_url_plugin.storage.base import Item, StoredItem
+from dserver_signed_url_plugin.storage.examination import Lifecycle, Refused, Removal
+from dserver_signed_url_plugin.storage.s3.connection import S3Connection, place_of
+from dserver_signed_url_plugin.storage.s3.layout import item_metadata, pinned_headers
+from dserver_signed_url_plugin.storage.sigv4 import Place, QuerySigner
+from dserver_signed_url_plugin.uris import BaseURI
+
+_SCRATCH = "dserver-signed-url-doctor/"  # dtool lists what starts with "dtool-"
+_RELPATH = "doctor.txt"
+_LIFE = 60  # seconds
+_KEYS_LOOKED_AT = 100
+_START_OF_UUID = re.compile(r"[0-9a-f-]{0,36}(/.*)?", re.DOTALL)
+_NONE_SET = frozenset({"NoSuchLifecycleConfiguration"})
+_ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
+
+
+class _Unwilling(StorageUnavailable):
+    """The store refused, for the reason that ``code`` gives."""
+
+    def __init__(self, doing: str, code: str) -> None:
+        super().__init__(f"The store refused the server ({doing}: {code}).")
+        self.code = code
+
+
+class _Bucket(S3Connection):
+    """A connection that can also be asked by boto's own names, and knows the server's address."""
+
+    @property
+    def inside(self) -> Place:
+        return place_of(self._client, self.bucket)
+
+    def ask(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
+        with self._translated(operation):
+            answer: Mapping[str, Any] = getattr(self._client, operation)(
+                Bucket=self.bucket, **parameters
+            )
+        return answer
+
+    def _unavailable(self, doing: str, code: str) -> StorageUnavailable:
+        # Nothing for the log: a refusal is what the doctor came for, and reports.
+        return _Unwilling(doing, code)
+
+
+class S3Examination:
+    """One bucket under examination, over a connection of its own."""
+
+    def __init__(self, base_uri: BaseURI, settings: Settings) -> None:
+        self._s3 = _Bucket(base_uri.location, settings)
+        self._inside = self._s3.inside
+        self.inside, self.outside = _address(self._inside), _address(self._s3.place)
+        self.scratch = f"{_SCRATCH}{uuid4()}/"
+
+    # Signing -------------------------------------------------------------------------------
+
+    def bare_url(self, key: str, inside: bool = False) -> str:
+        """Return the URL of a key without a signature."""
+        return self._signed(self._inside if inside else self._s3.place, "GET", key).partition("?")[
+            0
+        ]
+
+    def sign(
+        self, method: str, key: str, headers: Mapping[str, str] | None = None, ago: int = 0
+    ) -> str:
+        """Sign for a minute, as is done for people; ``ago`` seconds ago."""
+        return self._signed(self._s3.place, method, key, headers, ago)
+
+    def sign_inside(self, method: str, key: str) -> str:
+        """Sign for a minute and for the server's address, but return a URL to people's."""
+        signed = self._signed(self._inside, method, key)
+        return self.outside + signed.removeprefix(self.inside)
+
+    def pin(self, content: bytes) -> Mapping[str, str]:
+        """Return the headers that pin a PUT to this content."""
+        md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        return pinned_headers(Item("doctor", _RELPATH, len(content), md5))
+
+    def smuggled_copy(self, source: str) -> Mapping[str, str]:
+        """Return the headers that, if a store obeys them unsigned, make a PUT a copy."""
+        return {"x-amz-copy-source": f"/{self._s3.bucket}/{source}"}
+
+    def _signed(
+        self,
+        place: Place,
+        method: str,
+        key: str,
+        headers: Mapping[str, str] | None = None,
+        ago: int = 0,
+    ) -> str:
+        credentials, _ = self._s3.credentials()
+        starts = datetime.now(timezone.utc) - timedelta(seconds=ago)
+        return QuerySigner(place, credentials, starts, _LIFE).sign(method, key, headers)
+
+    # What is set ---------------------------------------------------------------------------
+
+    def credentials_end(self) -> datetime | None:
+        """Return when the credentials end, if that is known."""
+        return self._s3.credentials()[1]
+
+    def regions(self) -> tuple[str, str | None]:
+        """Return the region that is signed for, and the one that the store names, if any."""
+        headers = self._ask("head_bucket")["ResponseMetadata"].get("HTTPHeaders", {})
+        return self._s3.place.region, headers.get("x-amz-bucket-region") or None
+
+    def versioning(self) -> str:
+        """Return ``Enabled``, ``Suspended`` or nothing."""
+        return str(self._ask("get_bucket_versioning").get("Status", ""))
+
+    def lifecycle(self) -> Lifecycle:
+        """Return the rules that are switched on and reach the keys of datasets."""
+        try:
+            rules = self._ask("get_bucket_lifecycle_configuration").get("Rules", [])
+        except Refused as refusal:
+            if refusal.code not in _NONE_SET:
+                raise
+            return Lifecycle()
+        prefix = self._s3.setting(f"DTOOL_S3_DATASET_PREFIX_{self._s3.bucket}") or ""
+        reaching = [
+            rule for rule in rules if rule["Status"] == "Enabled" and reaches_datasets(rule, prefix)
+        ]
+        return Lifecycle(
+            deleting=_names(rule for rule in reaching if _expires(rule)),
+            archiving=_names(rule for rule in reaching if _archives(rule)),
+            ends_old_versions=any("NoncurrentVersionExpiration" in rule for rule in reaching),
+        )
+
+    # The server's own ways -----------------------------------------------------------------
+
+    def some_key(self) -> str | None:
+        """Return the key of the smallest object among the first that are not empty."""
+        found = self._ask("list_objects_v2", MaxKeys=_KEYS_LOOKED_AT).get("Contents", [])
+        sizes = {entry["Key"]: entry["Size"] for entry in found if entry["Size"]}
+        return min(sizes, key=sizes.__getitem__, default=None)
+
+    def write(self, key: str, content: str) -> None:
+        """Write as the server does."""
+        with _in_the_stores_words():
+            self._s3.put(key, content)
+
+    def read(self, key: str) -> bytes | None:
+        """Read as the server does."""
+        with _in_the_stores_words():
+            return self._s3.get(key)
+
+    def copy(self, source: str, md5: str, target: str) -> bool:
+        """Copy as the server does; False if the source is not what md5 says."""
+        with _in_the_stores_words():
+            return self._s3.copy(source, md5, target, item_metadata(_RELPATH, md5))
+
+    def listing(self) -> Mapping[str, StoredItem]:
+        """List the scratch place as the server does."""
+        with _in_the_stores_words():
+            return dict(self._s3.listing(self.scratch))
+
+    def remove(self) -> Removal:
+        """Delete all that is in the scratch place, with its old versions where there are any."""
+        keys = list(self.listing())
+        with _in_the_stores_words():
+            self._s3.delete(keys)
+        try:
+            versioned = bool(keys and self.versioning())
+        except Refused:
+            versioned = False
+        return Removal(len(keys), self._remove_versions() if versioned else 0)
+
+    def _remove_versions(self) -> int:
+        """Delete old versions, and return how many may not be deleted."""
+        try:
+            answer = self._ask("list_object_versions", Prefix=self.scratch)
+        except Refused as refusal:
+            if refusal.code != "AccessDenied":
+                raise
+            return 1
+        found = [*answer.get("Versions", []), *answer.get("DeleteMarkers", [])]
+        if not found:
+            return 0
+        objects = [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in found]
+        try:
+            refused = self._ask("delete_objects", Delete={"Objects": objects, "Quiet": True})
+        except Refused as refusal:
+            if refusal.code != "AccessDenied":
+                raise
+            return len(objects)
+        return len(refused.get("Errors", []))
+
+    def _ask(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
+        with _in_the_stores_words():
+            return self._s3.ask(operation, **parameters)
+
+
+def reaches_datasets(rule: Mapping[str, Any], dataset_prefix: str) -> bool:
+    """Tell whether a lifecycle rule matches keys that a dataset may have."""
+    chosen = rule.get("Filter", {})
+    both = chosen.get("And", {})
+    if "Tag" in chosen or both.get("Tags"):
+        # Objects of datasets have no tags of S3's.
+        return False
+    prefix = rule.get("Prefix") or chosen.get("Prefix") or both.get("Prefix") or ""
+    return any(_may_begin_with(prefix, start) for start in ("dtool-", dataset_prefix))
+
+
+def _may_begin_with(prefix: str, start: str) -> bool:
+    """Tell whether a key of ``start`` and a UUID can begin with prefix."""
+    if start.startswith(prefix):
+        return True
+    return prefix.startswith(start) and bool(_START_OF_UUID.fullmatch(prefix.removeprefix(start)))
+
+
+def _expires(rule: Mapping[str, Any]) -> bool:
+    return bool({"Days", "Date"} & set(rule.get("Expiration", {})))
+
+
+def _archives(rule: Mapping[str, Any]) -> bool:
+    transitions: Sequence[Mapping[str, Any]] = rule.get("Transitions", [])
+    return any(transition.get("StorageClass") in _ARCHIVES for transition in transitions)
+
+
+def _names(rules: Iterator[Mapping[str, Any]]) -> list[str]:
+    return [repr(rule.get("ID") or "without a name") for rule in rules]
+
+
+def _address(place: Place) -> str:
+    return f"{place.scheme}://{place.host}"
+
+
+@contextmanager
+def _in_the_stores_words() -> Iterator[None]:
+    """Let the store's own word through, by which the doctor tells one trouble from another."""
+    try:
+        yield
+    except _Unwilling as error:
+        status = 200  # the answer to many deletions at once, whatever became of each
+        if isinstance(error.__cause__, ClientError):
+            status = error.__cause__.response["ResponseMetadata"]["HTTPStatusCode"]
+        # Without a body of S3's, botocore calls the status a code.
+        is_a_word = re.fullmatch("[A-Za-z.]{1,64}", error.code)
+        raise Refused(status, error.code if is_a_word else None) from error

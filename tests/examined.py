@@ -1,0 +1,93 @@
+"""What `flask signed_url doctor` says of a bucket, for tests."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from flask import Flask
+
+from dserver_signed_url_plugin.cli.signed_url import signed_url
+from dserver_signed_url_plugin.config import Settings
+from dserver_signed_url_plugin.services import Services
+from tests.dserver import Bucket, in_capitals
+
+FIT, UNUSABLE, NOT_FOR_UPLOADING, NOT_FOR_READING, NOT_EXAMINED = 0, 2, 3, 4, 5
+ORIGIN = "https://data.example.org"
+
+
+def forget_this_machine(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    """Leave no setting, no credentials and no proxy of the machine that runs this."""
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "DTOOL_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(home / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(home / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, "127.0.0.1,localhost")
+
+
+def ask(base_uri: str, settings: Mapping[str, str], *options: str) -> Result:
+    """Return what the command says, asked as people type it."""
+    app = Flask(__name__)
+    Services.of(Settings.load(settings, {})).attach(app)
+    return app.test_cli_runner().invoke(signed_url, ["doctor", base_uri, *options])
+
+
+def settings_of(bucket: Bucket, public: str | None = None) -> dict[str, str]:
+    """Return the bucket's settings, with another address for people if one is given."""
+    settings = in_capitals(bucket.settings())
+    if public is not None:
+        settings[f"DTOOL_S3_PUBLIC_ENDPOINT_{bucket.name.upper()}"] = public
+    return settings
+
+
+@dataclass(frozen=True)
+class Examined:
+    """The exit code, and each finding by its name."""
+
+    code: int
+    findings: Mapping[str, Mapping[str, str]]
+
+    def __getitem__(self, name: str) -> Mapping[str, str]:
+        return self.findings[name]
+
+    @property
+    def failed(self) -> set[str]:
+        return self._that_are("failed")
+
+    @property
+    def warned(self) -> set[str]:
+        return self._that_are("warning")
+
+    def _that_are(self, status: str) -> set[str]:
+        return {name for name, found in self.findings.items() if found["status"] == status}
+
+
+def examined(bucket: Bucket, *options: str, settings: Mapping[str, str] | None = None) -> Examined:
+    """Examine a bucket; see to it that the exit code says the same as the report."""
+    answer = ask(bucket.base_uri, settings or settings_of(bucket), "--json", *options)
+    report = json.loads(answer.stdout)
+    assert report["reading"] is (answer.exit_code < NOT_FOR_READING)
+    assert report["uploading"] is (answer.exit_code < NOT_FOR_UPLOADING)
+    return Examined(answer.exit_code, {found["name"]: found for found in report["findings"]})
+
+
+def keys(s3: Any, bucket: Bucket) -> list[str]:
+    """Return every version of every object in the bucket, by its key."""
+    listing = s3.list_object_versions(Bucket=bucket.name)
+    kinds = ("Versions", "DeleteMarkers")
+    return [entry["Key"] for kind in kinds for entry in listing.get(kind, ())]
+
+
+def keep_versions(s3: Any, bucket: Bucket, status: str = "Enabled") -> None:
+    """Switch versioning on, or suspend it."""
+    s3.put_bucket_versioning(Bucket=bucket.name, VersioningConfiguration={"Status": status})

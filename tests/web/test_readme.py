@@ -16,6 +16,7 @@ import pytest
 from werkzeug.serving import make_server
 
 from tests.clients import Deposit, DtoolDserver
+from tests.dserver import in_capitals
 
 pytestmark = pytest.mark.database("sqlite", reason="what people type depends on no database")
 
@@ -105,11 +106,12 @@ def test_the_python_lines_deposit_and_read_a_dataset(dserver, address, tmp_path,
 
 
 @pytest.fixture
-def flask(tmp_path, jwt_settings) -> dict[str, str]:
+def flask(tmp_path, jwt_settings, bucket) -> dict[str, str]:
     """The environment in which `flask` finds a dserver without tables."""
     settings = tmp_path / "settings.json"
     database = f"sqlite:///{tmp_path / 'dserver.sqlite'}"
-    settings.write_text(json.dumps({**jwt_settings, "SQLALCHEMY_DATABASE_URI": database}))
+    config = {**jwt_settings, **in_capitals(bucket.settings()), "SQLALCHEMY_DATABASE_URI": database}
+    settings.write_text(json.dumps(config))
     return {
         "FLASK_APP": "dserver_signed_url_plugin.demo.app:create_app_from_environment",
         "DSERVER_DEMO_SETTINGS": str(settings),
@@ -122,11 +124,17 @@ def flask_lines(section: str) -> list[str]:
 
 
 def test_the_flask_lines_make_the_table_and_clean_up(tmp_path, flask):
-    install = flask_lines("Install it beside dserver")
-    said = typed(
-        ["flask db init", *install, "flask db check", *flask_lines("Clean up")], tmp_path, **flask
-    )
+    *own, packaged = flask_lines("Install it beside dserver")
+    audit = flask_lines("Who got what: the audit trail")
+    lines = ["flask db init", *own, "flask db check", packaged, *flask_lines("Clean up"), *audit]
+    said = typed(lines, tmp_path, **flask)
     assert "No pending uploads found." in said
     assert "nothing to clean up" in said
     [migration] = (tmp_path / "migrations" / "versions").glob("*.py")
     assert "'pending_upload'" in migration.read_text()
+
+
+def test_the_flask_line_asks_the_doctor(tmp_path, flask, bucket):
+    [line] = flask_lines("Would it work? Ask the doctor")
+    said = typed([line.replace("my-bucket", bucket.name)], tmp_path, **flask)
+    assert "Fit for uploading: yes" in said

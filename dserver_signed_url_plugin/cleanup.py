@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
 from dserver_signed_url_plugin import pending
+from dserver_signed_url_plugin.audit import Audit, Decision
 from dserver_signed_url_plugin.completion import Completions
 from dserver_signed_url_plugin.errors import (
     AlreadyRegistered,
@@ -56,8 +57,8 @@ class Outcome:
 class Cleanup:
     """Removes what was given up, and finishes what only waits to be registered."""
 
-    def __init__(self, removals: Removals, completions: Completions) -> None:
-        self._removals, self._completions = removals, completions
+    def __init__(self, removals: Removals, completions: Completions, audit: Audit) -> None:
+        self._removals, self._completions, self._audit = removals, completions, audit
 
     def older_than(self, hours: float | None) -> list[Upload]:
         """Return the pending uploads announced more than so many hours ago, oldest first."""
@@ -95,7 +96,17 @@ class Cleanup:
 
     def _removed(self, upload: Upload, wish: Wish) -> Freed:
         if not wish.dry_run:
-            return self._removals.remove(upload, wish.delete_storage, wish.force)
+            freed = self._removals.remove(upload, wish.delete_storage, wish.force)
+            self._audit.record(
+                Decision(
+                    action="cleanup",
+                    username="",
+                    uri=upload.uri,
+                    items=upload.number_of_items,
+                    size_in_bytes=freed.size_in_bytes,
+                )
+            )
+            return freed
         self._removals.removable(upload, wish.force)
         return self._removals.freed_by(upload) if wish.delete_storage else Freed()
 

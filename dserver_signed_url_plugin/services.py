@@ -40,6 +40,7 @@ class Services:
         storages = Storages(settings)
         completions = Completions(settings, storages)
         removals = Removals(storages)
+        audit = Audit(settings)
         return cls(
             settings,
             storages,
@@ -48,8 +49,8 @@ class Services:
             Downloads(settings, storages),
             Progresses(settings, storages),
             removals,
-            Cleanup(removals, completions),
-            Audit(settings),
+            Cleanup(removals, completions, audit),
+            audit,
         )
 
     def attach(self, app: Flask) -> None:

@@ -266,10 +266,6 @@ def clock(request):
 
 
 @clock_of_its_own
-only_sqlite = pytest.mark.database("sqlite", reason="no other lets a test set its clock")
-
-
-@only_sqlite
 def test_a_lease_lasts_by_the_clock_of_the_database(clock, upload):
     with pending.leased(upload) as lease:
         assert 0 < pending.find(UUID).lease_ends - clock() <= pending.LEASE
@@ -279,7 +275,6 @@ def test_a_lease_lasts_by_the_clock_of_the_database(clock, upload):
 
 
 @clock_of_its_own
-@only_sqlite
 def test_the_clock_of_the_database_says_when_a_holder_is_dead(clock, upload):
     note(upload, lease="the-living", lease_ends=clock() + 60)
     with pytest.raises(UploadBusy), pending.leased(upload):

@@ -25,7 +25,7 @@ from tests.proxy import StoreProxy
 FEW, MANY = 10, 1200
 # Statements of one call, dservercore's own for person and permission included.
 # Two of them are the decision's, one on SQLite.
-QUERIES = {"begin": 21, "complete": 32, "dataset": 7, "item": 7}
+QUERIES = {"begin": 24, "complete": 40, "dataset": 7, "item": 7}
 
 DESCRIPTIONS = {
     "tags": ["one", "two"],

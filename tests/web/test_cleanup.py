@@ -13,6 +13,7 @@ from sqlalchemy import update
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
 from dserver_signed_url_plugin.models import PendingUpload
 from tests.clients import Deposit, DserverClientJS, DtoolDserver
+from tests.dserver import encoded
 from tests.holdings import verifies
 from tests.proxy import Fault
 
@@ -237,3 +238,12 @@ def test_every_help_text_has_an_example(run, command):
     code, output = run(command, "--help")
     assert code == 0
     assert f"flask pending_upload {command}" in output
+
+
+def test_what_is_removed_is_in_the_audit_trail(run, begin, dserver):
+    deposit = begin()
+    assert run("cleanup", "--older-than", "48", "--delete-storage")[0] == 0
+    path = f"/signed-urls/audit/{encoded(f'{dserver.base_uri}/{deposit.uuid}')}"
+    decisions = dserver.alice.get(path).json["decisions"]
+    [removal] = [each for each in decisions if each["action"] == "cleanup"]
+    assert (removal["items"], removal["outcome"]) == (2, "granted")

@@ -97,15 +97,7 @@ class Cleanup:
     def _removed(self, upload: Upload, wish: Wish) -> Freed:
         if not wish.dry_run:
             freed = self._removals.remove(upload, wish.delete_storage, wish.force)
-            self._audit.record(
-                Decision(
-                    action="cleanup",
-                    username="",
-                    uri=upload.uri,
-                    items=upload.number_of_items,
-                    size_in_bytes=freed.size_in_bytes,
-                )
-            )
+            self._record("cleanup", upload, freed.size_in_bytes)
             return freed
         self._removals.removable(upload, wish.force)
         return self._removals.freed_by(upload) if wish.delete_storage else Freed()
@@ -120,4 +112,17 @@ class Cleanup:
             return Outcome(upload, KEPT, busy.message)
         except SignedURLError as error:
             return Outcome(upload, FAILED, f"{reason.message} {error.message}")
+        self._record("upload-complete", upload, upload.size_in_bytes)
         return Outcome(upload, REPAIRED, "it is registered now")
+
+    def _record(self, action: str, upload: Upload, size_in_bytes: int | None) -> None:
+        """Keep what the operator did; an operator has no name here."""
+        self._audit.record(
+            Decision(
+                action=action,
+                username="",
+                uri=upload.uri,
+                items=upload.number_of_items,
+                size_in_bytes=size_in_bytes,
+            )
+        )

@@ -1,10 +1,12 @@
 # Each command sets itself up; a machine needs Python 3.10 or newer and make, nothing else.
 #   PYTHON=python3.12   which Python makes the environments (`make clean` first, to change it)
 #   TESTS=tests/unit    which tests
+#   WORKERS=0           how many processes share the tests; 0 is the one that is easy to debug
 #   ARGS='-k expiry'    options passed on to the command that runs
 
 PYTHON ?= python3
 TESTS ?= tests
+WORKERS ?= 2
 ARGS ?=
 ONCE ?=
 
@@ -27,10 +29,10 @@ demo: $(VENV)/.has-demo  ## deposit, find and download a dataset before your eye
 	$(VENV)/bin/dserver-signed-url-demo $(if $(ONCE),--once) $(ARGS)
 
 test: $(VENV)/.has-test  ## run the tests against the released dserver
-	$(VENV)/bin/python -m pytest $(TESTS) $(ARGS)
+	$(VENV)/bin/python -m pytest --numprocesses $(WORKERS) $(TESTS) $(ARGS)
 
 test-next: $(NEXT)/.has-next  ## run the same tests with Flask 3, marshmallow 4 and flask-smorest 0.47
-	$(NEXT)/bin/python -m pytest $(TESTS) $(ARGS)
+	$(NEXT)/bin/python -m pytest --numprocesses $(WORKERS) $(TESTS) $(ARGS)
 
 lint: $(VENV)/.has-dev  ## check style, types and the direction of imports
 	$(VENV)/bin/ruff check .

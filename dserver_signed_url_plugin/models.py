@@ -12,9 +12,11 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     CheckConstraint,
+    Column,
     DateTime,
     Double,
     String,
+    Table,
     Text,
     UniqueConstraint,
 )
@@ -23,6 +25,14 @@ from sqlalchemy.orm import Mapped, mapped_column
 from dserver_signed_url_plugin.uris import MAX_URI_LENGTH
 
 OPENING, OPEN, FROZEN, REMOVED = "opening", "open", "frozen", "removed"
+
+# Alembic's, for the migrations of this plugin. Named here so that a host's own `flask db migrate`,
+# which drops what no model knows, leaves it alone.
+Table(
+    "alembic_version_signed_url",
+    sql_db.metadata,
+    Column("version_num", String(32), primary_key=True),
+)
 
 
 class PendingUpload(sql_db.Model):
@@ -84,4 +94,5 @@ class PendingUpload(sql_db.Model):
 
 
 def _aware(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=moment.tzinfo or timezone.utc)
+    """Return UTC: SQLite forgets the zone, and PostgreSQL answers in that of the session."""
+    return moment.replace(tzinfo=moment.tzinfo or timezone.utc).astimezone(timezone.utc)

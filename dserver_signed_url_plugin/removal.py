@@ -68,7 +68,10 @@ class Removals:
         storage = self.removable(upload, force)
         with pending.leased(upload) as lease:
             upload = pending.refetch(upload)
-            _refuse_frozen(upload, storage)
+            if upload.state == REMOVED:
+                raise pending.Gone
+            # Since it was listed, it may have been resumed, frozen or registered.
+            self.removable(upload, force)
             lease.check()
             freed = storage.discard(upload.uuid) if delete_storage else Freed()
             _retire(upload, lease)

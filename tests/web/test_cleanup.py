@@ -10,6 +10,7 @@ import requests
 from dservercore import sql_db
 from sqlalchemy import update
 
+from dserver_signed_url_plugin.cleanup import Wish
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
 from dserver_signed_url_plugin.models import PendingUpload
 from tests.clients import Deposit, DserverClientJS, DtoolDserver
@@ -247,3 +248,14 @@ def test_what_is_removed_is_in_the_audit_trail(run, begin, dserver):
     decisions = dserver.alice.get(path).json["decisions"]
     [removal] = [each for each in decisions if each["action"] == "cleanup"]
     assert (removal["items"], removal["outcome"]) == (2, "granted")
+
+
+def test_an_upload_resumed_after_it_was_listed_is_kept(begin, dserver):
+    deposit = begin()
+    with dserver.app.app_context():
+        [listed] = dserver.services.cleanup.older_than(48)
+    uri = DtoolDserver().begin(dserver.alice, dserver.base_uri, deposit)["uri"]
+    with dserver.app.app_context():
+        outcome = dserver.services.cleanup.treat(listed, Wish(delete_storage=True))
+    assert outcome.is_kept
+    assert dserver.alice.complete(uri).status_code == 200

@@ -126,7 +126,8 @@ def flask_lines(section: str) -> list[str]:
 def test_the_flask_lines_make_the_table_and_clean_up(tmp_path, flask):
     *own, packaged = flask_lines("Install it beside dserver")
     audit = flask_lines("Who got what: the audit trail")
-    lines = ["flask db init", *own, "flask db check", packaged, *flask_lines("Clean up"), *audit]
+    install = ["flask db init", *own, packaged, "flask db check"]
+    lines = [*install, *flask_lines("Clean up"), *audit]
     said = typed(lines, tmp_path, **flask)
     assert "No pending uploads found." in said
     assert "nothing to clean up" in said

@@ -9,13 +9,7 @@ from marshmallow import Schema, fields, pre_dump
 from dserver_signed_url_plugin.errors import UploadIncomplete
 from dserver_signed_url_plugin.progress import Progress
 from dserver_signed_url_plugin.removal import Cancellation
-from dserver_signed_url_plugin.schemas import LifetimeSchema, UploadGrantSchema
-
-_TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
-
-
-def _describe(text: str) -> dict[str, str]:
-    return {"description": text}
+from dserver_signed_url_plugin.schemas import LifetimeSchema, UploadGrantSchema, described, utc
 
 
 class ProgressQuerySchema(LifetimeSchema):
@@ -23,7 +17,7 @@ class ProgressQuerySchema(LifetimeSchema):
 
     urls = fields.Boolean(
         load_default=False,
-        metadata=_describe("Whether to answer fresh URLs for what is missing or wrong."),
+        metadata=described("Whether to answer fresh URLs for what is missing or wrong."),
     )
 
 
@@ -31,9 +25,9 @@ class CountsSchema(Schema):
     """Items of an upload, in numbers."""
 
     expected = fields.Integer()
-    stored = fields.Integer(metadata=_describe("Stored, and as announced."))
+    stored = fields.Integer(metadata=described("Stored, and as announced."))
     missing = fields.Integer()
-    wrong = fields.Integer(metadata=_describe("Stored, but not as announced."))
+    wrong = fields.Integer(metadata=described("Stored, but not as announced."))
 
 
 class MismatchSchema(Schema):
@@ -49,23 +43,23 @@ class ProgressSchema(Schema):
 
     uri = fields.String()
     uuid = fields.String()
-    state = fields.String(metadata=_describe("opening, open, frozen or registered"))
+    state = fields.String(metadata=described("opening, open, frozen or registered"))
     name = fields.String()
     uploader = fields.String()
-    created_at = fields.String(metadata=_describe("UTC, 2024-01-15T14:30:00.000000Z"))
+    created_at = fields.String(metadata=described("UTC, 2024-01-15T14:30:00.000000Z"))
     urls_expire_at = fields.String(
-        allow_none=True, metadata=_describe("When the last URL handed out ends, UTC.")
+        allow_none=True, metadata=described("When the last URL handed out ends, UTC.")
     )
     items = fields.Nested(CountsSchema)
     expected_bytes = fields.Integer(
-        allow_none=True, metadata=_describe("null where not every item announced its size")
+        allow_none=True, metadata=described("null where not every item announced its size")
     )
     stored_bytes = fields.Integer()
-    missing = fields.List(fields.String(), metadata=_describe("Relpaths, the first 100."))
-    mismatched = fields.List(fields.Nested(MismatchSchema), metadata=_describe("The first 100."))
+    missing = fields.List(fields.String(), metadata=described("Relpaths, the first 100."))
+    mismatched = fields.List(fields.Nested(MismatchSchema), metadata=described("The first 100."))
     upload = fields.Nested(
         UploadGrantSchema,
-        metadata=_describe("With ?urls=true: fresh URLs for exactly what is missing or wrong."),
+        metadata=described("With ?urls=true: fresh URLs for exactly what is missing or wrong."),
     )
 
     @pre_dump
@@ -83,7 +77,7 @@ class CancelSchema(Schema):
     """What cancelling an upload freed."""
 
     uri = fields.String()
-    status = fields.String(metadata=_describe("cancelled"))
+    status = fields.String(metadata=described("cancelled"))
     objects = fields.Integer()
     bytes = fields.Integer()
 
@@ -102,8 +96,8 @@ def _details(progress: Progress) -> dict[str, Any]:
     details = {
         "name": upload.name,
         "uploader": upload.uploader,
-        "created_at": upload.created_at_utc.strftime(_TIME),
-        "urls_expire_at": ends and ends.strftime(_TIME),
+        "created_at": utc(upload.created_at_utc),
+        "urls_expire_at": ends and utc(ends),
         "items": {
             "expected": len(progress.items),
             "stored": len(progress.items) - missing - wrong,

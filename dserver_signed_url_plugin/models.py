@@ -92,6 +92,12 @@ class PendingUpload(sql_db.Model):
         """When the last URL handed out ends, aware; None if there was none."""
         return None if self.urls_expire_at is None else _aware(self.urls_expire_at)
 
+    @property
+    def urls_live(self) -> bool:
+        """Whether somebody can still write through a URL that was handed out."""
+        ends = self.urls_expire_at_utc
+        return ends is not None and ends > datetime.now(timezone.utc)
+
 
 def _aware(moment: datetime) -> datetime:
     """Return UTC: SQLite forgets the zone, and PostgreSQL answers in that of the session."""

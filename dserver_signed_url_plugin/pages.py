@@ -7,14 +7,11 @@ from typing import Any
 from marshmallow import Schema, fields, pre_dump, validate
 
 from dserver_signed_url_plugin.audit import Page
+from dserver_signed_url_plugin.schemas import described
 
 LONGEST_PAGE = 1000
 
 _UTC = "UTC, 2024-01-15T14:30:00.000000Z"
-
-
-def _describe(text: str) -> dict[str, str]:
-    return {"description": text}
 
 
 class AuditQuerySchema(Schema):
@@ -23,29 +20,29 @@ class AuditQuerySchema(Schema):
     limit = fields.Integer(
         load_default=100,
         validate=validate.Range(1, LONGEST_PAGE),
-        metadata=_describe(f"How many decisions to answer, {LONGEST_PAGE} at most."),
+        metadata=described(f"How many decisions to answer, {LONGEST_PAGE} at most."),
     )
     before = fields.Integer(
         load_default=None,
         validate=validate.Range(1, 2**63 - 1),
-        metadata=_describe("The `next` of an earlier answer: go on from there."),
+        metadata=described("The `next` of an earlier answer: go on from there."),
     )
 
 
 class DecisionSchema(Schema):
     """Somebody asked for something, and was granted or refused it."""
 
-    time = fields.String(metadata=_describe(_UTC))
-    username = fields.String(metadata=_describe("What the token says; empty for nobody."))
-    action = fields.String(metadata=_describe("Such as read-item or upload-begin."))
+    time = fields.String(metadata=described(_UTC))
+    username = fields.String(metadata=described("What the token says; empty for nobody."))
+    action = fields.String(metadata=described("Such as read-item or upload-begin."))
     uri = fields.String()
-    outcome = fields.String(metadata=_describe("granted or refused"))
-    reason = fields.String(allow_none=True, metadata=_describe("Why it was refused."))
+    outcome = fields.String(metadata=described("granted or refused"))
+    reason = fields.String(allow_none=True, metadata=described("Why it was refused."))
     items = fields.Integer(allow_none=True)
-    size_in_bytes = fields.Integer(allow_none=True, metadata=_describe("null if not known"))
-    expires_at = fields.String(allow_none=True, metadata=_describe(f"When the URLs end: {_UTC}"))
-    address = fields.String(allow_none=True, metadata=_describe("The client's."))
-    request_id = fields.String(allow_none=True, metadata=_describe("As in X-Request-ID."))
+    size_in_bytes = fields.Integer(allow_none=True, metadata=described("null if not known"))
+    expires_at = fields.String(allow_none=True, metadata=described(f"When the URLs end: {_UTC}"))
+    address = fields.String(allow_none=True, metadata=described("The client's."))
+    request_id = fields.String(allow_none=True, metadata=described("As in X-Request-ID."))
 
 
 class AuditSchema(Schema):
@@ -54,7 +51,7 @@ class AuditSchema(Schema):
     uri = fields.String()
     decisions = fields.List(fields.Nested(DecisionSchema))
     next = fields.Integer(
-        allow_none=True, metadata=_describe("Send it as `before` for older ones; null if none.")
+        allow_none=True, metadata=described("Send it as `before` for older ones; null if none.")
     )
 
     @pre_dump

@@ -7,7 +7,6 @@ told so, what somebody may still be writing to.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 
 from dserver_signed_url_plugin import datasets, pending
 from dserver_signed_url_plugin.errors import (
@@ -84,8 +83,8 @@ class Removals:
         """
         uri = DatasetURI.parse(upload.uri)
         _refuse_registered(uri)
-        ends = upload.urls_expire_at_utc
-        if ends is not None and ends > _now() and not force:
+        if upload.urls_live and not force:
+            ends = upload.urls_expire_at_utc
             raise URLsAlive(f"its URLs can write until {ends:%Y-%m-%d %H:%M:%S} UTC")
         storage = self._storages.of(uri.base)
         _refuse_frozen(upload, storage)
@@ -97,8 +96,7 @@ class Removals:
 
     def forget(self, removed: PendingUpload) -> None:
         """Strike out a removed upload whose URLs have ended, and delete what came late."""
-        ends = removed.urls_expire_at_utc
-        if ends is not None and ends > _now():
+        if removed.urls_live:
             return
         storage = self._storages.of(DatasetURI.parse(removed.uri).base)
         with pending.leased(removed) as lease:
@@ -109,8 +107,7 @@ class Removals:
 
 
 def _retire(upload: PendingUpload, lease: Lease) -> None:
-    ends = upload.urls_expire_at_utc
-    if ends is not None and ends > _now():
+    if upload.urls_live:
         lease.note(state=REMOVED)
     else:
         lease.strike_out()
@@ -124,7 +121,3 @@ def _refuse_registered(uri: DatasetURI) -> None:
 def _refuse_frozen(upload: PendingUpload, storage: Storage) -> None:
     if upload.state == FROZEN or storage.kind(upload.uuid) == "dataset":
         raise UploadFrozen(f"{upload.uri} is frozen and waits to be registered: complete it.")
-
-
-def _now() -> datetime:
-    return datetime.now(timezone.utc)

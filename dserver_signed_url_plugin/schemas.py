@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import dtoolcore.utils
@@ -25,8 +26,14 @@ _MD5 = re.compile(r"[0-9a-fA-F]{32}")
 _ITEM_FIELDS = {"relpath", "size_in_bytes", "hash", "utc_timestamp"}
 
 
-def _describe(text: str) -> dict[str, str]:
+def described(text: str) -> dict[str, str]:
+    """Return the metadata of a field that says what it is."""
     return {"description": text}
+
+
+def utc(moment: datetime) -> str:
+    """Write a time (UTC) as the wire has it: 2024-01-15T14:30:00.000000Z."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _canonical(uuid: str) -> None:
@@ -49,10 +56,10 @@ class Seconds(fields.Integer):
 class AnnouncedItemSchema(Schema):
     """One item; for documentation, because Items reads it faster."""
 
-    relpath = fields.String(required=True, metadata=_describe("Path below the dataset's data."))
+    relpath = fields.String(required=True, metadata=described("Path below the dataset's data."))
     size_in_bytes = fields.Integer(allow_none=True)
-    hash = fields.String(allow_none=True, metadata=_describe("MD5 as 32 hexadecimal digits."))
-    utc_timestamp = fields.Float(allow_none=True, metadata=_describe("Seconds since 1970, UTC."))
+    hash = fields.String(allow_none=True, metadata=described("MD5 as 32 hexadecimal digits."))
+    utc_timestamp = fields.Float(allow_none=True, metadata=described("Seconds since 1970, UTC."))
 
 
 class Items(fields.List):
@@ -107,7 +114,7 @@ class LifetimeSchema(Schema):
     """What both GET routes take in their query."""
 
     expiry_seconds = Seconds(
-        load_default=None, metadata=_describe("How long the URLs shall live, in seconds.")
+        load_default=None, metadata=described("How long the URLs shall live, in seconds.")
     )
 
 
@@ -115,19 +122,19 @@ class UploadPlanSchema(Schema):
     """An upload, announced."""
 
     uuid = fields.String(
-        required=True, validate=_canonical, metadata=_describe("Canonical UUID, 36 characters.")
+        required=True, validate=_canonical, metadata=described("Canonical UUID, 36 characters.")
     )
-    name = fields.String(required=True, metadata=_describe("dtool dataset name."))
+    name = fields.String(required=True, metadata=described("dtool dataset name."))
     items = Items(load_default=list)
     creator_username = fields.String(
-        load_default=None, metadata=_describe("dtool's creator; the caller, if left out.")
+        load_default=None, metadata=described("dtool's creator; the caller, if left out.")
     )
     frozen_at = fields.Float(
         load_default=None,
         validate=validate.Range(EARLIEST, LATEST),
-        metadata=_describe("Seconds since 1970, UTC; the time of completion, if left out."),
+        metadata=described("Seconds since 1970, UTC; the time of completion, if left out."),
     )
-    hash_function = fields.String(load_default=None, metadata=_describe(HASH_FUNCTION))
+    hash_function = fields.String(load_default=None, metadata=described(HASH_FUNCTION))
     tags = fields.List(fields.String(), load_default=list, allow_none=True)
     annotations = fields.Dict(keys=fields.String(), load_default=dict, allow_none=True)
     overlays = fields.Dict(
@@ -135,13 +142,13 @@ class UploadPlanSchema(Schema):
     )
     upload_headers = fields.Boolean(
         load_default=None,
-        metadata=_describe(
+        metadata=described(
             "Whether the client sends the returned headers verbatim; if left out, true exactly "
             "when hash_function is sent."
         ),
     )
     expiry_seconds = Seconds(
-        load_default=None, metadata=_describe("How long the URLs shall live, in seconds.")
+        load_default=None, metadata=described("How long the URLs shall live, in seconds.")
     )
 
     @post_load
@@ -179,9 +186,9 @@ class GrantSchema(Schema):
     """What every grant says."""
 
     uri = fields.String()
-    expiry_seconds = fields.Integer(metadata=_describe("What was granted, in seconds."))
+    expiry_seconds = fields.Integer(metadata=described("What was granted, in seconds."))
     expiry_timestamp = fields.String(
-        metadata=_describe("When the URLs die: UTC, 2024-01-15T14:30:00.000000Z.")
+        metadata=described("When the URLs die: UTC, 2024-01-15T14:30:00.000000Z.")
     )
 
 
@@ -273,7 +280,7 @@ class CompletionSchema(Schema):
     """The dataset that an upload has become."""
 
     uri = fields.String()
-    status = fields.String(metadata=_describe("registered"))
+    status = fields.String(metadata=described("registered"))
     name = fields.String()
     uuid = fields.String()
 
@@ -287,5 +294,5 @@ def _common(grant: DatasetGrant | ItemGrant | UploadGrant) -> dict[str, Any]:
     return {
         "uri": str(grant.uri),
         "expiry_seconds": grant.life.seconds,
-        "expiry_timestamp": grant.life.ends.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "expiry_timestamp": utc(grant.life.ends),
     }

@@ -130,14 +130,14 @@ def _claim(permit: UploadPermit, plan: UploadPlan, uri: DatasetURI, creator: str
 
 def _revive(removed: PendingUpload, permit: UploadPermit, fingerprint: str) -> None:
     """Let the UUID of a removed upload be begun again, if no old URL can do harm by that."""
-    ends = removed.urls_expire_at_utc
     same = permit.may_act_for(removed.uploader) and removed.fingerprint == fingerprint
     with pending.leased(removed) as lease:
         if same:
             lease.note(state=OPENING)
-        elif ends is None or ends < datetime.now(timezone.utc):
+        elif not removed.urls_live:
             lease.strike_out()
         else:
+            ends = removed.urls_expire_at_utc
             raise UploadConflict(
                 f"Upload {removed.uuid} was removed, but its URLs can write until "
                 f"{ends:%Y-%m-%d %H:%M:%S} UTC: use a new UUID."

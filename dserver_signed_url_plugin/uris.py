@@ -44,11 +44,6 @@ class BaseURI:
             raise InvalidField(field, f"a base URI of {scheme} has no path, as in {scheme}://name.")
         return cls(scheme, "/".join(segments))
 
-    @property
-    def name(self) -> str:
-        """The bucket, account or directory: what dtool calls the netloc."""
-        return self.location
-
     def __str__(self) -> str:
         return f"{self.scheme}://{self.location}"
 

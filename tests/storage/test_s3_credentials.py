@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
@@ -21,28 +20,7 @@ from tests.stored import Upload, put, uninterrupted
 PROMISE = 3600
 
 
-@pytest.fixture(autouse=True)
-def alone(monkeypatch, tmp_path):
-    """No setting, no credentials and no metadata service of the machine that runs this."""
-    for name in list(os.environ):
-        if name.startswith(("AWS_", "DTOOL_")):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
-
-
-@pytest.fixture
-def environment(monkeypatch):
-    """Set variables for the time of the test."""
-
-    def put_into(settings):
-        for name, value in settings.items():
-            monkeypatch.setenv(name, value)
-
-    return put_into
+pytestmark = pytest.mark.usefixtures("alone")
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """How far an upload has come: what is stored and right, what is missing, what is wrong.
 
-Looks, and signs what is still to be sent; changes nothing that is stored.
+Looks, and signs what is still to be sent; changes nothing that is stored and right.
 """
 
 from __future__ import annotations
@@ -103,6 +103,7 @@ def _grant(
         )
     life = storage.life(seconds)
     pinned = upload.pinned and all(item.hash is not None for item in items)
+    storage.make_room(upload.uuid, items)
     pending.note_urls(upload, life.ends, pinned)
     urls: WriteURLs = storage.write_urls(upload.uuid, upload.staging, items, pinned, life)
     return UploadGrant(uri, life, items, urls)

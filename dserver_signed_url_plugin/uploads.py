@@ -70,6 +70,8 @@ class Uploads:
             upload = _claim(permit, plan, uri, creator)
             if upload.state == OPENING:
                 _open(upload, plan, uri, storage)
+            else:
+                storage.make_room(plan.uuid, plan.items)
             pending.note_urls(upload, life.ends, plan.all_pinned)
         except pending.Gone as gone:
             message = f"Upload {plan.uuid} was completed or removed meanwhile."

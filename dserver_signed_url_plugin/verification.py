@@ -48,9 +48,9 @@ def verify(items: Sequence[Item], holdings: Holdings) -> Verification:
         # Without an announced MD5 the latest PUT counts, and final is an earlier one of the same.
         if item.hash is None and staged is not None and not _same(staged, final):
             final = None
-        if final is not None and _fits(item, final):
+        if final is not None and final.fits(item):
             outcome.in_place[item.identifier] = final
-        elif staged is not None and _fits(item, staged):
+        elif staged is not None and staged.fits(item):
             outcome.promotions.append(Promotion(item, staged))
         elif staged is not None or final is not None:
             outcome.mismatched.append(_mismatch(item, staged or final))
@@ -117,10 +117,6 @@ def _hinted_timestamp(stored: StoredItem, hint: object) -> float | None:
     return timestamp if is_time(timestamp) else None
 
 
-def _fits(item: Item, stored: StoredItem) -> bool:
-    return item.size_in_bytes in (None, stored.size_in_bytes) and item.hash in (None, stored.md5)
-
-
 def _same(one: StoredItem, other: StoredItem | None) -> bool:
     return other is not None and (one.size_in_bytes, one.md5) == (other.size_in_bytes, other.md5)
 
@@ -129,5 +125,10 @@ def _mismatch(item: Item, found: StoredItem | None) -> dict[str, Any]:
     return {
         "relpath": item.relpath,
         "expected": {"size_in_bytes": item.size_in_bytes, "hash": item.hash},
-        "found": found and {"size_in_bytes": found.size_in_bytes, "hash": found.md5},
+        "found": found and _told(found),
     }
+
+
+def _told(found: StoredItem) -> dict[str, Any]:
+    told = {"size_in_bytes": found.size_in_bytes, "hash": found.md5}
+    return told if found.defect is None else {**told, "defect": found.defect}

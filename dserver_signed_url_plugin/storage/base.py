@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from dserver_signed_url_plugin.filenames import Disposition
+
 DOCUMENTS = ("readme", "admin_metadata", "manifest", "structure")
 
 
@@ -23,11 +25,15 @@ class SignedRequest:
 
 @dataclass(frozen=True)
 class Life:
-    """How long signed URLs live: from ``starts`` (UTC, whole seconds), ``seconds`` long."""
+    """How long signed URLs live: from ``starts`` (UTC, whole seconds), ``seconds`` long.
+
+    ``limited_by`` says what made it shorter than was asked for, such as ``credentials``.
+    """
 
     starts: datetime
     seconds: int
     ends: datetime
+    limited_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -46,16 +52,28 @@ class Item:
 
 @dataclass(frozen=True)
 class StoredItem:
-    """What the store says of an object: bytes, MD5 (its ETag) and when it was written (UTC)."""
+    """What the store says of an object: bytes, MD5 (32 hex digits) and when it was written (UTC).
+
+    ``defect`` says why it can be no item, whatever its bytes are.
+    """
 
     size_in_bytes: int
     md5: str
     last_modified: datetime
+    defect: str | None = None
+
+    def fits(self, item: Item) -> bool:
+        """Tell whether this is what was announced, as far as it was."""
+        return (
+            self.defect is None
+            and item.size_in_bytes in (None, self.size_in_bytes)
+            and item.hash in (None, self.md5)
+        )
 
 
 @dataclass(frozen=True)
 class ReadURLs:
-    """Signed URLs for all of a dataset."""
+    """Signed URLs for all of a dataset; items, and their relpaths, by identifier."""
 
     admin_metadata: str
     manifest: str
@@ -64,6 +82,7 @@ class ReadURLs:
     overlays: Mapping[str, str]
     annotations: Mapping[str, str]
     tags: Sequence[str]
+    relpaths: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -140,10 +159,15 @@ class Storage(Protocol):
     def life(self, seconds: int) -> Life:
         """Return the life that URLs signed now can be promised, at most ``seconds``."""
 
-    def read_urls(self, uuid: str, life: Life) -> ReadURLs:
-        """Sign GETs for all of a dataset; raise DatasetNotFound if storage does not hold it."""
+    def read_urls(self, uuid: str, life: Life, disposition: Disposition = "attachment") -> ReadURLs:
+        """Sign GETs for all of a dataset; raise DatasetNotFound if storage does not hold it.
 
-    def item_url(self, uuid: str, identifier: str, life: Life) -> str:
+        :param disposition: how items are served: to be saved under their names, or to be shown.
+        """
+
+    def item_url(
+        self, uuid: str, identifier: str, life: Life, disposition: Disposition = "attachment"
+    ) -> str:
         """Sign a GET for one item; raise ItemNotFound if storage does not hold it."""
 
     def check_creator(self, username: str) -> str | None:
@@ -161,6 +185,9 @@ class Storage(Protocol):
         self, uuid: str, staging: str, items: Iterable[Item], pinned: bool, life: Life
     ) -> WriteURLs:
         """Sign PUTs; pinned ones accept exactly the announced bytes at the item's real key."""
+
+    def make_room(self, uuid: str, items: Sequence[Item]) -> None:
+        """Delete what is not as announced, where a new PUT could not write over it."""
 
     def holdings(self, uuid: str, staging: str) -> Holdings:
         """Find what the store holds of the upload."""

@@ -26,6 +26,7 @@ from dserver_signed_url_plugin.errors import (
     StorageOccupied,
     StorageUnavailable,
 )
+from dserver_signed_url_plugin.filenames import Disposition
 from dserver_signed_url_plugin.storage.base import (
     DOCUMENTS,
     Freed,
@@ -87,7 +88,7 @@ class BrokerStorage:
 
     # Reading -------------------------------------------------------------------------------
 
-    def read_urls(self, uuid: str, life: Life) -> ReadURLs:
+    def read_urls(self, uuid: str, life: Life, disposition: Disposition = "attachment") -> ReadURLs:
         """Let the broker sign all of a dataset."""
         with self._broker(uuid) as broker:
             if not broker.has_admin_metadata():
@@ -103,7 +104,9 @@ class BrokerStorage:
                 urls.get("tags", ()),
             )
 
-    def item_url(self, uuid: str, identifier: str, life: Life) -> str:
+    def item_url(
+        self, uuid: str, identifier: str, life: Life, disposition: Disposition = "attachment"
+    ) -> str:
         """Let the broker sign one item, if the manifest has it."""
         with self._broker(uuid) as broker:
             if identifier not in broker.get_manifest()["items"]:
@@ -157,6 +160,9 @@ class BrokerStorage:
                 {name: sign(_key(broker, staging, name)) for name in DOCUMENTS},
                 {item.identifier: request(item) for item in items},
             )
+
+    def make_room(self, uuid: str, items: Sequence[Item]) -> None:
+        """Delete nothing: what a broker signs may write over what is there."""
 
     def holdings(self, uuid: str, staging: str) -> Holdings:
         """Ask the broker for the properties of every item that it has."""

@@ -19,6 +19,7 @@ from dserver_signed_url_plugin.errors import (
     StorageUnavailable,
     UploadFrozen,
 )
+from dserver_signed_url_plugin.filenames import Disposition
 from dserver_signed_url_plugin.storage.base import (
     DOCUMENTS,
     Freed,
@@ -76,7 +77,7 @@ class S3Storage:
 
     # Reading -------------------------------------------------------------------------------
 
-    def read_urls(self, uuid: str, life: Life) -> ReadURLs:
+    def read_urls(self, uuid: str, life: Life, disposition: Disposition = "attachment") -> ReadURLs:
         """Sign GETs for all of a dataset; items are those of its manifest."""
         layout = self._layout(uuid)
         kinds = ("overlays", "annotations", "tags")
@@ -98,7 +99,9 @@ class S3Storage:
             tags=tags,
         )
 
-    def item_url(self, uuid: str, identifier: str, life: Life) -> str:
+    def item_url(
+        self, uuid: str, identifier: str, life: Life, disposition: Disposition = "attachment"
+    ) -> str:
         """Sign a GET for one item, after one HEAD."""
         for fresh in (False, True):
             key = self._layout(uuid, fresh).item(identifier)
@@ -149,6 +152,9 @@ class S3Storage:
             },
             items={item.identifier: request(item) for item in items},
         )
+
+    def make_room(self, uuid: str, items: Sequence[Item]) -> None:
+        """Delete nothing: a PUT writes over what is there."""
 
     def holdings(self, uuid: str, staging: str) -> Holdings:
         """List the dataset's keys, one request per 1,000."""

@@ -20,6 +20,8 @@ LONGEST_LIFE = 604_800  # seconds; what SigV4 allows a query signature to live
 MOST_AUDIT_DAYS = 36_500  # as far back as a date reaches without becoming none
 ENDPOINT = "DTOOL_S3_ENDPOINT_"
 PUBLIC_ENDPOINT = "DTOOL_S3_PUBLIC_ENDPOINT_"
+BLOB_ENDPOINT = "DTOOL_AZURE_BLOB_ENDPOINT_"
+PUBLIC_BLOB_ENDPOINT = "DTOOL_AZURE_PUBLIC_BLOB_ENDPOINT_"
 
 _HOST = re.compile(r"[A-Za-z0-9._:-]+")
 
@@ -163,13 +165,17 @@ class _Lookup:
     @staticmethod
     def _check_endpoints(source: Source) -> None:
         for name, value in source.items():
-            if not (
-                isinstance(name, str) and name.startswith((ENDPOINT, PUBLIC_ENDPOINT)) and value
-            ):
+            if not isinstance(name, str) or not value:
                 continue
-            if not is_web_address(str(value)):
+            if name.startswith((ENDPOINT, PUBLIC_ENDPOINT)) and not is_web_address(str(value)):
                 raise ConfigurationError(
                     f"{name} must be a URL such as https://s3.example.org, without user or query."
+                )
+            blobs = name.startswith((BLOB_ENDPOINT, PUBLIC_BLOB_ENDPOINT))
+            if blobs and not is_blob_endpoint(str(value)):
+                raise ConfigurationError(
+                    f"{name} must be a URL such as https://account.blob.core.windows.net, or the "
+                    "part after `.blob.` in it, without user or query."
                 )
 
 
@@ -184,6 +190,11 @@ def is_web_address(text: str) -> bool:
         return parts.scheme in {"http", "https"} and bool(_HOST.fullmatch(parts.hostname or ""))
     except ValueError:
         return False
+
+
+def is_blob_endpoint(text: str) -> bool:
+    """Tell whether text is such a URL, or a bare domain, in which accounts have their hosts."""
+    return is_web_address(text) or ("/" not in text and is_web_address(f"https://{text}"))
 
 
 def secrets_in(config: Source) -> list[str]:

@@ -1,4 +1,4 @@
-"""dserver's register of datasets: look one up, put one in.
+"""dserver's register of datasets: look one up, put one in, take one out.
 
 The only room that speaks to dservercore's registry; knows what it cannot keep. Never sees a
 request or a store.
@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import dservercore.utils
 from dservercore import sql_db
+from dservercore.sql_models import BaseURI as KnownBaseURI
 from dservercore.sql_models import Dataset
 
-from dserver_signed_url_plugin.errors import InvalidField, RegistrationFailed
-from dserver_signed_url_plugin.uris import DatasetURI
+from dserver_signed_url_plugin.errors import InvalidField, RegistrationFailed, StillRegistered
+from dserver_signed_url_plugin.uris import BaseURI, DatasetURI
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,30 @@ def find(uri: DatasetURI) -> RegisteredDataset | None:
     )
 
 
+def below(base_uri: BaseURI) -> list[RegisteredDataset]:
+    """Return the registered datasets of this base URI, by URI; one query."""
+    columns = (getattr(Dataset, field.name) for field in fields(RegisteredDataset))
+    wanted = sql_db.select(*columns).join(Dataset.base_uri)
+    wanted = wanted.where(KnownBaseURI.base_uri == str(base_uri)).order_by(Dataset.uri)
+    rows = sql_db.session.execute(wanted).all()
+    sql_db.session.rollback()
+    return [RegisteredDataset(*row) for row in rows]
+
+
+def check_known(base_uri: BaseURI) -> None:
+    """Refuse a base URI that dserver does not know.
+
+    :raises InvalidField: naming the command that makes it known.
+    """
+    known = dservercore.utils.base_uri_exists(str(base_uri))
+    sql_db.session.rollback()
+    if not known:
+        raise InvalidField(
+            "base_uri",
+            f"dserver does not know {base_uri}; run `flask base_uri add {base_uri}` first.",
+        )
+
+
 def check_registrable(uri: DatasetURI) -> None:
     """Refuse a URI that dserver's own table cannot hold, before anything is written.
 
@@ -79,4 +104,23 @@ def register(uri: DatasetURI, dataset_info: Mapping[str, Any]) -> None:
         raise RegistrationFailed(
             f"The dataset is complete in storage, but dserver's index did not take it "
             f"({type(error).__name__}); call again later, nothing is lost."
+        ) from error
+
+
+def unregister(uri: DatasetURI) -> None:
+    """Take a dataset out of dserver's search and retrieve plugin, and at last of its register.
+
+    :raises StillRegistered: if any of them did not let go of it; the call can be repeated.
+    """
+    try:
+        dservercore.utils.delete_dataset(str(uri))
+    # The search and retrieve plugins are anybody's code, and raise whatever their database does.
+    except Exception as error:
+        sql_db.session.rollback()
+        if find(uri) is None:
+            return
+        logger.error("Removal of %s failed: %s", uri, type(error).__name__)
+        raise StillRegistered(
+            f"dserver's index did not let go of the dataset ({type(error).__name__}); the next "
+            "run tries it again."
         ) from error

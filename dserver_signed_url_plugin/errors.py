@@ -181,6 +181,30 @@ class DiscardUnsupported(SignedURLError):
     status, slug = 501, "discard-unsupported"
 
 
+class LifecycleUnsupported(SignedURLError):
+    """The store deletes nothing by itself, or not by rules that the server can reach."""
+
+    status, slug = 501, "lifecycle-unsupported"
+
+
+class LifecycleUnsettled(SignedURLError):
+    """The store's lifecycle rules are not, or do not stay, as they were written."""
+
+    status, slug = 409, "lifecycle-unsettled"
+
+
+class DatasetsAtStake(SignedURLError):
+    """A lifecycle rule would delete registered datasets.
+
+    :param number: how many.
+    """
+
+    status, slug = 409, "datasets-at-stake"
+
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(message, {"registered_datasets": number})
+
+
 class StorageUnavailable(SignedURLError):
     """The store is away, or refused the server; the call can be repeated."""
 
@@ -191,6 +215,12 @@ class RegistrationFailed(SignedURLError):
     """The dataset is complete in storage, but dserver's index did not take it."""
 
     status, slug = 502, "registration-failed"
+
+
+class StillRegistered(SignedURLError):
+    """Storage holds nothing of the dataset, but dserver's index did not let go of it."""
+
+    status, slug = 502, "still-registered"
 
 
 class DatabaseBusy(SignedURLError):

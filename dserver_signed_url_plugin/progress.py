@@ -72,7 +72,9 @@ class Progresses:
         found = verify(items, holdings)
         grant = None
         if seconds is not None:
-            grant = _grant(upload, uri, storage, _still_to_send(items, found), seconds)
+            wanted = found.to_send
+            to_send = [item for item in items if item.relpath in wanted]
+            grant = _grant(upload, uri, storage, to_send, seconds)
         return Progress(uri, upload.state, upload, items, _bytes_right(found), found, grant)
 
 
@@ -80,11 +82,6 @@ def _registered(uri: DatasetURI) -> Progress:
     if datasets.find(uri) is None:
         raise UploadNotFound(f"There is no upload and no dataset {uri}.")
     return Progress(uri, REGISTERED)
-
-
-def _still_to_send(items: Sequence[Item], found: Verification) -> list[Item]:
-    wanted = {*found.missing, *(entry["relpath"] for entry in found.mismatched)}
-    return [item for item in items if item.relpath in wanted]
 
 
 def _bytes_right(found: Verification) -> int:

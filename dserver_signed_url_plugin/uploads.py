@@ -64,7 +64,7 @@ class Uploads:
         datasets.check_registrable(uri)
         _refuse_registered(uri)
         storage = self._storages.of(permit.base_uri)
-        self._check(plan, creator, storage)
+        self.check(permit, plan)
         life = storage.life(seconds)
         try:
             upload = _claim(permit, plan, uri, creator)
@@ -79,12 +79,16 @@ class Uploads:
         urls = storage.write_urls(plan.uuid, upload.staging, plan.items, plan.pinned, life)
         return UploadGrant(uri, life, plan.items, urls)
 
-    def _check(self, plan: UploadPlan, creator: str, storage: Storage) -> None:
-        """Refuse, before anything is written, what this server or this store does not take."""
+    def check(self, permit: UploadPermit, plan: UploadPlan) -> None:
+        """Refuse, before anything is written, what this server or this store does not take.
+
+        :raises InvalidField: with the field and the reason.
+        """
+        storage = self._storages.of(permit.base_uri)
         plan.check()
         if len(plan.items) > self._settings.max_items:
             raise InvalidField("items", f"are more than this server's {self._settings.max_items}.")
-        reason = storage.check_creator(creator)
+        reason = storage.check_creator(plan.creator_username or permit.username)
         if reason is not None:
             raise InvalidField("creator_username", reason)
         for number, item in enumerate(plan.items):

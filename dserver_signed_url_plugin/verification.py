@@ -25,6 +25,11 @@ class Verification:
     missing: list[str] = field(default_factory=list)
     mismatched: list[dict[str, Any]] = field(default_factory=list)
 
+    @property
+    def to_send(self) -> set[str]:
+        """Relpaths of what is still to be sent: missing, or wrong."""
+        return {*self.missing, *(entry["relpath"] for entry in self.mismatched)}
+
     def require(self) -> None:
         """Go on only if nothing is missing or different.
 
@@ -33,7 +38,8 @@ class Verification:
         if self.missing or self.mismatched:
             raise UploadIncomplete(
                 f"{len(self.missing)} item(s) are missing and {len(self.mismatched)} differ from "
-                "what was announced: PUT them again, then complete again.",
+                "what was announced: announce the same again, PUT them to the URLs and with the "
+                "headers that this returns, then complete again.",
                 self.missing,
                 self.mismatched,
             )

@@ -53,7 +53,6 @@ class Upload:
     uuid: str = field(default_factory=lambda: str(uuid4()))
     staging: str = field(default_factory=lambda: uuid4().hex)
     uploader: str = "alice"
-    document_headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def items(self) -> list[Item]:
@@ -92,14 +91,15 @@ class Upload:
             assert put(urls.items[identifier], data) in {200, 201}
 
     def put_document(self, urls: WriteURLs, name: str, data: bytes) -> int:
-        return put(SignedRequest(urls.documents[name], self.document_headers), data)
+        return put(SignedRequest(urls.documents[name]), data)
 
     def held(self) -> Any:
         return self.storage.holdings(self.uuid, self.staging)
 
     def promotions(self) -> list[Promotion]:
         staged = self.held().staged
-        return [Promotion(item, staged[item.identifier]) for item in self.items]
+        waiting = [item for item in self.items if item.identifier in staged]
+        return [Promotion(item, staged[item.identifier]) for item in waiting]
 
     def promote(self, promotions: Sequence[Promotion]) -> dict[str, StoredItem]:
         return self.storage.promote(self.uuid, self.staging, promotions)
@@ -116,8 +116,7 @@ class Upload:
     def deposit(self, life: Life, pinned: bool = True) -> Upload:
         """Do all that makes a dataset; returns itself."""
         self.put_all(life, pinned)
-        if not pinned:
-            self.promote(self.promotions())
+        self.promote(self.promotions())
         self.freeze()
         self.storage.tidy(self.uuid)
         return self

@@ -12,16 +12,31 @@ from collections import defaultdict
 from typing import Any
 
 from dserver_signed_url_plugin.config import Settings
+from dserver_signed_url_plugin.errors import LifecycleUnsupported
 from dserver_signed_url_plugin.storage.base import Storage
 from dserver_signed_url_plugin.storage.examination import Examination
+from dserver_signed_url_plugin.storage.lifecycle import LifecycleRules
 from dserver_signed_url_plugin.uris import BaseURI
 
 _OWN = {
+    "azure": "dserver_signed_url_plugin.storage.azure:AzureStorage",
     "s3": "dserver_signed_url_plugin.storage.s3:S3Storage",
 }
 _EXAMINED = {
     "s3": "dserver_signed_url_plugin.storage.s3.examination:S3Examination",
+    "azure": "dserver_signed_url_plugin.storage.azure.examination:AzureExamination",
 }
+_LIFECYCLES = {
+    "s3": "dserver_signed_url_plugin.storage.s3.lifecycle:S3Lifecycle",
+}
+_LIFECYCLES_ELSEWHERE = {
+    "azure": (
+        "An account key does not reach the lifecycle of an Azure storage account. Add a rule under "
+        "`Lifecycle management` in the Azure portal, or by `az storage account management-policy "
+        "create`"
+    ),
+}
+_ANY_LIFECYCLE_ELSEWHERE = "Of this storage no lifecycle is known. Delete old datasets by its means"
 _ANY_OTHER = "dserver_signed_url_plugin.storage.broker:BrokerStorage"
 
 
@@ -56,6 +71,19 @@ class Storages:
             return None
         examination: Examination = _named(_EXAMINED[base_uri.scheme])(base_uri, self._settings)
         return examination
+
+    def lifecycle(self, base_uri: BaseURI) -> LifecycleRules:
+        """Make what reads and changes the lifecycle rules of a base URI's store.
+
+        :raises LifecycleUnsupported: where there is none, or none within reach; says what to do.
+        :raises StorageUnavailable: if it has no usable settings or credentials.
+        """
+        scheme = base_uri.scheme
+        if scheme not in _LIFECYCLES:
+            advice = _LIFECYCLES_ELSEWHERE.get(scheme, _ANY_LIFECYCLE_ELSEWHERE)
+            raise LifecycleUnsupported(f"{advice}, and let `flask lifecycle sweep` follow.")
+        lifecycle: LifecycleRules = _named(_LIFECYCLES[scheme])(base_uri, self._settings)
+        return lifecycle
 
     def _make(self, base_uri: BaseURI) -> Storage:
         storage: Storage = _named(_OWN.get(base_uri.scheme, _ANY_OTHER))(base_uri, self._settings)

@@ -73,7 +73,7 @@ class StoredItem:
 
 @dataclass(frozen=True)
 class ReadURLs:
-    """Signed URLs for all of a dataset; items, and their relpaths, by identifier."""
+    """Signed URLs for all of a dataset; items, their relpaths and bytes, by identifier."""
 
     admin_metadata: str
     manifest: str
@@ -83,6 +83,7 @@ class ReadURLs:
     annotations: Mapping[str, str]
     tags: Sequence[str]
     relpaths: Mapping[str, str] = field(default_factory=dict)
+    sizes: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

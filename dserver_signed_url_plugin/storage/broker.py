@@ -89,7 +89,7 @@ class BrokerStorage:
     # Reading -------------------------------------------------------------------------------
 
     def read_urls(self, uuid: str, life: Life, disposition: Disposition = "attachment") -> ReadURLs:
-        """Let the broker sign all of a dataset."""
+        """Let the broker sign all of a dataset; its methods have no word for names."""
         with self._broker(uuid) as broker:
             if not broker.has_admin_metadata():
                 raise DatasetNotFound(f"Storage does not hold dataset {uuid} (any more).")
@@ -107,7 +107,7 @@ class BrokerStorage:
     def item_url(
         self, uuid: str, identifier: str, life: Life, disposition: Disposition = "attachment"
     ) -> str:
-        """Let the broker sign one item, if the manifest has it."""
+        """Let the broker sign one item, if the manifest has it; under which name is up to it."""
         with self._broker(uuid) as broker:
             if identifier not in broker.get_manifest()["items"]:
                 raise ItemNotFound(f"The dataset has no item {identifier}.")

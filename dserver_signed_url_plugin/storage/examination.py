@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from dserver_signed_url_plugin.storage.base import StoredItem
+from dserver_signed_url_plugin.storage.base import SignedRequest, StoredItem
 
 
 class Refused(Exception):
@@ -55,16 +55,33 @@ class Examination(Protocol):
     def bare_url(self, key: str, inside: bool = False) -> str:
         """Return the URL of a key without a signature."""
 
-    def sign(
-        self, method: str, key: str, headers: Mapping[str, str] | None = None, ago: int = 0
-    ) -> str:
-        """Sign for a minute, as is done for people; ``ago`` seconds ago."""
+    def read_url(self, key: str, method: str = "GET", ago: int = 0) -> str:
+        """Sign GET or HEAD for a minute, as is done for people; ``ago`` seconds ago."""
 
-    def sign_inside(self, method: str, key: str) -> str:
-        """Sign for a minute and for the server's address, but return a URL to people's."""
+    def pinned_put(self, key: str, content: bytes) -> SignedRequest:
+        """Sign for a minute the PUT of an item of this content, which was announced."""
 
-    def pin(self, content: bytes) -> Mapping[str, str]:
-        """Return the headers that pin a PUT to this content."""
+    def staged_url(self, key: str) -> str:
+        """Sign for a minute the PUT of what completion will look at, with no header."""
+
+    def write(self, key: str, content: str) -> None:
+        """Write as the server does."""
+
+    def read(self, key: str) -> bytes | None:
+        """Read as the server does."""
+
+    def listing(self) -> Mapping[str, StoredItem]:
+        """List the scratch place as the server does."""
+
+    def remove(self) -> Removal:
+        """Delete all that is in the scratch place, and the place itself if it is one."""
+
+
+class BucketExamination(Examination, Protocol):
+    """One S3 bucket as the doctor sees it: what only S3 has."""
+
+    def read_url_inside(self, key: str) -> str:
+        """Sign GET for a minute and for the server's address, but return a URL to people's."""
 
     def smuggled_copy(self, source: str) -> Mapping[str, str]:
         """Return the headers that, if a store obeys them unsigned, make a PUT a copy."""
@@ -84,17 +101,21 @@ class Examination(Protocol):
     def some_key(self) -> str | None:
         """Return the key of any object that is there and not empty."""
 
-    def write(self, key: str, content: str) -> None:
-        """Write as the server does."""
-
-    def read(self, key: str) -> bytes | None:
-        """Read as the server does."""
-
     def copy(self, source: str, md5: str, target: str) -> bool:
         """Copy as the server does; False if the source is not what md5 says."""
 
-    def listing(self) -> Mapping[str, StoredItem]:
-        """List the scratch place as the server does."""
 
-    def remove(self) -> Removal:
-        """Delete all that is in the scratch place."""
+class AccountExamination(Examination, Protocol):
+    """One Azure account as the doctor sees it: what only Azure has."""
+
+    def public_containers(self) -> Sequence[str]:
+        """Return which of the first 5,000 containers anybody may read."""
+
+    def days_kept(self) -> int:
+        """Return for how many days blobs are kept that somebody deletes."""
+
+    def create_scratch(self) -> None:
+        """Make the scratch place, which is a container."""
+
+    def collect(self, key: str) -> bytes | None:
+        """Read what was PUT to a staged URL as completion does."""

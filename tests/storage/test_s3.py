@@ -16,8 +16,8 @@ from dserver_signed_url_plugin.errors import StorageOccupied, StorageUnavailable
 from dserver_signed_url_plugin.storage.base import DOCUMENTS, Item
 from dserver_signed_url_plugin.storage.s3 import S3Storage
 from dserver_signed_url_plugin.uris import BaseURI
-from tests.contract import StorageContract
 from tests.dserver import Bucket, in_capitals
+from tests.staging import StagingContract
 from tests.stored import README, Upload, get, uninterrupted
 
 MANY = 1001
@@ -78,7 +78,7 @@ def filled(s3, bucket, prefix):
     return identifiers
 
 
-class TestS3(StorageContract):
+class TestS3(StagingContract):
     # ministack takes any name of an algorithm; S3 has one.
     overlooked = frozenset({"X-Amz-Algorithm"})
 
@@ -199,7 +199,9 @@ class TestS3(StorageContract):
         assert listed(s3, bucket) == [f"dtool-{upload.uuid}"]
 
     def test_a_life_is_at_most_what_s3_allows(self, storage):
-        assert storage.life(604_801).seconds == 604_800
+        limited = storage.life(604_801)
+        assert (limited.seconds, limited.limited_by) == (604_800, "store")
+        assert storage.life(604_800).limited_by is None
 
     @pytest.mark.parametrize(("name", "reason"), [("alice", None), ("Jürgen", "ASCII")])
     def test_a_creator_must_fit_into_object_metadata(self, storage, name, reason):

@@ -113,12 +113,14 @@ def test_no_life_is_promised_beyond_the_credentials_end(bucket, chain, environme
     life = storage_of(bucket.name).life(PROMISE)
     assert life.ends <= datetime.fromisoformat(settings["AWS_CREDENTIAL_EXPIRATION"])
     assert left - 5 <= life.seconds <= left
+    assert life.limited_by == "credentials"
     assert life.ends == life.starts + timedelta(seconds=life.seconds)
 
 
 def test_credentials_that_outlive_the_urls_shorten_nothing(bucket, chain, environment):
     environment(temporary(2 * PROMISE))
-    assert storage_of(bucket.name).life(PROMISE).seconds == PROMISE
+    life = storage_of(bucket.name).life(PROMISE)
+    assert (life.seconds, life.limited_by) == (PROMISE, None)
 
 
 def test_credentials_that_have_ended_are_a_sentence(bucket, chain, environment):

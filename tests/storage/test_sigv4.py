@@ -116,14 +116,46 @@ def test_a_pinned_put_is_signed_as_botocore_signs_it(
 
 
 @unhurried
+@given(sites, keyrings, keys, lives, st.text(st.characters(exclude_categories=["Cs"])), printable)
+@example(SITES[0], KEYRINGS[2], "key", 60, "attachment; filename=\"a b.txt\"; x*=UTF-8''%C3%9C", "")
+@example(SITES[2], KEYRINGS[0], "a/./b", 60, "~-_.!*'()+%20%2B\r\n&=?#/", "text/plain; x=1")
+def test_a_get_under_a_name_is_signed_as_botocore_signs_it(
+    site, credentials, key, seconds, disposition, content_type
+):
+    expected, signed_at = theirs(
+        site,
+        credentials,
+        "get_object",
+        seconds,
+        Key=key,
+        ResponseContentDisposition=disposition,
+        ResponseContentEncoding="identity",
+        ResponseContentType=content_type,
+    )
+    parameters = {
+        "response-content-disposition": disposition,
+        "response-content-encoding": "identity",
+        "response-content-type": content_type,
+    }
+    signer = QuerySigner(site.place, credentials, signed_at, seconds)
+    assert signer.sign("GET", key, parameters=parameters) == expected
+
+
+@unhurried
 @given(sites, keyrings, st.lists(keys, min_size=2, max_size=5), lives)
 def test_one_signer_serves_many_keys_and_methods(site, credentials, many, seconds):
     signed_at = datetime(2024, 2, 29, 23, 59, 59, tzinfo=timezone.utc)
     shared = QuerySigner(site.place, credentials, signed_at, seconds)
     for key in many:
-        for method, headers in (("GET", None), ("PUT", {"Content-MD5": "x"}), ("PUT", None)):
+        named = {"response-content-type": "text/csv"}
+        for what in (
+            ("GET", key, None, named),
+            ("GET", key),
+            ("PUT", key, {"Content-MD5": "x"}),
+            ("PUT", key),
+        ):
             alone = QuerySigner(site.place, credentials, signed_at, seconds)
-            assert shared.sign(method, key, headers) == alone.sign(method, key, headers)
+            assert shared.sign(*what) == alone.sign(*what)
 
 
 def test_whatever_is_signed_changes_the_signature():
@@ -136,6 +168,9 @@ def test_whatever_is_signed_changes_the_signature():
         QuerySigner(place, credentials, now, 60).sign("GET", "other"),
         QuerySigner(place, credentials, now, 60).sign("GET", "key", {"x-amz-meta-a": "1"}),
         QuerySigner(place, credentials, now, 60).sign("GET", "key", {"x-amz-meta-a": "2"}),
+        QuerySigner(place, credentials, now, 60).sign("GET", "key", {}, {"response-a": "1"}),
+        QuerySigner(place, credentials, now, 60).sign("GET", "key", {}, {"response-a": "2"}),
+        QuerySigner(place, credentials, now, 60).sign("GET", "key", {}, {"response-b": "1"}),
         QuerySigner(place, credentials, now, 61).sign("GET", "key"),
         QuerySigner(place, credentials, now.replace(second=1), 60).sign("GET", "key"),
         QuerySigner(other_place, credentials, now, 60).sign("GET", "key"),

@@ -7,11 +7,10 @@ with a sentence of ours, or Missing where an object's absence is an answer.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import boto3
@@ -19,11 +18,12 @@ import botocore.config
 import botocore.exceptions
 import botocore.loaders
 import botocore.session
-import dtoolcore.utils
 
 from dserver_signed_url_plugin.config import ENDPOINT, PUBLIC_ENDPOINT, Settings, is_web_address
 from dserver_signed_url_plugin.errors import StorageUnavailable
 from dserver_signed_url_plugin.storage.base import StoredItem
+from dserver_signed_url_plugin.storage.configured import dtool_setting, rewritten
+from dserver_signed_url_plugin.storage.parallel import PARALLEL
 from dserver_signed_url_plugin.storage.sigv4 import Credentials, Place
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-PARALLEL = 16
 _DELETIONS_PER_REQUEST = 1000  # the most that DeleteObjects takes
 _ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
 _CHANGED = frozenset({"412", "PreconditionFailed", "ConditionalRequestConflict"})
@@ -45,9 +44,6 @@ _NO_CREDENTIALS = (
     botocore.exceptions.CredentialRetrievalError,
 )
 
-T = TypeVar("T")
-R = TypeVar("R")
-
 # Checksums beyond Content-MD5 are left out because older S3-compatible stores refuse them; few
 # attempts and short times, because a person waits for the answer.
 _CLIENT = botocore.config.Config(
@@ -59,15 +55,6 @@ _CLIENT = botocore.config.Config(
     request_checksum_calculation="when_required",
     response_checksum_validation="when_required",
 )
-
-
-def each(work: Callable[[T], R], things: Sequence[T]) -> list[R]:
-    """Do the same for many things, 16 at a time; the first error ends it."""
-    pool = ThreadPoolExecutor(PARALLEL)
-    try:
-        return list(pool.map(work, things))
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 class Missing(Exception):
@@ -94,15 +81,7 @@ class S3Connection:
 
     def setting(self, name: str) -> str | None:
         """Return one of dtool's settings: Flask's config, environment, dtool's file."""
-        value = self._settings.dtool_setting(name)
-        if value is None:
-            try:
-                value = dtoolcore.utils.get_config_value(name, self._settings.config_path)
-            except ValueError as error:
-                raise StorageUnavailable("The server's dtool configuration is not JSON.") from error
-        if not isinstance(value, str | None):
-            raise StorageUnavailable(f"The server's setting {name} is not a text.")
-        return value or None
+        return dtool_setting(self._settings, name)
 
     def _endpoint(self, name: str) -> str | None:
         """Return a setting that is a URL; a user or password in it would show in signed URLs."""
@@ -241,16 +220,7 @@ class S3Connection:
         return headers.get("x-amz-bucket-region")
 
     def _public_endpoint(self, internal: str) -> str | None:
-        public = self._endpoint(PUBLIC_ENDPOINT)
-        rewrite = self._settings.host_rewrite
-        if public is not None or rewrite is None:
-            return public
-        here = urlsplit(internal)
-        wanted = urlsplit(f"//{rewrite.internal.rpartition('//')[2]}")
-        if wanted.netloc not in (here.netloc, here.hostname):
-            return None
-        external = rewrite.external
-        return external if "://" in external else f"{here.scheme}://{external}"
+        return self._endpoint(PUBLIC_ENDPOINT) or rewritten(self._settings, internal)
 
     # Errors --------------------------------------------------------------------------------
 

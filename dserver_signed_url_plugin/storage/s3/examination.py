@@ -1,13 +1,13 @@
 """S3 as the doctor sees it: region, versioning, lifecycle, and scratch objects of its own.
 
-Knows which of a bucket's rules reach dtool's keys. Never says what an answer means for anybody.
+Never says what an answer means for anybody.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -16,11 +16,12 @@ from uuid import uuid4
 from botocore.exceptions import ClientError
 
 from dserver_signed_url_plugin.config import Settings
-from dserver_signed_url_plugin.errors import StorageUnavailable
-from dserver_signed_url_plugin.storage.base import Item, StoredItem
+from dserver_signed_url_plugin.storage.base import Item, SignedRequest, StoredItem
 from dserver_signed_url_plugin.storage.examination import Lifecycle, Refused, Removal
-from dserver_signed_url_plugin.storage.s3.connection import S3Connection, place_of
+from dserver_signed_url_plugin.storage.s3.asking import AskedBucket, Unwilling
 from dserver_signed_url_plugin.storage.s3.layout import item_metadata, pinned_headers
+from dserver_signed_url_plugin.storage.s3.lifecycle import NONE_SET, read_document
+from dserver_signed_url_plugin.storage.s3.lifecycle_rules import StoredRule
 from dserver_signed_url_plugin.storage.sigv4 import Place, QuerySigner
 from dserver_signed_url_plugin.uris import BaseURI
 
@@ -28,43 +29,13 @@ _SCRATCH = "dserver-signed-url-doctor/"  # dtool lists what starts with "dtool-"
 _RELPATH = "doctor.txt"
 _LIFE = 60  # seconds
 _KEYS_LOOKED_AT = 100
-_START_OF_UUID = re.compile(r"[0-9a-f-]{0,36}(/.*)?", re.DOTALL)
-_NONE_SET = frozenset({"NoSuchLifecycleConfiguration"})
-_ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
-
-
-class _Unwilling(StorageUnavailable):
-    """The store refused, for the reason that ``code`` gives."""
-
-    def __init__(self, doing: str, code: str) -> None:
-        super().__init__(f"The store refused the server ({doing}: {code}).")
-        self.code = code
-
-
-class _Bucket(S3Connection):
-    """A connection that can also be asked by boto's own names, and knows the server's address."""
-
-    @property
-    def inside(self) -> Place:
-        return place_of(self._client, self.bucket)
-
-    def ask(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
-        with self._translated(operation):
-            answer: Mapping[str, Any] = getattr(self._client, operation)(
-                Bucket=self.bucket, **parameters
-            )
-        return answer
-
-    def _unavailable(self, doing: str, code: str) -> StorageUnavailable:
-        # Nothing for the log: a refusal is what the doctor came for, and reports.
-        return _Unwilling(doing, code)
 
 
 class S3Examination:
     """One bucket under examination, over a connection of its own."""
 
     def __init__(self, base_uri: BaseURI, settings: Settings) -> None:
-        self._s3 = _Bucket(base_uri.location, settings)
+        self._s3 = AskedBucket(base_uri.location, settings)
         self._inside = self._s3.inside
         self.inside, self.outside = _address(self._inside), _address(self._s3.place)
         self.scratch = f"{_SCRATCH}{uuid4()}/"
@@ -73,41 +44,36 @@ class S3Examination:
 
     def bare_url(self, key: str, inside: bool = False) -> str:
         """Return the URL of a key without a signature."""
-        return self._signed(self._inside if inside else self._s3.place, "GET", key).partition("?")[
-            0
-        ]
+        place = self._inside if inside else self._s3.place
+        return self._signer(place).sign("GET", key).partition("?")[0]
 
-    def sign(
-        self, method: str, key: str, headers: Mapping[str, str] | None = None, ago: int = 0
-    ) -> str:
-        """Sign for a minute, as is done for people; ``ago`` seconds ago."""
-        return self._signed(self._s3.place, method, key, headers, ago)
+    def read_url(self, key: str, method: str = "GET", ago: int = 0) -> str:
+        """Sign GET or HEAD for a minute, as is done for people; ``ago`` seconds ago."""
+        return self._signer(self._s3.place, ago).sign(method, key)
 
-    def sign_inside(self, method: str, key: str) -> str:
-        """Sign for a minute and for the server's address, but return a URL to people's."""
-        signed = self._signed(self._inside, method, key)
+    def read_url_inside(self, key: str) -> str:
+        """Sign GET for a minute and for the server's address, but return a URL to people's."""
+        signed = self._signer(self._inside).sign("GET", key)
         return self.outside + signed.removeprefix(self.inside)
 
-    def pin(self, content: bytes) -> Mapping[str, str]:
-        """Return the headers that pin a PUT to this content."""
+    def pinned_put(self, key: str, content: bytes) -> SignedRequest:
+        """Sign for a minute the PUT of an item of this content, which was announced."""
         md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
-        return pinned_headers(Item("doctor", _RELPATH, len(content), md5))
+        headers = pinned_headers(Item("doctor", _RELPATH, len(content), md5))
+        return SignedRequest(self._signer(self._s3.place).sign("PUT", key, headers), headers)
+
+    def staged_url(self, key: str) -> str:
+        """Sign for a minute the PUT of what completion will look at, with no header."""
+        return self._signer(self._s3.place).sign("PUT", key)
 
     def smuggled_copy(self, source: str) -> Mapping[str, str]:
         """Return the headers that, if a store obeys them unsigned, make a PUT a copy."""
         return {"x-amz-copy-source": f"/{self._s3.bucket}/{source}"}
 
-    def _signed(
-        self,
-        place: Place,
-        method: str,
-        key: str,
-        headers: Mapping[str, str] | None = None,
-        ago: int = 0,
-    ) -> str:
+    def _signer(self, place: Place, ago: int = 0) -> QuerySigner:
         credentials, _ = self._s3.credentials()
         starts = datetime.now(timezone.utc) - timedelta(seconds=ago)
-        return QuerySigner(place, credentials, starts, _LIFE).sign(method, key, headers)
+        return QuerySigner(place, credentials, starts, _LIFE)
 
     # What is set ---------------------------------------------------------------------------
 
@@ -127,19 +93,18 @@ class S3Examination:
     def lifecycle(self) -> Lifecycle:
         """Return the rules that are switched on and reach the keys of datasets."""
         try:
-            rules = self._ask("get_bucket_lifecycle_configuration").get("Rules", [])
+            with _in_the_stores_words():
+                rules = read_document(self._s3).rules
         except Refused as refusal:
-            if refusal.code not in _NONE_SET:
+            if refusal.code != NONE_SET:
                 raise
             return Lifecycle()
-        prefix = self._s3.setting(f"DTOOL_S3_DATASET_PREFIX_{self._s3.bucket}") or ""
-        reaching = [
-            rule for rule in rules if rule["Status"] == "Enabled" and reaches_datasets(rule, prefix)
-        ]
+        prefix = self._s3.dataset_prefix
+        reaching = [rule for rule in rules if rule.is_enabled and rule.reaches_datasets(prefix)]
         return Lifecycle(
-            deleting=_names(rule for rule in reaching if _expires(rule)),
-            archiving=_names(rule for rule in reaching if _archives(rule)),
-            ends_old_versions=any("NoncurrentVersionExpiration" in rule for rule in reaching),
+            deleting=_names(rule for rule in reaching if rule.expires),
+            archiving=_names(rule for rule in reaching if rule.archives),
+            ends_old_versions=any(rule.ends_old_versions for rule in reaching),
         )
 
     # The server's own ways -----------------------------------------------------------------
@@ -206,35 +171,8 @@ class S3Examination:
             return self._s3.ask(operation, **parameters)
 
 
-def reaches_datasets(rule: Mapping[str, Any], dataset_prefix: str) -> bool:
-    """Tell whether a lifecycle rule matches keys that a dataset may have."""
-    chosen = rule.get("Filter", {})
-    both = chosen.get("And", {})
-    if "Tag" in chosen or both.get("Tags"):
-        # Objects of datasets have no tags of S3's.
-        return False
-    prefix = rule.get("Prefix") or chosen.get("Prefix") or both.get("Prefix") or ""
-    return any(_may_begin_with(prefix, start) for start in ("dtool-", dataset_prefix))
-
-
-def _may_begin_with(prefix: str, start: str) -> bool:
-    """Tell whether a key of ``start`` and a UUID can begin with prefix."""
-    if start.startswith(prefix):
-        return True
-    return prefix.startswith(start) and bool(_START_OF_UUID.fullmatch(prefix.removeprefix(start)))
-
-
-def _expires(rule: Mapping[str, Any]) -> bool:
-    return bool({"Days", "Date"} & set(rule.get("Expiration", {})))
-
-
-def _archives(rule: Mapping[str, Any]) -> bool:
-    transitions: Sequence[Mapping[str, Any]] = rule.get("Transitions", [])
-    return any(transition.get("StorageClass") in _ARCHIVES for transition in transitions)
-
-
-def _names(rules: Iterator[Mapping[str, Any]]) -> list[str]:
-    return [repr(rule.get("ID") or "without a name") for rule in rules]
+def _names(rules: Iterator[StoredRule]) -> list[str]:
+    return [repr(rule.name or "without a name") for rule in rules]
 
 
 def _address(place: Place) -> str:
@@ -246,7 +184,7 @@ def _in_the_stores_words() -> Iterator[None]:
     """Let the store's own word through, by which the doctor tells one trouble from another."""
     try:
         yield
-    except _Unwilling as error:
+    except Unwilling as error:
         status = 200  # the answer to many deletions at once, whatever became of each
         if isinstance(error.__cause__, ClientError):
             status = error.__cause__.response["ResponseMetadata"]["HTTPStatusCode"]

@@ -9,12 +9,16 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import dtool_s3
 from dtool_s3.storagebroker import S3StorageBroker
+from dtoolcore.utils import generate_identifier
 
+from dserver_signed_url_plugin.errors import StorageUnavailable
+from dserver_signed_url_plugin.filenames import Disposition, served_as
 from dserver_signed_url_plugin.storage.base import Item, Opening
 
 _DOCUMENTS = {
@@ -23,11 +27,23 @@ _DOCUMENTS = {
     "manifest": "manifest.json",
     "structure": "structure.json",
 }
+_LONGEST_KEY = 1024  # bytes
 
 
 def registration_key(uuid: str) -> str:
     """Return the key at the bucket's top whose content is the prefix of the dataset's keys."""
     return f"dtool-{uuid}"
+
+
+def prefix_in(registered: bytes, uuid: str) -> str:
+    """Return what a registration key holds.
+
+    :raises StorageUnavailable: if it cannot be the start of a key.
+    """
+    prefix = registered.decode("utf-8", "replace")
+    if len(registered) > _LONGEST_KEY or not prefix.isprintable() or "\ufffd" in prefix:
+        raise StorageUnavailable(f"The registration key of dataset {uuid} cannot be read.")
+    return prefix
 
 
 @dataclass(frozen=True)
@@ -99,6 +115,32 @@ def pinned_headers(item: Item) -> dict[str, str]:
 def item_metadata(relpath: str, md5: str) -> dict[str, str]:
     """Return the user metadata without which dtool-s3 cannot read an item."""
     return {"handle": base64.b64encode(relpath.encode()).decode(), "checksum": md5}
+
+
+def relpath_beside(identifier: str, metadata: Mapping[str, str]) -> str:
+    """Return the relpath that an item's user metadata has; its identifier, if none can be read."""
+    handle = metadata.get("handle", "")
+    with suppress(ValueError):
+        relpath = base64.b64decode(handle).decode()
+        if generate_identifier(relpath) == identifier:
+            return relpath
+    # Before 0.14, dtool-s3 wrote the relpath as it was.
+    return handle if generate_identifier(handle) == identifier else identifier
+
+
+def served(relpath: str, disposition: Disposition) -> dict[str, str]:
+    """Return the parameters that make S3 serve an item under its name, as the bytes that it has.
+
+    Source: AWS, "GetObject", section "Overriding response header values through the request".
+    """
+    headers = served_as(relpath, disposition)
+    return {
+        "response-content-disposition": headers.content_disposition,
+        # No PUT signs its Content-Encoding, for which clients would turn what was verified into
+        # other bytes.
+        "response-content-encoding": "identity",
+        "response-content-type": headers.content_type,
+    }
 
 
 def _structure(uuid: str) -> dict[str, str]:

@@ -9,11 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta, timezone
-from typing import Any
 
 from dserver_signed_url_plugin.config import LONGEST_LIFE, Settings
 from dserver_signed_url_plugin.errors import (
-    DatasetNotFound,
     ItemNotFound,
     StorageOccupied,
     StorageUnavailable,
@@ -34,18 +32,22 @@ from dserver_signed_url_plugin.storage.base import (
     StoredItem,
     WriteURLs,
 )
-from dserver_signed_url_plugin.storage.s3.connection import S3Connection, each
+from dserver_signed_url_plugin.storage.manifests import Manifest
+from dserver_signed_url_plugin.storage.parallel import each
+from dserver_signed_url_plugin.storage.s3.connection import S3Connection
 from dserver_signed_url_plugin.storage.s3.layout import (
     Layout,
     item_metadata,
     pinned_headers,
+    prefix_in,
     registration_key,
+    relpath_beside,
+    served,
 )
 from dserver_signed_url_plugin.storage.sigv4 import QuerySigner
 from dserver_signed_url_plugin.uris import BaseURI
 
 _PREFIXES_KEPT = 10_000
-_LONGEST_KEY = 1024  # bytes
 
 
 class S3Storage:
@@ -66,14 +68,15 @@ class S3Storage:
         """Return the life of URLs signed now, in whole seconds, never past the credentials' end."""
         now = datetime.now(timezone.utc).replace(microsecond=0)
         granted = min(seconds, LONGEST_LIFE)
+        limited_by = "store" if granted < seconds else None
         _, end = self._s3.credentials()
         if end is not None and end < now + timedelta(seconds=granted):
-            granted = int((end - now).total_seconds())
+            granted, limited_by = int((end - now).total_seconds()), "credentials"
         if granted < 1:
             raise StorageUnavailable(
                 f"The server's credentials for {self._s3.bucket} have just ended; call again later."
             )
-        return Life(now, granted, now + timedelta(seconds=granted))
+        return Life(now, granted, now + timedelta(seconds=granted), limited_by)
 
     # Reading -------------------------------------------------------------------------------
 
@@ -82,31 +85,38 @@ class S3Storage:
         layout = self._layout(uuid)
         kinds = ("overlays", "annotations", "tags")
         overlays, annotations, tags = each(lambda kind: self._names(layout.names(kind)), kinds)
-        identifiers = _identifiers(self._s3.get(layout.document("manifest")), uuid)
+        manifest = Manifest.read(self._s3.get(layout.document("manifest")), uuid)
         signer = self._signer(life)
 
         def urls(kind: str, names: Iterable[str]) -> dict[str, str]:
             prefix = layout.names(kind)
             return {name.removesuffix(".json"): signer.sign("GET", prefix + name) for name in names}
 
+        def item_url(identifier: str) -> str:
+            parameters = served(manifest.relpaths[identifier], disposition)
+            return signer.sign("GET", layout.item(identifier), parameters=parameters)
+
         return ReadURLs(
             admin_metadata=signer.sign("GET", layout.document("admin_metadata")),
             manifest=signer.sign("GET", layout.document("manifest")),
             readme=signer.sign("GET", layout.document("readme")),
-            items={name: signer.sign("GET", layout.item(name)) for name in identifiers},
+            items={identifier: item_url(identifier) for identifier in manifest.relpaths},
             overlays=urls("overlays", overlays),
             annotations=urls("annotations", annotations),
             tags=tags,
+            relpaths=manifest.relpaths,
+            sizes=manifest.sizes,
         )
 
     def item_url(
         self, uuid: str, identifier: str, life: Life, disposition: Disposition = "attachment"
     ) -> str:
-        """Sign a GET for one item, after one HEAD."""
+        """Sign a GET for one item, after one HEAD, which tells its name too."""
         for fresh in (False, True):
             key = self._layout(uuid, fresh).item(identifier)
-            if self._s3.metadata(key) is not None:
-                return self._signer(life).sign("GET", key)
+            if (metadata := self._s3.metadata(key)) is not None:
+                parameters = served(relpath_beside(identifier, metadata), disposition)
+                return self._signer(life).sign("GET", key, parameters=parameters)
         raise ItemNotFound(f"The dataset has no item {identifier}.")
 
     # Uploading -----------------------------------------------------------------------------
@@ -247,7 +257,7 @@ class S3Storage:
         registered = self._s3.get(registration_key(uuid))
         if registered is None:
             return Layout(self._configured_prefix(), uuid)
-        return self._remember(Layout(_prefix(registered, uuid), uuid))
+        return self._remember(Layout(prefix_in(registered, uuid), uuid))
 
     def _remember(self, layout: Layout) -> Layout:
         if len(self._prefixes) >= _PREFIXES_KEPT:
@@ -259,7 +269,7 @@ class S3Storage:
         """Refuse a place that holds what is frozen, or what has another claim."""
         registered = self._s3.get(registration_key(opening.uuid))
         uuid = opening.uuid
-        prefix = self._configured_prefix() if registered is None else _prefix(registered, uuid)
+        prefix = self._configured_prefix() if registered is None else prefix_in(registered, uuid)
         layout = Layout(prefix, uuid)
         admin_metadata = self._s3.metadata(layout.document("admin_metadata"))
         if registered is None and admin_metadata is None:
@@ -283,26 +293,7 @@ class S3Storage:
         return [key.removeprefix(prefix) for key, _ in self._s3.listing(prefix)]
 
     def _claim(self, layout: Layout) -> object:
-        claim = self._s3.get(layout.claim)
         try:
-            return None if claim is None else json.loads(claim)
+            return json.loads(self._s3.get(layout.claim) or "null")
         except (ValueError, RecursionError):
             return None
-
-
-def _prefix(registered: bytes, uuid: str) -> str:
-    """Return what a registration key holds, if it can be the start of a key."""
-    prefix = registered.decode("utf-8", "replace")
-    if len(registered) > _LONGEST_KEY or not prefix.isprintable() or "\ufffd" in prefix:
-        raise StorageUnavailable(f"The registration key of dataset {uuid} cannot be read.")
-    return prefix
-
-
-def _identifiers(manifest: bytes | None, uuid: str) -> list[str]:
-    if manifest is None:
-        raise DatasetNotFound(f"Storage does not hold dataset {uuid} (any more).")
-    try:
-        items: dict[str, Any] = {**json.loads(manifest)["items"]}
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise StorageUnavailable(f"The manifest of dataset {uuid} cannot be read.") from error
-    return list(items)

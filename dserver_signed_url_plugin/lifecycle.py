@@ -1,0 +1,72 @@
+"""Lifecycle rules of a base URI: what its store deletes by itself, and our one rule there.
+
+Knows that no rule of ours may delete registered datasets unless that is meant. Never sees a
+vendor's document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dserver_signed_url_plugin import datasets
+from dserver_signed_url_plugin.errors import DatasetsAtStake
+from dserver_signed_url_plugin.storage import Storages
+from dserver_signed_url_plugin.storage.lifecycle import Change, LifecycleRules, Lifetime, Rule
+from dserver_signed_url_plugin.uris import BaseURI
+
+__all__ = ["Change", "Lifecycles", "Lifetime", "NewLifetime", "Rule"]
+
+
+@dataclass(frozen=True)
+class NewLifetime:
+    """What became of the rules, and how many registered datasets they now delete."""
+
+    change: Change
+    registered_datasets: int
+
+
+class Lifecycles:
+    """Reads and changes lifecycle rules; each method may raise LifecycleUnsupported."""
+
+    def __init__(self, storages: Storages) -> None:
+        self._storages = storages
+
+    def rules(self, base_uri: BaseURI) -> Sequence[Rule]:
+        """Return every rule, ours and other people's."""
+        return self._storages.lifecycle(base_uri).rules()
+
+    def document(self, base_uri: BaseURI) -> str:
+        """Return all rules as the store's own document."""
+        return self._storages.lifecycle(base_uri).document()
+
+    def set(
+        self, base_uri: BaseURI, lifetime: Lifetime, ephemeral: bool, dry_run: bool
+    ) -> NewLifetime:
+        """Let the store delete what is older.
+
+        :param ephemeral: although that deletes registered datasets.
+        :raises DatasetsAtStake: if it does, and is not meant to.
+        :raises LifecycleUnsettled: if the store does not keep the rule.
+        """
+        lifecycle = self._storages.lifecycle(base_uri)
+        uuids = [dataset.uuid for dataset in datasets.below(base_uri)]
+        number = len(lifecycle.reached(lifetime.prefix, uuids))
+        if number and not ephemeral:
+            raise DatasetsAtStake(
+                f"This rule would delete {number:,} registered dataset(s) of {base_uri}: choose a "
+                "--prefix that no dataset has, or say --ephemeral if that is meant.",
+                number,
+            )
+        return NewLifetime(_changed(lifecycle, lifetime, dry_run), number)
+
+    def remove(self, base_uri: BaseURI, dry_run: bool) -> Change:
+        """Take our rule away, and nobody else's.
+
+        :raises LifecycleUnsettled: if the store keeps it.
+        """
+        return _changed(self._storages.lifecycle(base_uri), None, dry_run)
+
+
+def _changed(lifecycle: LifecycleRules, wanted: Lifetime | None, dry_run: bool) -> Change:
+    return lifecycle.planned(wanted) if dry_run else lifecycle.change(wanted)

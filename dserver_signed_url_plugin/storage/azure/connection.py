@@ -1,0 +1,258 @@
+"""One storage account: its key, and the requests this plugin makes of Azure.
+
+The only room that speaks to the SDK. A vendor's error ends here: what goes out is
+StorageUnavailable with a sentence of ours, or a plain answer where absence is one.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+import requests.adapters
+from azure.common import AzureException, AzureHttpError
+from azure.storage.blob import BlobBlock, BlockBlobService, DeleteSnapshot, Include
+from azure.storage.common.retry import ExponentialRetry
+
+from dserver_signed_url_plugin.config import (
+    BLOB_ENDPOINT,
+    PUBLIC_BLOB_ENDPOINT,
+    Settings,
+    is_blob_endpoint,
+)
+from dserver_signed_url_plugin.errors import StorageUnavailable
+from dserver_signed_url_plugin.storage.azure.listing import ListedBlob, page
+from dserver_signed_url_plugin.storage.azure.sas import BlobSigner
+from dserver_signed_url_plugin.storage.configured import dtool_setting, rewritten
+from dserver_signed_url_plugin.storage.parallel import PARALLEL
+
+logger = logging.getLogger(__name__)
+# The SDK logs, as errors, every answer that is no success, and with a refusal what was signed.
+logging.getLogger("azure.storage").setLevel(logging.CRITICAL + 1)
+
+_DOMAIN = "core.windows.net"
+_ABSENT = frozenset({"BlobNotFound", "ContainerNotFound", "ResourceNotFound"})
+_PRESENT = frozenset({"BlobAlreadyExists", "ContainerAlreadyExists"})
+_CHANGED = frozenset({"ConditionNotMet"})
+_NO_BLOCK = frozenset({"InvalidBlockList", "InvalidBlobType"})
+_EMPTY = frozenset({"InvalidRange"})
+
+# Few attempts and short times, in seconds, because a person waits for the answer.
+_TIMEOUTS = (5, 60)
+_RETRY = ExponentialRetry(
+    initial_backoff=0.2, increment_base=1.5, max_attempts=2, random_jitter_range=0.1
+)
+
+
+class _Answered(Exception):
+    """The store said no, for a reason that is an answer; ``code`` is its own word for it."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class AzureConnection:
+    """The requests of one account, over connections that are kept; safe to share between threads.
+
+    ``endpoint`` is the account's URL for people.
+
+    :raises StorageUnavailable: where dtool's settings have no usable key or endpoint.
+    """
+
+    def __init__(self, account: str, settings: Settings) -> None:
+        self.account = account
+        self._settings = settings
+        key = self._account_key()
+        internal = self._endpoint(BLOB_ENDPOINT) or f"https://{account}.blob.{_DOMAIN}"
+        self.endpoint = self._public_endpoint(internal)
+        self._key = base64.b64decode(key)
+        self._service = _service(account, key, internal)
+
+    def signer(self, ends: datetime) -> BlobSigner:
+        """Return what signs for people until then (UTC, whole seconds)."""
+        return BlobSigner(self.endpoint, self.account, self._key, ends)
+
+    # Containers ----------------------------------------------------------------------------
+
+    def container_metadata(self, container: str) -> Mapping[str, str] | None:
+        """Return a container's metadata, or None where there is no container."""
+        with suppress(_Answered), self._asking("looking up", _ABSENT):
+            return dict(self._service.get_container_metadata(container))
+        return None
+
+    def create_container(self, container: str, metadata: Mapping[str, str] | None = None) -> None:
+        """Create a container with its metadata, unless there is one already."""
+        with suppress(_Answered), self._asking("creating", _PRESENT):
+            self._service.create_container(container, dict(metadata or {}), fail_on_exist=True)
+
+    def set_container_metadata(self, container: str, metadata: Mapping[str, str]) -> None:
+        """Replace a container's metadata."""
+        with self._asking("writing"):
+            self._service.set_container_metadata(container, dict(metadata))
+
+    def delete_container(self, container: str) -> None:
+        """Delete a container with all that is in it, if there is one."""
+        with suppress(_Answered), self._asking("deleting", _ABSENT):
+            self._service.delete_container(container, fail_not_exist=True)
+
+    def listing(self, container: str, prefix: str | None = None) -> Iterator[ListedBlob]:
+        """Yield blobs of a container, if there is one, at one request per 5,000."""
+        marker = None
+        include = Include(metadata=True, copy=True)
+        with suppress(_Answered), self._asking("listing", _ABSENT):
+            while True:
+                # Here alone the SDK lets somebody else read the answer; its version is pinned.
+                found = self._service._list_blobs(
+                    container, prefix, marker, include=include, _converter=_page
+                )
+                yield from found.blobs
+                marker = found.next_marker
+                if marker is None:
+                    return
+
+    # Blobs ---------------------------------------------------------------------------------
+
+    def get(self, container: str, blob: str, limit: int | None = None) -> bytes | None:
+        """Return a blob, or at most its first limit + 1 bytes, or None where there is none."""
+        part = {} if limit is None else {"start_range": 0, "end_range": limit}
+        try:
+            with self._asking("reading", _ABSENT | _EMPTY):
+                content: bytes = self._service.get_blob_to_bytes(container, blob, **part).content
+                return content
+        except _Answered as answer:
+            return b"" if answer.code in _EMPTY else None
+
+    def metadata(self, container: str, blob: str) -> Mapping[str, str] | None:
+        """Return a blob's metadata, or None where there is no blob."""
+        with suppress(_Answered), self._asking("looking up", _ABSENT):
+            return dict(self._service.get_blob_metadata(container, blob))
+        return None
+
+    def set_metadata(self, container: str, blob: str, metadata: Mapping[str, str]) -> None:
+        """Replace a blob's metadata."""
+        with self._asking("writing"):
+            self._service.set_blob_metadata(container, blob, dict(metadata))
+
+    def put(self, container: str, blob: str, text: str, metadata: Mapping[str, str]) -> None:
+        """Write one blob; text is stored as UTF-8."""
+        with self._asking("writing"):
+            self._put(container, blob, text, metadata)
+
+    def create(self, container: str, blob: str, text: str, metadata: Mapping[str, str]) -> None:
+        """Write one blob, unless there is one already."""
+        with suppress(_Answered), self._asking("writing", _PRESENT):
+            self._put(container, blob, text, metadata, if_none_match="*")
+
+    def commit(self, container: str, blob: str, block: str) -> bool:
+        """Make a blob of the latest block of that name; False where nobody has PUT one."""
+        with suppress(_Answered), self._asking("committing", _ABSENT | _NO_BLOCK):
+            self._service.put_block_list(container, blob, [BlobBlock(id=block)])
+            return True
+        return False
+
+    def delete(self, container: str, blob: ListedBlob) -> None:
+        """Delete a blob and its snapshots, if it still is as it was listed."""
+        with suppress(_Answered), self._asking("deleting", _ABSENT | _CHANGED):
+            self._service.delete_blob(
+                container,
+                blob.name,
+                delete_snapshots=DeleteSnapshot.Include,
+                if_match=f'"{blob.etag}"',  # listings leave the quotes out
+            )
+
+    def _put(
+        self, container: str, blob: str, text: str, metadata: Mapping[str, str], **condition: Any
+    ) -> None:
+        self._service.create_blob_from_text(
+            container, blob, text, metadata=dict(metadata), **condition
+        )
+
+    # Building ------------------------------------------------------------------------------
+
+    def _account_key(self) -> str:
+        name = f"DTOOL_AZURE_ACCOUNT_KEY_{self.account}"
+        key = dtool_setting(self._settings, name)
+        if key is None:
+            raise StorageUnavailable(
+                f"The server has no key for {self.account}; its administrator must set {name}."
+            )
+        try:
+            base64.b64decode(key.strip(), validate=True)
+        except ValueError as error:
+            raise StorageUnavailable(
+                f"The server's setting {name} is not Base64, as account keys are."
+            ) from error
+        return key.strip()
+
+    def _endpoint(self, name: str) -> str | None:
+        """Return a setting that is a URL, or the domain in which every account has its host."""
+        value = dtool_setting(self._settings, f"{name}{self.account}")
+        if value is None:
+            return None
+        if not is_blob_endpoint(value):
+            raise StorageUnavailable(f"The server's setting {name}{self.account} is not a URL.")
+        return value.rstrip("/") if "://" in value else f"https://{self.account}.blob.{value}"
+
+    def _public_endpoint(self, internal: str) -> str:
+        public = self._endpoint(PUBLIC_BLOB_ENDPOINT)
+        if public is not None:
+            return public
+        address = rewritten(self._settings, internal)
+        return internal if address is None else f"{address}{urlsplit(internal).path}"
+
+    # Errors --------------------------------------------------------------------------------
+
+    @contextmanager
+    def _asking(self, doing: str, answers: frozenset[str] = frozenset()) -> Iterator[None]:
+        """Translate the SDK's errors; those that are answers become _Answered."""
+        try:
+            yield
+        except AzureHttpError as error:
+            code = getattr(error, "error_code", None) or str(error.status_code)
+            if code in answers:
+                raise _Answered(code) from error
+            raise self._unavailable(doing, code) from error
+        except AzureException as error:
+            logger.warning("Azure %s in account %s: no answer", doing, self.account)
+            raise StorageUnavailable(
+                f"The store of {self.account} does not answer ({doing}); call again later."
+            ) from error
+
+    def _unavailable(self, doing: str, code: str) -> StorageUnavailable:
+        logger.warning("Azure %s in account %s: %s", doing, self.account, code)
+        if code == "ContainerBeingDeleted":
+            return StorageUnavailable(
+                "The store is still deleting what it held under this UUID; call again in half a "
+                "minute."
+            )
+        if code == "ContainerNotFound":
+            return StorageUnavailable(
+                f"The store of {self.account} does not hold the dataset's container (any more)."
+            )
+        return StorageUnavailable(
+            f"The store of {self.account} refused the server ({doing}: {code}); "
+            "call again later, or ask the server's administrator."
+        )
+
+
+def _service(account: str, key: str, endpoint: str) -> BlockBlobService:
+    session = requests.Session()
+    adapter = requests.adapters.HTTPAdapter(pool_maxsize=2 * PARALLEL)
+    session.mount("http://", adapter)
+    session.mount("https://", adapter)
+    service = BlockBlobService(
+        account, key, custom_domain=endpoint, request_session=session, socket_timeout=_TIMEOUTS
+    )
+    service.retry = _RETRY.retry
+    return service
+
+
+def _page(answer: Any) -> Any:
+    return page(answer.body)

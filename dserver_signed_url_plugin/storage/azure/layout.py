@@ -1,0 +1,111 @@
+"""Where dtool-azure keeps the parts of a dataset, and what it writes there.
+
+Knows containers, blobs and documents; makes no request. Source: dtool_azure.storagebroker of
+dtool-azure 0.7. A dataset's container is named by its UUID. Staged documents and the claim are this
+plugin's own, in a container beside it that is gone after completion: what an uploader may write
+must not be taken for a part of the dataset, whatever metadata it comes with.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote, unquote
+
+from dtool_azure.storagebroker import AzureStorageBroker
+from dtoolcore.utils import generate_identifier
+
+from dserver_signed_url_plugin.storage.base import Item, Opening
+
+BLOBS = {
+    "readme": "README.yml",
+    "admin_metadata": "dtool",
+    "manifest": "manifest.json",
+    "structure": "structure.json",
+}
+CLAIM = "claim.json"
+# dtool-azure cannot list beside its items what has no metadata at all.
+DOCUMENT_METADATA = {"type": "document"}
+# Staged documents are blobs of one block, which always has this name (Base64).
+BLOCK = "document"
+_BLOCK_QUERY = f"comp=block&blockid={quote(base64.b64encode(BLOCK.encode()))}"
+
+_IDENTIFIER = re.compile(r"[0-9a-f]{40}")
+_PLAIN = re.compile(r"[!-~]([ -~]*[!-~])?")
+
+
+def upload_container(uuid: str) -> str:
+    """Return the name of the container for what an upload needs beside its dataset."""
+    return f"{uuid}-upload"
+
+
+def staged_document(staging: str, document: str) -> str:
+    """Return the blob in which a document waits for completion."""
+    return f"{staging}/{BLOBS[document]}"
+
+
+def block_url(url: str) -> str:
+    """Make of a blob's signed URL one to PUT the only block of a staged document.
+
+    Unlike a blob a block is PUT without any header, and is not there until it is committed.
+    """
+    return f"{url}&{_BLOCK_QUERY}"
+
+
+def is_item(name: str) -> bool:
+    """Tell whether a blob is named as items are."""
+    return _IDENTIFIER.fullmatch(name) is not None
+
+
+def opening_texts(opening: Opening) -> Iterator[tuple[str, str]]:
+    """Yield (blob, text) of what `dtool create` would write, admin metadata aside."""
+    structure = AzureStorageBroker._structure_parameters
+    yield BLOBS["structure"], json.dumps(structure, indent=2, sort_keys=True)
+    yield structure["dtool_readme_key"], AzureStorageBroker._dtool_readme_txt
+    for tag in opening.tags:
+        yield f"tags/{tag}", ""
+    for kind, texts in (("annotations", opening.annotations), ("overlays", opening.overlays)):
+        for name, value in texts.items():
+            yield f"{kind}/{name}.json", json.dumps(value, indent=2)
+
+
+def container_metadata(admin_metadata: Mapping[str, Any]) -> dict[str, str]:
+    """Return the strings from which dtool-azure reads admin metadata."""
+    return {name: str(value) for name, value in admin_metadata.items()}
+
+
+def item_metadata(relpath: str) -> dict[str, str]:
+    """Return the metadata by which dtool-azure knows an item.
+
+    Metadata travels in headers: what is not printable ASCII is percent-encoded, whole.
+    """
+    return {
+        "relpath": relpath if _PLAIN.fullmatch(relpath) else quote(relpath),
+        "type": "item",
+    }
+
+
+def item_headers(item: Item) -> dict[str, str]:
+    """Return the headers of a PUT, with which the store refuses other bytes than announced.
+
+    Source: Microsoft, "Put Blob"; the store keeps an MD5 in any case.
+    """
+    headers = {"x-ms-blob-type": "BlockBlob"}
+    if item.hash is not None:
+        md5 = base64.b64encode(bytes.fromhex(item.hash)).decode()
+        headers |= {"Content-MD5": md5, "x-ms-blob-content-md5": md5}
+    for name, value in item_metadata(item.relpath).items():
+        headers[f"x-ms-meta-{name}"] = value
+    return headers
+
+
+def relpath_beside(identifier: str, metadata: Mapping[str, str]) -> str:
+    """Return the relpath that an item's metadata has; its identifier, if none can be read."""
+    written = metadata.get("relpath", "")
+    for relpath in (written, unquote(written)):
+        if generate_identifier(relpath) == identifier:
+            return relpath
+    return identifier

@@ -1,0 +1,58 @@
+"""A bucket that can also be asked by boto's own names, and whose own word for a refusal is heard.
+
+What S3Connection offers is what datasets need; this is for what is asked about the bucket itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from dserver_signed_url_plugin.errors import StorageUnavailable
+from dserver_signed_url_plugin.storage.s3.connection import S3Connection, place_of
+from dserver_signed_url_plugin.storage.sigv4 import Place
+
+
+class Unwilling(StorageUnavailable):
+    """The store refused, for the reason that ``code`` gives."""
+
+    def __init__(self, doing: str, code: str) -> None:
+        super().__init__(f"The store refused the server ({doing}: {code}).")
+        self.code = code
+
+
+class AskedBucket(S3Connection):
+    """A connection that raises Unwilling, and knows the server's address."""
+
+    @property
+    def inside(self) -> Place:
+        return place_of(self._client, self.bucket)
+
+    @property
+    def dataset_prefix(self) -> str:
+        """What dtool puts before the keys of datasets that are new here."""
+        return self.setting(f"DTOOL_S3_DATASET_PREFIX_{self.bucket}") or ""
+
+    def ask(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
+        with self._translated(operation):
+            answer: Mapping[str, Any] = getattr(self._client, operation)(
+                Bucket=self.bucket, **parameters
+            )
+        return answer
+
+    @contextmanager
+    def hooked(self, event: str, handler: Callable[..., None]) -> Iterator[None]:
+        """Let a handler see one of boto3's events as long as the block lasts.
+
+        Source: boto3, "Extensibility guide".
+        """
+        self._client.meta.events.register(event, handler)
+        try:
+            yield
+        finally:
+            self._client.meta.events.unregister(event, handler)
+
+    def _unavailable(self, doing: str, code: str) -> StorageUnavailable:
+        # Nothing for the log: whoever asks about the bucket is told what it refuses.
+        return Unwilling(doing, code)

@@ -1,0 +1,175 @@
+"""What a lifecycle rule of S3 means: which keys it reaches, what it does to them, in words.
+
+Knows the elements of a ``<Rule>``; makes no request. Source: AWS, "Lifecycle configuration
+elements"; what is not named there is told by its element.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from xml.etree.ElementTree import Element
+from xml.sax.saxutils import escape
+
+from dserver_signed_url_plugin.storage.lifecycle import Lifetime, Rule
+
+OURS = "dserver-signed-url-expire"
+
+_START_OF_UUID = re.compile(r"[0-9a-f-]{0,36}(/.*)?", re.DOTALL)
+_ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
+_CONDITIONS = frozenset({"ID", "Status", "Prefix", "Filter"})
+
+
+@dataclass(frozen=True, eq=False)
+class StoredRule:
+    """One rule as the store has it: its bytes, and the elements in them."""
+
+    xml: bytes
+    element: Element
+
+    @property
+    def name(self) -> str:
+        return self._text("ID")
+
+    @property
+    def is_ours(self) -> bool:
+        return self.name == OURS
+
+    @property
+    def is_enabled(self) -> bool:
+        return self._text("Status") == "Enabled"
+
+    @property
+    def is_of_the_first_version(self) -> bool:
+        """Tell whether its prefix stands where it stood before there were filters."""
+        return self.element.find("Filter") is None and self.element.find("Prefix") is not None
+
+    @property
+    def prefix(self) -> str:
+        spellings = ("Prefix", "Filter/Prefix", "Filter/And/Prefix")
+        return next(filter(None, map(self._text, spellings)), "")
+
+    @property
+    def expires(self) -> bool:
+        return bool(self._text("Expiration/Days") or self._text("Expiration/Date"))
+
+    @property
+    def archives(self) -> bool:
+        found = self.element.iterfind("Transition/StorageClass")
+        return any(storage_class.text in _ARCHIVES for storage_class in found)
+
+    @property
+    def ends_old_versions(self) -> bool:
+        return self.element.find("NoncurrentVersionExpiration") is not None
+
+    def reaches_datasets(self, dataset_prefix: str) -> bool:
+        """Tell whether it matches keys that a dataset may have."""
+        if next(self.element.iter("Tag"), None) is not None:
+            # Objects of datasets have no tags of S3's.
+            return False
+        return any(_may_begin_with(self.prefix, start) for start in ("dtool-", dataset_prefix))
+
+    def told(self) -> Rule:
+        """Return it in words."""
+        does = [words for part in self.element for words in _effects(part)]
+        return Rule(self.name, self.is_ours, self.is_enabled, self._scope(), tuple(does))
+
+    def _scope(self) -> str:
+        conditions = [f"whose key begins with {self.prefix!r}"] if self.prefix else []
+        for tag in self.element.iter("Tag"):
+            conditions.append(f"tagged {tag.findtext('Key')}={tag.findtext('Value')}")
+        for element, words in (("Greater", "larger"), ("Less", "smaller")):
+            for size in self.element.iter(f"ObjectSize{element}Than"):
+                # Stores answer 0 where no least size was given.
+                conditions += [] if size.text == "0" else [f"{words} than {size.text} bytes"]
+        return f"objects {' and '.join(conditions)}" if conditions else "all objects"
+
+    def _text(self, path: str) -> str:
+        return self.element.findtext(path) or ""
+
+
+def written(lifetime: Lifetime, first_version: bool) -> bytes:
+    """Return our rule as XML.
+
+    :param first_version: whether the others are, beside which AWS refuses a filter.
+    """
+    prefix = f"<Prefix>{escape(lifetime.prefix)}</Prefix>"
+    actions = [f"<Expiration><Days>{lifetime.days}</Days></Expiration>"]
+    if lifetime.abort_incomplete_days is not None:
+        days = f"<DaysAfterInitiation>{lifetime.abort_incomplete_days}</DaysAfterInitiation>"
+        # In the same rule: MinIO refuses one that does nothing else.
+        actions.append(f"<AbortIncompleteMultipartUpload>{days}</AbortIncompleteMultipartUpload>")
+    parts = [
+        f"<ID>{OURS}</ID>",
+        prefix if first_version else f"<Filter>{prefix}</Filter>",
+        "<Status>Enabled</Status>",
+        *actions,
+    ]
+    return f"<Rule>{''.join(parts)}</Rule>".encode()
+
+
+def _may_begin_with(prefix: str, start: str) -> bool:
+    """Tell whether a key of ``start`` and a UUID can begin with prefix."""
+    if start.startswith(prefix):
+        return True
+    return prefix.startswith(start) and bool(_START_OF_UUID.fullmatch(prefix.removeprefix(start)))
+
+
+# Words --------------------------------------------------------------------------------------
+
+
+def _effects(part: Element) -> Iterator[str]:
+    if part.tag in _CONDITIONS:
+        return
+    if part.tag in _WORDS:
+        yield from _WORDS[part.tag](part)
+    else:
+        yield f"{part.tag} (see it with --xml)"
+
+
+def _expiration(part: Element) -> Iterator[str]:
+    if part.find("Days") is not None:
+        yield f"deleted {_days(part, 'Days')} after they were written"
+    if part.find("Date") is not None:
+        yield f"deleted from {part.findtext('Date')} on"
+    if part.findtext("ExpiredObjectDeleteMarker") == "true":
+        yield "delete markers removed when no version is left"
+
+
+def _transition(part: Element) -> Iterator[str]:
+    date = part.findtext("Date")
+    when = f"from {date} on" if date else f"{_days(part, 'Days')} after they were written"
+    yield f"moved to {part.findtext('StorageClass')} {when}"
+
+
+def _old_versions_end(part: Element) -> Iterator[str]:
+    yield f"old versions deleted {_age_of_versions(part)}"
+
+
+def _old_versions_move(part: Element) -> Iterator[str]:
+    yield f"old versions moved to {part.findtext('StorageClass')} {_age_of_versions(part)}"
+
+
+def _age_of_versions(part: Element) -> str:
+    kept = part.findtext("NewerNoncurrentVersions")
+    exception = f", except the newest {kept}" if kept else ""
+    return f"{_days(part, 'NoncurrentDays')} after they were replaced{exception}"
+
+
+def _unfinished_uploads(part: Element) -> Iterator[str]:
+    yield f"unfinished multipart uploads dropped after {_days(part, 'DaysAfterInitiation')}"
+
+
+def _days(part: Element, name: str) -> str:
+    number = part.findtext(name, "0")
+    return f"{number} day" if number == "1" else f"{number} days"
+
+
+_WORDS: dict[str, Callable[[Element], Iterator[str]]] = {
+    "Expiration": _expiration,
+    "Transition": _transition,
+    "NoncurrentVersionExpiration": _old_versions_end,
+    "NoncurrentVersionTransition": _old_versions_move,
+    "AbortIncompleteMultipartUpload": _unfinished_uploads,
+}

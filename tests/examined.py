@@ -1,12 +1,15 @@
-"""What `flask signed_url doctor` says of a bucket, for tests."""
+"""What `flask signed_url doctor` says of a bucket or an account, for tests."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -14,9 +17,9 @@ from click.testing import Result
 from flask import Flask
 
 from dserver_signed_url_plugin.cli.signed_url import signed_url
-from dserver_signed_url_plugin.config import Settings
+from dserver_signed_url_plugin.config import PUBLIC_BLOB_ENDPOINT, PUBLIC_ENDPOINT, Settings
 from dserver_signed_url_plugin.services import Services
-from tests.dserver import Bucket, in_capitals
+from tests.dserver import Account, Bucket, in_capitals
 
 FIT, UNUSABLE, NOT_FOR_UPLOADING, NOT_FOR_READING, NOT_EXAMINED = 0, 2, 3, 4, 5
 ORIGIN = "https://data.example.org"
@@ -42,11 +45,12 @@ def ask(base_uri: str, settings: Mapping[str, str], *options: str) -> Result:
     return app.test_cli_runner().invoke(signed_url, ["doctor", base_uri, *options])
 
 
-def settings_of(bucket: Bucket, public: str | None = None) -> dict[str, str]:
-    """Return the bucket's settings, with another address for people if one is given."""
-    settings = in_capitals(bucket.settings())
+def settings_of(place: Bucket | Account, public: str | None = None) -> dict[str, str]:
+    """Return the settings of a place, with another address for people if one is given."""
+    settings = in_capitals(place.settings())
     if public is not None:
-        settings[f"DTOOL_S3_PUBLIC_ENDPOINT_{bucket.name.upper()}"] = public
+        variable = PUBLIC_ENDPOINT if isinstance(place, Bucket) else PUBLIC_BLOB_ENDPOINT
+        settings[f"{variable}{place.name.upper()}"] = public
     return settings
 
 
@@ -72,9 +76,11 @@ class Examined:
         return {name for name, found in self.findings.items() if found["status"] == status}
 
 
-def examined(bucket: Bucket, *options: str, settings: Mapping[str, str] | None = None) -> Examined:
-    """Examine a bucket; see to it that the exit code says the same as the report."""
-    answer = ask(bucket.base_uri, settings or settings_of(bucket), "--json", *options)
+def examined(
+    place: Bucket | Account, *options: str, settings: Mapping[str, str] | None = None
+) -> Examined:
+    """Examine a place; see to it that the exit code says the same as the report."""
+    answer = ask(place.base_uri, settings or settings_of(place), "--json", *options)
     report = json.loads(answer.stdout)
     assert report["reading"] is (answer.exit_code < NOT_FOR_READING)
     assert report["uploading"] is (answer.exit_code < NOT_FOR_UPLOADING)
@@ -91,3 +97,30 @@ def keys(s3: Any, bucket: Bucket) -> list[str]:
 def keep_versions(s3: Any, bucket: Bucket, status: str = "Enabled") -> None:
     """Switch versioning on, or suspend it."""
     s3.put_bucket_versioning(Bucket=bucket.name, VersioningConfiguration={"Status": status})
+
+
+@contextmanager
+def listening(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """A server on this machine that is no store."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class WebPage(BaseHTTPRequestHandler):
+    """A console, as it stands on the port beside many a store."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.end_headers()
+        self.wfile.write(b"<!doctype html><p>Sign in")
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""

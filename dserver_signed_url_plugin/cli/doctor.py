@@ -41,8 +41,9 @@ def doctor(base_uri: str, origin: str | None, as_json: bool) -> None:
     """Try whether signed URLs of BASE_URI work, through the public endpoint.
 
     Signs, and really performs PUT, GET and HEAD, as well as what the store must refuse; looks at
-    clocks, region, credentials, versioning, lifecycle rules, CORS and permissions. Writes below
-    dserver-signed-url-doctor/ alone, and removes it. No URL is printed with its signature.
+    clocks, credentials, permissions, CORS, and what the store keeps or deletes by itself. Writes
+    in a place dserver-signed-url-doctor… alone, and removes it. No URL is printed with its
+    signature.
 
     \b
     Exit code:

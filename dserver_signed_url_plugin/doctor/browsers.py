@@ -9,15 +9,12 @@ from collections.abc import Mapping
 
 from dserver_signed_url_plugin.doctor.case import PINNED, Case
 from dserver_signed_url_plugin.doctor.findings import Outcome, failed, ok, skipped
+from dserver_signed_url_plugin.storage.examination import Examination
 
 _NO_ORIGIN = "No --origin of a web page was given."
-_RULE = (
-    "Give the bucket a CORS rule for this origin: methods GET, HEAD and PUT; headers Content-MD5, "
-    "Content-Type and x-amz-meta-*; expose ETag."
-)
 
 
-def reading(case: Case) -> Outcome:
+def reading(case: Case[Examination]) -> Outcome:
     """GET with the Origin of a web page."""
     if case.origin is None:
         return skipped(_NO_ORIGIN)
@@ -25,14 +22,15 @@ def reading(case: Case) -> Outcome:
     if _allows(answer.headers, case.origin):
         return ok(answer.said, "Web pages of this origin can read.")
     means = "A browser keeps the answer from web pages of this origin."
-    return failed(f"{answer.said}, without leave", means, _RULE)
+    return failed(f"{answer.said}, without leave", means, case.words.cors_rule)
 
 
-def uploading(case: Case) -> Outcome:
+def uploading(case: Case[Examination]) -> Outcome:
     """Ask for leave (OPTIONS) to PUT with the headers of a pinned URL."""
     if case.origin is None:
         return skipped(_NO_ORIGIN)
-    wanted = sorted({"content-type", *(name.lower() for name in case.store.pin(PINNED))})
+    pinned = case.store.pinned_put(case.key("pinned"), PINNED)
+    wanted = sorted({"content-type", *(name.lower() for name in pinned.headers)})
     headers = {
         "Origin": case.origin,
         "Access-Control-Request-Method": "PUT",
@@ -41,13 +39,15 @@ def uploading(case: Case) -> Outcome:
     answer = case.client.ask("OPTIONS", case.store.bare_url(case.key("pinned")), None, headers)
     means = "A browser does not even send a PUT of web pages of this origin."
     if not 200 <= answer.status < 300 or not _allows(answer.headers, case.origin):
-        return failed(f"{answer.said}, without leave", means, _RULE)
+        return failed(f"{answer.said}, without leave", means, case.words.cors_rule)
     methods = _listed(answer.headers, "access-control-allow-methods")
     allowed = _listed(answer.headers, "access-control-allow-headers")
     lacking = [] if {"put", "*"} & methods else ["PUT"]
     lacking += [name for name in wanted if "*" not in allowed and name not in allowed]
     if lacking:
-        return failed(f"{answer.said}, but not for {', '.join(lacking)}", means, _RULE)
+        return failed(
+            f"{answer.said}, but not for {', '.join(lacking)}", means, case.words.cors_rule
+        )
     return ok(answer.said, "Web pages of this origin can upload.")
 
 

@@ -7,13 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.doctor import http
+from dserver_signed_url_plugin.doctor.words import Words
+from dserver_signed_url_plugin.storage.base import SignedRequest
 from dserver_signed_url_plugin.storage.examination import Examination
 
 PINNED = b"what was announced\n"
 OTHER = b"something else\n"
+
+StoreT_co = TypeVar("StoreT_co", bound=Examination, covariant=True)
 
 
 @dataclass(frozen=True)
@@ -25,10 +30,11 @@ class Subject:
 
 
 @dataclass
-class Case:
-    """The storage, the settings and the web page's origin, if one was named."""
+class Case(Generic[StoreT_co]):
+    """The storage and its words, the settings and the web page's origin, if one was named."""
 
-    store: Examination
+    store: StoreT_co
+    words: Words
     settings: Settings
     origin: str | None = None
     subject: Subject | None = None
@@ -38,24 +44,16 @@ class Case:
         """Return the key of a scratch object."""
         return self.store.scratch + name
 
-    def put(
-        self,
-        name: str,
-        content: bytes,
-        signed: Mapping[str, str] | None = None,
-        sent: Mapping[str, str] | None = None,
-    ) -> http.Answer:
-        """PUT to a URL that signs some headers; send these, or others."""
-        url = self.store.sign("PUT", self.key(name), signed)
-        return self.client.ask("PUT", url, content, signed if sent is None else sent)
+    def put(self, request: SignedRequest, content: bytes) -> http.Answer:
+        """PUT as is signed, and with the headers that go with it."""
+        return self.client.ask("PUT", request.url, content, request.headers)
 
     def read(
         self, method: str = "GET", ago: int = 0, headers: Mapping[str, str] | None = None
     ) -> http.Answer:
         """Read the subject through a URL that was signed so many seconds ago."""
-        return self.client.ask(
-            method, self.store.sign(method, self.subject_key, ago=ago), None, headers
-        )
+        url = self.store.read_url(self.subject_key, method, ago)
+        return self.client.ask(method, url, None, headers)
 
     @property
     def subject_key(self) -> str:

@@ -1,7 +1,7 @@
 """One HTTP request, as a person's client would send it, and the answer as it is.
 
-Follows no redirect and repeats nothing. Knows S3's errors by their shape, and no more of S3. Goes
-through the proxies of the environment, as curl and boto do.
+Follows no redirect and repeats nothing. Knows the errors of stores by their shape, and no more of
+them. Goes through the proxies of the environment, as curl and the SDKs do.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from dserver_signed_url_plugin.storage.examination import Refused
 
 _PATIENCE = 10  # seconds
 _MOST_READ = 64 * 1024
-_CODE = re.compile(rb"<Error\b.*?<Code>([A-Za-z.]{1,64})</Code>", re.DOTALL)
+_CODE = re.compile(r"[A-Za-z.]{1,64}")
+_CODE_IN_ERROR = re.compile(rf"<Error\b.*?<Code>({_CODE.pattern})</Code>".encode(), re.DOTALL)
 _TYPE = re.compile(r"[a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,40}")
 
 
@@ -41,8 +42,12 @@ class Answer:
     @property
     def code(self) -> str | None:
         """The store's own word for what is wrong; only a store has one."""
-        found = _CODE.search(self.body)
-        return found[1].decode() if found else None
+        found = _CODE_IN_ERROR.search(self.body)
+        if found:
+            return found[1].decode()
+        # An error has no body where HEAD was asked, but on Azure a header.
+        in_header = _CODE.fullmatch(self.headers.get("x-ms-error-code", ""))
+        return in_header[0] if in_header else None
 
     @property
     def said(self) -> str:
@@ -55,7 +60,7 @@ class Answer:
     @property
     def is_refusal(self) -> bool:
         """Tell whether the store says no, and not merely that it is unwell."""
-        return self.status in {400, 401, 403, 405, 412, 501}
+        return self.status in {400, 401, 403, 405, 409, 412, 501}
 
     def granted(self) -> Answer:
         """Return itself; raise Refused unless the store did what was asked."""

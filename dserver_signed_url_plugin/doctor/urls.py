@@ -8,103 +8,69 @@ from __future__ import annotations
 from dserver_signed_url_plugin.doctor import http
 from dserver_signed_url_plugin.doctor.case import OTHER, PINNED, Case, Subject
 from dserver_signed_url_plugin.doctor.findings import Outcome, failed, ok, skipped, warning
-from dserver_signed_url_plugin.errors import StorageUnavailable
-from dserver_signed_url_plugin.storage.examination import Refused
+from dserver_signed_url_plugin.storage.base import SignedRequest
+from dserver_signed_url_plugin.storage.examination import Examination, Refused
 
 _LONG_AGO = 2 * 3600  # seconds, for a URL that lives one minute
 _NOTHING_TO_READ = "There is no object whose content is known."
 
 
-def signature(case: Case) -> Outcome:
+def signature(case: Case[Examination]) -> Outcome:
     """Sign for the public endpoint, for an object that is not there."""
-    answer = case.client.ask("GET", case.store.sign("GET", case.key("absent")))
-    if answer.code in {"NoSuchKey", "AccessDenied"}:
+    answer = case.client.ask("GET", case.store.read_url(case.key("absent")))
+    if answer.code in case.words.absent:
         return ok(answer.said, "The store takes the plugin's signature.")
-    if answer.code == "SignatureDoesNotMatch":
-        return _other_host(case, answer)
     raise Refused(answer.status, answer.code)
-
-
-def _other_host(case: Case, answer: http.Answer) -> Outcome:
-    """Find out whether the store is told another host than people use."""
-    rewritten = False
-    if case.store.inside != case.store.outside:
-        inside = case.client.ask("GET", case.store.sign_inside("GET", case.key("absent")))
-        rewritten = inside.code in {"NoSuchKey", "AccessDenied"}
-    means = "A proxy before the store changes the Host header, which is part of the signature."
-    if not rewritten:
-        means = "A proxy before the store changes the Host header or the path, or a key is wrong."
-    return failed(
-        answer.said + (f"; {case.store.inside} is taken there" if rewritten else ""),
-        means,
-        "Let the proxy pass Host on as it comes (nginx: proxy_set_header Host $http_host), or set "
-        "DTOOL_S3_PUBLIC_ENDPOINT_<bucket> to the address that the store knows.",
-    )
 
 
 # Writing -----------------------------------------------------------------------------------
 
 
-def pinned_put(case: Case) -> Outcome:
+def pinned_put(case: Case[Examination]) -> Outcome:
     """PUT the announced bytes."""
-    answer = case.put("pinned", PINNED, case.store.pin(PINNED)).granted()
+    request = case.store.pinned_put(case.key("pinned"), PINNED)
+    answer = case.put(request, PINNED).granted()
     return ok(answer.said, "The store takes the announced bytes.")
 
 
-def other_bytes(case: Case) -> Outcome:
+def other_bytes(case: Case[Examination]) -> Outcome:
     """PUT other bytes to a pinned URL, with the headers as signed."""
-    answer = case.put("other-bytes", OTHER, case.store.pin(PINNED))
-    return _refused_or_failed(
-        answer,
+    request = case.store.pinned_put(case.key("other-bytes"), PINNED)
+    return refused_or_failed(
+        case.put(request, OTHER),
         "A pinned URL takes the announced bytes only.",
         "The store ignores Content-MD5: whoever holds a URL can change a dataset after completion.",
         "Use a store that checks Content-MD5; let no proxy remove the header.",
     )
 
 
-def other_pin(case: Case) -> Outcome:
-    """PUT other bytes to a pinned URL, with headers that fit them."""
-    answer = case.put("other-pin", OTHER, case.store.pin(PINNED), sent=case.store.pin(OTHER))
-    return _refused_or_failed(
-        answer,
-        "The headers are part of the signature.",
-        "The store does not check signed headers: whoever holds a URL can change a dataset.",
-        "Use a store that verifies SignedHeaders.",
-    )
-
-
-def overwriting(case: Case) -> Outcome:
+def overwriting(case: Case[Examination]) -> Outcome:
     """PUT twice through a staged URL."""
     for content in (PINNED, OTHER):
-        answer = case.put("staged", content).granted()
+        url = case.store.staged_url(case.key("staged"))
+        answer = case.put(SignedRequest(url), content).granted()
     return ok(answer.said, "An upload can be repeated until it is complete.")
-
-
-def smuggled_copy(case: Case) -> Outcome:
-    """PUT through a staged URL with a header that is not signed, and would make it a copy."""
-    answer = case.put("smuggled", OTHER, sent=case.store.smuggled_copy(case.key("pinned")))
-    if answer.is_refusal:
-        return ok(answer.said, "The store refuses what a URL does not sign.")
-    answer.granted()
-    if case.store.read(case.key("smuggled")) != PINNED:
-        return ok(f"{answer.said}, ignored", "The store does only what a URL signs.")
-    return warning(
-        f"{answer.said}, obeyed",
-        "Whoever holds a write URL can copy any other object of the bucket to where it writes.",
-        "Let the proxy before the store refuse, or remove, x-amz-copy-source from requests with "
-        "X-Amz-Signature in the query.",
-    )
 
 
 # Reading -----------------------------------------------------------------------------------
 
 
-def get(case: Case) -> Outcome:
-    """GET an object: one of the doctor's, or any other where the doctor may not write."""
-    case.subject = _something_to_read(case)
-    answer = case.read()
-    if case.subject is None and answer.code == "NoSuchKey":
-        return ok(answer.said, "The bucket is empty, and the store says so: it may be read.")
+def get(case: Case[Examination]) -> Outcome:
+    """GET an object of the doctor's."""
+    case.subject = written(case)
+    return as_written(case, case.read())
+
+
+def written(case: Case[Examination]) -> Subject:
+    """Return the object that was PUT, or else one that the server writes itself."""
+    key = case.key("pinned")
+    if case.store.read(key) != PINNED:
+        case.store.write(key, PINNED.decode())
+    return Subject(key, PINNED)
+
+
+def as_written(case: Case[Examination], answer: http.Answer) -> Outcome:
+    """Compare what was read with what was written, if that is known."""
     answer.granted()
     content = case.subject.content if case.subject else None
     if content is not None and answer.body != content:
@@ -116,19 +82,7 @@ def get(case: Case) -> Outcome:
     return ok(answer.said, "People can read through URLs.")
 
 
-def _something_to_read(case: Case) -> Subject | None:
-    key = case.key("pinned")
-    if case.store.read(key) == PINNED:
-        return Subject(key, PINNED)
-    try:
-        case.store.write(key, PINNED.decode())
-    except (Refused, StorageUnavailable):
-        found = case.store.some_key()
-        return None if found is None else Subject(found, None)
-    return Subject(key, PINNED)
-
-
-def byte_range(case: Case) -> Outcome:
+def byte_range(case: Case[Examination]) -> Outcome:
     """GET the first byte alone."""
     if case.subject is None:
         return skipped(_NOTHING_TO_READ)
@@ -142,7 +96,7 @@ def byte_range(case: Case) -> Outcome:
     )
 
 
-def head(case: Case) -> Outcome:
+def head(case: Case[Examination]) -> Outcome:
     """HEAD through a URL of its own: the method is part of the signature."""
     if case.subject is None:
         return skipped(_NOTHING_TO_READ)
@@ -156,21 +110,23 @@ def head(case: Case) -> Outcome:
     )
 
 
-def expired(case: Case) -> Outcome:
+def expired(case: Case[Examination]) -> Outcome:
     """GET through a URL that has died."""
-    return _refused_or_failed(
+    return refused_or_failed(
         case.read(ago=_LONG_AGO),
         "URLs die when they should.",
         "The store does not mind when a URL ends: every link that was shared works for ever.",
-        "Use a store that verifies X-Amz-Expires; let no cache answer for it.",
+        "Use a store that verifies when a URL ends; let no cache answer for it.",
     )
 
 
-def tampered(case: Case) -> Outcome:
-    """GET through a URL whose signature is changed by one digit."""
-    url = case.store.sign("GET", case.subject_key)
-    changed = url[:-1] + ("0" if url[-1] != "0" else "1")
-    return _refused_or_failed(
+def tampered(case: Case[Examination]) -> Outcome:
+    """GET through a URL whose signature begins with another character."""
+    url, parameter, signature = case.store.read_url(case.subject_key).rpartition(
+        f"&{case.words.signature}="
+    )
+    changed = f"{url}{parameter}{'0' if signature[0] != '0' else '1'}{signature[1:]}"
+    return refused_or_failed(
         case.client.ask("GET", changed),
         "Nobody can make a URL without the key.",
         "The store does not check signatures: anybody reads anything.",
@@ -178,19 +134,16 @@ def tampered(case: Case) -> Outcome:
     )
 
 
-def unsigned(case: Case) -> Outcome:
+def unsigned(case: Case[Examination]) -> Outcome:
     """GET without any signature."""
     answer = case.client.ask("GET", case.store.bare_url(case.subject_key))
-    if answer.is_refusal:
+    if answer.is_refusal or answer.code in case.words.hidden:
         return ok(answer.said, "Who has no URL reads nothing.")
-    return warning(
-        answer.said,
-        "The bucket is public: anybody reads its datasets, whatever dserver permits.",
-        "Remove the bucket's public policy or ACL, unless that is intended.",
-    )
+    return warning(answer.said, *case.words.public)
 
 
-def _refused_or_failed(answer: http.Answer, good: str, bad: str, advice: str) -> Outcome:
+def refused_or_failed(answer: http.Answer, good: str, bad: str, advice: str) -> Outcome:
+    """Say what it means whether the store refuses, as it must, or not."""
     if answer.is_refusal:
         return ok(f"{answer.said}: refused", good)
     if answer.status >= 300:

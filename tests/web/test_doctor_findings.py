@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 
 import boto3
 import pytest
@@ -18,10 +15,12 @@ from tests.examined import (
     NOT_FOR_READING,
     NOT_FOR_UPLOADING,
     ORIGIN,
+    WebPage,
     ask,
     examined,
     forget_this_machine,
     keep_versions,
+    listening,
     settings_of,
 )
 from tests.proxy import StoreProxy
@@ -31,33 +30,6 @@ from tests.stub_store import Faults, StubStore
 @pytest.fixture(autouse=True)
 def alone(monkeypatch, tmp_path):
     forget_this_machine(monkeypatch, tmp_path)
-
-
-@contextmanager
-def listening(handler):
-    """A server on this machine that is no store."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-class WebPage(BaseHTTPRequestHandler):
-    """A console, as it stands on the port beside many a store."""
-
-    def do_GET(self):
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html; charset=utf-8")
-        self.end_headers()
-        self.wfile.write(b"<!doctype html><p>Sign in")
-
-    def log_message(self, *_):
-        pass
 
 
 # Addresses --------------------------------------------------------------------------------

@@ -1,14 +1,11 @@
-"""What a store's own words mean, and what to do about them.
+"""What S3 calls its things, and what its error codes mean.
 
-Knows the error codes of S3. A code that is not known here is passed on as it is.
+Source: Amazon S3 API Reference, "Error responses".
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from dserver_signed_url_plugin.doctor.findings import Outcome, failed
-from dserver_signed_url_plugin.storage.examination import Refused
+from dserver_signed_url_plugin.doctor.words import Words
 
 _REGION = (
     "The bucket lives in another region than the one that is signed for.",
@@ -22,8 +19,11 @@ _SKEWED = (
     "The store finds the server's clock too far from its own.",
     "Switch on time synchronisation (NTP) on the server, or on the store.",
 )
-_BUSY = ("The store, or a proxy before it, is not well at the moment.", "Try again later.")
-_MEANINGS: Mapping[str, tuple[str, str]] = {
+_MEANINGS = {
+    "AccessDenied": (
+        "The server's key may not do this.",
+        "Grant it {needs}; look for a policy of the bucket that denies it.",
+    ),
     "NoSuchBucket": (
         "The store has no bucket of this name.",
         "Create the bucket, or correct BASE_URI or DTOOL_S3_ENDPOINT_<bucket>.",
@@ -48,28 +48,26 @@ _MEANINGS: Mapping[str, tuple[str, str]] = {
         "Use a store, or a version of it, that can.",
     ),
 }
-NOT_A_STORE = (
-    "Something else than an S3 store answers here: a web page, a console or a proxy.",
-    "Correct the endpoint; MinIO's console, for example, is not on the port of its store.",
+
+WORDS = Words(
+    place="bucket",
+    endpoint="DTOOL_S3_ENDPOINT_<bucket>",
+    public_endpoint="DTOOL_S3_PUBLIC_ENDPOINT_<bucket>",
+    signature="X-Amz-Signature",
+    absent=frozenset({"NoSuchKey", "AccessDenied"}),
+    hidden=frozenset(),
+    not_a_store=(
+        "Something else than an S3 store answers here: a web page, a console or a proxy.",
+        "Correct the endpoint; MinIO's console, for example, is not on the port of its store.",
+    ),
+    public=(
+        "The bucket is public: anybody reads its datasets, whatever dserver permits.",
+        "Remove the bucket's public policy or ACL, unless that is intended.",
+    ),
+    wrong_md5="Encrypt the bucket with SSE-S3 instead of SSE-KMS, or not at all.",
+    cors_rule=(
+        "Give the bucket a CORS rule for this origin: methods GET, HEAD and PUT; headers "
+        "Content-MD5, Content-Type and x-amz-meta-*; expose ETag."
+    ),
+    meanings=_MEANINGS,
 )
-
-
-def explained(refusal: Refused, needs: str) -> Outcome:
-    """Say what a refusal means.
-
-    :param needs: the permission without which the store would refuse just so.
-    """
-    code = refusal.code or ""
-    if code == "AccessDenied":
-        means = "The server's key may not do this."
-        advice = f"Grant it {needs}; look for a policy of the bucket that denies it."
-    elif code in _MEANINGS:
-        means, advice = _MEANINGS[code]
-    elif refusal.status >= 500:
-        means, advice = _BUSY
-    elif not code:
-        means, advice = NOT_A_STORE
-    else:
-        means = "The store refuses it."
-        advice = "Look the word up in the documentation or the log of the store."
-    return failed(str(refusal), means, advice)

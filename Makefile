@@ -1,7 +1,9 @@
-# Each command sets itself up; a machine needs Python 3.10 or newer and make, nothing else.
+# Each command sets itself up; a machine needs Python 3.10 or newer and make. With npm, which
+# brings a local Azure store, Azure is tested too (REQUIRE_AZURITE=1: without npm these tests fail).
 #   PYTHON=python3.12   which Python makes the environments (`make clean` first, to change it)
 #   TESTS=tests/unit    which tests
 #   WORKERS=0           how many processes share the tests; 0 is the one that is easy to debug
+#   BASE_URI=azure://lab  where the demo keeps its datasets
 #   ARGS='-k expiry'    options passed on to the command that runs
 
 PYTHON ?= python3
@@ -9,9 +11,13 @@ TESTS ?= tests
 WORKERS ?= 2
 ARGS ?=
 ONCE ?=
+BASE_URI ?=
 
 VENV := .venv
 NEXT := .venv-next
+# As in dserver_signed_url_plugin/demo/azurite.py.
+AZURITE := 3.35.0
+FOR_AZURE := $(VENV)/.has-azure $(VENV)/.azurite-$(AZURITE)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Otherwise a pip before 23.1 builds dtool-s3 in its legacy way, and says so at length.
@@ -25,13 +31,13 @@ export PIP_USE_PEP517 := 1
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
-demo: $(VENV)/.has-demo  ## deposit, find and download a dataset before your eyes, keep serving (ONCE=1: exit)
-	$(VENV)/bin/dserver-signed-url-demo $(if $(ONCE),--once) $(ARGS)
+demo: $(VENV)/.has-demo $(if $(filter azure://%,$(BASE_URI)),$(FOR_AZURE))  ## deposit, find and download a dataset before your eyes, keep serving (ONCE=1: exit)
+	$(VENV)/bin/dserver-signed-url-demo $(if $(ONCE),--once) $(if $(BASE_URI),--base-uri $(BASE_URI)) $(ARGS)
 
-test: $(VENV)/.has-test  ## run the tests against the released dserver
+test: $(VENV)/.has-test $(VENV)/.azurite-$(AZURITE)  ## run the tests against the released dserver
 	$(VENV)/bin/python -m pytest --numprocesses $(WORKERS) $(TESTS) $(ARGS)
 
-test-next: $(NEXT)/.has-next  ## run the same tests with Flask 3, marshmallow 4 and flask-smorest 0.47
+test-next: $(NEXT)/.has-next $(NEXT)/.azurite-$(AZURITE)  ## run the same tests with Flask 3, marshmallow 4 and flask-smorest 0.47
 	$(NEXT)/bin/python -m pytest --numprocesses $(WORKERS) $(TESTS) $(ARGS)
 
 lint: $(VENV)/.has-dev  ## check style, types and the direction of imports
@@ -62,6 +68,16 @@ $(NEXT)/.has-next: pyproject.toml requirements-next.txt | $(NEXT)/.made
 	@$(NEXT)/bin/python -m pip install --quiet --upgrade --no-warn-conflicts \
 		--requirement requirements-next.txt
 	@touch $@
+
+# Azurite, the local Azure store, is a program for Node; without Node its tests are skipped.
+%/.azurite-$(AZURITE): | %/.made
+	@if command -v npm >/dev/null; then \
+		echo "Installing Azurite $(AZURITE) into $(@D) (half a minute, 190 MB)"; \
+		npm install --silent --no-save --no-audit --no-fund --prefix $(@D) azurite@$(AZURITE) && \
+		touch $@; \
+	else \
+		echo 'No npm, so no local Azure store; what needs it is skipped. Type: sudo apt-get install nodejs npm' >&2; \
+	fi
 
 # Debian keeps what `python -m venv` needs in a package of its own.
 VENV_PACKAGE = $(notdir $(PYTHON))-venv

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -14,14 +16,17 @@ from flask import Flask
 from flask_jwt_extended import JWTManager
 
 from dserver_signed_url_plugin.demo.app import tokens
+from dserver_signed_url_plugin.demo.azurite import AzuriteMissing, LocalAzure
 from dserver_signed_url_plugin.demo.settings import DataDirectory
 from dserver_signed_url_plugin.demo.store import LocalStore, s3_client
 from tests import postgresql as postgresql_server
+from tests.blobs import blob_service
 from tests.databases import Database, PostgreSQLDatabases, SQLite
-from tests.dserver import Bucket, Dserver
+from tests.dserver import Account, Bucket, Dserver
 from tests.postgresql import PostgreSQL
 
 DATABASES = ("sqlite", "postgresql")
+ACCOUNTS = 1_000
 
 _numbers = count(1)
 
@@ -54,6 +59,25 @@ def store() -> Iterator[LocalStore]:
 
 
 @pytest.fixture(scope="session")
+def azure_store() -> Iterator[LocalAzure]:
+    """One Azure store for all tests: it verifies signature, permission and expiry."""
+    try:
+        store = LocalAzure([f"lab{number}" for number in range(ACCOUNTS)])
+    except AzuriteMissing as reason:
+        if "REQUIRE_AZURITE" in os.environ:
+            raise
+        pytest.skip(str(reason))
+    with store as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def unused_accounts(azure_store: LocalAzure) -> Iterator[str]:
+    """Names of accounts that no test has had; Azurite knows each from its start."""
+    return iter(azure_store.accounts)
+
+
+@pytest.fixture(scope="session")
 def postgresql() -> Iterator[PostgreSQL]:
     """One PostgreSQL server for all tests."""
     with postgresql_server.running() as server:
@@ -82,6 +106,19 @@ def s3(bucket: Bucket) -> Any:
     return s3_client(bucket.endpoint, bucket.access_key, bucket.secret_key)
 
 
+@pytest.fixture
+def account(azure_store: LocalAzure, unused_accounts: Iterator[str]) -> Account:
+    """An account that no other test knows."""
+    name = next(unused_accounts)
+    return Account(name, azure_store.endpoint(name), azure_store.key)
+
+
+@pytest.fixture
+def blobs(account: Account) -> Any:
+    """A client with the key of the account, to look behind the scenes."""
+    return blob_service(account)
+
+
 @pytest.fixture(scope="session")
 def jwt_settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Settings with one key pair for all tests, because making one takes long."""
@@ -98,16 +135,16 @@ def jwt_tokens(jwt_settings: dict[str, Any]) -> dict[str, str]:
 
 
 @pytest.fixture
-def make_dserver(
-    database: Database, bucket: Bucket, jwt_settings: dict[str, Any], jwt_tokens: dict[str, str]
+def make_dserver_on(
+    database: Database, jwt_settings: dict[str, Any], jwt_tokens: dict[str, str]
 ) -> Iterator[Callable[..., Dserver]]:
-    """Make a dserver with some of Flask's config changed."""
+    """Make a dserver on a bucket or an account, with some of Flask's config changed."""
     made: list[tuple[Dserver, str]] = []
 
-    def make(**config: Any) -> Dserver:
+    def make(place: Bucket | Account, **config: Any) -> Dserver:
         url = database.create()
         defaults = {**jwt_settings, "SQLALCHEMY_DATABASE_URI": url}
-        made.append((Dserver(bucket, {**defaults, **config}, jwt_tokens), url))
+        made.append((Dserver(place, {**defaults, **config}, jwt_tokens), url))
         return made[-1][0]
 
     yield make
@@ -118,9 +155,29 @@ def make_dserver(
 
 
 @pytest.fixture
+def make_dserver(make_dserver_on: Callable[..., Dserver], bucket: Bucket) -> Callable[..., Dserver]:
+    """Make a dserver on the bucket, with some of Flask's config changed."""
+    return partial(make_dserver_on, bucket)
+
+
+@pytest.fixture
+def make_azure_dserver(
+    make_dserver_on: Callable[..., Dserver], account: Account
+) -> Callable[..., Dserver]:
+    """Make a dserver on the account, with some of Flask's config changed."""
+    return partial(make_dserver_on, account)
+
+
+@pytest.fixture
 def dserver(make_dserver: Callable[..., Dserver]) -> Dserver:
     """A dserver as it comes."""
     return make_dserver()
+
+
+@pytest.fixture
+def azure_dserver(make_azure_dserver: Callable[..., Dserver]) -> Dserver:
+    """A dserver as it comes, with its datasets in Azure."""
+    return make_azure_dserver()
 
 
 @pytest.fixture

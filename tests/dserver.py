@@ -1,4 +1,4 @@
-"""A real dserver for a test: SQLite, SQL search and retrieve, one bucket in a real store."""
+"""A real dserver for a test: SQL search and retrieve, one bucket or account in a real store."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 
 from dserver_signed_url_plugin.demo.app import create_app, prepare, tokens
 from dserver_signed_url_plugin.services import Services
-from dserver_signed_url_plugin.storage.s3 import S3Storage
+from dserver_signed_url_plugin.storage.base import Storage
 from dserver_signed_url_plugin.uris import BaseURI
 
 
@@ -36,6 +36,26 @@ class Bucket:
             f"DTOOL_S3_ENDPOINT_{self.name}": endpoint or self.endpoint,
             f"DTOOL_S3_ACCESS_KEY_ID_{self.name}": self.access_key,
             f"DTOOL_S3_SECRET_ACCESS_KEY_{self.name}": self.secret_key,
+        }
+
+
+@dataclass(frozen=True)
+class Account:
+    """One account of the Azure store, and the key to it, which only dserver has."""
+
+    name: str
+    endpoint: str
+    key: str
+
+    @property
+    def base_uri(self) -> str:
+        return f"azure://{self.name}"
+
+    def settings(self, endpoint: str | None = None) -> dict[str, str]:
+        """dtool's variable for this account, and where the plugin finds it."""
+        return {
+            f"DTOOL_AZURE_ACCOUNT_KEY_{self.name}": self.key,
+            f"DTOOL_AZURE_BLOB_ENDPOINT_{self.name}": endpoint or self.endpoint,
         }
 
 
@@ -73,11 +93,14 @@ class Dserver:
     """The app, its people (alice, bob, carol, dave, admin, nobody) and its base URI."""
 
     def __init__(
-        self, bucket: Bucket, config: Mapping[str, Any], known: Mapping[str, str] | None = None
+        self,
+        place: Bucket | Account,
+        config: Mapping[str, Any],
+        known: Mapping[str, str] | None = None,
     ) -> None:
-        self.bucket = bucket
-        self.base_uri = bucket.base_uri
-        self.app = create_app({**in_capitals(bucket.settings()), "TESTING": True, **config})
+        self.place = place
+        self.base_uri = place.base_uri
+        self.app = create_app({**in_capitals(place.settings()), "TESTING": True, **config})
         prepare(self.app, self.base_uri)
         self.tokens = known or tokens(self.app, timedelta(hours=1))
         for name, token in self.tokens.items():
@@ -91,12 +114,18 @@ class Dserver:
     admin: Person
 
     @property
+    def bucket(self) -> Bucket:
+        """Its place, where that is a bucket."""
+        assert isinstance(self.place, Bucket)
+        return self.place
+
+    @property
     def services(self) -> Services:
         """What the extension put together."""
         return self.app.extensions["signed-url"]
 
     @property
-    def storage(self) -> S3Storage:
+    def storage(self) -> Storage:
         """The storage of the base URI."""
         return self.services.storages.of(BaseURI.parse(self.base_uri))
 

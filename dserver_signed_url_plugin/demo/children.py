@@ -8,13 +8,20 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 POLL_SECONDS = 0.05
+SECONDS_TO_START = 30
 SECONDS_TO_END = 10
 TAIL_LINES = 15
 
@@ -111,3 +118,48 @@ class Child:
     def _last_words(self) -> str:
         lines = self.log_path.read_text(errors="replace").splitlines()[-TAIL_LINES:]
         return "".join(f"\n  | {line}" for line in lines) or " It said nothing."
+
+
+class LocalStorage(ABC):
+    """A store of ours as a child process, which answers from ``with`` to the end of the block."""
+
+    name: ClassVar[str]
+
+    def __init__(self, log_path: Path | None, stop_requested: Callable[[], bool]) -> None:
+        self._log_path = log_path
+        self._stop_requested = stop_requested
+        self._resources = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as starting:
+            scratch = Path(starting.enter_context(tempfile.TemporaryDirectory(prefix="store-")))
+            log_path = self._log_path or scratch / "store.log"
+            child = Child(self.name, self._command(), self._environment(scratch), log_path)
+            self._child = starting.enter_context(child)
+            self._child.wait_until(self._answers, SECONDS_TO_START, self._stop_requested)
+            self._resources = starting.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._resources.close()
+
+    def check(self) -> None:
+        """Raise ChildFailed if the store has ended."""
+        self._child.check()
+
+    @abstractmethod
+    def _command(self) -> list[str]:
+        """Return the program and its arguments."""
+
+    @abstractmethod
+    def _environment(self, scratch: Path) -> dict[str, str]:
+        """Return its variables; ``scratch`` is a directory that lives as long as it does."""
+
+    @abstractmethod
+    def _answers(self) -> bool:
+        """Tell whether it serves, and it is this one that does."""

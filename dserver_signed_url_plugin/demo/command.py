@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dserver_signed_url_plugin.errors import InvalidField
+from dserver_signed_url_plugin.uris import BaseURI
+
 if TYPE_CHECKING:
     from dserver_signed_url_plugin.demo.server import Demo
     from dserver_signed_url_plugin.demo.story import Story
 
-EXTRA = ("gunicorn", "ministack", "requests")
-INSTALL = "pip install 'dserver-signed-url-plugin[demo]'"
+EXTRAS = {"demo": ("gunicorn", "ministack", "requests"), "azure": ("dtool_azure",)}
 READ_TOKEN = 'import json, sys; print(json.load(open(sys.argv[1]))["tokens"]["bob"])'
 READ_URL = 'import json, sys; print(json.load(sys.stdin)["url"])'
 
@@ -61,12 +63,15 @@ def _choices(command: Callable[..., Any]) -> Callable[..., Any]:
             help="gunicorn's worker processes.",
         ),
         click.option(
-            "--bucket",
-            metavar="NAME",
-            help="Bucket to use, created if it is missing. With DTOOL_S3_ENDPOINT_NAME, "
-            "DTOOL_S3_ACCESS_KEY_ID_NAME and DTOOL_S3_SECRET_ACCESS_KEY_NAME set, it is "
-            "taken from that store instead of an embedded one.  [default: dtool-demo]",
+            "--base-uri",
+            metavar="URI",
+            help="Where datasets are kept: s3://BUCKET, created if it is missing, or "
+            "azure://ACCOUNT. With dtool's variables for it set, DTOOL_S3_ENDPOINT_BUCKET, "
+            "DTOOL_S3_ACCESS_KEY_ID_BUCKET and DTOOL_S3_SECRET_ACCESS_KEY_BUCKET, or "
+            "DTOOL_AZURE_ACCOUNT_KEY_ACCOUNT (and the plugin's DTOOL_AZURE_BLOB_ENDPOINT_ACCOUNT), "
+            "in that store instead of an embedded one.  [default: s3://dtool-demo]",
         ),
+        click.option("--bucket", metavar="NAME", help="The same as --base-uri s3://NAME."),
         click.option(
             "--data-dir",
             type=click.Path(file_okay=False, path_type=Path),
@@ -102,7 +107,6 @@ def main(context: click.Context, /, once: bool, **choices: Any) -> None:
     Deposits a small dataset, finds and downloads it again, shows what is refused, and keeps
     serving until Ctrl-C.
     """
-    _demand_extra()
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")
     if context.invoked_subcommand is None:
@@ -137,21 +141,35 @@ def serve(info_file: Path, **choices: Any) -> None:
 @contextmanager
 def _running(choices: dict[str, Any], stop: StopRequest, once: bool = False) -> Iterator[Demo]:
     """Serve inside the block; what goes wrong ends the command with a sentence."""
+    base_uri = _base_uri(choices.pop("base_uri"), choices.pop("bucket"))
+    _demand_extras(base_uri)
+    from dserver_signed_url_plugin.demo.backends import VariableMissing
     from dserver_signed_url_plugin.demo.children import ChildFailed, Interrupted
-    from dserver_signed_url_plugin.demo.server import Options, VariableMissing, serving
+    from dserver_signed_url_plugin.demo.server import Options, serving
     from dserver_signed_url_plugin.demo.store import StoreUnavailable
     from dserver_signed_url_plugin.errors import ConfigurationError
 
     try:
         with (
             _directory(choices.pop("data_dir")) as data_dir,
-            serving(Options(data_dir=data_dir, **choices), stop) as demo,
+            serving(Options(data_dir, base_uri=base_uri, **choices), stop) as demo,
         ):
             yield demo
     except Interrupted:
         sys.exit(1 if once else 0)
     except (ChildFailed, ConfigurationError, OSError, StoreUnavailable, VariableMissing) as reason:
         raise click.ClickException(str(reason)) from reason
+
+
+def _base_uri(text: str | None, bucket: str | None) -> BaseURI | None:
+    if text and bucket:
+        raise click.UsageError("Give --base-uri or --bucket, not both.")
+    if not (text or bucket):
+        return None
+    try:
+        return BaseURI.parse(text or f"s3://{bucket}", "--base-uri" if text else "--bucket")
+    except InvalidField as reason:
+        raise click.UsageError(str(reason)) from reason
 
 
 @contextmanager
@@ -170,7 +188,7 @@ def _tell(demo: Demo, stop: StopRequest, once: bool) -> None:
     info = demo.info
     write_info(demo.info_file, info)
     click.echo(f"dserver:  {info['base_url']}")
-    click.echo(f"S3 store: {info['s3_endpoint']}, bucket {info['bucket']}\n")
+    click.echo(f"{demo.place}\n")
     story = Story(info)
     held = story.tell(click.echo, stop)
     failed = not held and (once or not stop())
@@ -194,7 +212,10 @@ To continue as bob, in another terminal:
 """
 
 
-def _demand_extra() -> None:
-    missing = [name for name in EXTRA if find_spec(name) is None]
-    if missing:
-        raise click.ClickException(f"The demo needs {', '.join(missing)}: {INSTALL}")
+def _demand_extras(base_uri: BaseURI | None) -> None:
+    scheme = "s3" if base_uri is None else base_uri.scheme
+    for extra in ("demo", scheme):
+        missing = [name for name in EXTRAS.get(extra, ()) if find_spec(name) is None]
+        if missing:
+            install = f"pip install 'dserver-signed-url-plugin[{extra}]'"
+            raise click.ClickException(f"The demo needs {', '.join(missing)}: {install}")

@@ -13,15 +13,23 @@ from typing import TypedDict
 PRIVATE = 0o600
 
 
-class Info(TypedDict):
-    """The content of the info file: all that is needed to use the demo."""
+class StoreInfo(TypedDict, total=False):
+    """What opens the store: the first four for a bucket, the last three for an Azure account."""
 
-    base_url: str
-    base_uri: str
     bucket: str
     s3_endpoint: str
     access_key: str
     secret_key: str
+    account: str
+    blob_endpoint: str
+    account_key: str
+
+
+class Info(StoreInfo):
+    """The content of the info file: all that is needed to use the demo."""
+
+    base_url: str
+    base_uri: str
     tokens: dict[str, str]
 
 

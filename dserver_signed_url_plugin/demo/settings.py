@@ -38,8 +38,13 @@ class DataDirectory:
 
     @property
     def objects(self) -> Path:
-        """Where the embedded store keeps its objects."""
+        """Where the embedded S3 store keeps its objects."""
         return self.path / "objects"
+
+    @property
+    def blobs(self) -> Path:
+        """Where the embedded Azure store keeps its blobs."""
+        return self.path / "blobs"
 
     @property
     def settings(self) -> Path:

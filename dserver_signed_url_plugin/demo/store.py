@@ -9,12 +9,9 @@ import os
 import secrets
 import socket
 import sys
-import tempfile
 from collections.abc import Callable
-from contextlib import ExitStack
 from functools import lru_cache
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -23,14 +20,13 @@ import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from dserver_signed_url_plugin.demo.children import Child, never
+from dserver_signed_url_plugin.demo.children import LocalStorage, never
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 HOST = "127.0.0.1"
 REGION = "us-east-1"
-SECONDS_TO_START = 30
 # Everything else would change the store: AWS_*, DTOOL_*, and ministack's own variables.
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV")
 FOR_BROWSERS = {
@@ -45,11 +41,13 @@ class StoreUnavailable(RuntimeError):
     """The store is away, or refuses its keys or the bucket."""
 
 
-class LocalStore:
+class LocalStore(LocalStorage):
     """ministack as a child process, from ``with`` to the end of the block.
 
     Objects are kept in ``data_dir`` if there is one, and forgotten at the end otherwise.
     """
+
+    name = "The local S3 store"
 
     def __init__(
         self,
@@ -64,34 +62,8 @@ class LocalStore:
         self.endpoint = f"http://{HOST}:{self.port}"
         self.access_key = access_key or f"AK{secrets.token_hex(9).upper()}"
         self.secret_key = secret_key or secrets.token_hex(20)
-        self._log_path = log_path
         self._data_dir = data_dir
-        self._stop_requested = stop_requested
-        self._resources = ExitStack()
-
-    def __enter__(self) -> LocalStore:
-        with ExitStack() as starting:
-            scratch = Path(starting.enter_context(tempfile.TemporaryDirectory(prefix="store-")))
-            log_path = self._log_path or scratch / "store.log"
-            command = [sys.executable, "-m", "ministack"]
-            self._child = starting.enter_context(
-                Child("The local S3 store", command, self._environment(scratch), log_path)
-            )
-            self._child.wait_until(self._answers, SECONDS_TO_START, self._stop_requested)
-            self._resources = starting.pop_all()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._resources.close()
-
-    def check(self) -> None:
-        """Raise ChildFailed if the store has ended."""
-        self._child.check()
+        super().__init__(log_path, stop_requested)
 
     def create_bucket(self, name: str) -> None:
         """Create the bucket if it is missing, and let browsers use it."""
@@ -100,6 +72,9 @@ class LocalStore:
             Bucket=name,
             CORSConfiguration={"CORSRules": [FOR_BROWSERS]},  # type: ignore[list-item]
         )
+
+    def _command(self) -> list[str]:
+        return [sys.executable, "-m", "ministack"]
 
     def _answers(self) -> bool:
         # Asking with our keys: another store that took the port would not know them.
@@ -110,8 +85,7 @@ class LocalStore:
         return True
 
     def _environment(self, scratch: Path) -> dict[str, str]:
-        environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
-        environment |= {
+        environment = inherited() | {
             "BIND_HOST": HOST,
             "GATEWAY_PORT": str(self.port),
             "SERVICES": "s3,iam,sts",
@@ -168,6 +142,11 @@ def s3_client(endpoint: str, access_key: str, secret_key: str, patient: bool = T
         access_key, secret_key, region_name=REGION, botocore_session=alone
     )
     return session.client("s3", endpoint_url=endpoint, config=settings)
+
+
+def inherited() -> dict[str, str]:
+    """Return what a store may know of this process's environment."""
+    return {name: os.environ[name] for name in INHERITED if name in os.environ}
 
 
 def free_port() -> int:

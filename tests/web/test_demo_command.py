@@ -1,91 +1,23 @@
 """The demo as a person or a script starts it: a real command, real processes, real ports."""
 
-import json
 import os
 import signal
 import socket
 import stat
-import subprocess
 import sys
-import time
-from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
-import requests
 
+from dserver_signed_url_plugin.demo.backends import VariableMissing, external_bucket
 from dserver_signed_url_plugin.demo.children import Child, ChildFailed
-from dserver_signed_url_plugin.demo.server import Store, VariableMissing, external_store
 from dserver_signed_url_plugin.demo.store import LocalStore, s3_client
-
-COMMAND = Path(sys.executable).with_name("dserver-signed-url-demo")
-PATIENCE = 60
-
-
-class Serve:
-    """``dserver-signed-url-demo serve`` on a directory, until the end of the block."""
-
-    def __init__(self, directory, *options, **variables):
-        self.info_file = directory / "info.json"
-        self.output = directory / "output.txt"
-        self._command = [COMMAND, "serve", "--data-dir", directory / "data", "--workers", "1"]
-        self._command += ["--info", self.info_file, *options]
-        self._environment = {**os.environ, **variables}
-
-    def __enter__(self):
-        self.info_file.unlink(missing_ok=True)
-        with self.output.open("wb") as output:
-            self.process = subprocess.Popen(
-                self._command, env=self._environment, stdout=output, stderr=subprocess.STDOUT
-            )
-        deadline = time.monotonic() + PATIENCE
-        while not self.info_file.exists():
-            assert self.process.poll() is None, self.output.read_text()
-            assert time.monotonic() < deadline, self.output.read_text()
-            time.sleep(0.05)
-        self.info = json.loads(self.info_file.read_text())
-        return self
-
-    def __exit__(self, *reason):
-        self.end()
-
-    def end(self, number=signal.SIGTERM):
-        self.process.send_signal(number)
-        return self.process.wait(PATIENCE)
-
-    def get(self, person, path):
-        headers = {"Authorization": f"Bearer {self.info['tokens'][person]}"}
-        with requests.Session() as session:
-            session.trust_env = False
-            return session.get(self.info["base_url"] + path, headers=headers, timeout=PATIENCE)
+from tests.demo import PATIENCE, Serve, listens, refused
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
     with Serve(tmp_path_factory.mktemp("demo")) as running:
         yield running
-
-
-def listens(url):
-    address = urlsplit(url)
-    with socket.socket() as probe:
-        return probe.connect_ex((address.hostname, address.port)) == 0
-
-
-def refused(*options, **variables):
-    """Return what the command says when it does not start."""
-    ended = subprocess.run(
-        [COMMAND, "serve", *options],
-        env={**os.environ, **variables},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert ended.returncode == 1, ended.stdout
-    assert "Traceback" not in ended.stdout
-    return ended.stdout
 
 
 def test_the_info_file_is_private_and_holds_exactly_what_is_promised(demo):
@@ -192,11 +124,30 @@ def test_a_store_named_only_in_part_is_refused_with_the_missing_variable(tmp_pat
 
 
 def test_without_variables_the_named_bucket_is_embedded():
-    assert external_store("mine", {}) is None
-    assert external_store(None, {"DTOOL_S3_ENDPOINT_dtool-demo": "http://127.0.0.1:9"}) is None
+    assert external_bucket("mine", {}) is None
     with pytest.raises(VariableMissing, match="DTOOL_S3_ENDPOINT_mine and DTOOL_S3_ACCESS_KEY_ID"):
-        external_store("mine", {"DTOOL_S3_SECRET_ACCESS_KEY_mine": "secret"})
-    assert isinstance(Store("http://127.0.0.1:9", "key", "secret"), Store)
+        external_bucket("mine", {"DTOOL_S3_SECRET_ACCESS_KEY_mine": "secret"})
+
+
+def test_variables_of_the_bucket_that_nobody_named_are_left_alone(tmp_path):
+    elsewhere = {"DTOOL_S3_ENDPOINT_dtool-demo": "http://127.0.0.1:9"}
+    with Serve(tmp_path, **elsewhere) as running:
+        assert running.info["s3_endpoint"] != elsewhere["DTOOL_S3_ENDPOINT_dtool-demo"]
+        assert listens(running.info["s3_endpoint"])
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (("--base-uri", "s3://mine", "--bucket", "mine"), 2, "--base-uri or --bucket, not both"),
+        (("--base-uri", "mine"), 2, "is not a URI such as s3://bucket"),
+        (("--bucket", "mine/too"), 2, "a base URI of s3 has no path"),
+        (("--base-uri", "file://mine"), 1, "serves s3://BUCKET and azure://ACCOUNT"),
+        (("--base-uri", "azure://my-account"), 1, "3 to 24 of a-z and 0-9"),
+    ],
+)
+def test_a_base_uri_that_cannot_be_served_is_refused_with_the_reason(options, code, said, tmp_path):
+    assert said in refused("--info", tmp_path / "info.json", *options, code=code)
 
 
 def test_a_port_that_is_taken_is_named(tmp_path):

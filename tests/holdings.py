@@ -41,15 +41,7 @@ def holdings(s3: Any, bucket: Bucket, uuid: str) -> dict[str, Stored]:
 
 def check_dataset(dserver: Dserver, s3: Any, deposit: Deposit, readme: str | None = README) -> None:
     """Fail unless the dataset is registered, readable, and all that dtool needs is there."""
-    uri = f"{dserver.base_uri}/{deposit.uuid}"
-    answer = dserver.bob.read(uri)
-    assert answer.status_code == 200, answer.json
-    urls = answer.json["item_urls"]
-    with ThreadPoolExecutor(4) as pool:
-        read = dict(zip(urls, pool.map(_get, urls.values()), strict=True))
-    items = {_identifier(path): content for path, content in deposit.files.items()}
-    assert read == items
-
+    items = check_readable(dserver, deposit)
     stored = holdings(s3, dserver.bucket, deposit.uuid)
     for path, content in deposit.files.items():
         metadata = dict(stored[f"{deposit.uuid}/data/{_identifier(path)}"].metadata)
@@ -64,6 +56,17 @@ def check_dataset(dserver: Dserver, s3: Any, deposit: Deposit, readme: str | Non
     structure = json.loads(stored[f"{deposit.uuid}/structure.json"].content)
     assert structure["dataset_registration_key"] == f"dtool-{deposit.uuid}"
     check_readme(dserver, stored, deposit, readme)
+
+
+def check_readable(dserver: Dserver, deposit: Deposit) -> dict[str, bytes]:
+    """Fail unless bob reads every item; return their bytes, by identifier."""
+    answer = dserver.bob.read(f"{dserver.base_uri}/{deposit.uuid}")
+    assert answer.status_code == 200, answer.json
+    urls = answer.json["item_urls"]
+    with ThreadPoolExecutor(4) as pool:
+        read = dict(zip(urls, pool.map(_get, urls.values()), strict=True))
+    assert read == {_identifier(path): content for path, content in deposit.files.items()}
+    return read
 
 
 def check_readme(

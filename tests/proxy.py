@@ -16,7 +16,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.dserver import Bucket
+from dserver_signed_url_plugin.config import (
+    BLOB_ENDPOINT,
+    ENDPOINT,
+    PUBLIC_BLOB_ENDPOINT,
+    PUBLIC_ENDPOINT,
+)
+from tests.dserver import Account, Bucket
+
+# Where dserver asks, and where people do.
+_SETTINGS = {
+    Account: (BLOB_ENDPOINT, PUBLIC_BLOB_ENDPOINT),
+    Bucket: (ENDPOINT, PUBLIC_ENDPOINT),
+}
 
 
 class Fault(Enum):
@@ -56,9 +68,9 @@ class StoreProxy:
     it shall not be, and ``after`` it has answered but dserver does not know yet.
     """
 
-    def __init__(self, bucket: Bucket) -> None:
-        self._bucket = bucket
-        self._upstream = urlsplit(bucket.endpoint).netloc
+    def __init__(self, place: Bucket | Account) -> None:
+        self._place = place
+        self._upstream = urlsplit(place.endpoint).netloc
         self._lock = threading.Lock()
         self.requests: list[Request] = []
         self.heal()
@@ -69,7 +81,8 @@ class StoreProxy:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        self.endpoint = f"http://127.0.0.1:{self._server.server_address[1]}"
+        path = urlsplit(self._place.endpoint).path
+        self.endpoint = f"http://127.0.0.1:{self._server.server_address[1]}{path}"
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
         return self
 
@@ -79,11 +92,14 @@ class StoreProxy:
 
     def settings(self) -> dict[str, str]:
         """Return what lets dserver ask here, and sign for the store itself."""
-        name = self._bucket.name.upper()
-        return {
-            f"DTOOL_S3_ENDPOINT_{name}": self.endpoint,
-            f"DTOOL_S3_PUBLIC_ENDPOINT_{name}": self._bucket.endpoint,
-        }
+        name = self._place.name.upper()
+        internal, public = _SETTINGS[type(self._place)]
+        return {f"{internal}{name}": self.endpoint, f"{public}{name}": self._place.endpoint}
+
+    def public_settings(self) -> dict[str, str]:
+        """Return what lets people follow their URLs here, while dserver asks the store itself."""
+        _, public = _SETTINGS[type(self._place)]
+        return {f"{public}{self._place.name.upper()}": self.endpoint}
 
     def forget(self) -> None:
         """Count from one again."""
@@ -168,7 +184,9 @@ class _Handler(BaseHTTPRequestHandler):
             return self._ask_once(request, body)
 
     def _ask_once(self, request: Request, body: bytes) -> tuple[int, dict[str, str], bytes]:
-        self._store.request(request.method, request.target, body, request.headers)
+        # Whoever takes this for the proxy of the environment names the store before the path.
+        target = urlsplit(request.target)._replace(scheme="", netloc="").geturl()
+        self._store.request(request.method, target, body, request.headers)
         answer = self._store.getresponse()
         return answer.status, dict(answer.getheaders()), answer.read()
 

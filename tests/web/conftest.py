@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from dservercore import sql_db
 
+from dserver_signed_url_plugin.demo.azurite import LocalAzure
 from dserver_signed_url_plugin.demo.store import LocalStore
 from tests.databases import Database
-from tests.dserver import Bucket, Dserver
+from tests.dserver import Account, Bucket, Dserver
 from tests.proxy import StoreProxy
 
 
@@ -26,8 +27,27 @@ def lab(
     name = f"{module}-{database.name}"
     store.create_bucket(name)
     bucket = Bucket(name, store.endpoint, store.access_key, store.secret_key)
+    yield from _shared(bucket, jwt_settings, database)
+
+
+@pytest.fixture(scope="module")
+def azure_lab(
+    azure_store: LocalAzure,
+    unused_accounts: Iterator[str],
+    jwt_settings: dict[str, Any],
+    database: Database,
+) -> Iterator[Dserver]:
+    """The same with an account."""
+    name = next(unused_accounts)
+    account = Account(name, azure_store.endpoint(name), azure_store.key)
+    yield from _shared(account, jwt_settings, database)
+
+
+def _shared(
+    place: Bucket | Account, jwt_settings: dict[str, Any], database: Database
+) -> Iterator[Dserver]:
     url = database.create()
-    made = Dserver(bucket, {**jwt_settings, "SQLALCHEMY_DATABASE_URI": url})
+    made = Dserver(place, {**jwt_settings, "SQLALCHEMY_DATABASE_URI": url})
     yield made
     with made.app.app_context():
         sql_db.engine.dispose()
@@ -38,4 +58,11 @@ def lab(
 def proxy(bucket: Bucket) -> Iterator[StoreProxy]:
     """What dserver asks of the store can be counted, hindered and overtaken here."""
     with StoreProxy(bucket) as running:
+        yield running
+
+
+@pytest.fixture
+def azure_proxy(account: Account) -> Iterator[StoreProxy]:
+    """The same in front of an account."""
+    with StoreProxy(account) as running:
         yield running

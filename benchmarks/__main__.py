@@ -32,9 +32,9 @@ def main() -> None:
 
 
 def _print_signing() -> None:
-    print("µs per signed URL             ours  botocore  ratio")
+    print("µs per signed URL                    ours  vendor's SDK  ratio")
     for what, ours, theirs in signing.measure():
-        print(f"{what:28} {ours:5.1f}  {theirs:8.1f}  {theirs / ours:4.0f}x")
+        print(f"{what:35} {ours:5.1f}  {theirs:12.1f}  {theirs / ours:4.0f}x")
 
 
 def _print_routes(dserver: Dserver, sizes: list[int]) -> None:

@@ -8,8 +8,9 @@ from marshmallow import Schema, fields, pre_dump
 
 from dserver_signed_url_plugin.errors import UploadIncomplete
 from dserver_signed_url_plugin.progress import Progress
+from dserver_signed_url_plugin.queries import LifetimeSchema
 from dserver_signed_url_plugin.removal import Cancellation
-from dserver_signed_url_plugin.schemas import LifetimeSchema, UploadGrantSchema, described, utc
+from dserver_signed_url_plugin.schemas import UploadGrantSchema, described, utc
 
 
 class ProgressQuerySchema(LifetimeSchema):

@@ -12,6 +12,7 @@ from dserver_signed_url_plugin import datasets
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.datasets import RegisteredDataset
 from dserver_signed_url_plugin.errors import DatasetNotFound, ItemNotFound
+from dserver_signed_url_plugin.filenames import Disposition
 from dserver_signed_url_plugin.lifetimes import chosen
 from dserver_signed_url_plugin.permissions import ReadPermit
 from dserver_signed_url_plugin.storage import Storages
@@ -47,24 +48,37 @@ class Downloads:
     def __init__(self, settings: Settings, storages: Storages) -> None:
         self._settings, self._storages = settings, storages
 
-    def dataset(self, permit: ReadPermit, uri: DatasetURI, asked: int | None) -> DatasetGrant:
+    def dataset(
+        self,
+        permit: ReadPermit,
+        uri: DatasetURI,
+        asked: int | None,
+        disposition: Disposition = "attachment",
+    ) -> DatasetGrant:
         """Sign all of a dataset.
 
         :param asked: seconds the URLs should live, or None for the server's default.
+        :param disposition: whether a browser saves the items or shows them.
         :raises DatasetNotFound: if dserver does not know it, or storage no longer holds it.
         """
         seconds = self._seconds(asked)
         size = _registered(uri).size_in_bytes
         storage = self._storages.of(permit.base_uri)
         life = storage.life(seconds)
-        return DatasetGrant(uri, life, storage.read_urls(uri.uuid, life), size)
+        return DatasetGrant(uri, life, storage.read_urls(uri.uuid, life, disposition), size)
 
     def item(
-        self, permit: ReadPermit, uri: DatasetURI, identifier: str, asked: int | None
+        self,
+        permit: ReadPermit,
+        uri: DatasetURI,
+        identifier: str,
+        asked: int | None,
+        disposition: Disposition = "attachment",
     ) -> ItemGrant:
         """Sign one item.
 
         :param asked: seconds the URL should live, or None for the server's default.
+        :param disposition: whether a browser saves the item or shows it.
         :raises DatasetNotFound: if dserver does not know the dataset.
         :raises ItemNotFound: if the dataset has no such item.
         """
@@ -74,7 +88,8 @@ class Downloads:
             raise ItemNotFound("An item identifier is 40 hexadecimal digits: SHA-1 of its relpath.")
         storage = self._storages.of(permit.base_uri)
         life = storage.life(seconds)
-        return ItemGrant(uri, life, identifier, storage.item_url(uri.uuid, identifier, life))
+        url = storage.item_url(uri.uuid, identifier, life, disposition)
+        return ItemGrant(uri, life, identifier, url)
 
     def _seconds(self, asked: int | None) -> int:
         return chosen(asked, self._settings.read_expiry, self._settings.max_read_expiry)

@@ -112,6 +112,20 @@ def removed() -> list[PendingUpload]:
     return _copies(PendingUpload.state == REMOVED, None)
 
 
+def alike(uploader: str, base_uri: str, fingerprint: str) -> PendingUpload | None:
+    """Return the first upload that waits of all that were announced alike, or None."""
+    found = _copies(
+        and_(
+            PendingUpload.uploader == uploader,
+            PendingUpload.base_uri == base_uri,
+            PendingUpload.fingerprint == fingerprint,
+            PendingUpload.state != REMOVED,
+        ),
+        None,
+    )
+    return min(found, key=lambda upload: upload.id, default=None)
+
+
 def note_urls(upload: PendingUpload, expire_at: datetime, pinned: bool) -> None:
     """Remember, before URLs are handed out, when the last one ends and if any was not pinned.
 

@@ -74,3 +74,8 @@ def permit_completion(username: str, base_uri: BaseURI) -> UploadPermit:
 def permit_operator(base_uri: BaseURI) -> UploadPermit:
     """Permit what whoever has dserver's own shell may do."""
     return UploadPermit("", base_uri, is_admin=True)
+
+
+def permit_operator_read(base_uri: BaseURI) -> ReadPermit:
+    """Permit to read what whoever has dserver's own shell may."""
+    return ReadPermit("", base_uri)

@@ -19,17 +19,18 @@ from dserver_signed_url_plugin.audit import Page, parsed
 from dserver_signed_url_plugin.bodies import BodyParser
 from dserver_signed_url_plugin.completion import Completion
 from dserver_signed_url_plugin.downloads import DatasetGrant, ItemGrant
+from dserver_signed_url_plugin.filenames import Disposition
 from dserver_signed_url_plugin.pages import AuditQuerySchema, AuditSchema
 from dserver_signed_url_plugin.permissions import permit_completion, permit_read, permit_upload
 from dserver_signed_url_plugin.plans import UploadPlan
 from dserver_signed_url_plugin.progress import Progress
+from dserver_signed_url_plugin.queries import ReadingSchema
 from dserver_signed_url_plugin.removal import Cancellation
 from dserver_signed_url_plugin.schemas import (
     CompletionPlanSchema,
     CompletionSchema,
     DatasetGrantSchema,
     ItemGrantSchema,
-    LifetimeSchema,
     UploadGrantSchema,
     UploadPlanSchema,
 )
@@ -92,6 +93,13 @@ _CANCELLING = {
 }
 
 
+class ReadingQuery(TypedDict):
+    """What ReadingSchema loads."""
+
+    expiry_seconds: int | None
+    disposition: Disposition
+
+
 class ProgressQuery(TypedDict):
     """What ProgressQuerySchema loads."""
 
@@ -135,26 +143,28 @@ def _refuses(more: dict[int, str]) -> Callable[[View], View]:
 
 @blueprint.route("/dataset/<path:uri>", methods=["GET"], parameters=[_URI])
 @jwt_required()
-@blueprint.arguments(LifetimeSchema, location="query")
+@blueprint.arguments(ReadingSchema, location="query")
 @blueprint.response(200, DatasetGrantSchema)
 @_refuses(_READING)
-def read_dataset(asked: dict[str, int | None], uri: str) -> DatasetGrant:
+def read_dataset(query: ReadingQuery, uri: str) -> DatasetGrant:
     """Answer with signed GETs for all of a dataset; needs search permission on its base URI."""
     dataset = DatasetURI.parse(uri)
     permit = permit_read(get_jwt_identity(), dataset.base)
-    return services().downloads.dataset(permit, dataset, asked["expiry_seconds"])
+    asked, disposition = query["expiry_seconds"], query["disposition"]
+    return services().downloads.dataset(permit, dataset, asked, disposition)
 
 
 @blueprint.route("/item/<path:uri>/<identifier>", methods=["GET"], parameters=[_URI, _IDENTIFIER])
 @jwt_required()
-@blueprint.arguments(LifetimeSchema, location="query")
+@blueprint.arguments(ReadingSchema, location="query")
 @blueprint.response(200, ItemGrantSchema)
 @_refuses(_READING)
-def read_item(asked: dict[str, int | None], uri: str, identifier: str) -> ItemGrant:
+def read_item(query: ReadingQuery, uri: str, identifier: str) -> ItemGrant:
     """Answer with one signed GET for one item; needs search permission on its base URI."""
     dataset = DatasetURI.parse(uri)
     permit = permit_read(get_jwt_identity(), dataset.base)
-    return services().downloads.item(permit, dataset, identifier, asked["expiry_seconds"])
+    asked, disposition = query["expiry_seconds"], query["disposition"]
+    return services().downloads.item(permit, dataset, identifier, asked, disposition)
 
 
 @blueprint.route("/upload/<path:base_uri>", methods=["POST"], parameters=[_BASE_URI])

@@ -18,6 +18,7 @@ from dserver_signed_url_plugin.completion import Completion
 from dserver_signed_url_plugin.downloads import DatasetGrant, ItemGrant
 from dserver_signed_url_plugin.errors import InvalidField
 from dserver_signed_url_plugin.plans import EARLIEST, HASH_FUNCTION, LATEST, UploadPlan, is_time
+from dserver_signed_url_plugin.queries import Seconds
 from dserver_signed_url_plugin.storage.base import Item
 from dserver_signed_url_plugin.uploads import UploadGrant
 from dserver_signed_url_plugin.uris import MAX_URI_LENGTH, is_canonical_uuid
@@ -39,18 +40,6 @@ def utc(moment: datetime) -> str:
 def _canonical(uuid: str) -> None:
     if not is_canonical_uuid(uuid):
         raise ValidationError("Not a UUID as 36 characters in lower case with dashes.")
-
-
-class Seconds(fields.Integer):
-    """A whole number of seconds, at least 1."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(validate=validate.Range(min=1), **kwargs)
-
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
-        if isinstance(value, (bool, float)):
-            raise ValidationError("Not a whole number of seconds.")
-        return super()._deserialize(value, *args, **kwargs)
 
 
 class AnnouncedItemSchema(Schema):
@@ -110,14 +99,6 @@ def _item(entry: Mapping[str, Any]) -> Item:
     )
 
 
-class LifetimeSchema(Schema):
-    """What both GET routes take in their query."""
-
-    expiry_seconds = Seconds(
-        load_default=None, metadata=described("How long the URLs shall live, in seconds.")
-    )
-
-
 class UploadPlanSchema(Schema):
     """An upload, announced."""
 
@@ -147,9 +128,7 @@ class UploadPlanSchema(Schema):
             "when hash_function is sent."
         ),
     )
-    expiry_seconds = Seconds(
-        load_default=None, metadata=described("How long the URLs shall live, in seconds.")
-    )
+    expiry_seconds = Seconds()
 
     @post_load
     def plan(self, data: dict[str, Any], **_: Any) -> UploadPlan:
@@ -189,6 +168,12 @@ class GrantSchema(Schema):
     expiry_seconds = fields.Integer(metadata=described("What was granted, in seconds."))
     expiry_timestamp = fields.String(
         metadata=described("When the URLs die: UTC, 2024-01-15T14:30:00.000000Z.")
+    )
+    expiry_limited_by = fields.String(
+        metadata=described(
+            "Only there when less was granted than was asked for, or than is this server's "
+            "default: what ends sooner, such as credentials."
+        )
     )
 
 
@@ -291,8 +276,11 @@ class CompletionSchema(Schema):
 
 
 def _common(grant: DatasetGrant | ItemGrant | UploadGrant) -> dict[str, Any]:
+    life = grant.life
+    limited = {} if life.limited_by is None else {"expiry_limited_by": life.limited_by}
     return {
         "uri": str(grant.uri),
-        "expiry_seconds": grant.life.seconds,
-        "expiry_timestamp": utc(grant.life.ends),
+        "expiry_seconds": life.seconds,
+        "expiry_timestamp": utc(life.ends),
+        **limited,
     }

@@ -12,9 +12,12 @@ from dserver_signed_url_plugin.cleanup import Cleanup
 from dserver_signed_url_plugin.completion import Completions
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.downloads import Downloads
+from dserver_signed_url_plugin.lifecycle import Lifecycles
 from dserver_signed_url_plugin.progress import Progresses
 from dserver_signed_url_plugin.removal import Removals
+from dserver_signed_url_plugin.sharing import Sharing
 from dserver_signed_url_plugin.storage import Storages
+from dserver_signed_url_plugin.sweep import Sweep
 from dserver_signed_url_plugin.uploads import Uploads
 
 _NAME = "signed-url"
@@ -32,24 +35,35 @@ class Services:
     progresses: Progresses
     removals: Removals
     cleanup: Cleanup
+    sharing: Sharing
+    lifecycles: Lifecycles
+    sweep: Sweep
     audit: Audit
 
     @classmethod
     def of(cls, settings: Settings) -> Services:
         """Put the services together."""
         storages = Storages(settings)
+        uploads = Uploads(settings, storages)
+        progresses = Progresses(settings, storages)
         completions = Completions(settings, storages)
         removals = Removals(storages)
+        downloads = Downloads(settings, storages)
         audit = Audit(settings)
         return cls(
             settings,
             storages,
-            Uploads(settings, storages),
+            uploads,
             completions,
-            Downloads(settings, storages),
-            Progresses(settings, storages),
+            downloads,
+            progresses,
             removals,
             Cleanup(removals, completions, audit),
+            Sharing(
+                settings, storages, uploads, progresses, completions, removals, downloads, audit
+            ),
+            Lifecycles(storages),
+            Sweep(storages, audit),
             audit,
         )
 

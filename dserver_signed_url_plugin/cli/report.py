@@ -64,7 +64,7 @@ def _lines(upload: Upload) -> list[str]:
         f"  Creator: {upload.creator_username}",
         f"  Created: {upload.created_at_utc:%Y-%m-%dT%H:%M:%S} ({hours:.1f} hours ago)",
         f"  Items: {upload.number_of_items}",
-        f"  Uploader: {upload.uploader}",
+        f"  Uploader: {upload.uploader or 'an operator'}",
         f"  Bytes: {'unknown' if size is None else f'{size:,}'}",
         f"  URLs end: {'none given out' if ends is None else f'{ends:%Y-%m-%dT%H:%M:%S}'}",
         f"  State: {upload.state}",

@@ -1,6 +1,7 @@
 """Settings: defaults, where they come from, and refusals that name the variable."""
 
 import json
+from itertools import product
 
 import pytest
 
@@ -109,9 +110,9 @@ def test_no_host_is_rewritten_unless_asked_for():
 # DTOOL_* -------------------------------------------------------------------------------------
 
 ENDPOINTS = ["DTOOL_S3_ENDPOINT_lab", "DTOOL_S3_PUBLIC_ENDPOINT_lab"]
-NO_ENDPOINTS = [
-    "s3.example.org",
-    "minio:9000",
+BLOB_ENDPOINTS = ["DTOOL_AZURE_BLOB_ENDPOINT_lab", "DTOOL_AZURE_PUBLIC_BLOB_ENDPOINT_lab"]
+BARE = ["s3.example.org", "minio:9000", "geheim"]
+NO_URLS = [
     "//s3.example.org",
     "ftp://s3.example.org",
     "https://",
@@ -125,12 +126,14 @@ NO_ENDPOINTS = [
     "https://s3.example.org?token=geheim",
     "https://s3.example.org/path?token=geheim",
     "https://s3.example.org#geheim",
-    "geheim",
 ]
+NO_DOMAINS = ["lab/geheim", "geheim@core.example.org", "core.example.org?geheim", "a b", "h:port"]
 
 
-@pytest.mark.parametrize("name", ENDPOINTS)
-@pytest.mark.parametrize("value", NO_ENDPOINTS)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [*product(ENDPOINTS, BARE + NO_URLS), *product(BLOB_ENDPOINTS, NO_URLS + NO_DOMAINS)],
+)
 @pytest.mark.parametrize("where", ["config", "environ", "file"])
 def test_an_endpoint_that_is_no_url_is_refused_by_name_alone(tmp_path, name, value, where):
     sources = {"config": {}, "environ": {}}
@@ -152,6 +155,15 @@ def test_an_endpoint_that_is_no_url_is_refused_by_name_alone(tmp_path, name, val
 def test_an_endpoint_is_a_url_or_empty(name, value):
     assert Settings.load({name: value}, {}).dtool[name] == value
     assert Settings.load({name.upper(): value}, {}).dtool_setting(name) == (value or None)
+    Settings.load({}, {name: value})
+
+
+@pytest.mark.parametrize("name", BLOB_ENDPOINTS)
+@pytest.mark.parametrize(
+    "value", ["https://10.0.0.4", "http://127.0.0.1:10000/lab/", "core.chinacloudapi.cn", ""]
+)
+def test_an_endpoint_of_blobs_may_be_a_bare_domain_too(name, value):
+    assert Settings.load({name: value}, {}).dtool[name] == value
     Settings.load({}, {name: value})
 
 

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import boto3
 import pytest
 import requests
 
+from dserver_signed_url_plugin.cli.temp_share import temp_share
 from dserver_signed_url_plugin.errors import ConfigurationError
 from dserver_signed_url_plugin.storage.base import Item, Life
 from tests.clients import FILES, Deposit, DserverClientJS, DtoolDserver
-from tests.dserver import Dserver
+from tests.dserver import Bucket, Dserver, encoded, in_capitals
+from tests.examined import forget_this_machine
 from tests.refusals import assert_refused, nothing_is_written
 
 WEEK = 604_800
+CREDENTIALS_LEFT = 600  # seconds
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +60,11 @@ def ends(url: str) -> datetime:
     query = parse_qs(urlsplit(url).query)
     signed = datetime.strptime(query["X-Amz-Date"][0], "%Y%m%dT%H%M%S%z")
     return signed + timedelta(seconds=int(query["X-Amz-Expires"][0]))
+
+
+def keys_of(bucket: Bucket) -> dict[str, str]:
+    """A bucket's keys as boto3 takes them."""
+    return {"aws_access_key_id": bucket.access_key, "aws_secret_access_key": bucket.secret_key}
 
 
 def past(seconds: int, ago: int) -> Life:
@@ -105,6 +117,67 @@ def test_a_life_out_of_bounds_is_refused_on_uploading(lab, seconds):
         assert_refused(answer, 422, "expiry_seconds")
     if seconds in (WEEK + 1, 10**30):
         assert str(WEEK) in answer.json["message"]
+
+
+@pytest.fixture
+def short_lived(
+    make_dserver: Callable[..., Dserver],
+    bucket: Bucket,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> Dserver:
+    """A dserver whose own credentials for the bucket end in ten minutes."""
+    forget_this_machine(monkeypatch, tmp_path)
+    sts = boto3.client("sts", "us-east-1", endpoint_url=bucket.endpoint, **keys_of(bucket))
+    made = sts.get_session_token(DurationSeconds=900)["Credentials"]
+    sts.close()
+    ends = datetime.now(timezone.utc) + timedelta(seconds=CREDENTIALS_LEFT)
+    chain = {
+        "AWS_ACCESS_KEY_ID": made["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": made["SecretAccessKey"],
+        "AWS_SESSION_TOKEN": made["SessionToken"],
+        "AWS_CREDENTIAL_EXPIRATION": ends.isoformat(),
+        "AWS_ENDPOINT_URL_S3": bucket.endpoint,
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    for name, value in chain.items():
+        monkeypatch.setenv(name, value)
+    # Then boto3's own chain is asked.
+    return make_dserver(**dict.fromkeys(in_capitals(bucket.settings())))
+
+
+def test_an_answer_says_what_made_its_urls_live_shorter(short_lived):
+    deposit = Deposit()
+    grant = DtoolDserver().begin(short_lived.alice, short_lived.base_uri, deposit)
+    uri = grant["uri"]
+    progress = short_lived.alice.get(f"/signed-urls/upload/{encoded(uri)}?urls=true").json
+    DtoolDserver().put(grant, deposit)
+    assert short_lived.alice.complete(uri).status_code == 200
+    item = identifier(short_lived, uri)
+    for asked in ({}, {"expiry_seconds": 3600}, {"expiry_seconds": CREDENTIALS_LEFT + 60}):
+        for answer in (
+            grant,
+            progress["upload"],
+            short_lived.bob.read(uri, **asked).json,
+            short_lived.bob.read_item(uri, item, **asked).json,
+        ):
+            assert answer["expiry_limited_by"] == "credentials"
+            assert CREDENTIALS_LEFT - 60 < answer["expiry_seconds"] <= CREDENTIALS_LEFT
+    for answer in (
+        short_lived.bob.read(uri, expiry_seconds=60),
+        short_lived.bob.read_item(uri, item, expiry_seconds=60),
+    ):
+        assert answer.json["expiry_seconds"] == 60
+        assert "expiry_limited_by" not in answer.json
+
+
+def test_a_share_says_what_made_its_urls_live_shorter(short_lived, tmp_path):
+    (tmp_path / "one.txt").write_text("eins")
+    command = ["create", short_lived.base_uri, str(tmp_path / "one.txt"), "--json"]
+    result = short_lived.app.test_cli_runner().invoke(temp_share, [*command, "--expires", "3600"])
+    share = json.loads(result.stdout)
+    assert share["expiry_limited_by"] == "credentials"
+    assert f"live {share['expiry_seconds']} seconds, not 3600: limited by" in result.stderr
 
 
 def test_settings_change_defaults_and_maxima(make_dserver):

@@ -91,11 +91,14 @@ def test_every_error_is_dservers_envelope(document, door, operation):
 
 
 @pytest.mark.parametrize("door", [DATASET, ITEM])
-def test_reading_takes_a_life_in_the_query(operation):
-    (parameter,) = operation["parameters"]
-    assert (parameter["name"], parameter["in"]) == ("expiry_seconds", "query")
-    assert parameter["schema"]["minimum"] == 1
-    assert parameter["description"]
+def test_reading_takes_a_life_and_a_disposition_in_the_query(operation):
+    parameters = {parameter["name"]: parameter for parameter in operation["parameters"]}
+    assert parameters.keys() == {"expiry_seconds", "disposition"}
+    assert {parameter["in"] for parameter in parameters.values()} == {"query"}
+    assert all(parameter["description"] for parameter in parameters.values())
+    assert parameters["expiry_seconds"]["schema"]["minimum"] == 1
+    disposition = parameters["disposition"]["schema"]
+    assert (disposition["enum"], disposition["default"]) == (["attachment", "inline"], "attachment")
 
 
 def test_the_announcement_is_documented_item_by_item(document):
@@ -128,7 +131,7 @@ def test_the_completion_is_documented(document):
 
 
 def test_grants_are_documented_down_to_each_url(document):
-    common = {"uri", "expiry_seconds", "expiry_timestamp"}
+    common = {"uri", "expiry_seconds", "expiry_timestamp", "expiry_limited_by"}
     assert answered(document, DATASET, 200)["properties"].keys() == common | {
         "admin_metadata_url",
         "manifest_url",

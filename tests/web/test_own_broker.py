@@ -9,6 +9,7 @@ import requests
 from dservercore import sql_db
 from sqlalchemy import delete
 
+from dserver_signed_url_plugin.cli.lifecycle import lifecycle
 from dserver_signed_url_plugin.models import PendingUpload
 from tests.clients import README, Deposit, DtoolDserver
 from tests.own_broker import STORES, own_store
@@ -152,3 +153,16 @@ def test_a_broker_that_fails_is_answered_with_a_sentence(dserver):
     answer = dserver.alice.begin("own://127.0.0.1:1", DtoolDserver().plan(Deposit()))
     assert answer.status_code == 502
     assert "OwnBroker failed" in answer.json["message"]
+
+
+def test_a_sweep_forgets_nothing_where_a_broker_cannot_tell_what_is_left(dserver, base_uri):
+    kept, gone = Deposit(), Deposit()
+    for deposit in (kept, gone):
+        DtoolDserver().upload(dserver.alice, base_uri, deposit)
+    store = STORES[base_uri.removeprefix("own://")]
+    for key in [key for key in store if key.startswith(gone.uuid)]:
+        del store[key]
+    result = dserver.app.test_cli_runner().invoke(lifecycle, ["sweep", base_uri])
+    assert result.exit_code == 1
+    assert f"{gone.uuid} my-dataset: failed: its storage broker cannot tell" in result.stdout
+    assert dserver.bob.read(f"{base_uri}/{kept.uuid}").status_code == 200

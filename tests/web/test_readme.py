@@ -9,17 +9,26 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import requests
 from werkzeug.serving import make_server
 
 from tests.clients import Deposit, DtoolDserver
-from tests.dserver import in_capitals
+from tests.dserver import Account, Bucket, in_capitals
 
 pytestmark = pytest.mark.database("sqlite", reason="what people type depends on no database")
 
+# The demo's index keeps datasets in a table of its own, for which there is no migration.
+ALL_TABLES = """python -c '
+from dserver_signed_url_plugin.demo.app import create_app_from_environment
+from dservercore import sql_db
+with create_app_from_environment().app_context():
+    sql_db.create_all()
+'"""
+SHARING, OVER_HTTP = "Share a result for a while", "Share over HTTP"
 README = (Path(__file__).parents[2] / "README.rst").read_text(encoding="utf-8")
 
 
@@ -70,6 +79,7 @@ def test_the_curl_lines_deposit_and_read_a_dataset(dserver, address, tmp_path):
     said = typed(lines, tmp_path, DSERVER=address, TOKEN=dserver.tokens["alice"])
     assert '"registered"' in said
     assert said.endswith("---\ndescription: Mine\n")
+    assert (tmp_path / "saved" / "file1.txt").read_text() == "content1"
 
 
 def test_the_curl_lines_look_at_an_upload_and_give_it_up(dserver, address, tmp_path):
@@ -106,16 +116,26 @@ def test_the_python_lines_deposit_and_read_a_dataset(dserver, address, tmp_path,
 
 
 @pytest.fixture
-def flask(tmp_path, jwt_settings, bucket) -> dict[str, str]:
-    """The environment in which `flask` finds a dserver without tables."""
-    settings = tmp_path / "settings.json"
-    database = f"sqlite:///{tmp_path / 'dserver.sqlite'}"
-    config = {**jwt_settings, **in_capitals(bucket.settings()), "SQLALCHEMY_DATABASE_URI": database}
-    settings.write_text(json.dumps(config))
-    return {
-        "FLASK_APP": "dserver_signed_url_plugin.demo.app:create_app_from_environment",
-        "DSERVER_DEMO_SETTINGS": str(settings),
-    }
+def flask_on(tmp_path, jwt_settings) -> Callable[[Bucket | Account], dict[str, str]]:
+    """Make the environment in which `flask` finds a dserver without tables."""
+
+    def environment(place: Bucket | Account) -> dict[str, str]:
+        settings = tmp_path / "settings.json"
+        database = f"sqlite:///{tmp_path / 'dserver.sqlite'}"
+        config = {**jwt_settings, **in_capitals(place.settings())}
+        settings.write_text(json.dumps({**config, "SQLALCHEMY_DATABASE_URI": database}))
+        return {
+            "FLASK_APP": "dserver_signed_url_plugin.demo.app:create_app_from_environment",
+            "DSERVER_DEMO_SETTINGS": str(settings),
+        }
+
+    return environment
+
+
+@pytest.fixture
+def flask(flask_on, bucket) -> dict[str, str]:
+    """The environment in which `flask` finds a dserver without tables, on a bucket."""
+    return flask_on(bucket)
 
 
 def flask_lines(section: str) -> list[str]:
@@ -135,7 +155,39 @@ def test_the_flask_lines_make_the_table_and_clean_up(tmp_path, flask):
     assert "'pending_upload'" in migration.read_text()
 
 
-def test_the_flask_line_asks_the_doctor(tmp_path, flask, bucket):
-    [line] = flask_lines("Would it work? Ask the doctor")
+def test_the_first_flask_line_asks_the_doctor_about_a_bucket(tmp_path, flask, bucket):
+    line, _ = flask_lines("Would it work? Ask the doctor")
     said = typed([line.replace("my-bucket", bucket.name)], tmp_path, **flask)
     assert "Fit for uploading: yes" in said
+
+
+def test_the_second_flask_line_asks_the_doctor_about_an_account(
+    tmp_path, flask_on, account, azure_store
+):
+    azure_store.allow_browsers(account.name)
+    _, line = flask_lines("Would it work? Ask the doctor")
+    said = typed([line.replace("myaccount", account.name)], tmp_path, **flask_on(account))
+    assert "Fit for uploading: yes" in said
+
+
+def test_the_lines_share_files_and_let_them_disappear(tmp_path, flask, bucket):
+    (tmp_path / "temporary_file.txt").write_text("for ten minutes")
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "heights.csv").write_text("day,height\n1,3\n")
+    lines = [block.replace("tempstore", bucket.name) for block in blocks("bash", SHARING)]
+    said = typed([ALL_TABLES, *lines], tmp_path, **flask)
+    assert f"temporary_file.txt\t{bucket.endpoint}/{bucket.name}/" in said
+    assert "<Days>1</Days>" in said
+    assert (tmp_path / "heights.csv").read_text() == "day,height\n1,3\n"
+
+
+def test_the_curl_lines_share_a_file(dserver, address, tmp_path):
+    (tmp_path / "temporary_file.txt").write_text("for ten minutes")
+    [lines] = [
+        block.replace("tempstore", dserver.bucket.name) for block in blocks("bash", OVER_HTTP)
+    ]
+    said = typed([lines], tmp_path, DSERVER=address, TOKEN=dserver.tokens["alice"])
+    *_, url = said.splitlines()
+    answer = requests.get(url, timeout=30)
+    assert answer.text == "for ten minutes"
+    assert 'filename="temporary_file.txt"' in answer.headers["Content-Disposition"]

@@ -1,0 +1,252 @@
+"""`flask lifecycle …`: what a store deletes by itself, and what dserver forgets after it.
+
+Knows options, words and exit codes. The report goes to stdout; progress and errors go to stderr.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+import click
+from flask.cli import AppGroup
+
+from dserver_signed_url_plugin.errors import SignedURLError
+from dserver_signed_url_plugin.lifecycle import Change, Lifetime, Rule
+from dserver_signed_url_plugin.services import services
+from dserver_signed_url_plugin.sweep import Finding, State
+from dserver_signed_url_plugin.uris import BaseURI
+
+lifecycle = AppGroup(
+    "lifecycle", help="Let a store delete objects after some days, and dserver forget them."
+)
+
+_LONGEST_KEY = 1024  # bytes
+
+
+def _parsed(text: str) -> BaseURI:
+    try:
+        return BaseURI.parse(text)
+    except SignedURLError as error:
+        raise click.BadParameter(error.message) from error
+
+
+def _prefix(_: click.Context, __: click.Parameter, value: str) -> str:
+    if not value.isprintable() or len(value.encode()) > _LONGEST_KEY:
+        raise click.BadParameter(f"must be printable, and at most {_LONGEST_KEY} bytes long.")
+    return value
+
+
+_base_uri = click.argument("base_uri", metavar="BASE_URI", type=_parsed)
+_json = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+_dry_run = click.option("--dry-run", is_flag=True, help="Say what would happen; change nothing.")
+_days = click.IntRange(min=1, max=2**31 - 1)
+
+
+@lifecycle.command("show")
+@_base_uri
+@click.option("--xml", "as_xml", is_flag=True, help="Show the store's own document.")
+@_json
+def show(base_uri: BaseURI, as_xml: bool, as_json: bool) -> None:
+    """Show every lifecycle rule of a bucket, in words.
+
+    \b
+    Example:
+      flask lifecycle show s3://tempstore
+      flask lifecycle show s3://tempstore --xml
+    """  # noqa: D301 (click looks for the character itself, not for its name)
+    if as_xml and as_json:
+        raise click.UsageError("Choose --xml or --json.")
+    with _exiting():
+        if as_xml:
+            click.echo(services().lifecycles.document(base_uri))
+            return
+        rules = services().lifecycles.rules(base_uri)
+    if as_json:
+        click.echo(json.dumps({"base_uri": str(base_uri), "rules": _facts(rules)}, indent=2))
+    else:
+        click.echo("\n".join(_lines(base_uri, rules)))
+
+
+@lifecycle.command("set")
+@_base_uri
+@click.option(
+    "--days", type=_days, metavar="DAYS", required=True, help="Delete objects after so many days."
+)
+@click.option("--prefix", default="", callback=_prefix, help="Only those whose key begins so.")
+@click.option(
+    "--abort-incomplete-days",
+    type=_days,
+    metavar="DAYS",
+    help="Drop unfinished multipart uploads after so many days.",
+)
+@click.option("--ephemeral", is_flag=True, help="Although registered datasets are deleted.")
+@_dry_run
+@_json
+def set_(base_uri: BaseURI, ephemeral: bool, dry_run: bool, as_json: bool, **lifetime: Any) -> None:
+    """Let a bucket delete its objects some days after they were written.
+
+    Writes one rule, dserver-signed-url-expire, in place of the one that an earlier `set` wrote;
+    rules of other people stay as they are. A rule that would delete registered datasets is
+    refused, unless --ephemeral says that this is meant.
+
+    Exit code: 0, or 1 if the rule was refused or the store does not keep it.
+
+    \b
+    Example:
+      flask lifecycle set s3://tempstore --days 1 --ephemeral
+    """  # noqa: D301 (click looks for the character itself, not for its name)
+    with _exiting():
+        done = services().lifecycles.set(base_uri, Lifetime(**lifetime), ephemeral, dry_run)
+    number = done.registered_datasets
+    _tell(base_uri, done.change, dry_run, as_json, registered_datasets=number)
+    if number and not as_json:
+        click.echo(
+            f"It deletes {number:,} registered dataset(s) in time; let cron run "
+            f"`flask lifecycle sweep {base_uri}`, so that dserver forgets them too."
+        )
+
+
+@lifecycle.command("remove")
+@_base_uri
+@_dry_run
+@_json
+def remove(base_uri: BaseURI, dry_run: bool, as_json: bool) -> None:
+    """Take away the rule that `set` wrote, and nobody else's.
+
+    \b
+    Example:
+      flask lifecycle remove s3://tempstore
+    """  # noqa: D301 (click looks for the character itself, not for its name)
+    with _exiting():
+        change = services().lifecycles.remove(base_uri, dry_run)
+    _tell(base_uri, change, dry_run, as_json)
+
+
+@lifecycle.command("sweep")
+@_base_uri
+@_dry_run
+@_json
+def sweep(base_uri: BaseURI, dry_run: bool, as_json: bool) -> None:
+    """Let dserver forget the datasets whose objects the store has deleted.
+
+    A dataset is forgotten when the store answers and has nothing left of it. What is partly gone
+    is reported and kept, and so is everything while the store cannot be reached.
+
+    Exit code: 0, or 1 if any dataset could not be looked for or forgotten.
+
+    \b
+    Example, for cron:
+      flask lifecycle sweep s3://tempstore
+    """  # noqa: D301 (click looks for the character itself, not for its name)
+    with _exiting():
+        registered = services().sweep.registered(base_uri)
+        findings = services().sweep.findings(base_uri, registered, dry_run)
+        found = _watched(findings, len(registered))
+    if as_json:
+        click.echo(json.dumps(_sweep_facts(base_uri, found, dry_run), indent=2))
+    else:
+        click.echo("\n".join(_sweep_lines(found, dry_run)))
+    if any(finding.state is State.FAILED for finding in found):
+        sys.exit(1)
+
+
+def _watched(findings: Iterator[Finding], number: int) -> list[Finding]:
+    """Show progress on a terminal; cron would send even the label by mail."""
+    if not sys.stderr.isatty():
+        return list(findings)
+    with click.progressbar(findings, length=number, label="Sweeping", file=sys.stderr) as bar:
+        return list(bar)
+
+
+@contextmanager
+def _exiting() -> Iterator[None]:
+    """Tell an error of this plugin in its own sentence, and exit with 1."""
+    try:
+        yield
+    except SignedURLError as error:
+        raise click.ClickException(error.message) from error
+
+
+# Words --------------------------------------------------------------------------------------
+
+
+def _facts(rules: Sequence[Rule]) -> list[dict[str, Any]]:
+    return [asdict(rule) for rule in rules]
+
+
+def _lines(base_uri: BaseURI, rules: Sequence[Rule]) -> Iterator[str]:
+    if not rules:
+        yield f"{base_uri} has no lifecycle rules: its store deletes nothing by itself."
+        return
+    yield f"{base_uri} has {len(rules)} lifecycle rule(s):"
+    yield from map(_sentence, rules)
+
+
+def _sentence(rule: Rule) -> str:
+    notes = ["written by `flask lifecycle set`"] if rule.is_ours else []
+    notes += [] if rule.is_enabled else ["switched off"]
+    noted = f" ({', '.join(notes)})" if notes else ""
+    does = "; ".join(rule.does) or "nothing is done"
+    return f"  {rule.name or 'without a name'}{noted}: {rule.applies_to}: {does}"
+
+
+def _tell(base_uri: BaseURI, change: Change, dry_run: bool, as_json: bool, **more: object) -> None:
+    if not as_json:
+        click.echo("\n".join(_change_lines(base_uri, change, dry_run)))
+        return
+    facts = {
+        "base_uri": str(base_uri),
+        "dry_run": dry_run,
+        "changed": change.differs,
+        "rules": _facts(change.after),
+    }
+    click.echo(json.dumps(facts | more, indent=2))
+
+
+def _change_lines(base_uri: BaseURI, change: Change, dry_run: bool) -> Iterator[str]:
+    if not change.differs:
+        yield "Nothing to change."
+    for sign, rules, others in (
+        ("-", change.before, change.after),
+        ("+", change.after, change.before),
+    ):
+        for rule in rules:
+            if rule not in others:
+                yield f"{sign}{_sentence(rule)}"
+    if dry_run:
+        yield "Dry run: nothing was changed."
+    else:
+        yield from _lines(base_uri, change.after)
+
+
+def _sweep_facts(base_uri: BaseURI, found: Sequence[Finding], dry_run: bool) -> dict[str, Any]:
+    return {
+        "base_uri": str(base_uri),
+        "dry_run": dry_run,
+        "datasets": [
+            {
+                "uri": finding.dataset.uri,
+                "name": finding.dataset.name,
+                "state": finding.state.value,
+                "reason": finding.reason,
+            }
+            for finding in found
+        ],
+    }
+
+
+def _sweep_lines(found: Sequence[Finding], dry_run: bool) -> Iterator[str]:
+    for finding in found:
+        if finding.state is not State.PRESENT:
+            state = "would remove" if finding.state is State.GONE else finding.state.value
+            reason = f": {finding.reason}" if finding.reason else ""
+            yield f"{finding.dataset.uri} {finding.dataset.name}: {state}{reason}"
+    counts = Counter(finding.state.value for finding in found)
+    total = ", ".join(f"{number} {state}" for state, number in sorted(counts.items()))
+    yield f"{'Dry run: ' if dry_run else ''}{total or 'no dataset is registered there'}."

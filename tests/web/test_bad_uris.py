@@ -10,6 +10,8 @@ from tests.clients import Deposit, DtoolDserver
 from tests.dserver import Dserver, encoded
 from tests.refusals import assert_refused, nothing_is_written
 
+pytestmark = pytest.mark.database("sqlite", reason="a URI is refused before any database is asked")
+
 UUID = str(uuid4())
 PLAN = {"uuid": UUID, "name": "my-dataset"}
 

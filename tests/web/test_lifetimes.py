@@ -21,6 +21,8 @@ from tests.dserver import Bucket, Dserver, encoded, in_capitals
 from tests.examined import forget_this_machine
 from tests.refusals import assert_refused, nothing_is_written
 
+pytestmark = pytest.mark.database("sqlite", reason="how long a URL lives depends on no database")
+
 WEEK = 604_800
 CREDENTIALS_LEFT = 600  # seconds
 

@@ -22,6 +22,8 @@ from tests.dserver import Dserver
 from tests.refusals import assert_refused
 from tests.stored import AWKWARD
 
+pytestmark = pytest.mark.database("sqlite", reason="no item is named by the database")
+
 AWKWARDEST = 'results/Übersicht "final" 2;.txt'
 LONG = "Messung über Zeit " * 40 + ".csv"
 PAGE = "pages/report.html"

@@ -1,4 +1,4 @@
-"""Every document reads as it was meant: no markup goes wrong, and no line strays into a quotation."""
+"""Every document reads as it was meant: no markup goes wrong, no line strays into a quotation."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from docutils.core import publish_doctree
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("name", ["README.rst", "CHANGELOG.rst", "CONTRIBUTING.rst"])
-def test_a_document_is_valid_and_quotes_nobody(name):
+@pytest.mark.parametrize(
+    "path", [*ROOT.glob("*.rst"), *ROOT.glob("docs/*.rst")], ids=lambda path: path.name
+)
+def test_a_document_is_valid_and_quotes_nobody(path):
     # From the second level on a complaint of docutils is an exception here.
     document = publish_doctree(
-        (ROOT / name).read_text(encoding="utf-8"), settings_overrides={"halt_level": 2}
+        path.read_text(encoding="utf-8"), settings_overrides={"halt_level": 2}
     )
     assert [quoted.astext() for quoted in document.findall(nodes.block_quote)] == []

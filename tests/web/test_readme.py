@@ -1,4 +1,4 @@
-"""What the README tells people to type is typed here."""
+"""What the README, and docs/, tell people to type is typed here."""
 
 from __future__ import annotations
 
@@ -29,13 +29,17 @@ with create_app_from_environment().app_context():
     sql_db.create_all()
 '"""
 SHARING, OVER_HTTP = "Share a result for a while", "Share over HTTP"
-README = (Path(__file__).parents[2] / "README.rst").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+READ = "".join(
+    path.read_text(encoding="utf-8")
+    for path in [ROOT / "README.rst", *sorted((ROOT / "docs").glob("*.rst"))]
+)
 
 
 def blocks(language: str, section: str) -> list[str]:
     """Return the code of one language below one heading."""
-    body = re.split(r"\n[^\n]+\n-{4,}\n", README)
-    titles = re.findall(r"\n([^\n]+)\n-{4,}\n", README)
+    body = re.split(r"\n[^\n]+\n-{4,}\n", READ)
+    titles = re.findall(r"\n([^\n]+)\n-{4,}\n", READ)
     text = body[1:][titles.index(section)]
     found = re.findall(rf"\.\. code-block:: {language}\n\n((?:    .*\n|\n)+)", text)
     return [textwrap.dedent(block) for block in found]
@@ -115,6 +119,14 @@ def test_the_python_lines_deposit_and_read_a_dataset(dserver, address, tmp_path,
     assert downloaded.read_text() == "day,height\n1,3\n"
 
 
+def test_the_curl_line_asks_who_got_what(dserver, address, tmp_path):
+    assert DtoolDserver().upload(dserver.alice, dserver.base_uri, Deposit()).status_code == 200
+    blocks_of_audit = blocks("bash", "Who got what: the audit trail")
+    [line] = [for_bucket(block, dserver) for block in blocks_of_audit if block.startswith("curl")]
+    said = typed([line], tmp_path, DSERVER=address, TOKEN=dserver.tokens["alice"])
+    assert '"upload-complete"' in said
+
+
 @pytest.fixture
 def flask_on(tmp_path, jwt_settings) -> Callable[[Bucket | Account], dict[str, str]]:
     """Make the environment in which `flask` finds a dserver without tables."""
@@ -145,7 +157,7 @@ def flask_lines(section: str) -> list[str]:
 
 def test_the_flask_lines_make_the_table_and_clean_up(tmp_path, flask):
     *own, packaged = flask_lines("Install it beside dserver")
-    audit = flask_lines("Who got what: the audit trail")
+    audit = flask_lines("Who got what") + flask_lines("Who got what: the audit trail")
     install = ["flask db init", *own, packaged, "flask db check"]
     lines = [*install, *flask_lines("Clean up"), *audit]
     said = typed(lines, tmp_path, **flask)

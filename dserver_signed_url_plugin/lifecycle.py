@@ -10,7 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dserver_signed_url_plugin import datasets
-from dserver_signed_url_plugin.errors import DatasetsAtStake
+from dserver_signed_url_plugin.errors import (
+    DatasetsAtStake,
+    LifecycleUnsupported,
+    StorageUnavailable,
+)
 from dserver_signed_url_plugin.storage import Storages
 from dserver_signed_url_plugin.storage.lifecycle import Change, LifecycleRules, Lifetime, Rule
 from dserver_signed_url_plugin.uris import BaseURI
@@ -27,18 +31,33 @@ class NewLifetime:
 
 
 class Lifecycles:
-    """Reads and changes lifecycle rules; each method may raise LifecycleUnsupported."""
+    """Reads and changes lifecycle rules of base URIs that dserver knows.
+
+    Every method but one may raise InvalidField, naming the command that makes a base URI known, and
+    LifecycleUnsupported.
+    """
 
     def __init__(self, storages: Storages) -> None:
         self._storages = storages
 
     def rules(self, base_uri: BaseURI) -> Sequence[Rule]:
         """Return every rule, ours and other people's."""
-        return self._storages.lifecycle(base_uri).rules()
+        return self._known(base_uri).rules()
 
     def document(self, base_uri: BaseURI) -> str:
         """Return all rules as the store's own document."""
-        return self._storages.lifecycle(base_uri).document()
+        return self._known(base_uri).document()
+
+    def objects_live_days(self, base_uri: BaseURI) -> int | None:
+        """Return after how many days the store may delete objects of a dataset that is new.
+
+        None where no rule does, or none is known: where the store has no rules, or is away. Raises
+        no error of this plugin.
+        """
+        try:
+            return self._storages.lifecycle(base_uri).days_of_datasets()
+        except (LifecycleUnsupported, StorageUnavailable):
+            return None
 
     def set(
         self, base_uri: BaseURI, lifetime: Lifetime, ephemeral: bool, dry_run: bool
@@ -49,7 +68,7 @@ class Lifecycles:
         :raises DatasetsAtStake: if it does, and is not meant to.
         :raises LifecycleUnsettled: if the store does not keep the rule.
         """
-        lifecycle = self._storages.lifecycle(base_uri)
+        lifecycle = self._known(base_uri)
         uuids = [dataset.uuid for dataset in datasets.below(base_uri)]
         number = len(lifecycle.reached(lifetime.prefix, uuids))
         if number and not ephemeral:
@@ -65,7 +84,11 @@ class Lifecycles:
 
         :raises LifecycleUnsettled: if the store keeps it.
         """
-        return _changed(self._storages.lifecycle(base_uri), None, dry_run)
+        return _changed(self._known(base_uri), None, dry_run)
+
+    def _known(self, base_uri: BaseURI) -> LifecycleRules:
+        datasets.check_known(base_uri)
+        return self._storages.lifecycle(base_uri)
 
 
 def _changed(lifecycle: LifecycleRules, wanted: Lifetime | None, dry_run: bool) -> Change:

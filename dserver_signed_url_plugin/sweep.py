@@ -1,6 +1,6 @@
 """Sweeping: datasets that their store has deleted leave dserver's register too.
 
-Knows that only a store which answers, and has nothing left of a dataset, is believed.
+Knows that only a store which answers, and has nothing left of a dataset anywhere, is believed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from enum import Enum
 from dserver_signed_url_plugin import datasets
 from dserver_signed_url_plugin.audit import Audit, Decision
 from dserver_signed_url_plugin.datasets import RegisteredDataset
-from dserver_signed_url_plugin.errors import DatasetNotFound, DiscardUnsupported, SignedURLError
+from dserver_signed_url_plugin.errors import DatasetNotFound, DatasetsAtStake, SignedURLError
+from dserver_signed_url_plugin.lifecycle import Lifecycles
 from dserver_signed_url_plugin.storage import Storages
 from dserver_signed_url_plugin.storage.base import Holdings, Storage
 from dserver_signed_url_plugin.storage.parallel import PARALLEL
@@ -22,6 +23,11 @@ from dserver_signed_url_plugin.uris import BaseURI, DatasetURI
 __all__ = ["Finding", "RegisteredDataset", "State", "Sweep"]
 
 _MOMENT = 1  # second: nobody is given the URLs
+_FEW = 10  # datasets of a base URI that may all be gone without anybody asking why
+_ELSEWHERE = (
+    "nothing is left where the server's settings say, but objects of this UUID are elsewhere in "
+    "the store; set its prefix as it was"
+)
 
 
 class State(Enum):
@@ -46,28 +52,59 @@ class Finding:
 class Sweep:
     """Takes out of the register what storage no longer has."""
 
-    def __init__(self, storages: Storages, audit: Audit) -> None:
-        self._storages, self._audit = storages, audit
+    def __init__(self, storages: Storages, lifecycles: Lifecycles, audit: Audit) -> None:
+        self._storages, self._lifecycles, self._audit = storages, lifecycles, audit
 
     def registered(self, base_uri: BaseURI) -> Sequence[RegisteredDataset]:
-        """Return what is registered below a base URI; one query."""
+        """Return what is registered below a base URI.
+
+        :raises InvalidField: if dserver does not know the base URI.
+        """
+        datasets.check_known(base_uri)
         return datasets.below(base_uri)
 
     def findings(
-        self, base_uri: BaseURI, registered: Sequence[RegisteredDataset], dry_run: bool
+        self,
+        base_uri: BaseURI,
+        registered: Sequence[RegisteredDataset],
+        dry_run: bool,
+        even_if_all: bool = False,
     ) -> Iterator[Finding]:
-        """Look for each dataset, 16 at a time, and remove those that are gone, one by one.
+        """Look for each dataset, 16 at a time; then remove those that are gone, one by one.
 
         Whatever fails with one is a finding, and stops no other.
 
+        :param even_if_all: although all are gone, and no lifecycle rule known here says why.
+        :raises DatasetsAtStake: if they are, and that was not meant.
         :raises SigningUnsupported: if there is no storage for the base URI.
         :raises StorageUnavailable: if it has no usable settings or credentials.
         """
-        storage = self._storages.of(base_uri)
+        storage, gone = self._storages.of(base_uri), []
         with ThreadPoolExecutor(PARALLEL) as pool:
             for found in pool.map(lambda dataset: _look(storage, dataset), registered):
-                is_to_go = found.state is State.GONE and not dry_run
-                yield self._removed(storage, found.dataset) if is_to_go else found
+                if found.state is State.GONE:
+                    gone.append(found.dataset)
+                else:
+                    yield found
+        missed = list(_nowhere(storage, gone))
+        if not even_if_all:
+            self._doubt(base_uri, len(registered), missed)
+        for found in missed:
+            is_to_go = found.state is State.GONE and not dry_run
+            yield self._removed(storage, found.dataset) if is_to_go else found
+
+    def _doubt(self, base_uri: BaseURI, registered: int, missed: Sequence[Finding]) -> None:
+        """Refuse to forget every one: all seem to be gone in another store, or a new one."""
+        number = sum(found.state is State.GONE for found in missed)
+        if number < registered or number <= _FEW:
+            return
+        if self._lifecycles.objects_live_days(base_uri) is None:
+            raise DatasetsAtStake(
+                f"All {number:,} registered datasets of {base_uri} are gone, and no lifecycle rule "
+                "is known that deletes them: check that this is the store where they were, and say "
+                "--even-if-all if dserver shall forget them.",
+                number,
+            )
 
     def _removed(self, storage: Storage, dataset: RegisteredDataset) -> Finding:
         """Look again, because it may have waited for its turn, and let dserver forget it."""
@@ -78,6 +115,8 @@ class Sweep:
         try:
             if datasets.find(uri) is None:
                 return Finding(dataset, State.REMOVED, "by another sweep")
+            # While it is registered nobody can take its UUID, and a failure is tried again.
+            left = storage.vacate(dataset.uuid)
             datasets.unregister(uri)
         except SignedURLError as error:
             return Finding(dataset, State.FAILED, error.message)
@@ -90,18 +129,17 @@ class Sweep:
                 size_in_bytes=dataset.size_in_bytes,
             )
         )
-        return Finding(dataset, State.REMOVED)
+        return Finding(dataset, State.REMOVED, left and f"{left} stays, and keeps its UUID taken")
 
 
 def _look(storage: Storage, dataset: RegisteredDataset) -> Finding:
     """Ask storage what it has of a dataset; never raises an error of this plugin."""
     try:
-        try:
-            objects = storage.size(dataset.uuid).objects
-        except DiscardUnsupported:
+        if not storage.lists_objects:
             return _by_kind(storage.kind(dataset.uuid), dataset)
-        if objects:
-            return _by_items(storage.holdings(dataset.uuid, ""), dataset)
+        holdings = storage.holdings(dataset.uuid, "")
+        if holdings.objects:
+            return _by_holdings(holdings, dataset)
         # A listing may lag behind; this asks for the manifest by its name.
         storage.read_urls(dataset.uuid, storage.life(_MOMENT))
         return Finding(dataset, State.PRESENT)
@@ -111,6 +149,20 @@ def _look(storage: Storage, dataset: RegisteredDataset) -> Finding:
         return Finding(dataset, State.FAILED, error.message)
 
 
+def _nowhere(storage: Storage, gone: Sequence[RegisteredDataset]) -> Iterator[Finding]:
+    """Look for what is gone wherever else its objects may be: settings change."""
+    try:
+        elsewhere = storage.elsewhere({dataset.uuid for dataset in gone})
+    except SignedURLError as error:
+        yield from (Finding(dataset, State.FAILED, error.message) for dataset in gone)
+        return
+    for dataset in gone:
+        if dataset.uuid in elsewhere:
+            yield Finding(dataset, State.PARTLY_GONE, _ELSEWHERE)
+        else:
+            yield Finding(dataset, State.GONE)
+
+
 def _by_kind(kind: str | None, dataset: RegisteredDataset) -> Finding:
     if kind is not None:
         return Finding(dataset, State.PRESENT)
@@ -118,12 +170,13 @@ def _by_kind(kind: str | None, dataset: RegisteredDataset) -> Finding:
     return Finding(dataset, State.FAILED, reason)
 
 
-def _by_items(holdings: Holdings, dataset: RegisteredDataset) -> Finding:
-    # Null for what was registered before dserver counted items.
-    items, found = dataset.number_of_items or 0, len(holdings.final)
-    if holdings.opened and found >= items:
-        return Finding(dataset, State.PRESENT)
-    lost = f"{found:,} of {items:,} items are there"
-    if not holdings.opened:
-        lost += ", its admin metadata is gone"
-    return Finding(dataset, State.PARTLY_GONE, lost)
+def _by_holdings(holdings: Holdings, dataset: RegisteredDataset) -> Finding:
+    items, found = dataset.number_of_items, len(holdings.final)
+    lost = []
+    if items is None and not found:
+        lost.append("none of its items is there")
+    elif found < (items or 0):
+        lost.append(f"{found:,} of {items:,} items are there")
+    lost += [] if holdings.opened else ["its admin metadata is gone"]
+    lost += [] if holdings.has_manifest else ["its manifest is gone"]
+    return Finding(dataset, State.PARTLY_GONE if lost else State.PRESENT, ", ".join(lost))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,20 +16,29 @@ from typing import Any
 
 from tests.dserver import Bucket
 
+_TRANSITION_MINIMUM = "x-amz-transition-default-minimum-object-size"
+
 
 @dataclass
 class LifecycleStore:
     """The store, from ``with`` to the end of the block.
 
     ``stale`` are the answers of the next GETs, whatever is kept; ``keeps`` is what becomes of a
-    document that is PUT; ``refuses`` a status and a code for every request.
+    document that is PUT; ``refuses`` a status and a code for every request, ``hides_versioning``
+    for that about versions; ``transition_minimum`` is what AWS keeps in a header.
     """
 
     document: bytes | None = None
     stale: list[bytes | None] = field(default_factory=list)
     keeps: Callable[[bytes], bytes] = bytes
     refuses: tuple[int, str] | None = None
-    puts: int = 0
+    hides_versioning: tuple[int, str] | None = None
+    transition_minimum: str | None = None
+    asked: list[str] = field(default_factory=list)
+
+    @property
+    def puts(self) -> int:
+        return self.asked.count("PUT")
 
     def __enter__(self) -> Bucket:
         class Handler(_Handler):
@@ -44,6 +54,17 @@ class LifecycleStore:
         self._server.server_close()
 
 
+def minio(document: bytes) -> bytes:
+    """Return what MinIO keeps of a document."""
+    start, tag, rest = document.partition(b"<AbortIncompleteMultipartUpload>")
+    return start + rest.partition(b"</AbortIncompleteMultipartUpload>")[2] if tag else document
+
+
+def without_filters(document: bytes) -> bytes:
+    """Return what a store keeps that forgets which objects a rule is for."""
+    return re.sub(rb"<Filter>.*?</Filter>", b"", document)
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -51,23 +72,37 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         store = self.store
+        if self.path.endswith("?versioning"):
+            self._tell_versioning()
+            return
+        store.asked.append("GET")
         document = store.stale.pop(0) if store.stale else store.document
         if document is None:
             self._answer(404, _error("NoSuchLifecycleConfiguration"))
         else:
             self._answer(200, document)
 
+    def _tell_versioning(self) -> None:
+        if self.store.hides_versioning:
+            status, code = self.store.hides_versioning
+            self._answer(status, _error(code))
+        else:
+            self._answer(200, b"<VersioningConfiguration/>")
+
     def do_PUT(self) -> None:
+        self.store.asked.append("PUT")
         body = self.rfile.read(int(self.headers["Content-Length"]))
         md5 = base64.b64encode(hashlib.md5(body).digest()).decode()
         if self.headers["Content-MD5"] != md5:
             self._answer(400, _error("MissingContentMD5"))
             return
         self.store.document = self.store.keeps(body)
-        self.store.puts += 1
+        # Without the header AWS goes back to its default.
+        self.store.transition_minimum = self.headers[_TRANSITION_MINIMUM]
         self._answer(200)
 
     def do_DELETE(self) -> None:
+        self.store.asked.append("DELETE")
         self.store.document = None
         self._answer(204)
 
@@ -76,6 +111,8 @@ class _Handler(BaseHTTPRequestHandler):
             status, code = self.store.refuses
             content = _error(code)
         self.send_response_only(status)
+        if self.store.transition_minimum is not None:
+            self.send_header(_TRANSITION_MINIMUM, self.store.transition_minimum)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)

@@ -14,15 +14,16 @@ from dataclasses import asdict
 from typing import Any
 
 import click
-from flask.cli import AppGroup
 
-from dserver_signed_url_plugin.errors import SignedURLError
+from dserver_signed_url_plugin.cli.bars import watched
+from dserver_signed_url_plugin.cli.commands import Commands
+from dserver_signed_url_plugin.errors import InvalidField, SignedURLError
 from dserver_signed_url_plugin.lifecycle import Change, Lifetime, Rule
 from dserver_signed_url_plugin.services import services
 from dserver_signed_url_plugin.sweep import Finding, State
 from dserver_signed_url_plugin.uris import BaseURI
 
-lifecycle = AppGroup(
+lifecycle = Commands(
     "lifecycle", help="Let a store delete objects after some days, and dserver forget them."
 )
 
@@ -92,10 +93,14 @@ def set_(base_uri: BaseURI, ephemeral: bool, dry_run: bool, as_json: bool, **lif
     """Let a bucket delete its objects some days after they were written.
 
     Writes one rule, dserver-signed-url-expire, in place of the one that an earlier `set` wrote;
-    rules of other people stay as they are. A rule that would delete registered datasets is
-    refused, unless --ephemeral says that this is meant.
+    rules of other people stay as they are. In a bucket that keeps old versions it deletes those
+    too, a day later. A rule that would delete registered datasets is refused, unless --ephemeral
+    says that this is meant.
 
-    Exit code: 0, or 1 if the rule was refused or the store does not keep it.
+    S3 takes all rules at once and on no condition: do not change others at the same moment.
+
+    Exit code: 0; 1 if the rule was refused or the store does not keep it; 2 if an argument cannot
+    be used.
 
     \b
     Example:
@@ -130,15 +135,19 @@ def remove(base_uri: BaseURI, dry_run: bool, as_json: bool) -> None:
 
 @lifecycle.command("sweep")
 @_base_uri
+@click.option("--even-if-all", is_flag=True, help="Although all are gone, and no rule says why.")
 @_dry_run
 @_json
-def sweep(base_uri: BaseURI, dry_run: bool, as_json: bool) -> None:
+def sweep(base_uri: BaseURI, even_if_all: bool, dry_run: bool, as_json: bool) -> None:
     """Let dserver forget the datasets whose objects the store has deleted.
 
-    A dataset is forgotten when the store answers and has nothing left of it. What is partly gone
-    is reported and kept, and so is everything while the store cannot be reached.
+    A dataset is forgotten when the store answers and has nothing left of it anywhere. Its UUID can
+    then be used again; on Azure the empty container stays, and has to be deleted first. What is
+    partly gone is reported and kept, and so is everything while the store cannot be reached, or
+    when more than ten datasets are all gone and no lifecycle rule known to dserver deletes them.
 
-    Exit code: 0, or 1 if any dataset could not be looked for or forgotten.
+    Exit code: 0; 1 if any dataset could not be looked for or forgotten, or all seem to be gone; 2
+    if an argument cannot be used.
 
     \b
     Example, for cron:
@@ -146,8 +155,8 @@ def sweep(base_uri: BaseURI, dry_run: bool, as_json: bool) -> None:
     """  # noqa: D301 (click looks for the character itself, not for its name)
     with _exiting():
         registered = services().sweep.registered(base_uri)
-        findings = services().sweep.findings(base_uri, registered, dry_run)
-        found = _watched(findings, len(registered))
+        findings = services().sweep.findings(base_uri, registered, dry_run, even_if_all)
+        found = list(watched(findings, "Sweeping", len(registered)))
     if as_json:
         click.echo(json.dumps(_sweep_facts(base_uri, found, dry_run), indent=2))
     else:
@@ -156,19 +165,13 @@ def sweep(base_uri: BaseURI, dry_run: bool, as_json: bool) -> None:
         sys.exit(1)
 
 
-def _watched(findings: Iterator[Finding], number: int) -> list[Finding]:
-    """Show progress on a terminal; cron would send even the label by mail."""
-    if not sys.stderr.isatty():
-        return list(findings)
-    with click.progressbar(findings, length=number, label="Sweeping", file=sys.stderr) as bar:
-        return list(bar)
-
-
 @contextmanager
 def _exiting() -> Iterator[None]:
-    """Tell an error of this plugin in its own sentence, and exit with 1."""
+    """Tell an error of this plugin in its own sentence, and exit with 1, or 2 for an argument's."""
     try:
         yield
+    except InvalidField as error:
+        raise click.UsageError(error.message) from error
     except SignedURLError as error:
         raise click.ClickException(error.message) from error
 
@@ -197,6 +200,8 @@ def _sentence(rule: Rule) -> str:
 
 
 def _tell(base_uri: BaseURI, change: Change, dry_run: bool, as_json: bool, **more: object) -> None:
+    for warning in change.warnings:
+        click.echo(f"Warning: {warning}", err=True)
     if not as_json:
         click.echo("\n".join(_change_lines(base_uri, change, dry_run)))
         return
@@ -205,6 +210,7 @@ def _tell(base_uri: BaseURI, change: Change, dry_run: bool, as_json: bool, **mor
         "dry_run": dry_run,
         "changed": change.differs,
         "rules": _facts(change.after),
+        "warnings": list(change.warnings),
     }
     click.echo(json.dumps(facts | more, indent=2))
 

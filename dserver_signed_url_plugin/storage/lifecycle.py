@@ -15,12 +15,14 @@ class Lifetime:
     """How long objects are kept, in whole days after they were written.
 
     ``prefix`` is what their keys begin with; ``abort_incomplete_days`` the days after which the
-    parts of an unfinished multipart upload go.
+    parts of an unfinished multipart upload go; ``old_version_days`` those after which a version
+    goes that was replaced or deleted, in a store that keeps such.
     """
 
     days: int
     prefix: str = ""
     abort_incomplete_days: int | None = None
+    old_version_days: int | None = None
 
 
 @dataclass(frozen=True)
@@ -36,10 +38,14 @@ class Rule:
 
 @dataclass(frozen=True)
 class Change:
-    """All rules as they were, and as they are now (or would be)."""
+    """All rules as they were, and as they are now (or would be).
+
+    ``warnings`` are sentences about what of the wish the store does not fulfil.
+    """
 
     before: Sequence[Rule]
     after: Sequence[Rule]
+    warnings: Sequence[str] = ()
 
     @property
     def differs(self) -> bool:
@@ -62,11 +68,18 @@ class LifecycleRules(Protocol):
     def reached(self, prefix: str, uuids: Sequence[str]) -> Sequence[str]:
         """Return those datasets of which a key begins with prefix."""
 
+    def days_of_datasets(self) -> int | None:
+        """Return the fewest days after which a rule deletes keys that a new dataset may have.
+
+        None where no rule does, or only one with a date.
+        """
+
     def planned(self, wanted: Lifetime | None) -> Change:
-        """Return what `change` would do, without doing it."""
+        """Return what `change` would do, without doing it; raises what it would."""
 
     def change(self, wanted: Lifetime | None) -> Change:
         """Make our rule say what is wanted, or take it away; safe to repeat.
 
-        :raises LifecycleUnsettled: if the store does not show it after several attempts.
+        :raises LifecycleUnsettled: if the store does not show it after several attempts, or shows
+            it for other objects, in which case it is as it was before.
         """

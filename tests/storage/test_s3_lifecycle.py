@@ -11,23 +11,15 @@ from botocore.exceptions import ClientError
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import (
     LifecycleUnsettled,
-    LifecycleUnsupported,
-    StorageUnavailable,
 )
-from dserver_signed_url_plugin.storage import Storages
 from dserver_signed_url_plugin.storage.lifecycle import Lifetime
 from dserver_signed_url_plugin.storage.s3.lifecycle import S3Lifecycle
 from dserver_signed_url_plugin.uris import BaseURI
 from tests.dserver import in_capitals
-from tests.lifecycle_store import LifecycleStore
 from tests.proxy import StoreProxy
 
 OURS = "dserver-signed-url-expire"
 DAY = Lifetime(1)
-UNKNOWN = (
-    b"<Rule><ID>odd</ID><Prefix>x/</Prefix><Status>Enabled</Status><Unheard><Of/></Unheard></Rule>"
-)
-ANOTHER = UNKNOWN.replace(b"odd", b"another")
 
 
 def lifecycle_of(bucket, **more):
@@ -56,10 +48,6 @@ def names(s3, bucket):
     return [each["ID"] for each in rules(s3, bucket)]
 
 
-def in_odd_store(*rules_):
-    return b"<LifecycleConfiguration>" + b"".join(rules_) + b"</LifecycleConfiguration>"
-
-
 @pytest.fixture
 def proxy(bucket):
     with StoreProxy(bucket) as running:
@@ -85,11 +73,22 @@ def test_a_rule_is_set_and_taken_away(bucket, s3):
     assert not lifecycle.change(None).differs
 
 
+def asked(proxy):
+    """What was asked about the lifecycle."""
+    return [request.method for request in proxy.requests if "?lifecycle" in request.target]
+
+
 def test_the_same_again_asks_once_and_writes_nothing(bucket, proxy, overtaken):
     overtaken.change(DAY)
     proxy.forget()
     assert not overtaken.change(DAY).differs
-    assert [request.method for request in proxy.requests] == ["GET"]
+    assert asked(proxy) == ["GET"]
+
+
+def test_rules_are_read_in_the_request_right_before_they_are_written(bucket, proxy, overtaken):
+    overtaken.change(DAY)
+    assert [request.method for request in proxy.requests[-3:]] == ["GET", "PUT", "GET"]
+    assert asked(proxy) == ["GET", "PUT", "GET"]
 
 
 def test_other_days_replace_our_rule_and_nobody_elses(bucket, s3):
@@ -114,18 +113,6 @@ def test_what_is_planned_is_not_done(bucket, s3):
     assert [each.name for each in planned.after] == [OURS]
     assert rules(s3, bucket) == []
     assert lifecycle.change(DAY) == planned
-
-
-def test_a_rule_put_between_reading_and_writing_is_kept(bucket, s3, proxy, overtaken):
-    put(s3, bucket, rule("first"))
-
-    def somebody(request):
-        if request.number == 1:
-            put(s3, bucket, rule("first"), rule("theirs"))
-
-    proxy.after = somebody
-    overtaken.change(DAY)
-    assert names(s3, bucket) == ["first", "theirs", OURS]
 
 
 def test_a_rule_that_somebody_writes_over_is_written_again(bucket, s3, proxy, overtaken):
@@ -179,12 +166,11 @@ def test_a_rule_is_put_back_although_ours_is_there_already(bucket, s3, proxy, ov
     lifecycle_of(bucket).change(DAY)
     [ours] = rules(s3, bucket)
     put(s3, bucket, rule("first"))
+    late = [[rule("first"), rule("theirs")], [rule("first"), ours]]
 
     def somebody(request):
-        if request.number == 1:
-            put(s3, bucket, rule("first"), rule("theirs"))
-        elif request.number == 3:
-            put(s3, bucket, rule("first"), ours)
+        if request.method == "PUT" and late:
+            put(s3, bucket, *late.pop(0))
 
     proxy.after = somebody
     overtaken.change(DAY)
@@ -213,77 +199,37 @@ def test_somebody_who_never_stops_is_told_of(bucket, s3, proxy, overtaken):
     assert names(s3, bucket) == ["theirs"]
 
 
-def test_rules_nobody_understands_keep_every_byte():
-    store = LifecycleStore(in_odd_store(UNKNOWN))
-    with store as bucket:
-        lifecycle = lifecycle_of(bucket)
-        lifecycle.change(Lifetime(1, "tmp/"))
-        assert UNKNOWN in store.document
-        # Beside a rule with a prefix of its own, AWS takes no filter.
-        assert b"<Filter>" not in store.document
-        lifecycle.change(None)
-    assert store.document == in_odd_store(UNKNOWN)
+def test_where_old_versions_are_kept_they_go_a_day_later(bucket, s3):
+    lifecycle = lifecycle_of(bucket)
+    lifecycle.change(DAY)
+    assert "NoncurrentVersionExpiration" not in rules(s3, bucket)[0]
+    s3.put_bucket_versioning(Bucket=bucket.name, VersioningConfiguration={"Status": "Enabled"})
+    planned = lifecycle.planned(DAY)
+    assert lifecycle.change(DAY) == planned
+    assert rules(s3, bucket)[0]["NoncurrentVersionExpiration"] == {"NoncurrentDays": 1}
+    assert planned.after[0].does == (
+        "deleted 1 day after they were written",
+        "old versions deleted 1 day after they were replaced",
+    )
+    assert not lifecycle.change(DAY).differs
 
 
-def test_a_store_that_answers_for_a_while_what_was_there_before():
-    before = in_odd_store(UNKNOWN)
-    store = LifecycleStore(in_odd_store(UNKNOWN, ANOTHER), stale=[in_odd_store(UNKNOWN, ANOTHER)])
-    store.stale += [in_odd_store(UNKNOWN, ANOTHER), before, before]
-    with store as bucket:
-        lifecycle_of(bucket).change(DAY)
-    assert UNKNOWN in store.document
-    assert ANOTHER in store.document
-    assert store.document.count(b"<Rule>") == 3
-
-
-def test_a_store_that_keeps_a_part_of_our_rule_is_told_of():
-    def minio(document):
-        start, tag, rest = document.partition(b"<AbortIncompleteMultipartUpload>")
-        return start + rest.partition(b"</AbortIncompleteMultipartUpload>")[2] if tag else document
-
-    with LifecycleStore(keeps=minio) as bucket:
-        lifecycle = lifecycle_of(bucket)
-        with pytest.raises(LifecycleUnsettled, match="MinIO drops --abort-incomplete-days"):
-            lifecycle.change(Lifetime(1, abort_incomplete_days=7))
-        assert not lifecycle.change(DAY).differs
+def expiring(prefix, days, status="Enabled"):
+    name = f"{prefix}-{days}-{status}"
+    return {**rule(name, Expiration={"Days": days}), "Filter": {"Prefix": prefix}, "Status": status}
 
 
 @pytest.mark.parametrize(
-    "refusal", [(501, "NotImplemented"), (501, ""), (405, "MethodNotAllowed"), (405, "")]
-)
-def test_a_store_without_lifecycle_is_named_with_what_to_do_instead(refusal):
-    with LifecycleStore(refuses=refusal) as bucket:
-        lifecycle = lifecycle_of(bucket)
-        for ask in (lifecycle.rules, lifecycle.document, lambda: lifecycle.change(DAY)):
-            with pytest.raises(LifecycleUnsupported, match="by its own means"):
-                ask()
-
-
-@pytest.mark.parametrize(
-    ("refusal", "said"),
+    ("rules_", "days"),
     [
-        ((403, "AccessDenied"), "grant it s3:GetLifecycleConfiguration"),
-        ((404, "NoSuchBucket"), "has no bucket odd"),
-        ((400, "InvalidRequest"), "InvalidRequest"),
+        ([], None),
+        ([expiring("scratch/", 1)], None),
+        ([expiring("", 1, "Disabled")], None),
+        ([expiring("", 9), expiring("dtool-", 3), expiring("logs/", 1)], 3),
+        ([rule("old", NoncurrentVersionExpiration={"NoncurrentDays": 3})], None),
     ],
 )
-def test_a_refusal_is_a_sentence(refusal, said):
-    with LifecycleStore(refuses=refusal) as bucket, pytest.raises(StorageUnavailable, match=said):
-        lifecycle_of(bucket).rules()
-
-
-def test_a_thousand_rules_are_the_most():
-    full = [UNKNOWN.replace(b"odd", b"%d" % number) for number in range(1000)]
-    store = LifecycleStore(in_odd_store(*full))
-    with store as bucket, pytest.raises(LifecycleUnsettled, match="1,000 lifecycle rules"):
-        lifecycle_of(bucket).change(DAY)
-    assert store.puts == 0
-
-
-@pytest.mark.parametrize(
-    ("base_uri", "said"),
-    [("azure://account", "az storage account management-policy"), ("own://x", "its means")],
-)
-def test_other_storages_have_their_lifecycle_elsewhere(base_uri, said):
-    with pytest.raises(LifecycleUnsupported, match=said):
-        Storages(Settings.load({}, {})).lifecycle(BaseURI.parse(base_uri))
+def test_how_long_the_objects_of_a_new_dataset_live(bucket, s3, rules_, days):
+    if rules_:
+        put(s3, bucket, *rules_)
+    assert lifecycle_of(bucket).days_of_datasets() == days

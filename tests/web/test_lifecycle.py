@@ -7,10 +7,13 @@ from contextlib import suppress
 
 import pytest
 from botocore.exceptions import ClientError
+from dservercore.utils import register_base_uri
 
 from dserver_signed_url_plugin.cli.lifecycle import lifecycle
+from dserver_signed_url_plugin.uris import BaseURI
 from tests.clients import Deposit, DtoolDserver
 from tests.dserver import in_capitals
+from tests.lifecycle_store import LifecycleStore, minio
 
 OURS = "dserver-signed-url-expire"
 XMLNS = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
@@ -121,6 +124,7 @@ def test_scripts_are_answered_with_one_object(run, bucket):
         "dry_run": False,
         "changed": True,
         "rules": [expected],
+        "warnings": [],
         "registered_datasets": 0,
     }
     assert json.loads(run("set", "--days", 1, "--json")[1])["changed"] is False
@@ -196,12 +200,63 @@ def test_a_wrong_base_uri_exits_with_2(run, command):
     assert "is not a URI such as s3://bucket" in why
 
 
+@pytest.mark.parametrize("words", [["show"], ["set", "--days", "1"], ["remove"], ["sweep"]])
+def test_a_base_uri_that_dserver_does_not_know_exits_with_2(run, words):
+    code, said, why = run(*words, base_uri="s3://tempstroe")
+    assert (code, said) == (2, "")
+    assert "flask base_uri add s3://tempstroe" in why
+
+
+def test_what_the_store_does_not_keep_is_a_warning(make_dserver_on):
+    with LifecycleStore(keeps=minio) as bucket:
+        dserver = make_dserver_on(bucket)
+        words = ["set", bucket.base_uri, "--days", "1", "--abort-incomplete-days", "7"]
+        result = dserver.app.test_cli_runner().invoke(lifecycle, words)
+        assert result.exit_code == 0
+        assert result.stderr.startswith("Warning: The store does not show this part of the rule: ")
+        result = dserver.app.test_cli_runner().invoke(lifecycle, [*words, "--json"])
+        [warning] = json.loads(result.stdout)["warnings"]
+        assert "unfinished multipart uploads dropped after 7 days" in warning
+
+
+def test_what_becomes_of_old_versions_is_said(run, s3, bucket):
+    s3.put_bucket_versioning(Bucket=bucket.name, VersioningConfiguration={"Status": "Enabled"})
+    assert run("set", "--days", 3)[0] == 0
+    assert run("show")[1].endswith(
+        "deleted 3 days after they were written; old versions deleted 1 day after they were "
+        "replaced\n"
+    )
+
+
+def test_a_dry_run_is_refused_what_the_real_run_would_be(make_dserver_on):
+    rules_ = b"".join(b"<Rule><ID>%d</ID></Rule>" % number for number in range(1000))
+    full = b"<LifecycleConfiguration>" + rules_ + b"</LifecycleConfiguration>"
+    with LifecycleStore(full) as bucket:
+        words = ["set", bucket.base_uri, "--days", "1", "--dry-run"]
+        result = make_dserver_on(bucket).app.test_cli_runner().invoke(lifecycle, words)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "1,000 lifecycle rules" in result.stderr
+
+
+def test_how_long_objects_live_is_none_where_nobody_can_say(dserver, run, bucket):
+    def days(base_uri):
+        return dserver.services.lifecycles.objects_live_days(BaseURI.parse(base_uri))
+
+    assert days(bucket.base_uri) is None
+    run("set", "--days", 3)
+    assert days(bucket.base_uri) == 3
+    for none in ("azure://account", "s3://without-settings", "own://x"):
+        assert days(none) is None
+
+
 def test_one_way_of_showing_can_be_chosen(run):
     assert run("show", "--xml", "--json")[0] == 2
 
 
 @pytest.mark.parametrize("words", [["show"], ["set", "--days", "1"], ["remove"]])
-def test_azure_has_its_lifecycle_elsewhere(run, words):
+def test_azure_has_its_lifecycle_elsewhere(run, dserver, words):
+    with dserver.app.app_context():
+        register_base_uri("azure://account")
     code, said, why = run(*words, base_uri="azure://account")
     assert (code, said) == (1, "")
     assert "az storage account management-policy create" in why

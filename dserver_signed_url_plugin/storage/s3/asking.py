@@ -29,11 +29,6 @@ class AskedBucket(S3Connection):
     def inside(self) -> Place:
         return place_of(self._client, self.bucket)
 
-    @property
-    def dataset_prefix(self) -> str:
-        """What dtool puts before the keys of datasets that are new here."""
-        return self.setting(f"DTOOL_S3_DATASET_PREFIX_{self.bucket}") or ""
-
     def ask(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
         with self._translated(operation):
             answer: Mapping[str, Any] = getattr(self._client, operation)(

@@ -44,8 +44,8 @@ _NO_CREDENTIALS = (
     botocore.exceptions.CredentialRetrievalError,
 )
 
-# Checksums beyond Content-MD5 are left out because older S3-compatible stores refuse them; few
-# attempts and short times, because a person waits for the answer.
+# Checksums beyond Content-MD5 are left out where botocore lets them, because older S3-compatible
+# stores refuse them; few attempts and short times, because a person waits for the answer.
 _CLIENT = botocore.config.Config(
     signature_version="s3v4",
     connect_timeout=5,
@@ -82,6 +82,11 @@ class S3Connection:
     def setting(self, name: str) -> str | None:
         """Return one of dtool's settings: Flask's config, environment, dtool's file."""
         return dtool_setting(self._settings, name)
+
+    @property
+    def dataset_prefix(self) -> str:
+        """What dtool puts before the keys of datasets that are new here."""
+        return self.setting(f"DTOOL_S3_DATASET_PREFIX_{self.bucket}") or ""
 
     def _endpoint(self, name: str) -> str | None:
         """Return a setting that is a URL; a user or password in it would show in signed URLs."""

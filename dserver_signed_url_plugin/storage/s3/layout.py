@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ _DOCUMENTS = {
     "structure": "structure.json",
 }
 _LONGEST_KEY = 1024  # bytes
+_UUID_ABOVE = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/")
 
 
 def registration_key(uuid: str) -> str:
@@ -44,6 +46,11 @@ def prefix_in(registered: bytes, uuid: str) -> str:
     if len(registered) > _LONGEST_KEY or not prefix.isprintable() or "\ufffd" in prefix:
         raise StorageUnavailable(f"The registration key of dataset {uuid} cannot be read.")
     return prefix
+
+
+def uuids_in(key: str) -> list[str]:
+    """Return the UUIDs below which a key is, whatever prefix it has."""
+    return _UUID_ABOVE.findall(key)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import replace
+from typing import Any, NoReturn
 
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import (
@@ -23,13 +24,17 @@ from dserver_signed_url_plugin.storage.parallel import each
 from dserver_signed_url_plugin.storage.s3.asking import AskedBucket, Unwilling
 from dserver_signed_url_plugin.storage.s3.layout import Layout, registration_key
 from dserver_signed_url_plugin.storage.s3.lifecycle_document import Document
+from dserver_signed_url_plugin.storage.s3.lifecycle_rules import StoredRule
 from dserver_signed_url_plugin.uris import BaseURI
 
 NONE_SET = "NoSuchLifecycleConfiguration"
 
 _UNKNOWN = frozenset({"NotImplemented", "MethodNotAllowed", "501", "405"})
 _MOST_RULES = 1000
-# Seconds before each attempt: AWS may answer for a while with what was there before.
+# AWS goes back to its default where a PUT does not say what the last GET said.
+_TRANSITION_MINIMUM = "TransitionDefaultMinimumObjectSize"
+_OLD_VERSION_DAYS = 1  # the least that S3 takes
+# Seconds before each reading: AWS may answer for a while with what was there before.
 _PAUSES = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6)
 
 
@@ -46,8 +51,8 @@ def read_document(bucket: AskedBucket) -> Document:
             found[0], response_dict["body"] = response_dict["body"], b""
 
     with bucket.hooked("before-parse.s3.GetBucketLifecycleConfiguration", take):
-        bucket.ask("get_bucket_lifecycle_configuration")
-    return Document(found[0])
+        answer = bucket.ask("get_bucket_lifecycle_configuration")
+    return Document(found[0], answer.get(_TRANSITION_MINIMUM))
 
 
 def write_document(bucket: AskedBucket, document: Document) -> None:
@@ -62,7 +67,9 @@ def write_document(bucket: AskedBucket, document: Document) -> None:
         params["headers"]["Content-MD5"] = base64.b64encode(md5).decode()
 
     with bucket.hooked("before-call.s3.PutBucketLifecycleConfiguration", give):
-        bucket.ask("put_bucket_lifecycle_configuration")
+        minimum = document.transition_minimum
+        headers = {} if minimum is None else {_TRANSITION_MINIMUM: minimum}
+        bucket.ask("put_bucket_lifecycle_configuration", **headers)
 
 
 class S3Lifecycle:
@@ -73,7 +80,7 @@ class S3Lifecycle:
 
     def rules(self) -> Sequence[Rule]:
         """Return every rule, ours and other people's."""
-        return _told(self._read())
+        return _told(self._read().rules)
 
     def document(self) -> str:
         """Return the bucket's XML, indented; without a rule where there is none."""
@@ -95,39 +102,93 @@ class S3Lifecycle:
 
         return [uuid for uuid, yes in zip(uuids, each(is_reached, uuids), strict=True) if yes]
 
+    def days_of_datasets(self) -> int | None:
+        """Return the fewest days after which a rule deletes keys that a new dataset may have."""
+        here = self._s3.dataset_prefix
+        reaching = [rule for rule in self._read().rules if rule.reaches_datasets(here)]
+        days = [rule.days for rule in reaching if rule.is_enabled and rule.days is not None]
+        return min(days, default=None)
+
     def planned(self, wanted: Lifetime | None) -> Change:
-        """Return what `change` would do, without doing it."""
-        document = self._read()
-        after = document if document.has(wanted) else document.changed(wanted)
-        return Change(_told(document), _told(after))
+        """Return what `change` would do, without doing it; raises what it would."""
+        wanted, warnings = self._fitted(wanted)
+        before = self._read()
+        after = before if before.lacks(wanted) == () else before.changed(wanted)
+        self._check_number(after)
+        return Change(_told(before.rules), _told(after.rules), warnings)
 
     def change(self, wanted: Lifetime | None) -> Change:
         """Make our rule say what is wanted, or take it away; safe to repeat.
 
-        S3 has no condition for this PUT, so what somebody else puts in the moment between the last
-        reading and ours cannot be noticed. Hence the last reading is the request right before it,
-        the next one verifies it, and every rule of others seen in any reading is there at the end.
+        S3 has no condition for this PUT: what somebody else changes between our reading and the
+        request after it, which writes, is lost, and cannot be noticed. What others have written
+        over our rule is noticed by the next reading, and every rule of theirs that was seen is
+        there at the end, although its owner may have removed it in these seconds.
 
-        :raises LifecycleUnsettled: if the store does not show it after several attempts.
+        :raises LifecycleUnsettled: if the store does not show it after several attempts, or shows
+            it for other objects, in which case it is as it was before.
         """
-        first = self._read()
-        if first.has(wanted):
-            return Change(_told(first), _told(first))
-        seen = dict(first.others)
+        wanted, warnings = self._fitted(wanted)
+        before = self._read()
+        if before.lacks(wanted) == ():
+            return Change(_told(before.rules), _told(before.rules), warnings)
+        after = self._settled(before, wanted)
+        dropped = map(_dropped, after.lacks(wanted) or ())
+        return Change(_told(before.rules), _told(after.rules), (*warnings, *dropped))
+
+    def _settled(self, before: Document, wanted: Lifetime | None) -> Document:
+        """Write what is wanted until the store shows it, with everybody else's rules."""
+        document, seen, lost = before, dict(before.others), list[bytes]()
         for pause in _PAUSES:
+            self._write(document.changed(wanted, lost))
             time.sleep(pause)
             document = self._read()
-            others = document.others
-            lost = [xml for name, xml in seen.items() if name not in others]
-            if document.has(wanted) and not lost:
-                return Change(_told(first), _told(document))
-            seen |= others
-            self._write(document.changed(wanted, lost))
+            lost = [xml for name, xml in seen.items() if name not in document.others]
+            if document.lacks(wanted) is not None and not lost:
+                return document
+            is_changed = _told(document.ours) != _told(before.ours)
+            if is_changed and wanted is not None and document.misdirects(wanted):
+                self._take_back(document, before.ours)
+            seen |= document.others
         raise LifecycleUnsettled(
             f"The store does not show the lifecycle rules of {self._s3.bucket} as they were "
-            "written: somebody else keeps changing them, or it keeps a part of our rule only "
-            "(MinIO drops --abort-incomplete-days, and clears unfinished uploads by itself). "
-            "Look with `flask lifecycle show`, and call again."
+            "written: somebody else keeps changing them, or it does not keep our rule. Look with "
+            "`flask lifecycle show`, and call again."
+        )
+
+    def _fitted(self, wanted: Lifetime | None) -> tuple[Lifetime | None, Sequence[str]]:
+        """Let the rule delete old versions where the bucket keeps them: else it frees nothing.
+
+        :return: also a warning if the store does not say whether it does.
+        """
+        if wanted is None:
+            return None, ()
+        try:
+            is_versioned = bool(self._s3.ask("get_bucket_versioning").get("Status"))
+        except Unwilling as refusal:
+            if refusal.code in _UNKNOWN:
+                return wanted, ()
+            return wanted, (
+                f"If {self._s3.bucket} keeps old versions, the rule leaves them there: grant the "
+                "server s3:GetBucketVersioning, and call again.",
+            )
+        return (replace(wanted, old_version_days=_OLD_VERSION_DAYS) if is_versioned else wanted), ()
+
+    def _take_back(self, document: Document, former: Sequence[StoredRule]) -> NoReturn:
+        """Put our former rule, if any, in the place of one that reaches what it must not."""
+        happened = (
+            f"The store of {self._s3.bucket} shows our rule for other objects than it was given, "
+            "so it would delete what it must not"
+        )
+        try:
+            self._write(document.changed(None, [rule.xml for rule in former]))
+        except StorageUnavailable as error:
+            raise LifecycleUnsettled(
+                f"{happened}, and does not let it be taken back: run `flask lifecycle remove "
+                f"s3://{self._s3.bucket}` now."
+            ) from error
+        raise LifecycleUnsettled(
+            f"{happened}; it was taken back. Give this store a rule without --prefix, or none."
         )
 
     def _read(self) -> Document:
@@ -140,13 +201,16 @@ class S3Lifecycle:
             return Document()
 
     def _write(self, document: Document) -> None:
+        self._check_number(document)
+        with self._in_sentences():
+            write_document(self._s3, document)
+
+    def _check_number(self, document: Document) -> None:
         if len(document.rules) > _MOST_RULES:
             raise LifecycleUnsettled(
                 f"{self._s3.bucket} has {_MOST_RULES:,} lifecycle rules, the most that S3 keeps; "
                 "remove one, and call again."
             )
-        with self._in_sentences():
-            write_document(self._s3, document)
 
     @contextmanager
     def _in_sentences(self) -> Iterator[None]:
@@ -169,8 +233,15 @@ class S3Lifecycle:
             raise
 
 
-def _told(document: Document) -> Sequence[Rule]:
-    return [rule.told() for rule in document.rules]
+def _told(rules: Sequence[StoredRule]) -> Sequence[Rule]:
+    return [rule.told() for rule in rules]
+
+
+def _dropped(part: str) -> str:
+    return (
+        f"The store does not show this part of the rule: {part}. (MinIO leaves out what becomes of "
+        "unfinished uploads, and clears them by itself.)"
+    )
 
 
 def _meet(prefix: str, dataset_prefix: str, uuid: str) -> bool:

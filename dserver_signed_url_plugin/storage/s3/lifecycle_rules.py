@@ -55,6 +55,12 @@ class StoredRule:
         return bool(self._text("Expiration/Days") or self._text("Expiration/Date"))
 
     @property
+    def days(self) -> int | None:
+        """After how many days objects are deleted; None where they are not, or by a date."""
+        days = self._text("Expiration/Days").strip()
+        return int(days) if days.isdecimal() else None
+
+    @property
     def archives(self) -> bool:
         found = self.element.iterfind("Transition/StorageClass")
         return any(storage_class.text in _ARCHIVES for storage_class in found)
@@ -90,7 +96,7 @@ class StoredRule:
 
 
 def written(lifetime: Lifetime, first_version: bool) -> bytes:
-    """Return our rule as XML.
+    """Return our rule as XML, its expiry before all else that it does.
 
     :param first_version: whether the others are, beside which AWS refuses a filter.
     """
@@ -100,6 +106,9 @@ def written(lifetime: Lifetime, first_version: bool) -> bytes:
         days = f"<DaysAfterInitiation>{lifetime.abort_incomplete_days}</DaysAfterInitiation>"
         # In the same rule: MinIO refuses one that does nothing else.
         actions.append(f"<AbortIncompleteMultipartUpload>{days}</AbortIncompleteMultipartUpload>")
+    if lifetime.old_version_days is not None:
+        days = f"<NoncurrentDays>{lifetime.old_version_days}</NoncurrentDays>"
+        actions.append(f"<NoncurrentVersionExpiration>{days}</NoncurrentVersionExpiration>")
     parts = [
         f"<ID>{OURS}</ID>",
         prefix if first_version else f"<Filter>{prefix}</Filter>",

@@ -7,17 +7,17 @@ S3 through S3Connection alone. Never sees a person, a permission or the database
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timedelta, timezone
+from collections.abc import Callable, Iterable, Sequence, Set
+from datetime import timedelta
 
 from dserver_signed_url_plugin.config import LONGEST_LIFE, Settings
 from dserver_signed_url_plugin.errors import (
     ItemNotFound,
-    StorageOccupied,
     StorageUnavailable,
     UploadFrozen,
 )
 from dserver_signed_url_plugin.filenames import Disposition
+from dserver_signed_url_plugin.storage import claims
 from dserver_signed_url_plugin.storage.base import (
     DOCUMENTS,
     Freed,
@@ -44,10 +44,9 @@ from dserver_signed_url_plugin.storage.s3.layout import (
     relpath_beside,
     served,
 )
+from dserver_signed_url_plugin.storage.s3.places import Places
 from dserver_signed_url_plugin.storage.sigv4 import QuerySigner
 from dserver_signed_url_plugin.uris import BaseURI
-
-_PREFIXES_KEPT = 10_000
 
 
 class S3Storage:
@@ -59,30 +58,31 @@ class S3Storage:
 
     max_relpath_bytes = 1500
     max_item_bytes = 5 * 1024**3
+    lists_objects = True
 
     def __init__(self, base_uri: BaseURI, settings: Settings) -> None:
         self._s3 = S3Connection(base_uri.location, settings)
-        self._prefixes: dict[str, str] = {}
+        self._places = Places(self._s3)
 
     def life(self, seconds: int) -> Life:
         """Return the life of URLs signed now, in whole seconds, never past the credentials' end."""
-        now = datetime.now(timezone.utc).replace(microsecond=0)
-        granted = min(seconds, LONGEST_LIFE)
-        limited_by = "store" if granted < seconds else None
+        life = Life.from_now(seconds, LONGEST_LIFE)
         _, end = self._s3.credentials()
-        if end is not None and end < now + timedelta(seconds=granted):
-            granted, limited_by = int((end - now).total_seconds()), "credentials"
+        if end is None or end >= life.ends:
+            return life
+        granted = int((end - life.starts).total_seconds())
         if granted < 1:
             raise StorageUnavailable(
                 f"The server's credentials for {self._s3.bucket} have just ended; call again later."
             )
-        return Life(now, granted, now + timedelta(seconds=granted), limited_by)
+        ends = life.starts + timedelta(seconds=granted)
+        return Life(life.starts, granted, ends, limited_by="credentials")
 
     # Reading -------------------------------------------------------------------------------
 
     def read_urls(self, uuid: str, life: Life, disposition: Disposition = "attachment") -> ReadURLs:
         """Sign GETs for all of a dataset; items are those of its manifest."""
-        layout = self._layout(uuid)
+        layout = self._places.of(uuid)
         kinds = ("overlays", "annotations", "tags")
         overlays, annotations, tags = each(lambda kind: self._names(layout.names(kind)), kinds)
         manifest = Manifest.read(self._s3.get(layout.document("manifest")), uuid)
@@ -113,7 +113,7 @@ class S3Storage:
     ) -> str:
         """Sign a GET for one item, after one HEAD, which tells its name too."""
         for fresh in (False, True):
-            key = self._layout(uuid, fresh).item(identifier)
+            key = self._places.of(uuid, fresh).item(identifier)
             if (metadata := self._s3.metadata(key)) is not None:
                 parameters = served(relpath_beside(identifier, metadata), disposition)
                 return self._signer(life).sign("GET", key, parameters=parameters)
@@ -127,23 +127,27 @@ class S3Storage:
             return None
         return "must be ASCII here; send another creator_username."
 
+    def check_tag(self, tag: str) -> str | None:
+        """Take any that dtool takes: S3 has keys of every kind."""
+        return None
+
     def open(self, opening: Opening, check: Callable[[], None]) -> None:
         """Write the claim, then what `dtool create` would write, then tags and the like."""
         layout = self._vacant_layout(opening)
         check()
-        self._s3.put(layout.claim, json.dumps(opening.claim))
+        self._s3.put(layout.claim, claims.written(opening))
         check()
         each(lambda text: self._s3.put(*text), list(layout.opening_texts(opening)))
         check()
         # Never over what is there: a request that slept must not turn a dataset back.
         self._s3.create(*layout.admin_metadata(opening.admin_metadata))
-        self._remember(layout)
+        self._places.remember(layout)
 
     def write_urls(
         self, uuid: str, staging: str, items: Iterable[Item], pinned: bool, life: Life
     ) -> WriteURLs:
         """Sign PUTs; a pinned one holds Content-MD5 and dtool's object metadata."""
-        layout = self._layout(uuid)
+        layout = self._places.of(uuid)
         signer = self._signer(life)
         staged = layout.staged_items(staging)
 
@@ -168,10 +172,11 @@ class S3Storage:
 
     def holdings(self, uuid: str, staging: str) -> Holdings:
         """List the dataset's keys, one request per 1,000."""
-        layout = self._layout(uuid)
+        layout = self._places.of(uuid)
         found = Holdings()
         staged = layout.staged_items(staging)
         for key, stored in self._s3.listing(layout.root):
+            found.objects += 1
             if key.startswith(layout.items):
                 found.final[key.removeprefix(layout.items)] = stored
             elif key.startswith(staged):
@@ -180,17 +185,19 @@ class S3Storage:
                 found.temporary.append(key)
             elif key == layout.document("admin_metadata"):
                 found.opened = True
+            elif key == layout.document("manifest"):
+                found.has_manifest = True
         return found
 
     def staged_document(self, uuid: str, staging: str, document: str, limit: int) -> bytes | None:
         """Return a staged document, cut after limit + 1 bytes, or None where none was PUT."""
-        return self._s3.get(self._layout(uuid).staged_document(staging, document), limit)
+        return self._s3.get(self._places.of(uuid).staged_document(staging, document), limit)
 
     def promote(
         self, uuid: str, staging: str, promotions: Sequence[Promotion]
     ) -> dict[str, StoredItem]:
         """Copy, 16 at a time, what still is as verified; then list what came of it."""
-        layout = self._layout(uuid)
+        layout = self._places.of(uuid)
         staged = layout.staged_items(staging)
 
         def copy(promotion: Promotion) -> bool:
@@ -206,7 +213,7 @@ class S3Storage:
 
     def freeze(self, uuid: str, freezing: Freezing, check: Callable[[], None]) -> None:
         """Write README, manifest, and admin metadata last."""
-        layout = self._layout(uuid)
+        layout = self._places.of(uuid)
         key = layout.document("readme")
         if freezing.readme is not None or self._s3.metadata(key) is None:
             check()
@@ -220,70 +227,60 @@ class S3Storage:
 
     def readme(self, uuid: str) -> str:
         """Return the README that the dataset has."""
-        return (self._s3.get(self._layout(uuid).document("readme")) or b"").decode()
+        return (self._s3.get(self._places.of(uuid).document("readme")) or b"").decode()
 
     def tidy(self, uuid: str, temporary: Sequence[str] | None = None) -> None:
         """Delete what was staged, and the claim; listed first unless the keys are known."""
         if temporary is None:
-            temporary = [key for key, _ in self._s3.listing(self._layout(uuid).uploads)]
+            temporary = [key for key, _ in self._s3.listing(self._places.of(uuid).uploads)]
         self._s3.delete(temporary)
 
     def kind(self, uuid: str) -> str | None:
         """Return the type that an object's user metadata has, as dtool-s3 reads it."""
-        metadata = self._s3.metadata(self._layout(uuid, fresh=True).document("admin_metadata"))
+        metadata = self._s3.metadata(self._places.of(uuid, fresh=True).document("admin_metadata"))
         return None if metadata is None else metadata.get("type")
 
     def size(self, uuid: str) -> Freed:
         """List what is there, one request per 1,000 objects."""
-        sizes = [stored.size_in_bytes for _, stored in self._s3.listing(self._layout(uuid).root)]
+        sizes = [stored.size_in_bytes for _, stored in self._s3.listing(self._places.of(uuid).root)]
         return Freed(len(sizes), sum(sizes))
 
-    def discard(self, uuid: str) -> Freed:
+    def discard(self, uuid: str, check: Callable[[], None]) -> Freed:
         """Delete every object of a proto-dataset, its registration key last."""
         if self.kind(uuid) == "dataset":
             raise UploadFrozen(f"Dataset {uuid} is frozen; it is not an upload to discard.")
-        found = dict(self._s3.listing(self._layout(uuid).root))
+        found = dict(self._s3.listing(self._places.of(uuid).root))
+        check()
         self._s3.delete(list(found))
+        check()
         self._s3.delete([registration_key(uuid)])
-        self._prefixes.pop(uuid, None)
+        self._places.forget(uuid)
         return Freed(len(found), sum(stored.size_in_bytes for stored in found.values()))
 
+    def elsewhere(self, uuids: Set[str]) -> Set[str]:
+        """Return those whose registration key is gone, but not all below whatever prefix."""
+        return self._places.elsewhere(uuids)
+
+    def vacate(self, uuid: str) -> str:
+        """Delete the registration key, by which the UUID counts as taken."""
+        self._s3.delete([registration_key(uuid)])
+        self._places.forget(uuid)
+        return ""
+
     # Helpers -------------------------------------------------------------------------------
-
-    def _layout(self, uuid: str, fresh: bool = False) -> Layout:
-        """Find the prefix of a dataset's keys; what the store says of it never changes."""
-        if not fresh and uuid in self._prefixes:
-            return Layout(self._prefixes[uuid], uuid)
-        registered = self._s3.get(registration_key(uuid))
-        if registered is None:
-            return Layout(self._configured_prefix(), uuid)
-        return self._remember(Layout(prefix_in(registered, uuid), uuid))
-
-    def _remember(self, layout: Layout) -> Layout:
-        if len(self._prefixes) >= _PREFIXES_KEPT:
-            self._prefixes.clear()
-        self._prefixes[layout.uuid] = layout.prefix
-        return layout
 
     def _vacant_layout(self, opening: Opening) -> Layout:
         """Refuse a place that holds what is frozen, or what has another claim."""
         registered = self._s3.get(registration_key(opening.uuid))
         uuid = opening.uuid
-        prefix = self._configured_prefix() if registered is None else prefix_in(registered, uuid)
+        prefix = self._s3.dataset_prefix if registered is None else prefix_in(registered, uuid)
         layout = Layout(prefix, uuid)
         admin_metadata = self._s3.metadata(layout.document("admin_metadata"))
         if registered is None and admin_metadata is None:
             return layout
-        frozen = admin_metadata is not None and admin_metadata.get("type") == "dataset"
-        if frozen or self._claim(layout) != opening.claim:
-            raise StorageOccupied(
-                f"Storage already holds another {'dataset' if frozen else 'proto-dataset'} "
-                f"{uuid}; use a new UUID."
-            )
+        kind = None if admin_metadata is None else admin_metadata.get("type")
+        claims.refuse_occupied(opening, kind, self._s3.get(layout.claim))
         return layout
-
-    def _configured_prefix(self) -> str:
-        return self._s3.setting(f"DTOOL_S3_DATASET_PREFIX_{self._s3.bucket}") or ""
 
     def _signer(self, life: Life) -> QuerySigner:
         credentials, _ = self._s3.credentials()
@@ -291,9 +288,3 @@ class S3Storage:
 
     def _names(self, prefix: str) -> list[str]:
         return [key.removeprefix(prefix) for key, _ in self._s3.listing(prefix)]
-
-    def _claim(self, layout: Layout) -> object:
-        try:
-            return json.loads(self._s3.get(layout.claim) or "null")
-        except (ValueError, RecursionError):
-            return None

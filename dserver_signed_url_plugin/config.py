@@ -197,6 +197,12 @@ def is_blob_endpoint(text: str) -> bool:
     return is_web_address(text) or ("/" not in text and is_web_address(f"https://{text}"))
 
 
+def blob_endpoint(account: str, setting: str | None) -> str:
+    """Return an account's URL: the setting, or its host in that domain; with none, Azure's own."""
+    setting = setting or "core.windows.net"
+    return setting.rstrip("/") if "://" in setting else f"https://{account}.blob.{setting}"
+
+
 def secrets_in(config: Source) -> list[str]:
     """Return the names in Flask's config that hold a store's credentials."""
     return [

@@ -71,8 +71,7 @@ class Removals:
                 raise pending.Gone
             # Since it was listed, it may have been resumed, frozen or registered.
             self.removable(upload, force)
-            lease.check()
-            freed = storage.discard(upload.uuid) if delete_storage else Freed()
+            freed = storage.discard(upload.uuid, lease.check) if delete_storage else Freed()
             _retire(upload, lease)
         return freed
 
@@ -102,7 +101,7 @@ class Removals:
         with pending.leased(removed) as lease:
             # What has no admin metadata is no proto-dataset that somebody chose to keep.
             if storage.kind(removed.uuid) is None:
-                storage.discard(removed.uuid)
+                storage.discard(removed.uuid, lease.check)
             lease.strike_out()
 
 

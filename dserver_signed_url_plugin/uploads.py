@@ -70,8 +70,8 @@ class Uploads:
             upload = _claim(permit, plan, uri, creator)
             if upload.state == OPENING:
                 _open(upload, plan, uri, storage)
-            else:
-                storage.make_room(plan.uuid, plan.items)
+            # What is opened may be what an operator struck out and left in storage.
+            storage.make_room(plan.uuid, plan.items)
             pending.note_urls(upload, life.ends, plan.all_pinned)
         except pending.Gone as gone:
             message = f"Upload {plan.uuid} was completed or removed meanwhile."
@@ -91,6 +91,10 @@ class Uploads:
         reason = storage.check_creator(plan.creator_username or permit.username)
         if reason is not None:
             raise InvalidField("creator_username", reason)
+        for tag in plan.tags:
+            reason = storage.check_tag(tag)
+            if reason is not None:
+                raise InvalidField("tags", f"{tag!r} {reason}")
         for number, item in enumerate(plan.items):
             if len(item.relpath.encode()) > storage.max_relpath_bytes:
                 raise InvalidField(

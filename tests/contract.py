@@ -20,6 +20,7 @@ from dserver_signed_url_plugin.errors import (
     DatasetNotFound,
     ItemNotFound,
     StorageOccupied,
+    UploadBusy,
     UploadFrozen,
 )
 from dserver_signed_url_plugin.storage.base import (
@@ -275,24 +276,36 @@ class StorageContract:
     ):
         self.put_in_every_way(upload, soon)
         for _ in range(2):
-            storage.discard(upload.uuid)
+            storage.discard(upload.uuid, uninterrupted)
             assert everything() == {}
         assert not upload.held().opened
 
     def test_discarding_one_upload_leaves_the_others(self, upload, dataset, storage, soon):
         other = Upload(storage)
         storage.open(other.opening, uninterrupted)
-        storage.discard(other.uuid)
+        storage.discard(other.uuid, uninterrupted)
         assert dataset.downloaded(soon) == dataset.contents
 
     def test_a_frozen_dataset_is_not_discarded(self, dataset, storage, everything):
         before = everything()
         with pytest.raises(UploadFrozen):
-            storage.discard(dataset.uuid)
+            storage.discard(dataset.uuid, uninterrupted)
+        assert everything() == before
+
+    def test_nothing_is_discarded_where_somebody_else_has_taken_over(
+        self, upload, storage, soon, everything
+    ):
+        def taken_over():
+            raise UploadBusy("Another has taken over.", 1)
+
+        self.put_in_every_way(upload, soon)
+        before = everything()
+        with pytest.raises(UploadBusy):
+            storage.discard(upload.uuid, taken_over)
         assert everything() == before
 
     def test_a_discarded_upload_can_be_opened_by_somebody_else(self, upload, storage, soon):
-        storage.discard(upload.uuid)
+        storage.discard(upload.uuid, uninterrupted)
         other = replace(upload, uploader="carol", staging=uuid4().hex)
         storage.open(other.opening, uninterrupted)
         assert other.deposit(soon).downloaded(soon) == other.contents

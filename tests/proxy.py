@@ -65,7 +65,8 @@ class StoreProxy:
     """Counts from ``with`` to the end of the block; ``before`` and ``after`` may interfere.
 
     Both are called in the proxy's threads: ``before`` the store is asked, with a fault to return if
-    it shall not be, and ``after`` it has answered but dserver does not know yet.
+    it shall not be, and ``after`` it has answered but dserver does not know yet. ``rewritten``
+    makes another body, of the same length, of each that is answered.
     """
 
     def __init__(self, place: Bucket | Account) -> None:
@@ -110,6 +111,7 @@ class StoreProxy:
         """Forward everything from now on."""
         self.before: Callable[[Request], Fault | None] = _let_pass
         self.after: Callable[[Request], Fault | None] = _let_pass
+        self.rewritten: Callable[[bytes], bytes] = bytes
 
     def fail(self, fault: Fault, at: int, until: int | None = None) -> None:
         """Count from one again, and answer requests number ``at`` to ``until`` with the fault."""
@@ -156,7 +158,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault is not None:
             self._answer(fault.value, {}, b"")
         else:
-            self._answer(status, answered, content)
+            self._answer(status, answered, self.proxy.rewritten(content))
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _forward
 

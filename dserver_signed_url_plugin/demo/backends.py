@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
+from dserver_signed_url_plugin.config import blob_endpoint
 from dserver_signed_url_plugin.demo.azurite import LocalAzure
 from dserver_signed_url_plugin.demo.children import LocalStorage
 from dserver_signed_url_plugin.demo.info import StoreInfo
@@ -19,7 +20,6 @@ from dserver_signed_url_plugin.demo.store import LocalStore, StoreUnavailable, e
 from dserver_signed_url_plugin.uris import BaseURI
 
 DEFAULT_BASE_URI = BaseURI("s3", "dtool-demo")
-PUBLIC_SUFFIX = "core.windows.net"
 ACCOUNT_NAME = re.compile(r"[a-z0-9]{3,24}")
 
 Environment = Mapping[str, str]
@@ -143,8 +143,7 @@ def external_account(name: str, environ: Environment) -> Account | None:
         if endpoint:
             raise VariableMissing(f"To use your own account {name}, set {key_variable} too.")
         return None
-    endpoint = endpoint or PUBLIC_SUFFIX
-    return Account(name, endpoint if "://" in endpoint else f"https://{name}.blob.{endpoint}", key)
+    return Account(name, blob_endpoint(name, endpoint), key)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
@@ -98,11 +98,12 @@ class Client:
         self,
         method: str,
         url: str,
-        body: bytes | None = None,
+        body: bytes | Iterable[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Send one request.
 
+        :param body: or its parts, with a Content-Length: each leaves before the next is asked for.
         :raises Unreachable: saying why, without the URL.
         """
         sent = {"User-Agent": "dserver-signed-url-doctor", **(headers or {})}

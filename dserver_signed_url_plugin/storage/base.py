@@ -5,9 +5,9 @@ Knows no vendor. A storage serves one base URI; datasets are named by UUID, item
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from typing import Any, Protocol
 
 from dserver_signed_url_plugin.filenames import Disposition
@@ -34,6 +34,14 @@ class Life:
     seconds: int
     ends: datetime
     limited_by: str | None = None
+
+    @classmethod
+    def from_now(cls, seconds: int, most: int) -> Life:
+        """Return a life that begins now; ``most`` is what the store keeps a signature for."""
+        now = datetime.now(timezone.utc).replace(microsecond=0)
+        granted = min(seconds, most)
+        limited_by = "store" if granted < seconds else None
+        return cls(now, granted, now + timedelta(seconds=granted), limited_by)
 
 
 @dataclass(frozen=True)
@@ -122,14 +130,17 @@ class Freezing:
 
 @dataclass
 class Holdings:
-    """What the store holds of one upload, found by listing.
+    """What the store holds of one upload or dataset, found by listing.
 
     ``final`` are items at their real key, ``staged`` those that still wait for promotion, both by
     identifier; ``temporary`` the keys of all that is to go; ``opened`` is False where the
-    proto-dataset itself is gone.
+    proto-dataset itself is gone, ``has_manifest`` where nobody can read the dataset. ``objects``
+    counts all of them, whatever they are, where the storage lists them.
     """
 
     opened: bool = False
+    has_manifest: bool = False
+    objects: int = 0
     final: dict[str, StoredItem] = field(default_factory=dict)
     staged: dict[str, StoredItem] = field(default_factory=dict)
     temporary: list[str] = field(default_factory=list)
@@ -152,10 +163,14 @@ class Promotion:
 
 
 class Storage(Protocol):
-    """One base URI's storage. Every method may raise StorageUnavailable."""
+    """One base URI's storage. Every method may raise StorageUnavailable.
+
+    ``lists_objects`` tells whether holdings counts objects, so that none means that none is there.
+    """
 
     max_relpath_bytes: int
     max_item_bytes: int
+    lists_objects: bool
 
     def life(self, seconds: int) -> Life:
         """Return the life that URLs signed now can be promised, at most ``seconds``."""
@@ -174,6 +189,9 @@ class Storage(Protocol):
     def check_creator(self, username: str) -> str | None:
         """Return why admin metadata cannot carry this creator here, or None."""
 
+    def check_tag(self, tag: str) -> str | None:
+        """Return why a dataset cannot have this tag here, or None."""
+
     def open(self, opening: Opening, check: Callable[[], None]) -> None:
         """Write the proto-dataset; safe to repeat until the first completion.
 
@@ -191,7 +209,7 @@ class Storage(Protocol):
         """Delete what is not as announced, where a new PUT could not write over it."""
 
     def holdings(self, uuid: str, staging: str) -> Holdings:
-        """Find what the store holds of the upload."""
+        """Find what the store holds of the upload, or of the dataset that it became."""
 
     def staged_document(self, uuid: str, staging: str, document: str, limit: int) -> bytes | None:
         """Return a staged document, cut after limit + 1 bytes, or None where none was PUT."""
@@ -219,8 +237,18 @@ class Storage(Protocol):
     def size(self, uuid: str) -> Freed:
         """Return what discard would free."""
 
-    def discard(self, uuid: str) -> Freed:
+    def discard(self, uuid: str, check: Callable[[], None]) -> Freed:
         """Delete all that storage holds of an upload.
 
+        :param check: called right before what cannot be undone; raises if another has taken over.
         :raises UploadFrozen: if it is a dataset.
+        """
+
+    def elsewhere(self, uuids: Set[str]) -> Set[str]:
+        """Return those of which there may be objects where holdings does not look for them."""
+
+    def vacate(self, uuid: str) -> str:
+        """Free the UUID of a dataset that has no object any more, for another.
+
+        :return: what stays and is in its way, in words; nothing if it is free.
         """

@@ -7,11 +7,10 @@ is bound to the announced bytes is up to ``generate_signed_item_write_url`` of t
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import Any
 
 import dtoolcore
@@ -23,10 +22,10 @@ from dserver_signed_url_plugin.errors import (
     ItemNotFound,
     SignedURLError,
     SigningUnsupported,
-    StorageOccupied,
     StorageUnavailable,
 )
 from dserver_signed_url_plugin.filenames import Disposition
+from dserver_signed_url_plugin.storage import claims
 from dserver_signed_url_plugin.storage.base import (
     DOCUMENTS,
     Freed,
@@ -64,6 +63,7 @@ class BrokerStorage:
 
     max_relpath_bytes = 1500
     max_item_bytes = 5 * 1024**3
+    lists_objects = False
 
     def __init__(self, base_uri: BaseURI, settings: Settings) -> None:
         self._base_uri, self._settings = base_uri, settings
@@ -83,8 +83,7 @@ class BrokerStorage:
 
     def life(self, seconds: int) -> Life:
         """Return what was asked for: the broker signs from now on, or a little later."""
-        now = datetime.now(timezone.utc).replace(microsecond=0)
-        return Life(now, seconds, now + timedelta(seconds=seconds))
+        return Life.from_now(seconds, seconds)
 
     # Reading -------------------------------------------------------------------------------
 
@@ -120,15 +119,18 @@ class BrokerStorage:
         """Take any: brokers keep admin metadata as JSON."""
         return None
 
+    def check_tag(self, tag: str) -> str | None:
+        """Take any that dtool takes."""
+        return None
+
     def open(self, opening: Opening, check: Callable[[], None]) -> None:
         """Write the claim and a proto-dataset, as dtool does."""
         with self._broker(opening.uuid) as broker:
-            if broker.has_admin_metadata() and not self._is_ours(broker, opening):
-                raise StorageOccupied(
-                    f"Storage already holds another dataset {opening.uuid}; use a new UUID."
-                )
+            if broker.has_admin_metadata():
+                kind = broker.get_admin_metadata().get("type")
+                claims.refuse_occupied(opening, kind, _text(broker, _key(broker, _CLAIM)))
             check()
-            broker.put_text(_key(broker, _CLAIM), json.dumps(opening.claim))
+            broker.put_text(_key(broker, _CLAIM), claims.written(opening))
             broker.create_structure()
             for tag in opening.tags:
                 broker.put_tag(tag)
@@ -224,16 +226,27 @@ class BrokerStorage:
 
     def size(self, uuid: str) -> Freed:
         """Refuse, as discard does."""
-        return self.discard(uuid)
+        raise self._undeletable(uuid)
 
-    def discard(self, uuid: str) -> Freed:
+    def discard(self, uuid: str, check: Callable[[], None]) -> Freed:
         """Refuse: dtool's brokers have no way to delete a proto-dataset."""
-        raise DiscardUnsupported(
+        raise self._undeletable(uuid)
+
+    def elsewhere(self, uuids: Set[str]) -> Set[str]:
+        """Return all: a broker cannot be asked what else its store has."""
+        return uuids
+
+    def vacate(self, uuid: str) -> str:
+        """Leave everything: a broker has no way to delete it."""
+        return f"what {self._name} keeps of it"
+
+    # Helpers -------------------------------------------------------------------------------
+
+    def _undeletable(self, uuid: str) -> DiscardUnsupported:
+        return DiscardUnsupported(
             f"The storage broker {self._name} cannot delete proto-datasets; delete "
             f"{self._base_uri.dataset(uuid)} by the means of its store."
         )
-
-    # Helpers -------------------------------------------------------------------------------
 
     @contextmanager
     def _broker(self, uuid: str) -> Iterator[Any]:
@@ -254,12 +267,6 @@ class BrokerStorage:
                 f"The storage broker {self._name} failed ({type(error).__name__}); "
                 "call again later, or ask the server's administrator."
             ) from error
-
-    @staticmethod
-    def _is_ours(broker: Any, opening: Opening) -> bool:
-        claim = _text(broker, _key(broker, _CLAIM))
-        frozen = broker.get_admin_metadata().get("type") == "dataset"
-        return not frozen and claim is not None and bool(json.loads(claim) == opening.claim)
 
 
 def _item_key(broker: Any, identifier: str) -> str:

@@ -5,15 +5,23 @@ from __future__ import annotations
 import base64
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
+from itertools import count
 
 import pytest
 from dtool_azure.storagebroker import AzureStorageBroker
 
-from dserver_signed_url_plugin.errors import StorageOccupied, StorageUnavailable
+from dserver_signed_url_plugin.errors import (
+    StorageOccupied,
+    StorageUnavailable,
+    UploadBusy,
+    UploadFrozen,
+)
 from tests.accounts import BLOCK_BLOB, everything_in, storage_of
 from tests.contract import StorageContract
+from tests.proxy import Fault, StoreProxy
 from tests.stored import README, Upload, get, uninterrupted
 
 
@@ -73,7 +81,7 @@ class TestAzure(StorageContract):
             assert base64.b64decode(md5).hex() == item.hash
         others = [found[1] for name, found in stored.items() if "/" in name]
         assert {"type": "document"} in others
-        assert None not in others
+        assert {} not in others
 
     def test_admin_metadata_is_the_containers_and_in_a_blob(self, dataset, everything, blobs):
         expected = {**dataset.admin_metadata("dataset"), "frozen_at": 1700000001.5}
@@ -93,6 +101,10 @@ class TestAzure(StorageContract):
     def test_a_creator_must_fit_into_container_metadata(self, storage, name, reason):
         said = storage.check_creator(name)
         assert said is None if reason is None else reason in said
+
+    def test_a_tag_must_not_end_in_a_dot(self, storage):
+        assert storage.check_tag("v1.0") is None
+        assert "dot" in storage.check_tag("v1.")
 
     # Names ---------------------------------------------------------------------------------
 
@@ -180,6 +192,62 @@ class TestAzure(StorageContract):
         with pytest.raises(StorageOccupied):
             storage.open(upload.opening, uninterrupted)
         assert everything() == before
+
+    # Freezing and discarding, by somebody who slept ------------------------------------------
+
+    @pytest.mark.parametrize("slept_at", range(1, 6))
+    def test_a_freeze_that_slept_writes_over_nothing(
+        self, upload, storage, soon, everything, slept_at
+    ):
+        upload.put_all(soon, pinned=True)
+        checks, frozen = count(1), {}
+
+        def sleep_until_somebody_else_has_frozen():
+            if next(checks) == slept_at:
+                replace(upload, dtoolcore_version="3.20.0").freeze("another README")
+                frozen.update(everything())
+
+        freezing = upload.freezing(README)
+        with nullcontext() if slept_at == 5 else pytest.raises(UploadBusy, match="call again"):
+            storage.freeze(upload.uuid, freezing, sleep_until_somebody_else_has_frozen)
+        changed = {name for name, found in everything().items() if frozen[name] != found}
+        assert changed <= {upload.uuid}
+        assert storage.readme(upload.uuid) == "another README"
+
+    @pytest.mark.parametrize("written", ["README.yml", "manifest.json", "dtool"])
+    def test_a_write_whose_answer_is_lost_is_nobody_elses(self, account, soon, written):
+        with StoreProxy(account) as proxy:
+            storage = storage_of(account, proxy.settings())
+            upload = Upload(storage)
+            storage.open(upload.opening, uninterrupted)
+            upload.put_all(soon, pinned=True)
+            lost = []
+
+            def lose(request):
+                if request.writes(f"/{written}") and not lost:
+                    lost.append(request)
+                    return Fault.DROPPED
+                return None
+
+            proxy.after = lose
+            upload.freeze()
+        assert lost
+        assert (storage.readme(upload.uuid), storage.kind(upload.uuid)) == (README, "dataset")
+
+    def test_what_is_frozen_at_the_last_moment_is_not_discarded(self, upload, storage, soon, blobs):
+        upload.put_all(soon, pinned=True)
+
+        def last_modified():
+            return blobs.get_container_properties(upload.uuid).properties.last_modified
+
+        def freeze_in_another_second():
+            opened = last_modified()
+            while last_modified() == opened:
+                upload.freeze()
+
+        with pytest.raises(UploadFrozen):
+            storage.discard(upload.uuid, freeze_in_another_second)
+        assert upload.downloaded(soon) == upload.contents
 
     # Trouble -------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from dtoolcore.utils import generate_identifier
 
 from dserver_signed_url_plugin.storage.base import DOCUMENTS, Item, SignedRequest
 from tests.accounts import BLOCK_BLOB, everything_in, storage_of
+from tests.stalled import stalled
 from tests.stored import REFUSED, Upload, put, uninterrupted
 
 OTHER_TYPES = {
@@ -90,10 +91,19 @@ def test_an_item_without_an_announced_md5_is_created_all_the_same(one, storage, 
     item = Item(generate_identifier("unknown"), "unknown")
     urls = storage.write_urls(one.uuid, one.staging, [item], True, soon)
     request = urls.items[item.identifier]
-    assert request.headers == {
-        **BLOCK_BLOB, "x-ms-meta-relpath": "unknown", "x-ms-meta-type": "item"
-    }  # fmt: skip
+    metadata = {"x-ms-meta-relpath": "unknown", "x-ms-meta-type": "item"}
+    assert request.headers == {**BLOCK_BLOB, "If-None-Match": "*", **metadata}
     assert put(request, b"whatever") == 201
+
+
+def test_a_put_that_stalled_replaces_nothing_that_was_put_meanwhile(one, soon):
+    request = item_request(one, soon)
+    with stalled(request, b"bytes") as go_on:
+        one.deposit(soon)
+        assert go_on() in REFUSED
+    with stalled(replace(request, headers={**BLOCK_BLOB, "If-None-Match": "*"}), b"other") as go_on:
+        assert go_on() in REFUSED
+    assert one.downloaded(soon) == one.contents
 
 
 @pytest.mark.parametrize("part", ["block&blockid=QUFB", "blocklist", "metadata", "tier"])
@@ -129,6 +139,13 @@ def test_an_archived_blob_is_no_item(one, storage, soon):
     headers = {**request.headers, "x-ms-access-tier": "Archive"}
     assert put(replace(request, headers=headers), b"bytes") == 201
     check_that_it_makes_room(one, storage, soon, "archived")
+
+
+def test_what_readers_would_decode_is_no_item(one, storage, soon):
+    request = item_request(one, soon)
+    headers = {**request.headers, "x-ms-blob-content-encoding": "gzip"}
+    assert put(replace(request, headers=headers), b"bytes") == 201
+    check_that_it_makes_room(one, storage, soon, "Content-Encoding")
 
 
 def test_a_snapshot_does_not_keep_its_blob(one, storage, soon):
@@ -218,6 +235,18 @@ def test_a_document_that_came_in_another_way_is_none(upload, storage, soon):
         assert put(SignedRequest(whole, headers), content) == 201
         found = storage.staged_document(upload.uuid, upload.staging, "readme", 10)
         assert found is None
+
+
+def test_a_document_that_somebody_leased_is_none(upload, storage, soon):
+    url = upload.urls(soon, pinned=True).documents["readme"]
+    whole = url.partition("&comp=")[0]
+    assert put(SignedRequest(whole, BLOCK_BLOB), b"text") == 201
+    assert put(SignedRequest(url), b"text") == 201
+    leased = {"x-ms-lease-action": "acquire", "x-ms-lease-duration": "-1"}
+    assert put(SignedRequest(f"{whole}&comp=lease", leased), b"") == 201
+    assert storage.staged_document(upload.uuid, upload.staging, "readme", 10) is None
+    storage.discard(upload.uuid, uninterrupted)
+    assert storage.size(upload.uuid).objects == 0
 
 
 def test_a_documents_url_used_late_finds_nothing(upload, soon, everything):

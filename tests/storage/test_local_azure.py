@@ -14,6 +14,7 @@ from tests.demo import listens
 from tests.dserver import Account
 
 ORIGIN = "https://data.example.org"
+HEADERS = "content-md5,if-none-match,x-ms-blob-type"
 MAKEFILE = Path(__file__).parents[2] / "Makefile"
 
 
@@ -21,7 +22,7 @@ def preflight(url):
     asked = {
         "Origin": ORIGIN,
         "Access-Control-Request-Method": "PUT",
-        "Access-Control-Request-Headers": "content-md5,x-ms-blob-type",
+        "Access-Control-Request-Headers": HEADERS,
     }
     return requests.options(url, headers=asked, timeout=10)
 
@@ -49,7 +50,7 @@ def test_browsers_may_use_an_account_after_it_was_opened_to_them(account, azure_
     azure_store.allow_browsers(account.name)
     allowed = preflight(url)
     assert allowed.status_code == 200
-    assert allowed.headers["Access-Control-Allow-Headers"] == "content-md5,x-ms-blob-type"
+    assert allowed.headers["Access-Control-Allow-Headers"] == HEADERS
 
 
 def test_a_data_directory_keeps_blobs_and_the_log_names_no_url(azure_store, tmp_path):

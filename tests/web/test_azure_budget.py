@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
+from tests.accounts import BLOCK_BLOB
 from tests.clients import DtoolDserver
 from tests.costs import QUERIES, Cost, costs, counted, deposit_of, put_all
 from tests.dserver import Dserver, encoded
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.database("sqlite", reason="what is counted there is cou
 # A listing has 5,000 blobs a page.
 FEW, MANY = 10, 300
 # What one call may ask of the store.
-REQUESTS = {"begin": 8, "complete": 10, "dataset": 4, "item": 1}
+REQUESTS = {"begin": 9, "complete": 10, "dataset": 4, "item": 1}
 REQUESTS |= {"resume": 1, "status": 1, "dry run": 3, "cleanup": 7}
 
 DESCRIPTIONS = {
@@ -91,7 +92,7 @@ def test_an_upload_that_made_no_use_of_its_headers_costs_one_request_for_each_it
     deposit = deposit_of(FEW)
     grant = DtoolDserver().begin(dserver.alice, dserver.base_uri, deposit)
     for item in grant["upload_urls"]["items"].values():
-        item["headers"] = {"x-ms-blob-type": "BlockBlob"}
+        item["headers"] = BLOCK_BLOB
     put_all(grant, deposit)
     with counted(dserver, azure_proxy) as cost:
         assert dserver.alice.complete(grant["uri"]).status_code == 200

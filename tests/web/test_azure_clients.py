@@ -10,7 +10,7 @@ import pytest
 import requests
 from dtoolcore.utils import generate_identifier
 
-from tests.clients import CLIENTS, FILES, README, Deposit, DtoolDserver, RelpathsOnly
+from tests.clients import CLIENTS, FILES, README, Deposit, DtoolDserver, WithHeaders
 from tests.containers import check_dataset
 from tests.dserver import Dserver
 from tests.stored import AWKWARD
@@ -26,12 +26,6 @@ DESCRIBED = {
 without_headers = pytest.mark.parametrize(
     "client", CLIENTS[1:], ids=lambda client: type(client).__name__
 )
-
-
-class WithHeaders(RelpathsOnly):
-    """Announces relpaths alone, and returns the headers that Azure demands."""
-
-    put_items = DtoolDserver.put_items
 
 
 def fetch(url: str) -> requests.Response:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import requests
 from dtoolcore.utils import generate_identifier
 
+from dserver_signed_url_plugin.storage.base import SignedRequest
+from tests.accounts import BLOCK_BLOB
 from tests.clients import Deposit, DtoolDserver
-from tests.containers import check_dataset, containers, dtool_at
+from tests.containers import Container, check_dataset, containers, dtool_at
 from tests.holdings import verifies
+from tests.stalled import stalled
 
 pytestmark = pytest.mark.database("sqlite", reason="the database has no part in it")
 
@@ -24,7 +29,7 @@ BLOCK_LIST = b"<BlockList><Latest>ZG9jdW1lbnQ=</Latest></BlockList>"
 # What somebody might send instead of the headers that came with a URL.
 HEADERS: list[Mapping[str, str]] = [
     {},
-    {"x-ms-blob-type": "BlockBlob"},
+    BLOCK_BLOB,
     {"x-ms-blob-type": "BlockBlob", "If-Match": "*"},
     {"x-ms-blob-type": "BlockBlob", "Content-MD5": MD5, "x-ms-blob-content-md5": MD5},
     {"x-ms-blob-type": "BlockBlob", "x-ms-meta-type": "document", "x-ms-meta-relpath": "other"},
@@ -58,18 +63,19 @@ def old_urls(grant: Mapping[str, Any]) -> Iterator[str]:
         yield url.partition("&comp=")[0]
 
 
-def put_everything(grant: Mapping[str, Any], source: str) -> set[int]:
-    """PUT, copy and delete in every way there is; return the store's answers."""
+def put_everything(grant: Mapping[str, Any], source: str) -> dict[str, set[int]]:
+    """PUT, copy and delete in every way there is; return the store's answers by operation."""
     copies = [
         {"x-ms-copy-source": source},
         {"x-ms-copy-source": source, "x-ms-requires-sync": "true"},
         {"x-ms-copy-source": source, "x-ms-blob-type": "BlockBlob"},
     ]
-    answers = set()
+    answers: dict[str, set[int]] = defaultdict(set)
     with requests.Session() as session:
 
         def send(method: str, url: str, content: bytes, headers: Mapping[str, str]) -> None:
-            answers.add(session.request(method, url, data=content, headers=headers).status_code)
+            answer = session.request(method, url, data=content, headers=headers)
+            answers[url.rpartition("&comp=")[2] if "&comp=" in url else ""].add(answer.status_code)
 
         for item in grant["upload_urls"]["items"].values():
             for content in (b"other", b""):
@@ -79,10 +85,16 @@ def put_everything(grant: Mapping[str, Any], source: str) -> set[int]:
                 content = b"" if "x-ms-copy-source" in headers else b"other"
                 send("PUT", url, content, headers)
             for operation in OPERATIONS:
-                send("PUT", f"{url}{operation}", b"other", HEADERS[4])
+                for headers in HEADERS:
+                    send("PUT", f"{url}{operation}", b"other" if headers else b"", headers)
             send("PUT", f"{url}&comp=blocklist", BLOCK_LIST, {})
             send("DELETE", url, b"", {})
     return answers
+
+
+def without_snapshots(held: Mapping[str, Container]) -> dict[str, Container]:
+    """Return containers without what the URLs of items may take, which nobody ever reads."""
+    return {name: replace(container, snapshots={}) for name, container in held.items()}
 
 
 def without_signatures(answer: Any) -> Any:
@@ -110,15 +122,34 @@ def test_no_old_url_changes_a_completed_dataset(azure_dserver, blobs, tmp_path):
     for grant in (first, resumed):
         answers = put_everything(grant, source)
         # The container of documents is gone; items are there and only ever made.
-        assert {403, 404} <= answers
-        assert min(answers) >= 400
-    assert containers(blobs, deposit.uuid) == before
+        assert {403, 404} <= answers[""]
+        obeyed = {operation for operation, told in answers.items() if min(told) < 400}
+        assert obeyed == {"snapshot"}
+    assert without_snapshots(containers(blobs, deposit.uuid)) == before
+    for name, held in containers(blobs, deposit.uuid).items():
+        for (blob, _), snapshot in held.snapshots.items():
+            assert snapshot.md5 == before[name].blobs[blob].md5
+    before = containers(blobs, deposit.uuid)
     assert without_signatures(azure_dserver.bob.read(first["uri"]).json) == answered
     assert azure_dserver.alice.complete(first["uri"]).status_code == 200
     assert containers(blobs, deposit.uuid) == before
     check_dataset(azure_dserver, blobs, deposit)
     with dtool_at(azure_dserver.place, tmp_path):
         assert verifies(azure_dserver, deposit)
+
+
+def test_a_put_that_completion_overtook_is_refused(azure_dserver, blobs):
+    deposit = Deposit(FILES)
+    grant = DtoolDserver().begin(azure_dserver.alice, azure_dserver.base_uri, deposit)
+    item = grant["upload_urls"]["items"][generate_identifier("one.txt")]
+    assert item["headers"]["If-None-Match"] == "*"
+    with stalled(SignedRequest(item["url"], item["headers"]), b"eins") as go_on:
+        DtoolDserver().put(grant, deposit)
+        assert azure_dserver.alice.complete(grant["uri"]).status_code == 200
+        before = containers(blobs, deposit.uuid)
+        assert go_on() in {403, 409}
+    assert containers(blobs, deposit.uuid) == before
+    check_dataset(azure_dserver, blobs, deposit)
 
 
 def test_documents_put_while_others_are_uploaded_stay_outside_the_dataset(azure_dserver, blobs):

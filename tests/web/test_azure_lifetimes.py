@@ -11,7 +11,7 @@ import requests
 from dtoolcore.utils import generate_identifier
 
 from dserver_signed_url_plugin.errors import ConfigurationError
-from tests.clients import FILES, Deposit, DtoolDserver
+from tests.clients import FILES, Deposit, DtoolDserver, urls_in
 from tests.dserver import Dserver
 from tests.refusals import assert_refused
 
@@ -46,13 +46,6 @@ def answers(dserver: Dserver, uri: str, **query: Any) -> list[Any]:
         begun.json,
         resumed.json["upload"],
     ]
-
-
-def urls_in(value: Any) -> list[str]:
-    """Every URL anywhere in an answer."""
-    if isinstance(value, dict):
-        return [url for inner in value.values() for url in urls_in(inner)]
-    return [value] if isinstance(value, str) and value.startswith("http") else []
 
 
 def time(text: str, form: str) -> datetime:

@@ -13,7 +13,8 @@ import requests
 from dtoolcore.utils import generate_identifier
 
 from dserver_signed_url_plugin.storage.base import DOCUMENTS, Item, Life
-from tests.clients import Deposit, DtoolDserver
+from tests.accounts import BLOCK_BLOB
+from tests.clients import Deposit, DtoolDserver, urls_in
 from tests.containers import Blob, check_dataset, containers
 from tests.dserver import Dserver
 from tests.stored import REFUSED, tampered
@@ -22,7 +23,6 @@ pytestmark = pytest.mark.database("sqlite", reason="the database has no part in 
 
 FILES = {"one.txt": b"eins", "two.txt": b"zwei"}
 ONE, TWO = map(generate_identifier, FILES)
-BLOCK_BLOB = {"x-ms-blob-type": "BlockBlob"}
 
 Grant = Mapping[str, Any]
 
@@ -38,13 +38,6 @@ def put(item: Mapping[str, Any], content: bytes, **changed: str | None) -> int:
     headers = {**item["headers"], **{name.replace("_", "-"): v for name, v in changed.items()}}
     kept = {name: value for name, value in headers.items() if value is not None}
     return requests.put(item["url"], data=content, headers=kept, timeout=30).status_code
-
-
-def urls_in(value: Any) -> list[str]:
-    """Every URL anywhere in an answer."""
-    if isinstance(value, Mapping):
-        return [url for inner in value.values() for url in urls_in(inner)]
-    return [value] if isinstance(value, str) and value.startswith("http") else []
 
 
 @pytest.fixture
@@ -263,6 +256,14 @@ def test_a_blob_replaced_between_listing_and_deletion_stays(
     assert "DELETE" in {request.method for request in azure_proxy.requests}
     assert dserver.alice.complete(grant["uri"]).status_code == 200
     check_dataset(dserver, blobs, deposit)
+
+
+def test_a_tag_that_azure_cannot_keep_is_refused_before_anything_is_written(azure_dserver, blobs):
+    deposit = Deposit(FILES, more={"tags": ["good", "v1."]})
+    plan = DtoolDserver().plan(deposit)
+    answer = azure_dserver.alice.begin(azure_dserver.base_uri, plan)
+    assert (answer.status_code, "'v1.' ends in a dot" in answer.json["message"]) == (400, True)
+    assert containers(blobs, deposit.uuid) == {}
 
 
 def test_an_item_that_nobody_announced_is_not_frozen_into_the_dataset(

@@ -14,6 +14,7 @@ from sqlalchemy import update
 
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
 from dserver_signed_url_plugin.models import PendingUpload
+from tests.accounts import BLOCK_BLOB
 from tests.clients import Deposit, DtoolDserver
 from tests.containers import check_dataset, containers
 from tests.decisions import audit, check_rows, said
@@ -115,6 +116,19 @@ def test_a_wrong_blob_is_named_and_makes_room_for_the_url_that_is_asked_for(
     check_dataset(azure_dserver, blobs, deposit)
 
 
+def test_what_a_clean_up_left_in_storage_makes_room_when_it_is_announced_again(
+    azure_dserver, blobs, deposit, grant
+):
+    one = grant["upload_urls"]["items"][generate_identifier("one.txt")]
+    assert requests.put(one["url"], b"else", headers=BLOCK_BLOB, timeout=30).ok
+    command = ["cleanup", "--older-than", "0", "--force"]
+    removed = azure_dserver.app.test_cli_runner().invoke(pending_upload, command)
+    assert (removed.exit_code, "removed" in removed.stdout) == (0, True)
+    done = CLIENT.upload(azure_dserver.alice, azure_dserver.base_uri, deposit)
+    assert done.status_code == 200, done.json
+    check_dataset(azure_dserver, blobs, deposit)
+
+
 def test_resuming_changes_nothing_that_is_right(azure_dserver, blobs, deposit, grant):
     CLIENT.put(grant, deposit)
     before = containers(blobs, deposit.uuid)
@@ -138,7 +152,7 @@ def test_cancelling_deletes_both_containers_and_may_be_repeated(
     again = cancel(azure_dserver.alice, grant["uri"])
     assert (again.status_code, again.json["objects"]) == (200, 0)
     for item in grant["upload_urls"]["items"].values():
-        late = requests.put(item["url"], b"late", headers={"x-ms-blob-type": "BlockBlob"})
+        late = requests.put(item["url"], b"late", headers=BLOCK_BLOB)
         assert late.status_code == 404
     assert azure_dserver.alice.complete(grant["uri"]).status_code == 400
 

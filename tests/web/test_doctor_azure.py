@@ -33,6 +33,8 @@ from tests.examined import (
 from tests.proxy import Fault, StoreProxy
 
 WORDS_OF_S3 = ("s3:", "S3", "bucket", "x-amz", "X-Amz", "AWS", "MinIO")
+# Azurite looks whether a blob is there before the body has come.
+OF_AZURITE = {"overtaken-put"}
 WRONG_KEY = base64.b64encode(b"wrong").decode()
 
 
@@ -51,7 +53,7 @@ def containers(blobs):
 def test_a_healthy_account_is_fit_for_reading_and_uploading(account, azure_store):
     azure_store.allow_browsers(account.name)
     report = examined(account, "--origin", ORIGIN)
-    assert (report.code, report.failed, report.warned) == (FIT, set(), set())
+    assert (report.code, report.failed, report.warned) == (FIT, set(), OF_AZURITE)
     skipped = {name for name, found in report.findings.items() if found["status"] == "skipped"}
     assert skipped == {"lifecycle"}
 
@@ -73,7 +75,7 @@ def test_nothing_of_the_examination_stays_in_the_account(account, blobs):
     blobs.create_container("somebodys")
     blobs.create_blob_from_text("somebodys", "dtool", "{}")
     report = examined(account)
-    assert report["removal"]["answered"] == "2 removed"
+    assert report["removal"]["answered"] == "3 removed"
     assert containers(blobs) == ["somebodys"]
     assert [blob.name for blob in blobs.list_blobs("somebodys")] == ["dtool"]
 

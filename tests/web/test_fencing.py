@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import count
@@ -14,13 +13,14 @@ import pytest
 import requests
 from dservercore import sql_db
 from dtoolcore.utils import generate_identifier
-from sqlalchemy import select, update
+from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from dserver_signed_url_plugin.models import PendingUpload
 from tests.clients import Deposit, RelpathsOnly, each_client
-from tests.dserver import Dserver, Person
+from tests.dserver import Dserver, encoded
 from tests.holdings import check_dataset, holdings
+from tests.overtaken import Sleep, another, at_request, lose_leases
 from tests.proxy import Request
 
 FILES = {"one.txt": b"eins", "two.txt": b"zwei"}
@@ -31,46 +31,6 @@ SECONDS = 30
 @pytest.fixture
 def dserver(make_dserver, proxy) -> Dserver:
     return make_dserver(**proxy.settings())
-
-
-class Sleep:
-    """The first request that fits sleeps while something happens; every other one passes."""
-
-    def __init__(self, fits: Callable[[Request], bool], meanwhile: Callable[[], Any]) -> None:
-        self._fits, self._meanwhile = fits, meanwhile
-        self._first = threading.Lock()
-        self._outcome: Future[Any] | None = None
-
-    def __call__(self, request: Request) -> None:
-        if self._fits(request) and self._first.acquire(blocking=False):
-            with ThreadPoolExecutor(1) as pool:
-                self._outcome = pool.submit(self._meanwhile)
-
-    @property
-    def happened(self) -> bool:
-        return self._outcome is not None
-
-    @property
-    def outcome(self) -> Any:
-        """What came of what happened meanwhile, or its error."""
-        assert self._outcome is not None
-        return self._outcome.result(timeout=0)
-
-
-def at_request(number: int) -> Callable[[Request], bool]:
-    return lambda request: request.number == number
-
-
-def another(dserver: Dserver) -> Person:
-    """Return alice once more, as another worker would answer her."""
-    return Person(dserver.app, dserver.tokens["alice"])
-
-
-def lose_leases(dserver: Dserver) -> None:
-    """Let anybody take over, as after ten seconds without a sign of life."""
-    with dserver.app.app_context():
-        sql_db.session.execute(update(PendingUpload).values(lease=None, lease_ends=None))
-        sql_db.session.commit()
 
 
 def pending(dserver: Dserver, deposit: Deposit) -> bool:
@@ -147,6 +107,23 @@ def test_a_late_initiation_leaves_the_row_of_a_running_completion(dserver, proxy
     check_taken_over(late)
     assert (kept, done.status_code) == (True, 200)
     assert not pending(dserver, deposit)
+    check_dataset(dserver, s3, deposit)
+
+
+def test_a_cancellation_that_slept_while_it_looked_deletes_nothing(dserver, proxy, s3):
+    client, deposit = RelpathsOnly(), Deposit(FILES)
+    grant = client.begin(dserver.alice, dserver.base_uri, deposit)
+    client.put(grant, deposit)
+
+    def overtake() -> TestResponse:
+        lose_leases(dserver)
+        return another(dserver).complete(grant["uri"])
+
+    proxy.before = sleep = Sleep(lambda request: "list-type=2" in request.target, overtake)
+    late = dserver.alice.delete(f"/signed-urls/upload/{encoded(grant['uri'])}")
+    proxy.heal()
+    assert sleep.outcome.status_code == 200
+    check_taken_over(late)
     check_dataset(dserver, s3, deposit)
 
 

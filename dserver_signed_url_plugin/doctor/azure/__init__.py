@@ -28,6 +28,8 @@ _STEPS: tuple[Step[AccountExamination], ...] = (
     Step("pinned-put", "PUT …/pinned, as announced", urls.pinned_put, UPLOADING, _SIGNED),
     Step("other-bytes", "PUT other bytes than announced", urls.other_bytes, UPLOADING, _WRITTEN),
     Step("second-put", "PUT …/pinned again", creation.second_put, UPLOADING, _WRITTEN),
+    Step("overtaken-put", "PUT …/overtaken while it is PUT", creation.overtaken_put, None,
+         _WRITTEN),
     Step("no-blob-type", "PUT without x-ms-blob-type", creation.no_blob_type, None, _WRITTEN),
     Step("overwriting", "PUT …/staged, twice, no header", urls.overwriting, UPLOADING, _SIGNED),
     Step("document", "read …/staged, as the server", account.document, UPLOADING, ("overwriting",)),

@@ -66,7 +66,7 @@ WORDS = Words(
     wrong_md5="Let no proxy before the store change what is PUT, or its headers.",
     cors_rule=(
         "Give the account's Blob service a CORS rule for this origin: methods GET, HEAD and PUT; "
-        "headers Content-MD5, Content-Type and x-ms-*; expose ETag."
+        "headers Content-MD5, Content-Type, If-None-Match and x-ms-*; expose ETag."
     ),
     meanings=_MEANINGS,
 )

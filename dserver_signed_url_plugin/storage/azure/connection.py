@@ -10,44 +10,39 @@ import base64
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
 import requests.adapters
 from azure.common import AzureException, AzureHttpError
 from azure.storage.blob import BlobBlock, BlockBlobService, DeleteSnapshot, Include
-from azure.storage.common.retry import ExponentialRetry
+from azure.storage.common.models import RetryContext
+from azure.storage.common.retry import LinearRetry
 
-from dserver_signed_url_plugin.config import (
-    BLOB_ENDPOINT,
-    PUBLIC_BLOB_ENDPOINT,
-    Settings,
-    is_blob_endpoint,
-)
+from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import StorageUnavailable
+from dserver_signed_url_plugin.storage.azure.account import ConfiguredAccount
 from dserver_signed_url_plugin.storage.azure.listing import ListedBlob, page
 from dserver_signed_url_plugin.storage.azure.sas import BlobSigner
-from dserver_signed_url_plugin.storage.configured import dtool_setting, rewritten
 from dserver_signed_url_plugin.storage.parallel import PARALLEL
 
 logger = logging.getLogger(__name__)
 # The SDK logs, as errors, every answer that is no success, and with a refusal what was signed.
-logging.getLogger("azure.storage").setLevel(logging.CRITICAL + 1)
+logging.getLogger("azure.storage.common.storageclient").setLevel(logging.CRITICAL + 1)
+logging.getLogger("azure.storage.common._auth").setLevel(logging.CRITICAL + 1)
 
-_DOMAIN = "core.windows.net"
 _ABSENT = frozenset({"BlobNotFound", "ContainerNotFound", "ResourceNotFound"})
 _PRESENT = frozenset({"BlobAlreadyExists", "ContainerAlreadyExists"})
 _CHANGED = frozenset({"ConditionNotMet"})
-_NO_BLOCK = frozenset({"InvalidBlockList", "InvalidBlobType"})
+# With a lease somebody who may write has kept everybody else, the server too, from committing.
+_NO_BLOCK = frozenset({"InvalidBlockList", "InvalidBlobType", "LeaseIdMissing"})
 _EMPTY = frozenset({"InvalidRange"})
 
-# Few attempts and short times, in seconds, because a person waits for the answer.
-_TIMEOUTS = (5, 60)
-_RETRY = ExponentialRetry(
-    initial_backoff=0.2, increment_base=1.5, max_attempts=2, random_jitter_range=0.1
-)
+# One repetition and short times (to connect, to answer), in seconds: a person waits.
+_TIMEOUTS = (5, 15)
+_ONCE_MORE = LinearRetry(backoff=0.2, max_attempts=1, random_jitter_range=0.1)
 
 
 class _Answered(Exception):
@@ -58,22 +53,33 @@ class _Answered(Exception):
         self.code = code
 
 
+@dataclass(frozen=True)
+class FoundContainer:
+    """A container's metadata, and when they were written last (UTC, whole seconds)."""
+
+    metadata: Mapping[str, str]
+    last_modified: datetime
+
+    @property
+    def kind(self) -> str | None:
+        """The type of what is in it, as dtool-azure reads it."""
+        return self.metadata.get("type")
+
+
 class AzureConnection:
     """The requests of one account, over connections that are kept; safe to share between threads.
 
-    ``endpoint`` is the account's URL for people.
+    ``endpoint`` is the account's URL for people, ``inside`` the one for the server.
 
     :raises StorageUnavailable: where dtool's settings have no usable key or endpoint.
     """
 
     def __init__(self, account: str, settings: Settings) -> None:
+        configured = ConfiguredAccount.find(account, settings)
         self.account = account
-        self._settings = settings
-        key = self._account_key()
-        internal = self._endpoint(BLOB_ENDPOINT) or f"https://{account}.blob.{_DOMAIN}"
-        self.endpoint = self._public_endpoint(internal)
-        self._key = base64.b64decode(key)
-        self._service = _service(account, key, internal)
+        self.inside, self.endpoint = configured.inside, configured.outside
+        self._key = base64.b64decode(configured.key)
+        self._service = _service(configured)
 
     def signer(self, ends: datetime) -> BlobSigner:
         """Return what signs for people until then (UTC, whole seconds)."""
@@ -81,10 +87,11 @@ class AzureConnection:
 
     # Containers ----------------------------------------------------------------------------
 
-    def container_metadata(self, container: str) -> Mapping[str, str] | None:
-        """Return a container's metadata, or None where there is no container."""
+    def container(self, container: str) -> FoundContainer | None:
+        """Return what the store says of a container, or None where there is none."""
         with suppress(_Answered), self._asking("looking up", _ABSENT):
-            return dict(self._service.get_container_metadata(container))
+            found = self._service.get_container_properties(container)
+            return FoundContainer(dict(found.metadata), found.properties.last_modified)
         return None
 
     def create_container(self, container: str, metadata: Mapping[str, str] | None = None) -> None:
@@ -97,10 +104,19 @@ class AzureConnection:
         with self._asking("writing"):
             self._service.set_container_metadata(container, dict(metadata))
 
-    def delete_container(self, container: str) -> None:
-        """Delete a container with all that is in it, if there is one."""
-        with suppress(_Answered), self._asking("deleting", _ABSENT):
-            self._service.delete_container(container, fail_not_exist=True)
+    def delete_container(self, container: str, unmodified_since: datetime | None = None) -> bool:
+        """Delete a container with all that is in it, if there is one.
+
+        :param unmodified_since: keep it, and return False, if its metadata were written since.
+        """
+        try:
+            with self._asking("deleting", _ABSENT | _CHANGED):
+                self._service.delete_container(
+                    container, fail_not_exist=True, if_unmodified_since=unmodified_since
+                )
+        except _Answered as answer:
+            return answer.code not in _CHANGED
+        return True
 
     def listing(self, container: str, prefix: str | None = None) -> Iterator[ListedBlob]:
         """Yield blobs of a container, if there is one, at one request per 5,000."""
@@ -140,15 +156,21 @@ class AzureConnection:
         with self._asking("writing"):
             self._service.set_blob_metadata(container, blob, dict(metadata))
 
-    def put(self, container: str, blob: str, text: str, metadata: Mapping[str, str]) -> None:
-        """Write one blob; text is stored as UTF-8."""
-        with self._asking("writing"):
-            self._put(container, blob, text, metadata)
-
-    def create(self, container: str, blob: str, text: str, metadata: Mapping[str, str]) -> None:
-        """Write one blob, unless there is one already."""
+    def create(self, container: str, blob: str, text: str, metadata: Mapping[str, str]) -> bool:
+        """Write one blob, as UTF-8; False, and nothing written, if there is one already."""
         with suppress(_Answered), self._asking("writing", _PRESENT):
             self._put(container, blob, text, metadata, if_none_match="*")
+            return True
+        return False
+
+    def replace(
+        self, container: str, blob: ListedBlob, text: str, metadata: Mapping[str, str]
+    ) -> bool:
+        """Write over one blob; False, and nothing written, if it no longer is as it was listed."""
+        with suppress(_Answered), self._asking("writing", _CHANGED):
+            self._put(container, blob.name, text, metadata, if_match=_quoted(blob))
+            return True
+        return False
 
     def commit(self, container: str, blob: str, block: str) -> bool:
         """Make a blob of the latest block of that name; False where nobody has PUT one."""
@@ -164,7 +186,7 @@ class AzureConnection:
                 container,
                 blob.name,
                 delete_snapshots=DeleteSnapshot.Include,
-                if_match=f'"{blob.etag}"',  # listings leave the quotes out
+                if_match=_quoted(blob),
             )
 
     def _put(
@@ -173,39 +195,6 @@ class AzureConnection:
         self._service.create_blob_from_text(
             container, blob, text, metadata=dict(metadata), **condition
         )
-
-    # Building ------------------------------------------------------------------------------
-
-    def _account_key(self) -> str:
-        name = f"DTOOL_AZURE_ACCOUNT_KEY_{self.account}"
-        key = dtool_setting(self._settings, name)
-        if key is None:
-            raise StorageUnavailable(
-                f"The server has no key for {self.account}; its administrator must set {name}."
-            )
-        try:
-            base64.b64decode(key.strip(), validate=True)
-        except ValueError as error:
-            raise StorageUnavailable(
-                f"The server's setting {name} is not Base64, as account keys are."
-            ) from error
-        return key.strip()
-
-    def _endpoint(self, name: str) -> str | None:
-        """Return a setting that is a URL, or the domain in which every account has its host."""
-        value = dtool_setting(self._settings, f"{name}{self.account}")
-        if value is None:
-            return None
-        if not is_blob_endpoint(value):
-            raise StorageUnavailable(f"The server's setting {name}{self.account} is not a URL.")
-        return value.rstrip("/") if "://" in value else f"https://{self.account}.blob.{value}"
-
-    def _public_endpoint(self, internal: str) -> str:
-        public = self._endpoint(PUBLIC_BLOB_ENDPOINT)
-        if public is not None:
-            return public
-        address = rewritten(self._settings, internal)
-        return internal if address is None else f"{address}{urlsplit(internal).path}"
 
     # Errors --------------------------------------------------------------------------------
 
@@ -242,16 +231,33 @@ class AzureConnection:
         )
 
 
-def _service(account: str, key: str, endpoint: str) -> BlockBlobService:
+def _service(account: ConfiguredAccount) -> BlockBlobService:
     session = requests.Session()
     adapter = requests.adapters.HTTPAdapter(pool_maxsize=2 * PARALLEL)
     session.mount("http://", adapter)
     session.mount("https://", adapter)
     service = BlockBlobService(
-        account, key, custom_domain=endpoint, request_session=session, socket_timeout=_TIMEOUTS
+        account.name,
+        account.key,
+        custom_domain=account.inside,
+        request_session=session,
+        socket_timeout=_TIMEOUTS,
     )
-    service.retry = _RETRY.retry
+    service.retry = _retry
     return service
+
+
+def _retry(context: RetryContext) -> float | None:
+    """Return after how many seconds to repeat what failed; never what a store kept silent on."""
+    if isinstance(context.exception, requests.exceptions.ReadTimeout):
+        return None
+    seconds: float | None = _ONCE_MORE.retry(context)
+    return seconds
+
+
+def _quoted(blob: ListedBlob) -> str:
+    """Return a blob's ETag as headers have it; listings leave the quotes out."""
+    return f'"{blob.etag}"'
 
 
 def _page(answer: Any) -> Any:

@@ -41,11 +41,7 @@ class _Unwilling(StorageUnavailable):
 
 
 class _Account(AzureConnection):
-    """A connection that can also be asked about the account, and knows the server's address."""
-
-    @property
-    def inside(self) -> str:
-        return f"{self._service.protocol}://{self._service.primary_endpoint}"
+    """A connection that can also be asked about the account, and writes without a condition."""
 
     def public_containers(self) -> list[str]:
         with self._asking("listing containers"):
@@ -58,6 +54,10 @@ class _Account(AzureConnection):
         # A store that does not know of it leaves it out, and the SDK then has no such attribute.
         policy = getattr(properties, "delete_retention_policy", None)
         return policy.days if policy is not None and policy.enabled else 0
+
+    def put(self, container: str, blob: str, text: str) -> None:
+        with self._asking("writing"):
+            self._put(container, blob, text, DOCUMENT_METADATA)
 
     def _unavailable(self, doing: str, code: str) -> StorageUnavailable:
         # Nothing for the log: a refusal is what the doctor came for, and reports.
@@ -121,7 +121,7 @@ class AzureExamination:
     def write(self, key: str, content: str) -> None:
         """Write as the server does."""
         with _in_the_stores_words():
-            self._azure.put(self._container, self._blob(key), content, DOCUMENT_METADATA)
+            self._azure.put(self._container, self._blob(key), content)
 
     def read(self, key: str) -> bytes | None:
         """Read as the server does."""

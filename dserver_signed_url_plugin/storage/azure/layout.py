@@ -18,7 +18,7 @@ from urllib.parse import quote, unquote
 from dtool_azure.storagebroker import AzureStorageBroker
 from dtoolcore.utils import generate_identifier
 
-from dserver_signed_url_plugin.storage.base import Item, Opening
+from dserver_signed_url_plugin.storage.base import Freezing, Item, Opening
 
 BLOBS = {
     "readme": "README.yml",
@@ -72,6 +72,15 @@ def opening_texts(opening: Opening) -> Iterator[tuple[str, str]]:
             yield f"{kind}/{name}.json", json.dumps(value, indent=2)
 
 
+def frozen_texts(freezing: Freezing, has_readme: bool) -> Iterator[tuple[str, str]]:
+    """Yield (blob, text) of what makes it a dataset, in this order."""
+    if freezing.readme is not None or not has_readme:
+        yield BLOBS["readme"], freezing.readme or ""
+    # dtool's own formatting of a manifest.
+    yield BLOBS["manifest"], json.dumps(freezing.manifest, indent=2, sort_keys=True)
+    yield BLOBS["admin_metadata"], json.dumps(freezing.admin_metadata)
+
+
 def container_metadata(admin_metadata: Mapping[str, Any]) -> dict[str, str]:
     """Return the strings from which dtool-azure reads admin metadata."""
     return {name: str(value) for name, value in admin_metadata.items()}
@@ -89,11 +98,13 @@ def item_metadata(relpath: str) -> dict[str, str]:
 
 
 def item_headers(item: Item) -> dict[str, str]:
-    """Return the headers of a PUT, with which the store refuses other bytes than announced.
+    """Return the headers of a PUT; the store demands the first, and its key signs none of them.
 
-    Source: Microsoft, "Put Blob"; the store keeps an MD5 in any case.
+    To a client that sends them the store refuses other bytes than announced, and to write over what
+    another PUT has written while this one was on its way. Whoever leaves them out is found out by
+    the listing at completion. Source: Microsoft, "Put Blob"; the store keeps an MD5 in any case.
     """
-    headers = {"x-ms-blob-type": "BlockBlob"}
+    headers = {"x-ms-blob-type": "BlockBlob", "If-None-Match": "*"}
     if item.hash is not None:
         md5 = base64.b64encode(bytes.fromhex(item.hash)).decode()
         headers |= {"Content-MD5": md5, "x-ms-blob-content-md5": md5}

@@ -56,7 +56,7 @@ def _blob(element: ElementTree.Element) -> ListedBlob:
 
 
 def _defect(said: Mapping[str, str]) -> str | None:
-    """Say why a blob cannot be an item: its bytes were not sent, can change, or cannot be read."""
+    """Say why a blob cannot be an item: its bytes were not sent, can change, or are not read."""
     if said["BlobType"] != "BlockBlob":
         return f"not a block blob but {said['BlobType']}"
     if said.get("CopyId"):
@@ -65,6 +65,8 @@ def _defect(said: Mapping[str, str]) -> str | None:
         return "archived"
     if said.get("CustomerProvidedKeySha256"):
         return "encrypted with a key that the server does not have"
+    if said.get("Content-Encoding"):
+        return "with a Content-Encoding, which readers would undo"
     if not said.get("Content-MD5"):
         return "without an MD5"
     return None

@@ -70,7 +70,7 @@ def _overrides(served: ServedAs | None) -> tuple[str, str]:
     if served is None:
         return "\n\n\n", ""
     disposition, kind = served.content_disposition, served.content_type
-    # An upload may have come with a Content-Encoding, for which clients would turn what was
-    # verified into other bytes.
+    # Who has the account's key may have given a blob a Content-Encoding, for which clients would
+    # turn what was verified into other bytes.
     signed = f"{disposition}\nidentity\n\n{kind}"
     return signed, f"&rscd={disposition.translate(_QUOTED)}&rsce=identity&rsct={quote(kind)}"

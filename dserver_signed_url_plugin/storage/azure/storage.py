@@ -7,13 +7,13 @@ a person, a permission or the database.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timedelta, timezone
+from collections.abc import Callable, Iterable, Sequence, Set
 from itertools import chain
 
 from dserver_signed_url_plugin.config import LONGEST_LIFE, Settings
-from dserver_signed_url_plugin.errors import ItemNotFound, StorageOccupied, UploadFrozen
+from dserver_signed_url_plugin.errors import ItemNotFound, UploadBusy, UploadFrozen
 from dserver_signed_url_plugin.filenames import Disposition, served_as
+from dserver_signed_url_plugin.storage import claims
 from dserver_signed_url_plugin.storage.azure.connection import AzureConnection
 from dserver_signed_url_plugin.storage.azure.layout import (
     BLOBS,
@@ -22,6 +22,7 @@ from dserver_signed_url_plugin.storage.azure.layout import (
     DOCUMENT_METADATA,
     block_url,
     container_metadata,
+    frozen_texts,
     is_item,
     item_headers,
     item_metadata,
@@ -30,6 +31,7 @@ from dserver_signed_url_plugin.storage.azure.layout import (
     staged_document,
     upload_container,
 )
+from dserver_signed_url_plugin.storage.azure.listing import ListedBlob
 from dserver_signed_url_plugin.storage.azure.sas import CREATE, READ, WRITE
 from dserver_signed_url_plugin.storage.base import (
     DOCUMENTS,
@@ -53,8 +55,11 @@ from dserver_signed_url_plugin.uris import BaseURI
 class AzureStorage:
     """The datasets of one storage account.
 
-    An item's URL creates a blob at its place and can never replace one: what it may write is there
-    already once the item was verified. So nothing is staged but documents.
+    An item's URL creates a blob at its place and replaces none: what it may write is there already
+    once the item was verified. So nothing is staged but documents. Two things hold less far. A
+    store may look whether there is a blob before it reads the body; then whoever leaves out the
+    returned headers can replace one by a PUT begun before, which the doctor tries. And the URL may
+    take snapshots, which hold the same bytes, where no reader looks.
 
     Source of the limits: Microsoft, "Put Blob" (5,000 MiB in one PUT) and "Scalability targets for
     Blob Storage" (8 KiB of metadata, in which a byte of a relpath may take three).
@@ -62,16 +67,14 @@ class AzureStorage:
 
     max_relpath_bytes = 2500
     max_item_bytes = 5000 * 1024**2
+    lists_objects = True
 
     def __init__(self, base_uri: BaseURI, settings: Settings) -> None:
         self._azure = AzureConnection(base_uri.location, settings)
 
     def life(self, seconds: int) -> Life:
         """Return the life of URLs signed now, in whole seconds; an account key has no end."""
-        now = datetime.now(timezone.utc).replace(microsecond=0)
-        granted = min(seconds, LONGEST_LIFE)
-        limited_by = "store" if granted < seconds else None
-        return Life(now, granted, now + timedelta(seconds=granted), limited_by)
+        return Life.from_now(seconds, LONGEST_LIFE)
 
     # Reading -------------------------------------------------------------------------------
 
@@ -125,6 +128,10 @@ class AzureStorage:
             return None
         return "must be ASCII here; send another creator_username."
 
+    def check_tag(self, tag: str) -> str | None:
+        """Azure keeps a tag as a blob of this name; source: "Naming and referencing containers"."""
+        return "ends in a dot, which no name in Azure may." if tag.endswith(".") else None
+
     def open(self, opening: Opening, check: Callable[[], None]) -> None:
         """Write the claim, then what `dtool create` would write, then tags and the like."""
         self._occupy(opening, check)
@@ -141,7 +148,7 @@ class AzureStorage:
     ) -> WriteURLs:
         """Sign PUTs: items are created with their headers, documents need none.
 
-        ``pinned`` makes no difference: no SAS holds headers, and none here can replace an item.
+        ``pinned`` makes no difference: no SAS holds headers, and each creates one item.
         """
         signer = self._azure.signer(life.ends)
         staged = upload_container(uuid)
@@ -172,10 +179,13 @@ class AzureStorage:
         """List the dataset's blobs, one request per 5,000; tidy needs no names."""
         found = Holdings()
         for blob in self._azure.listing(uuid):
+            found.objects += 1
             if is_item(blob.name):
                 found.final[blob.name] = blob.stored
             elif blob.name == BLOBS["admin_metadata"]:
                 found.opened = True
+            elif blob.name == BLOBS["manifest"]:
+                found.has_manifest = True
         return found
 
     def staged_document(self, uuid: str, staging: str, document: str, limit: int) -> bytes | None:
@@ -193,23 +203,18 @@ class AzureStorage:
 
     def freeze(self, uuid: str, freezing: Freezing, check: Callable[[], None]) -> None:
         """Correct items' metadata, write README and manifest, and admin metadata last."""
-        found = {blob.name: blob.metadata for blob in self._azure.listing(uuid)}
+        found = {blob.name: blob for blob in self._azure.listing(uuid)}
         wanted = {
             identifier: item_metadata(entry["relpath"])
             for identifier, entry in freezing.manifest["items"].items()
         }
-        wrong = [(name, right) for name, right in wanted.items() if found.get(name) != right]
+        there = {name: blob.metadata for name, blob in found.items()}
+        wrong = [(name, right) for name, right in wanted.items() if there.get(name) != right]
         check()
         each(lambda item: self._azure.set_metadata(uuid, *item), wrong)
-        if freezing.readme is not None or BLOBS["readme"] not in found:
+        for name, text in frozen_texts(freezing, BLOBS["readme"] in found):
             check()
-            self._put(uuid, BLOBS["readme"], freezing.readme or "")
-        # dtool's own formatting of a manifest.
-        manifest = json.dumps(freezing.manifest, indent=2, sort_keys=True)
-        check()
-        self._put(uuid, BLOBS["manifest"], manifest)
-        check()
-        self._put(uuid, BLOBS["admin_metadata"], json.dumps(freezing.admin_metadata))
+            self._write(uuid, name, text, found.get(name))
         check()
         self._azure.set_container_metadata(uuid, container_metadata(freezing.admin_metadata))
 
@@ -222,8 +227,9 @@ class AzureStorage:
         self._azure.delete_container(upload_container(uuid))
 
     def kind(self, uuid: str) -> str | None:
-        """Return the type that the container's metadata has, as dtool-azure reads it."""
-        return (self._azure.container_metadata(uuid) or {}).get("type")
+        """Return the type that the container's metadata has."""
+        found = self._azure.container(uuid)
+        return None if found is None else found.kind
 
     def size(self, uuid: str) -> Freed:
         """List what is there, one request per 5,000 blobs of dataset and upload."""
@@ -231,45 +237,59 @@ class AzureStorage:
         sizes = [blob.stored.size_in_bytes for blob in blobs]
         return Freed(len(sizes), sum(sizes))
 
-    def discard(self, uuid: str) -> Freed:
+    def discard(self, uuid: str, check: Callable[[], None]) -> Freed:
         """Delete a proto-dataset's container, then the one beside it, with the claim."""
-        if self.kind(uuid) == "dataset":
-            raise UploadFrozen(f"Dataset {uuid} is frozen; it is not an upload to discard.")
+        found = self._azure.container(uuid)
         freed = self.size(uuid)
-        self._azure.delete_container(uuid)
+        check()
+        # The store tells times by the second; whoever takes over from here on waits longer than
+        # that for the lease to end, before anything is frozen.
+        if found is not None and (
+            found.kind == "dataset" or not self._azure.delete_container(uuid, found.last_modified)
+        ):
+            raise UploadFrozen(f"Dataset {uuid} is frozen; it is not an upload to discard.")
+        check()
         self.tidy(uuid)
         return freed
+
+    def elsewhere(self, uuids: Set[str]) -> Set[str]:
+        """Return none: a dataset is in the container of its UUID, or nowhere."""
+        return frozenset()
+
+    def vacate(self, uuid: str) -> str:
+        """Leave the container: blobs that the store keeps after deletion would go with it."""
+        return "" if self._azure.container(uuid) is None else "its empty container"
 
     # Helpers -------------------------------------------------------------------------------
 
     def _occupy(self, opening: Opening, check: Callable[[], None]) -> None:
         """Leave the claim, unless the place holds what is frozen, or what has another claim."""
-        uuid = opening.uuid
-        metadata = self._azure.container_metadata(uuid)
-        if metadata is None:
+        beside = upload_container(opening.uuid)
+        found = self._azure.container(opening.uuid)
+        if found is None:
             check()
-            self._azure.create_container(upload_container(uuid))
+            self._azure.create_container(beside)
             # Of two claims at once the store takes one.
-            self._create(upload_container(uuid), CLAIM, json.dumps(opening.claim))
-        frozen = metadata is not None and metadata.get("type") == "dataset"
-        if frozen or self._claim(uuid) != opening.claim:
-            raise StorageOccupied(
-                f"Storage already holds another {'dataset' if frozen else 'proto-dataset'} "
-                f"{uuid}; use a new UUID."
-            )
-
-    def _claim(self, uuid: str) -> object:
-        claim = self._azure.get(upload_container(uuid), CLAIM)
-        try:
-            return None if claim is None else json.loads(claim)
-        except (ValueError, RecursionError):
-            return None
+            self._create(beside, CLAIM, claims.written(opening))
+        kind = None if found is None else found.kind
+        claims.refuse_occupied(opening, kind, self._azure.get(beside, CLAIM))
 
     def _create(self, container: str, blob: str, text: str) -> None:
+        """Write a document that belongs to whoever is first."""
         self._azure.create(container, blob, text, DOCUMENT_METADATA)
 
-    def _put(self, container: str, blob: str, text: str) -> None:
-        self._azure.put(container, blob, text, DOCUMENT_METADATA)
+    def _write(self, uuid: str, name: str, text: str, found: ListedBlob | None) -> None:
+        """Write a document; of who found it the same way only one can.
+
+        :raises UploadBusy: if it was somebody else.
+        """
+        if found is None:
+            written = self._azure.create(uuid, name, text, DOCUMENT_METADATA)
+        else:
+            written = self._azure.replace(uuid, found, text, DOCUMENT_METADATA)
+        # Of a write whose answer was lost the repetition says that somebody has written.
+        if not written and self._azure.get(uuid, name) != text.encode():
+            raise UploadBusy("Another request has taken over this upload; call again.", 1)
 
     def _names(self, uuid: str, kind: str) -> list[str]:
         """Return the names of overlays, annotations or tags."""

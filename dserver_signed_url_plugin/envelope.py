@@ -14,11 +14,9 @@ from flask import Response, jsonify
 from flask_jwt_extended.exceptions import JWTExtendedException
 from flask_smorest import Blueprint
 from jwt import ExpiredSignatureError, PyJWTError
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException
 
-from dserver_signed_url_plugin import witness
+from dserver_signed_url_plugin import database, witness
 from dserver_signed_url_plugin.errors import (
     DatabaseBusy,
     NotAuthenticated,
@@ -37,8 +35,8 @@ def install(blueprint: Blueprint) -> None:
     blueprint.register_error_handler(HTTPException, _translate_http)
     blueprint.register_error_handler(JWTExtendedException, _translate_token)
     blueprint.register_error_handler(PyJWTError, _translate_token)
-    blueprint.register_error_handler(DBAPIError, _translate_database)
-    blueprint.register_error_handler(PoolTimeoutError, _translate_database)
+    for refusal in database.REFUSALS:
+        blueprint.register_error_handler(refusal, _translate_database)
 
 
 def translate(error: SignedURLError) -> Response:
@@ -71,10 +69,7 @@ def _translate_token(error: Exception) -> Response:
 
 
 def _translate_database(error: Exception) -> Response:
-    # The driver's own words alone: SQLAlchemy's would add the statement and its values;
-    # and of these the first line: PostgreSQL's next ones may show the row.
-    words = str(getattr(error, "orig", None) or "no connection").partition("\n")[0]
-    logger.warning("The database refused: %s", words)
+    logger.warning("The database refused: %s", database.words(error))
     response = translate(
         DatabaseBusy(
             "The server's database is busy or not ready; call again in a moment, or ask the "

@@ -194,7 +194,7 @@ class LifecycleUnsettled(SignedURLError):
 
 
 class DatasetsAtStake(SignedURLError):
-    """A lifecycle rule would delete registered datasets.
+    """Registered datasets would be deleted, or forgotten, without anybody having said so.
 
     :param number: how many.
     """

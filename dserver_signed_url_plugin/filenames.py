@@ -23,7 +23,11 @@ _LONGEST_ENDING = 32  # bytes; what follows the last dot of a longer one is no e
 _UNNAMED = "unnamed"
 _JOINERS = "\u200c\u200d"  # within emoji, and within words of several scripts
 _UNFIT = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # controls, marks of direction, half characters
-_RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)", re.IGNORECASE)  # by Windows
+# What Windows has in no name, but for the quotation mark, which browsers replace by themselves.
+_NOT_ON_WINDOWS = str.maketrans(dict.fromkeys("\\:<>|?*", "_"))
+_RESERVED = re.compile(  # by Windows, with any ending
+    r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³]) *(?:\.|$)", re.IGNORECASE
+)
 # A percent sign too, because some browsers decode the plain form as if it were a URL.
 _NOT_PLAIN = re.compile(r'[^ -~]|["%/\\]')
 
@@ -72,16 +76,17 @@ def served_as(relpath: str, disposition: Disposition) -> ServedAs:
 def file_name(relpath: str) -> str:
     """Return the last part of a relpath, as far as it can be a file's name anywhere.
 
-    At most 255 bytes of UTF-8 long, its ending kept. Never hidden, never another directory's, and
-    never one that reads otherwise than it is written.
+    At most 255 bytes of UTF-8 long, its ending kept. Never hidden, never a directory's or a
+    device's, and never one that reads otherwise than it is written. Quotation marks stay.
     """
-    name = relpath.rpartition("/")[2].replace("\\", "_")
+    name = relpath.rpartition("/")[2].translate(_NOT_ON_WINDOWS)
     if not name.isprintable():
         name = "".join(character if _is_fit(character) else "_" for character in name)
-    name = name.strip().rstrip(". ") or _UNNAMED
+    name = _shortened(name.strip().rstrip(". ") or _UNNAMED)
+    # What was cut may have hidden it.
     if name.startswith(".") or _RESERVED.match(name):
-        name = f"_{name.lstrip('.')}"
-    return _shortened(name)
+        name = _shortened(f"_{name.lstrip('.')}")
+    return name
 
 
 def _is_fit(character: str) -> bool:

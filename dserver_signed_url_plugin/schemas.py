@@ -19,9 +19,9 @@ from dserver_signed_url_plugin.downloads import DatasetGrant, ItemGrant
 from dserver_signed_url_plugin.errors import InvalidField
 from dserver_signed_url_plugin.plans import EARLIEST, HASH_FUNCTION, LATEST, UploadPlan, is_time
 from dserver_signed_url_plugin.queries import Seconds
-from dserver_signed_url_plugin.storage.base import Item
+from dserver_signed_url_plugin.storage.base import Item, Life
 from dserver_signed_url_plugin.uploads import UploadGrant
-from dserver_signed_url_plugin.uris import MAX_URI_LENGTH, is_canonical_uuid
+from dserver_signed_url_plugin.uris import MAX_URI_LENGTH, DatasetURI, is_canonical_uuid
 
 _MD5 = re.compile(r"[0-9a-fA-F]{32}")
 _ITEM_FIELDS = {"relpath", "size_in_bytes", "hash", "utc_timestamp"}
@@ -35,6 +35,17 @@ def described(text: str) -> dict[str, str]:
 def utc(moment: datetime) -> str:
     """Write a time (UTC) as the wire has it: 2024-01-15T14:30:00.000000Z."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def granted(uri: DatasetURI, life: Life) -> dict[str, Any]:
+    """Return what every grant says, as the wire has it."""
+    limited = {} if life.limited_by is None else {"expiry_limited_by": life.limited_by}
+    return {
+        "uri": str(uri),
+        "expiry_seconds": life.seconds,
+        "expiry_timestamp": utc(life.ends),
+        **limited,
+    }
 
 
 def _canonical(uuid: str) -> None:
@@ -193,7 +204,7 @@ class DatasetGrantSchema(GrantSchema):
         """Lay the grant out as WIRE has it."""
         urls = grant.urls
         return {
-            **_common(grant),
+            **granted(grant.uri, grant.life),
             "admin_metadata_url": urls.admin_metadata,
             "manifest_url": urls.manifest,
             "readme_url": urls.readme,
@@ -213,7 +224,7 @@ class ItemGrantSchema(GrantSchema):
     @pre_dump
     def wire(self, grant: ItemGrant, **_: Any) -> dict[str, Any]:
         """Lay the grant out as WIRE has it."""
-        return {**_common(grant), "identifier": grant.identifier, "url": grant.url}
+        return {**granted(grant.uri, grant.life), "identifier": grant.identifier, "url": grant.url}
 
 
 class SignedItemSchema(Schema):
@@ -254,7 +265,7 @@ class UploadGrantSchema(GrantSchema):
             for item in grant.items
         }
         return {
-            **_common(grant),
+            **granted(grant.uri, grant.life),
             "uuid": grant.uri.uuid,
             "base_uri": str(grant.uri.base),
             "upload_urls": {**grant.urls.documents, "items": items},
@@ -273,14 +284,3 @@ class CompletionSchema(Schema):
     def wire(self, done: Completion, **_: Any) -> dict[str, Any]:
         """Lay the outcome out as WIRE has it."""
         return {"uri": done.uri, "status": "registered", "name": done.name, "uuid": done.uuid}
-
-
-def _common(grant: DatasetGrant | ItemGrant | UploadGrant) -> dict[str, Any]:
-    life = grant.life
-    limited = {} if life.limited_by is None else {"expiry_limited_by": life.limited_by}
-    return {
-        "uri": str(grant.uri),
-        "expiry_seconds": life.seconds,
-        "expiry_timestamp": utc(life.ends),
-        **limited,
-    }

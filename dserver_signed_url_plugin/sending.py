@@ -1,20 +1,25 @@
 """Files on their way to a store: streamed from disk through signed URLs, a few at a time.
 
 Knows HTTP and no store: what came with a URL is sent verbatim. Goes through the proxies of the
-environment, as curl and boto do. Its errors hold no URL, and nothing here logs one.
+environment and trusts its certificates, as boto does. Its errors hold no URL, and nothing here logs
+one.
 """
 
 from __future__ import annotations
 
+import os
+import ssl
 import threading
+from base64 import b64encode
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import md5
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from multiprocessing.pool import ThreadPool
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from dserver_signed_url_plugin.errors import SignedURLError
@@ -30,17 +35,17 @@ _PAUSES = (0, 0, 2)
 class NotSent(SignedURLError):
     """The store did not take a file; the same can be sent again.
 
-    ``relpath`` says which.
+    ``relpath`` says which, and ``refused`` whether the store said so, to this URL, by a status.
     """
 
     status, slug = 502, "not-sent"
 
-    def __init__(self, file: LocalFile, reason: str) -> None:
+    def __init__(self, file: LocalFile, reason: str, refused: bool) -> None:
         super().__init__(
             f"{str(file.path)!r} was not stored: {reason}. The same command goes on where it "
             "stopped."
         )
-        self.relpath = file.item.relpath
+        self.relpath, self.refused = file.item.relpath, refused
 
 
 class ChangedFile(SignedURLError):
@@ -94,7 +99,7 @@ class _Sender:
     def put(self, parcel: Parcel) -> None:
         """PUT one file; again, if the connection broke or the store is unwell."""
         host = urlsplit(parcel.request.url).hostname
-        reason = "the sending was stopped"
+        reason, refused = "the sending was stopped", False
         for pause in _PAUSES:
             if self._stopped.wait(pause):
                 break
@@ -105,15 +110,18 @@ class _Sender:
                 continue
             if status < 300:
                 return
-            reason = f"{host} answered {status}"
-            if status < 500:
+            reason, refused = f"{host} answered {status}", status < 500
+            if refused:
                 break
-        raise NotSent(parcel.file, reason)
+        raise NotSent(parcel.file, reason, refused)
 
     def _status(self, parcel: Parcel) -> int:
         parts = urlsplit(parcel.request.url)
         headers = {"Content-Length": str(parcel.file.item.size_in_bytes), **parcel.request.headers}
-        connection, target = self._connection(parts)
+        target, proxy = f"{parts.path}?{parts.query}", _proxy(parts)
+        if proxy is not None and parts.scheme == "http":
+            target, headers = parts.geturl(), headers | _authorization(proxy)
+        connection = self._connection(parts, proxy)
         stored = False
         try:
             if connection.sock is None:
@@ -131,16 +139,24 @@ class _Sender:
             else:
                 connection.close()
 
-    def _connection(self, parts: SplitResult) -> tuple[HTTPConnection, str]:
-        """Return a connection to an address, kept or new, and how the target is named on it."""
-        target = f"{parts.path}?{parts.query}"
-        proxy = None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
-        if proxy is not None and parts.scheme == "http":
-            target = parts.geturl()
-        try:
-            return self._idle[parts.netloc].pop(), target
-        except IndexError:
-            return _connection(parts, proxy), target
+    def _connection(self, parts: SplitResult, proxy: SplitResult | None) -> HTTPConnection:
+        """Return a connection to an address, kept or new."""
+        with suppress(IndexError):
+            return self._idle[parts.netloc].pop()
+        next_hop = parts if proxy is None else proxy
+        host, port = next_hop.hostname or "", next_hop.port
+        if parts.scheme != "https":
+            return HTTPConnection(host, port, timeout=_PATIENCE)
+        connection = HTTPSConnection(host, port, timeout=_PATIENCE, context=self._trust)
+        if proxy is not None:
+            connection.set_tunnel(parts.netloc, headers=_authorization(proxy))
+        return connection
+
+    @cached_property
+    def _trust(self) -> ssl.SSLContext:
+        # Of OpenSSL's own variables, such as SSL_CERT_FILE, it takes notice by itself.
+        bundle = os.environ.get("AWS_CA_BUNDLE") or os.environ.get("REQUESTS_CA_BUNDLE")
+        return ssl.create_default_context(cafile=bundle)
 
     def _body(self, file: LocalFile) -> Iterator[bytes]:
         """Yield what was announced, as far as the file still holds it."""
@@ -165,15 +181,18 @@ class _Sender:
                 self._told(sent)
 
 
-def _connection(parts: SplitResult, proxy: str | None) -> HTTPConnection:
-    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-    if proxy is None:
-        return kind(parts.netloc, timeout=_PATIENCE)
-    via = urlsplit(proxy if "://" in proxy else f"//{proxy}")
-    connection = kind(via.hostname or "", via.port, timeout=_PATIENCE)
-    if parts.scheme == "https":
-        connection.set_tunnel(parts.netloc)
-    return connection
+def _proxy(parts: SplitResult) -> SplitResult | None:
+    """Return the proxy that the environment names for an address, if any."""
+    named = None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
+    return None if named is None else urlsplit(named if "://" in named else f"//{named}")
+
+
+def _authorization(proxy: SplitResult) -> dict[str, str]:
+    """Return the header for a proxy that asks for user and password (RFC 7617)."""
+    if proxy.username is None:
+        return {}
+    pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+    return {"Proxy-Authorization": f"Basic {b64encode(pair.encode()).decode()}"}
 
 
 def _words(error: Exception) -> str:

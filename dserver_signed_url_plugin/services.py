@@ -11,6 +11,7 @@ from dserver_signed_url_plugin.audit import Audit
 from dserver_signed_url_plugin.cleanup import Cleanup
 from dserver_signed_url_plugin.completion import Completions
 from dserver_signed_url_plugin.config import Settings
+from dserver_signed_url_plugin.deposits import Deposits
 from dserver_signed_url_plugin.downloads import Downloads
 from dserver_signed_url_plugin.lifecycle import Lifecycles
 from dserver_signed_url_plugin.progress import Progresses
@@ -35,6 +36,7 @@ class Services:
     progresses: Progresses
     removals: Removals
     cleanup: Cleanup
+    deposits: Deposits
     sharing: Sharing
     lifecycles: Lifecycles
     sweep: Sweep
@@ -49,6 +51,7 @@ class Services:
         completions = Completions(settings, storages)
         removals = Removals(storages)
         downloads = Downloads(settings, storages)
+        lifecycles = Lifecycles(storages)
         audit = Audit(settings)
         return cls(
             settings,
@@ -59,11 +62,10 @@ class Services:
             progresses,
             removals,
             Cleanup(removals, completions, audit),
-            Sharing(
-                settings, storages, uploads, progresses, completions, removals, downloads, audit
-            ),
-            Lifecycles(storages),
-            Sweep(storages, audit),
+            Deposits(storages, uploads, progresses, completions, removals),
+            Sharing(settings, storages, downloads, lifecycles, audit),
+            lifecycles,
+            Sweep(storages, lifecycles, audit),
             audit,
         )
 

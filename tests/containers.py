@@ -34,18 +34,22 @@ class Blob:
 
 @dataclass(frozen=True)
 class Container:
-    """A container as it is listed; ``blobs`` has those too that are not committed yet."""
+    """A container as it is listed; ``blobs`` has those too that are not committed yet.
+
+    ``snapshots`` are known by the name of their blob and their time.
+    """
 
     metadata: Mapping[str, str]
     etag: str
     blobs: Mapping[str, Blob]
+    snapshots: Mapping[tuple[str, str], Blob]
 
 
 def containers(blobs: BlockBlobService, uuid: str) -> dict[str, Container]:
     """Return every container whose name begins with the UUID."""
     return {
         found.name: Container(
-            dict(found.metadata or {}), found.properties.etag, _listed(blobs, found.name)
+            dict(found.metadata or {}), found.properties.etag, *_listed(blobs, found.name)
         )
         for found in blobs.list_containers(prefix=uuid, include_metadata=True)
     }
@@ -66,13 +70,22 @@ def check_dataset(
         assert blob.metadata["type"] == "item"
         assert path in (blob.metadata["relpath"], unquote(blob.metadata["relpath"]))
         assert (blob.kind, blob.md5) == ("BlockBlob", _md5(content))
-    manifest = json.loads(content_of(blobs, uuid, "manifest.json"))
+    manifest, registered = check_documents(dserver, blobs, deposit)
     assert {name: len(content) for name, content in items.items()} == {
         name: entry["size_in_bytes"] for name, entry in manifest["items"].items()
     }
+    assert registered == readme
+
+
+def check_documents(dserver: Dserver, blobs: BlockBlobService, deposit: Deposit) -> tuple[Any, str]:
+    """Fail unless manifest and README are stored as they are registered; return both."""
+    uri = f"{dserver.base_uri}/{deposit.uuid}"
     with dserver.app.app_context():
-        registered = dserver.app.retrieve.get_readme(f"{dserver.base_uri}/{uuid}")
-    assert content_of(blobs, uuid, "README.yml").decode() == registered == readme
+        manifest = dserver.app.retrieve.get_manifest(uri)
+        readme = dserver.app.retrieve.get_readme(uri)
+    assert json.loads(content_of(blobs, deposit.uuid, "manifest.json")) == manifest
+    assert content_of(blobs, deposit.uuid, "README.yml").decode() == readme
+    return manifest, readme
 
 
 def content_of(blobs: BlockBlobService, container: str, name: str) -> bytes:
@@ -102,17 +115,24 @@ def dtool_at(account: Account, cache: Path, service: Any = blob_service) -> Iter
         yield
 
 
-def _listed(blobs: BlockBlobService, container: str) -> dict[str, Blob]:
+def _listed(
+    blobs: BlockBlobService, container: str
+) -> tuple[dict[str, Blob], dict[tuple[str, str], Blob]]:
+    """Return the blobs, and their snapshots."""
     include = Include(metadata=True, uncommitted_blobs=True, snapshots=True)
-    return {
-        blob.name: Blob(
-            blob.properties.blob_type,
-            blob.properties.content_settings.content_md5,
-            dict(blob.metadata or {}),
-            blob.properties.etag,
+    there, snapshots = {}, {}
+    for found in blobs.list_blobs(container, include=include):
+        blob = Blob(
+            found.properties.blob_type,
+            found.properties.content_settings.content_md5,
+            dict(found.metadata or {}),
+            found.properties.etag,
         )
-        for blob in blobs.list_blobs(container, include=include)
-    }
+        if found.snapshot:
+            snapshots[found.name, found.snapshot] = blob
+        else:
+            there[found.name] = blob
+    return there, snapshots
 
 
 def _md5(content: bytes) -> str:

@@ -53,6 +53,7 @@ class Upload:
     uuid: str = field(default_factory=lambda: str(uuid4()))
     staging: str = field(default_factory=lambda: uuid4().hex)
     uploader: str = "alice"
+    dtoolcore_version: str = "3.19.0"
 
     @property
     def items(self) -> list[Item]:
@@ -80,7 +81,8 @@ class Upload:
 
     def admin_metadata(self, kind: str) -> dict[str, Any]:
         about = {"uuid": self.uuid, "type": kind, "name": "my-dataset", "created_at": 1700000000.5}
-        return {**about, "creator_username": "alice", "dtoolcore_version": "3.19.0"}
+        about |= {"creator_username": "alice", "dtoolcore_version": self.dtoolcore_version}
+        return about
 
     def urls(self, life: Life, pinned: bool) -> WriteURLs:
         return self.storage.write_urls(self.uuid, self.staging, self.items, pinned, life)
@@ -104,14 +106,17 @@ class Upload:
     def promote(self, promotions: Sequence[Promotion]) -> dict[str, StoredItem]:
         return self.storage.promote(self.uuid, self.staging, promotions)
 
-    def freeze(self, readme: str | None = README) -> None:
+    def freezing(self, readme: str | None = README) -> Freezing:
         entries = {
             item.identifier: {"relpath": item.relpath, "size_in_bytes": item.size_in_bytes}
             for item in self.items
         }
-        manifest = {"items": entries, "hash_function": "md5sum_hexdigest"}
+        manifest = {"items": entries, "dtoolcore_version": self.dtoolcore_version}
         admin = {**self.admin_metadata("dataset"), "frozen_at": 1700000001.5}
-        self.storage.freeze(self.uuid, Freezing(readme, manifest, admin), uninterrupted)
+        return Freezing(readme, manifest, admin)
+
+    def freeze(self, readme: str | None = README) -> None:
+        self.storage.freeze(self.uuid, self.freezing(readme), uninterrupted)
 
     def deposit(self, life: Life, pinned: bool = True) -> Upload:
         """Do all that makes a dataset; returns itself."""

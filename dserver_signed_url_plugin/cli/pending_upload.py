@@ -6,18 +6,18 @@ Knows options and words. The report goes to stdout; progress and errors go to st
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import click
-from flask.cli import AppGroup
 
 from dserver_signed_url_plugin.cleanup import FAILED, Outcome, Wish
 from dserver_signed_url_plugin.cli import report
+from dserver_signed_url_plugin.cli.bars import watched
+from dserver_signed_url_plugin.cli.commands import Commands
 from dserver_signed_url_plugin.services import services
 
-pending_upload = AppGroup("pending_upload", help="List and clean up uploads not registered yet.")
+pending_upload = Commands("pending_upload", help="List and clean up uploads not registered yet.")
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -75,8 +75,8 @@ def cleanup(older_than: float, as_json: bool, **wished: bool) -> None:
     """  # noqa: D301 (click looks for the character itself, not for its name)
     wish = Wish(**wished)
     uploads = services().cleanup.older_than(older_than)
-    with _bar(uploads) as waiting:
-        outcomes = [services().cleanup.treat(upload, wish) for upload in waiting]
+    waiting = watched(uploads, "Cleaning up", len(uploads))
+    outcomes = [services().cleanup.treat(upload, wish) for upload in waiting]
     _finish([*outcomes, *services().cleanup.forget_removed(wish)], wish, as_json)
 
 
@@ -107,13 +107,3 @@ def _finish(outcomes: Sequence[Outcome], wish: Wish, as_json: bool) -> None:
     click.echo(say(outcomes, wish))
     if any(outcome.result == FAILED for outcome in outcomes):
         sys.exit(1)
-
-
-Thing = TypeVar("Thing")
-
-
-@contextmanager
-def _bar(things: Sequence[Thing]) -> Iterator[Iterator[Thing]]:
-    """Show progress on a terminal, and nothing in a log."""
-    with click.progressbar(things, label="Cleaning up", file=sys.stderr) as bar:
-        yield iter(bar)

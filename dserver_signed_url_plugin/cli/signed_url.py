@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from flask.cli import AppGroup
-
 from dserver_signed_url_plugin.cli.audit import audit
+from dserver_signed_url_plugin.cli.commands import Commands
 from dserver_signed_url_plugin.cli.doctor import doctor
 
-signed_url = AppGroup(
+signed_url = Commands(
     "signed_url", help="Ask about signed URLs: who got them, and whether they would work."
 )
 signed_url.add_command(audit)

@@ -10,21 +10,23 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import click
-from flask.cli import AppGroup
 
 from dserver_signed_url_plugin import files
-from dserver_signed_url_plugin.errors import InvalidField, LifetimeTooLong, SignedURLError
-from dserver_signed_url_plugin.schemas import utc
+from dserver_signed_url_plugin.cli.bars import bar
+from dserver_signed_url_plugin.cli.commands import Commands, sentences
+from dserver_signed_url_plugin.errors import InvalidField, LifetimeTooLong
+from dserver_signed_url_plugin.schemas import granted
 from dserver_signed_url_plugin.services import services
-from dserver_signed_url_plugin.sharing import Share
+from dserver_signed_url_plugin.sharing import Share, SharedFile
 from dserver_signed_url_plugin.uris import BaseURI, DatasetURI
 
-temp_share = AppGroup("temp_share", help="Share files for a while, with people without account.")
+temp_share = Commands("temp_share", help="Share files for a while, with people without account.")
 
 _INTERRUPTED = 130
+_GOES_ON = "`flask pending_upload list` shows what was begun; the same command goes on with it."
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -37,10 +39,8 @@ def _sharing(command: Command) -> Command:
             "--expires",
             "-e",
             type=click.IntRange(min=1),
-            default=600,
-            show_default=True,
             metavar="SECONDS",
-            help="How long the URLs live.",
+            help="How long the URLs live; by default 600, or the server's maximum if that is less.",
         ),
     ):
         command = option(command)
@@ -59,7 +59,7 @@ def _sharing(command: Command) -> Command:
 @click.option("--name", help="The dataset's name; by default that of the first file or directory.")
 @_sharing
 def create(
-    base_uri: str, paths: Sequence[Path], name: str | None, expires: int, as_json: bool
+    base_uri: str, paths: Sequence[Path], name: str | None, expires: int | None, as_json: bool
 ) -> None:
     """Deposit files as a dataset below BASE_URI, and print a URL for each.
 
@@ -75,13 +75,18 @@ def create(
     Example:
       flask temp_share create s3://tempstore temporary_file.txt --expires 600
     """  # noqa: D301 (click looks for the character itself, not for its name)
-    with _sentences():
-        uri = BaseURI.parse(base_uri)
-        found = files.found(paths)
+    deposits, sharing = services().deposits, services().sharing
+    with _usage(), _interruption("Nothing was begun."):
+        seconds = sharing.seconds(expires)
+        base, found = BaseURI.parse(base_uri), files.found(paths)
         name = name or files.dataset_name(paths[0])
-        share = services().sharing.create(uri, name, found, expires, _bar)
-    click.echo(f"Shared as {share.uri}.", err=True)
-    _show(share, expires, as_json)
+        prepared = deposits.prepare(base, name, found, bar)
+    with _usage(), _interruption(_GOES_ON):
+        uri = deposits.carry_out(prepared, bar)
+        click.echo(f"Shared as {uri}.", err=True)
+    advice = f"The files are stored: `flask temp_share url {uri}` makes their URLs."
+    with sentences(advice), _interruption(advice):
+        _show(sharing.first_urls(uri, seconds), as_json)
 
 
 @temp_share.command("url")
@@ -90,52 +95,45 @@ def create(
     "--item", "relpaths", metavar="RELPATH", multiple=True, help="Only this; may be repeated."
 )
 @_sharing
-def url(uri: str, relpaths: Sequence[str], expires: int, as_json: bool) -> None:
+def url(uri: str, relpaths: Sequence[str], expires: int | None, as_json: bool) -> None:
     """Print new URLs for the dataset URI, which dserver must know.
 
     \b
     Example:
       flask temp_share url s3://tempstore/550e8400-e29b-41d4-a716-446655440000 --expires 3600
     """  # noqa: D301 (click looks for the character itself, not for its name)
-    with _sentences():
-        share = services().sharing.urls(DatasetURI.parse(uri), relpaths, expires)
-    _show(share, expires, as_json)
+    with _usage():
+        sharing = services().sharing
+        share = sharing.urls(DatasetURI.parse(uri), relpaths, sharing.seconds(expires))
+    _show(share, as_json)
 
 
-def _show(share: Share, asked: int, as_json: bool) -> None:
+def _show(share: Share, as_json: bool) -> None:
     life = share.life
     if life.limited_by is not None:
         click.echo(
-            f"The URLs live {life.seconds} seconds, not {asked}: limited by {life.limited_by}.",
+            f"The URLs live {life.seconds} seconds, not {share.asked}: limited by "
+            f"{life.limited_by}.",
             err=True,
         )
-    click.echo(json.dumps(_facts(share), indent=2) if as_json else "\n".join(_lines(share)))
+    if as_json:
+        shared = [vars(file) for file in share.files]
+        facts = {**granted(share.uri, life), "uuid": share.uri.uuid, "files": shared}
+        click.echo(json.dumps(facts, indent=2))
+        return
+    click.echo("\n".join(map(_line, share.files)))
+    click.echo(f"These URLs end at {life.ends:%Y-%m-%d %H:%M:%S} UTC.", err=True)
 
 
-def _lines(share: Share) -> Iterator[str]:
-    for file in share.files:
-        # No line and no column is made by what somebody else called an item.
-        name = file.relpath if file.relpath.isprintable() else ascii(file.relpath)
-        yield f"{name}\t{file.url}"
-    yield f"These URLs end at {share.life.ends:%Y-%m-%d %H:%M:%S} UTC."
-
-
-def _facts(share: Share) -> dict[str, Any]:
-    life = share.life
-    limited = {} if life.limited_by is None else {"expiry_limited_by": life.limited_by}
-    return {
-        "uri": str(share.uri),
-        "uuid": share.uri.uuid,
-        "expiry_seconds": life.seconds,
-        "expiry_timestamp": utc(life.ends),
-        **limited,
-        "files": [vars(file) for file in share.files],
-    }
+def _line(file: SharedFile) -> str:
+    # No line and no column is made by what somebody else called an item.
+    name = file.relpath if file.relpath.isprintable() else ascii(file.relpath)
+    return f"{name}\t{file.url}"
 
 
 @contextmanager
-def _sentences() -> Iterator[None]:
-    """Turn whatever may happen into a sentence and an exit code."""
+def _usage() -> Iterator[None]:
+    """Tell what is wrong with an argument as click does."""
     try:
         yield
     except LifetimeTooLong as error:
@@ -146,19 +144,13 @@ def _sentences() -> Iterator[None]:
         ) from error
     except (InvalidField, files.UnusableFile) as error:
         raise click.UsageError(error.message) from error
-    except SignedURLError as error:
-        raise click.ClickException(error.message) from error
-    except KeyboardInterrupt:
-        click.echo(
-            "Interrupted. The same command goes on with what was begun, which `flask "
-            "pending_upload list` shows.",
-            err=True,
-        )
-        sys.exit(_INTERRUPTED)
 
 
 @contextmanager
-def _bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show progress on a terminal, and the label alone in a log."""
-    with click.progressbar(length=total, label=label, file=sys.stderr) as bar:
-        yield bar.update
+def _interruption(consequence: str) -> Iterator[None]:
+    """Say what it means that somebody interrupts here."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo(f"Interrupted. {consequence}", err=True)
+        sys.exit(_INTERRUPTED)

@@ -17,9 +17,16 @@ from tests.stored import AWKWARD
 
 dispositions = st.sampled_from(["attachment", "inline"])
 # Half of a surrogate pair is what a JSON manifest may hold.
-relpaths = st.text(max_size=80) | st.text(
-    "ab.Z \t\r\n\x00\x7f\x85\"'\\/;=%*,<>:|?~äß測🧪e\u0301\u200d\u202e\u2028\ud800\uff0f\u2024",
-    max_size=300,
+odd = "ab.Z \t\r\n\x00\x7f\x85\"'\\/;=%*,<>:|?~äß測🧪e\u0301\u200d\u202e\u2028\ud800\uff0f\u2024¹"
+devices = [f"{name}{number}" for name in ("COM", "LPT") for number in "0123456789¹²³"]
+devices += ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"]
+# Some begin as a device does, and some are so long that they are cut.
+relpaths = st.text(max_size=80) | st.builds(
+    lambda start, sign, number, end: start + sign * number + end,
+    st.sampled_from(["", *devices]) | st.text(odd, max_size=40),
+    st.sampled_from(odd),
+    st.integers(0, 400),
+    st.text(odd, max_size=40),
 )
 
 
@@ -64,19 +71,26 @@ def test_readers_of_the_header_find_the_name(relpath):
 
 @given(relpaths)
 @example("CON." + "x" * 300)
+@example("con" + " " * 300 + "x.txt")
+@example("con" + "." * 300 + "x.txt")
+@example("." + " " * 300 + "x.txt")
 @example("a" * 254 + " b" * 9)
 def test_a_name_is_one_files_anywhere(relpath):
     for name in (file_name(relpath), as_curl_reads(header(relpath))):
         assert 0 < len(name.encode()) <= 255
         assert not name.startswith((".", " "))
         assert not name.endswith((".", " "))
-        assert not set(name) & set("/\\\r\n\0")
+        assert not set(name) & set("/\\:<>|?*\r\n\0")
+        assert name.partition(".")[0].rstrip(" ").upper() not in devices
         assert file_name(name) == name
 
 
-@pytest.mark.parametrize("relpath", [*AWKWARD, "heights.csv", "a-b_c~1.tar.gz", "l'été.txt"])
+@pytest.mark.parametrize(
+    "relpath", [*AWKWARD, "heights.csv", "a-b_c~1.tar.gz", "l'été.txt", "com٣.txt", "Con dios"]
+)
 def test_a_name_that_does_no_harm_stays_as_it_is(relpath):
-    assert file_name(relpath) == relpath.rpartition("/")[2].strip()
+    kept = relpath.rpartition("/")[2].strip()
+    assert file_name(relpath) == re.sub("[<>?]", "_", kept)
 
 
 @pytest.mark.parametrize("name", ["u\u0308ber.txt", "\u00fcber.txt"])
@@ -99,6 +113,10 @@ def test_letters_stay_composed_or_decomposed_as_they_came(name):
         ("a\\b.txt", "a_b.txt"),
         ("con", "_con"),
         ("LPT1.tar.gz", "_LPT1.tar.gz"),
+        ("COM¹.txt", "_COM¹.txt"),
+        ("CON .txt", "_CON .txt"),
+        ("conout$", "_conout$"),
+        ("a:b<c>d|e?f*g.txt", "a_b_c_d_e_f_g.txt"),
         ("a\x00b\r\nc\x7f\x85d", "a_b__c__d"),
         ("photo\u202egpj.exe", "photo_gpj.exe"),
         ("zero\u200bwidth\ufeff", "zero_width_"),

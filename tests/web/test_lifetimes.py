@@ -16,7 +16,7 @@ import requests
 from dserver_signed_url_plugin.cli.temp_share import temp_share
 from dserver_signed_url_plugin.errors import ConfigurationError
 from dserver_signed_url_plugin.storage.base import Item, Life
-from tests.clients import FILES, Deposit, DserverClientJS, DtoolDserver
+from tests.clients import FILES, Deposit, DserverClientJS, DtoolDserver, urls_in
 from tests.dserver import Bucket, Dserver, encoded, in_capitals
 from tests.examined import forget_this_machine
 from tests.refusals import assert_refused, nothing_is_written
@@ -48,13 +48,6 @@ def answers(dserver: Dserver, uri: str, seconds: int | None = None) -> list[Any]
         dserver.bob.read_item(uri, identifier(dserver, uri), **query),
         dserver.alice.begin(dserver.base_uri, {**plan, **query}),
     ]
-
-
-def urls_in(value: Any) -> list[str]:
-    """Every URL anywhere in an answer."""
-    if isinstance(value, dict):
-        return [url for inner in value.values() for url in urls_in(inner)]
-    return [value] if isinstance(value, str) and value.startswith("http") else []
 
 
 def ends(url: str) -> datetime:

@@ -14,7 +14,7 @@ from dservercore import sql_db
 from flask_jwt_extended import create_access_token
 
 from dserver_signed_url_plugin.models import PendingUpload
-from tests.clients import Deposit, DserverClientJS, DtoolDserver, RelpathsOnly
+from tests.clients import Deposit, DserverClientJS, DtoolDserver, RelpathsOnly, urls_in
 from tests.dserver import Dserver, Person, encoded
 from tests.refusals import assert_refused, nothing_is_written
 
@@ -189,12 +189,3 @@ def test_no_secret_reaches_a_log_line_or_an_error(lab, client, caplog):
     assert len(signatures) > 10
     for secret in (*lab.tokens.values(), lab.bucket.secret_key, "X-Amz-Signature", *signatures):
         assert secret not in said
-
-
-def urls_in(value: Any) -> list[str]:
-    """Every URL anywhere in an answer."""
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list):
-        return [url for inner in value for url in urls_in(inner)]
-    return [value] if isinstance(value, str) and value.startswith("http") else []

@@ -1,0 +1,43 @@
+"""How far a command has come is seen on a terminal, and nowhere else."""
+
+from __future__ import annotations
+
+import os
+import pty
+from contextlib import contextmanager, redirect_stderr
+
+from dserver_signed_url_plugin.cli.bars import bar, watched
+
+
+@contextmanager
+def terminal():
+    """Let remarks go to a terminal; yield what reads it."""
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "w") as screen, redirect_stderr(screen):
+        yield lambda: os.read(ours, 65_536).decode()
+    os.close(ours)
+
+
+def test_a_terminal_shows_how_many_have_been_dealt_with():
+    with terminal() as read:
+        assert list(watched("abc", "Sweeping", 3)) == ["a", "b", "c"]
+        shown = read()
+    assert "Sweeping" in shown
+    assert "100%" in shown
+
+
+def test_a_terminal_shows_how_many_bytes_have_gone():
+    with terminal() as read:
+        with bar("Sending", 4) as told:
+            told(2)
+            told(2)
+        shown = read()
+    assert "Sending" in shown
+    assert "100%" in shown
+
+
+def test_a_log_shows_nothing(capsys):
+    with bar("Sending", 4) as told:
+        told(4)
+    assert list(watched("abc", "Sweeping", 3)) == ["a", "b", "c"]
+    assert capsys.readouterr() == ("", "")

@@ -1,0 +1,177 @@
+"""`flask temp_share create` is interrupted: it says what that means, and it can be gone on with."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from dserver_signed_url_plugin.cli.temp_share import temp_share
+from tests.proxy import Fault, StoreProxy
+from tests.shares import FILES, check_fetched, waiting
+
+PASSED = 2  # PUTs, before the interruption
+SECONDS = 60
+
+
+@pytest.fixture
+def start(folder, tmp_path):
+    """Start the command as a process of its own."""
+    settings, started = tmp_path / "settings.json", []
+
+    def act(dserver, stderr=subprocess.PIPE):
+        config = dserver.app.config
+        names = ("SQLALCHEMY_DATABASE_URI", "SECRET_KEY", "JWT_ALGORITHM", "JWT_PUBLIC_KEY")
+        kept = {name: value for name, value in config.items() if name.startswith("DTOOL_")}
+        settings.write_text(json.dumps({**kept, **{name: config[name] for name in names}}))
+        environ = {
+            **os.environ,
+            "FLASK_APP": "dserver_signed_url_plugin.demo.app:create_app_from_environment",
+            "DSERVER_DEMO_SETTINGS": str(settings),
+        }
+        command = ["-m", "flask", "temp_share", "create", dserver.base_uri, str(folder), "--json"]
+        started.append(
+            subprocess.Popen(
+                [sys.executable, *command],
+                env=environ,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+            )
+        )
+        return started[-1]
+
+    yield act
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("with_", [signal.SIGINT, signal.SIGKILL])
+def test_what_was_interrupted_is_listed_and_gone_on_with(
+    dserver, proxy, start, share, folder, with_
+):
+    reached, killed = threading.Event(), threading.Event()
+
+    def hold(request):
+        if request.number <= PASSED:
+            return None
+        reached.set()
+        killed.wait(SECONDS)
+        return Fault.DROPPED
+
+    proxy.before = hold
+    process = start(dserver)
+    assert reached.wait(15), process.communicate()
+    process.send_signal(with_)
+    said, remarks = process.communicate(timeout=SECONDS)
+    killed.set()
+    proxy.heal()
+    assert said == ""
+    if with_ == signal.SIGINT:
+        assert process.returncode == 130
+        assert "list` shows what was begun; the same command goes on with it." in remarks
+        assert "Traceback" not in remarks
+
+    [begun] = waiting(dserver)
+    proxy.forget()
+    result = share()
+    assert result.exit_code == 0, result.stderr
+    again = json.loads(result.stdout)
+    assert (again["uuid"], waiting(dserver)) == (begun["uuid"], [])
+    assert len(proxy.requests) == len(FILES) - PASSED
+    check_fetched(again, folder)
+
+
+def test_the_same_command_twice_at_once_shares_one_dataset(dserver, proxy, start, share, folder):
+    """The second comes while the first sends, and both end with URLs of the same."""
+    reached, go_on = threading.Event(), threading.Event()
+
+    def hold(request):
+        reached.set()
+        go_on.wait(SECONDS)
+
+    proxy.before = hold
+    process = start(dserver)
+    assert reached.wait(15), process.communicate()
+    proxy.heal()
+    second = share()
+    go_on.set()
+    said, remarks = process.communicate(timeout=SECONDS)
+    assert (process.returncode, second.exit_code) == (0, 0), remarks + second.stderr
+    assert json.loads(said)["uuid"] == json.loads(second.stdout)["uuid"]
+    assert len(dserver.alice.post("/uris", {}).json) == 1
+    check_fetched(json.loads(said), folder)
+
+
+def test_who_interrupts_the_reading_is_told_that_nothing_was_begun(dserver, start, folder):
+    with (folder / "large.bin").open("wb") as stream:
+        stream.truncate(4 * 1024**3)
+    ours, theirs = pty.openpty()
+    process = start(dserver, theirs)
+    os.close(theirs)
+    shown = b""
+    while b"Reading 7 file(s)" not in shown:
+        shown += os.read(ours, 1024)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=SECONDS)
+    shown += os.read(ours, 65_536)
+    os.close(ours)
+    assert (said, process.returncode, waiting(dserver)) == ("", 130, [])
+    assert b"Interrupted. Nothing was begun." in shown
+
+
+@pytest.fixture
+def unsigned(make_dserver, bucket, folder):
+    """A dserver whose store answers nothing from when a share is complete; and its proxy."""
+    with StoreProxy(bucket) as proxy:
+        is_complete = threading.Event()
+
+        def before(request):
+            if request.writes("/manifest.json"):
+                is_complete.set()
+            if is_complete.is_set() and request.method == "GET" and "manifest" in request.target:
+                return proxy.fault()
+            return None
+
+        proxy.before, proxy.fault = before, lambda: Fault.REFUSED
+        yield make_dserver(**proxy.settings()), proxy
+
+
+def test_a_share_that_could_not_be_signed_is_told_with_the_command_that_does(unsigned, folder):
+    dserver, proxy = unsigned
+    runner = dserver.app.test_cli_runner()
+    result = runner.invoke(temp_share, ["create", dserver.base_uri, str(folder)])
+    assert (result.exit_code, result.stdout, waiting(dserver)) == (1, "", [])
+    [registered] = dserver.alice.post("/uris", {}).json
+    assert f"Shared as {registered['uri']}.\n" in result.stderr
+    assert f"`flask temp_share url {registered['uri']}` makes their URLs" in result.stderr
+    proxy.heal()
+    again = runner.invoke(temp_share, ["url", registered["uri"], "--json"])
+    check_fetched(json.loads(again.stdout), folder)
+
+
+def test_who_interrupts_the_signing_is_told_the_command_that_does_it(unsigned, start, folder):
+    dserver, proxy = unsigned
+    reached, killed = threading.Event(), threading.Event()
+
+    def hold():
+        reached.set()
+        killed.wait(SECONDS)
+
+    proxy.fault = hold
+    process = start(dserver)
+    assert reached.wait(15), process.communicate()
+    process.send_signal(signal.SIGINT)
+    killed.set()
+    said, remarks = process.communicate(timeout=SECONDS)
+    [registered] = dserver.alice.post("/uris", {}).json
+    assert (said, process.returncode, waiting(dserver)) == ("", 130, [])
+    assert f"Shared as {registered['uri']}.\nInterrupted." in remarks
+    assert f"`flask temp_share url {registered['uri']}` makes their URLs" in remarks

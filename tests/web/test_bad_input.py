@@ -16,6 +16,8 @@ from tests.dserver import Dserver, encoded
 from tests.refusals import assert_refused, holdings, nothing_is_written
 from tests.serving import serving
 
+pytestmark = pytest.mark.database("postgresql", reason="SQLite takes more than it should")
+
 GIB = 1024**3
 MD5 = "d41d8cd98f00b204e9800998ecf8427e"
 A, B = generate_identifier("a.txt"), generate_identifier("b.txt")

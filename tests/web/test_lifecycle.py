@@ -15,6 +15,8 @@ from tests.clients import Deposit, DtoolDserver
 from tests.dserver import in_capitals
 from tests.lifecycle_store import LifecycleStore, minio
 
+pytestmark = pytest.mark.database("sqlite", reason="a bucket's rules depend on no database")
+
 OURS = "dserver-signed-url-expire"
 XMLNS = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 

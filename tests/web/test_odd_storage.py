@@ -15,6 +15,8 @@ from tests.holdings import check_dataset
 from tests.proxy import Request, StoreProxy
 from tests.refusals import assert_refused, nothing_is_written
 
+pytestmark = pytest.mark.database("sqlite", reason="what storage answers depends on no database")
+
 CLIENT = DtoolDserver()
 FILES = {"one.txt": b"eins", "two.txt": b"zwei"}
 ONE = generate_identifier("one.txt")

@@ -23,6 +23,8 @@ from tests.clients import Deposit, DtoolDserver
 from tests.dserver import encoded
 from tests.holdings import verifies
 
+pytestmark = pytest.mark.database("sqlite", reason="what is typed and told depends on no database")
+
 AWKWARD = 'Übersicht "final" 2;.txt'
 NOBODY_S = "550e8400-e29b-41d4-a716-446655440000"
 

@@ -14,6 +14,8 @@ from tests.proxy import StoreProxy
 from tests.shares import FILES, check_fetched
 from tests.tls import PAIR, PASSWORD, USER, EncryptedProxy, certificate, tunnel
 
+pytestmark = pytest.mark.database("sqlite", reason="proxies ask no database")
+
 BUNDLES = ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"]
 
 

@@ -17,6 +17,8 @@ from tests.clients import FILES, README, Deposit, DserverClientJS, DtoolDserver
 from tests.dserver import Dserver, encoded
 from tests.refusals import assert_refused
 
+pytestmark = pytest.mark.database("sqlite", reason="what is read comes from storage")
+
 IDENTIFIERS = {generate_identifier(relpath): content for relpath, content in FILES.items()}
 DESCRIBED = {
     "tags": ["project-x", "2024"],

@@ -20,6 +20,8 @@ from tests.dserver import Dserver
 from tests.holdings import check_dataset, verifies
 from tests.proxy import Fault
 
+pytestmark = pytest.mark.database("sqlite", reason="here it is the store that fails")
+
 FILES = {"one.txt": b"eins", "two.txt": b"zwei"}
 DESCRIPTIONS = {"tags": ["tag"], "annotations": {"a": 1}}
 ONE = generate_identifier("one.txt")

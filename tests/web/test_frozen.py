@@ -17,6 +17,8 @@ from tests.dserver import Dserver
 from tests.holdings import check_dataset, holdings, verifies
 from tests.proxy import StoreProxy
 
+pytestmark = pytest.mark.database("sqlite", reason="the store refuses, not the database")
+
 FILES = {"one.txt": b"eins", "two.txt": b"zwei"}
 
 # What somebody might send beside, or instead of, the headers that came with a URL.

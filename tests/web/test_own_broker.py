@@ -15,6 +15,8 @@ from tests.clients import README, Deposit, DtoolDserver
 from tests.own_broker import STORES, own_store
 from tests.refusals import nothing_is_written
 
+pytestmark = pytest.mark.database("sqlite", reason="what a broker can do depends on no database")
+
 ENTRY_POINTS = """\
 [dtool.storage_brokers]
 OwnBroker = tests.own_broker:OwnBroker

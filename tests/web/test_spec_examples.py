@@ -22,6 +22,8 @@ from tests.clients import Deposit, DtoolDserver
 from tests.dserver import Dserver
 from tests.serving import serving
 
+pytestmark = pytest.mark.database("sqlite", reason="the examples know of no database")
+
 SPEC = Path(__file__).parents[1].joinpath("spec", "1-dserver-signed-url-plugin.txt").read_text()
 # The second example begins on the line on which the first one ends.
 BOTH = re.search(r"^import requests\n+# Authenticate.*?^print\(f.*?\"\)", SPEC, re.M | re.S)

@@ -16,6 +16,10 @@ from tests.dserver import in_capitals
 from tests.proxy import Fault
 from tests.web.test_sweep import deposited, expire, registered, states, sweep
 
+pytestmark = pytest.mark.database(
+    "sqlite", reason="what the store still has is in doubt, not the database"
+)
+
 ELSEWHERE = "objects of this UUID are elsewhere in the store"
 
 

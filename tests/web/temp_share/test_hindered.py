@@ -15,6 +15,10 @@ from dserver_signed_url_plugin.cli.temp_share import temp_share
 from tests.proxy import Fault, StoreProxy
 from tests.shares import FILES, check_fetched, ends, waiting
 
+pytestmark = pytest.mark.database(
+    "sqlite", reason="the store and the files are in the way, not the database"
+)
+
 PASSED = 2  # PUTs, before the store takes no more
 
 

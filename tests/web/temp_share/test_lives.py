@@ -15,6 +15,8 @@ from dserver_signed_url_plugin.cli.temp_share import temp_share
 from tests.proxy import Fault, StoreProxy
 from tests.shares import FILES, ends
 
+pytestmark = pytest.mark.database("sqlite", reason="how long a URL lives depends on no database")
+
 WEEK, DAY = 604_800, 86_400
 NOBODY_S = "550e8400-e29b-41d4-a716-446655440000"
 MAXIMUM = {"SIGNED_URL_READ_EXPIRY_SECONDS": 300, "SIGNED_URL_MAX_READ_EXPIRY_SECONDS": 300}

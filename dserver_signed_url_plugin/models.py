@@ -83,6 +83,11 @@ class PendingUpload(sql_db.Model):
     lease_ends: Mapped[float | None] = mapped_column(Double)
 
     @property
+    def storage_claim(self) -> dict[str, str]:
+        """What storage keeps beside the proto-dataset, so that nobody takes it for another's."""
+        return {"uploader": self.uploader, "fingerprint": self.fingerprint}
+
+    @property
     def created_at_utc(self) -> datetime:
         """When the upload was announced, aware; SQLite forgets the zone."""
         return _aware(self.created_at)

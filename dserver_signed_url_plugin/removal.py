@@ -71,7 +71,7 @@ class Removals:
                 raise pending.Gone
             # Since it was listed, it may have been resumed, frozen or registered.
             self.removable(upload, force)
-            freed = storage.discard(upload.uuid, lease.check) if delete_storage else Freed()
+            freed = _discard(storage, upload, lease) if delete_storage else Freed()
             _retire(upload, lease)
         return freed
 
@@ -91,7 +91,8 @@ class Removals:
 
     def freed_by(self, upload: PendingUpload) -> Freed:
         """Return what deleting the upload's storage would free."""
-        return self._storages.of(DatasetURI.parse(upload.uri).base).size(upload.uuid)
+        storage = self._storages.of(DatasetURI.parse(upload.uri).base)
+        return storage.size(upload.uuid, upload.storage_claim)
 
     def forget(self, removed: PendingUpload) -> None:
         """Strike out a removed upload whose URLs have ended, and delete what came late."""
@@ -101,8 +102,12 @@ class Removals:
         with pending.leased(removed) as lease:
             # What has no admin metadata is no proto-dataset that somebody chose to keep.
             if storage.kind(removed.uuid) is None:
-                storage.discard(removed.uuid, lease.check)
+                _discard(storage, removed, lease)
             lease.strike_out()
+
+
+def _discard(storage: Storage, upload: PendingUpload, lease: Lease) -> Freed:
+    return storage.discard(upload.uuid, upload.storage_claim, lease.check)
 
 
 def _retire(upload: PendingUpload, lease: Lease) -> None:

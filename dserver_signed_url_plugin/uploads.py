@@ -24,7 +24,7 @@ from dserver_signed_url_plugin.errors import (
     UploadConflict,
 )
 from dserver_signed_url_plugin.lifetimes import chosen
-from dserver_signed_url_plugin.models import OPEN, OPENING, REMOVED, PendingUpload
+from dserver_signed_url_plugin.models import FROZEN, OPEN, OPENING, REMOVED, PendingUpload
 from dserver_signed_url_plugin.permissions import UploadPermit
 from dserver_signed_url_plugin.plans import HASH_FUNCTION, UploadPlan
 from dserver_signed_url_plugin.storage import Storages
@@ -71,7 +71,8 @@ class Uploads:
             if upload.state == OPENING:
                 _open(upload, plan, uri, storage)
             # What is opened may be what an operator struck out and left in storage.
-            storage.make_room(plan.uuid, plan.items)
+            if upload.state != FROZEN:
+                storage.make_room(plan.uuid, plan.items)
             pending.note_urls(upload, life.ends, plan.all_pinned)
         except pending.Gone as gone:
             message = f"Upload {plan.uuid} was completed or removed meanwhile."
@@ -158,7 +159,7 @@ def _open(upload: PendingUpload, plan: UploadPlan, uri: DatasetURI, storage: Sto
     opening = Opening(
         uuid=upload.uuid,
         staging=upload.staging,
-        claim={"uploader": upload.uploader, "fingerprint": upload.fingerprint},
+        claim=upload.storage_claim,
         admin_metadata=admin_metadata(upload, type="protodataset"),
         tags=plan.tags,
         annotations=plan.annotations,

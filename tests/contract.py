@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
+from itertools import count
 from typing import ClassVar
 from uuid import uuid4
 
@@ -25,6 +26,7 @@ from dserver_signed_url_plugin.errors import (
 )
 from dserver_signed_url_plugin.storage.base import (
     DOCUMENTS,
+    Freed,
     Holdings,
     Life,
     SignedRequest,
@@ -276,20 +278,20 @@ class StorageContract:
     ):
         self.put_in_every_way(upload, soon)
         for _ in range(2):
-            storage.discard(upload.uuid, uninterrupted)
+            upload.discard()
             assert everything() == {}
         assert not upload.held().opened
 
     def test_discarding_one_upload_leaves_the_others(self, upload, dataset, storage, soon):
         other = Upload(storage)
         storage.open(other.opening, uninterrupted)
-        storage.discard(other.uuid, uninterrupted)
+        other.discard()
         assert dataset.downloaded(soon) == dataset.contents
 
     def test_a_frozen_dataset_is_not_discarded(self, dataset, storage, everything):
         before = everything()
         with pytest.raises(UploadFrozen):
-            storage.discard(dataset.uuid, uninterrupted)
+            dataset.discard()
         assert everything() == before
 
     def test_nothing_is_discarded_where_somebody_else_has_taken_over(
@@ -301,11 +303,43 @@ class StorageContract:
         self.put_in_every_way(upload, soon)
         before = everything()
         with pytest.raises(UploadBusy):
-            storage.discard(upload.uuid, taken_over)
+            upload.discard(taken_over)
         assert everything() == before
 
+    def test_what_has_another_claim_is_not_discarded(self, upload, storage, soon, everything):
+        self.put_in_every_way(upload, soon)
+        before = everything()
+        other = replace(upload, uploader="carol")
+        assert storage.size(other.uuid, other.opening.claim) == Freed()
+        assert other.discard() == Freed()
+        assert everything() == before
+
+    def test_a_proto_dataset_without_a_claim_is_not_discarded(
+        self, upload, storage, soon, everything
+    ):
+        self.put_in_every_way(upload, soon)
+        storage.tidy(upload.uuid)
+        before = everything()
+        assert storage.size(upload.uuid, upload.opening.claim) == Freed()
+        assert upload.discard() == Freed()
+        assert everything() == before
+
+    def test_a_discard_that_was_interrupted_is_gone_on_with(self, upload, soon, everything):
+        self.put_in_every_way(upload, soon)
+        checks = count(1)
+
+        def interrupt():
+            if next(checks) == 2:
+                raise UploadBusy("Another has taken over.", 1)
+
+        with pytest.raises(UploadBusy):
+            upload.discard(interrupt)
+        assert everything() != {}
+        upload.discard()
+        assert everything() == {}
+
     def test_a_discarded_upload_can_be_opened_by_somebody_else(self, upload, storage, soon):
-        storage.discard(upload.uuid, uninterrupted)
+        upload.discard()
         other = replace(upload, uploader="carol", staging=uuid4().hex)
         storage.open(other.opening, uninterrupted)
         assert other.deposit(soon).downloaded(soon) == other.contents

@@ -13,6 +13,7 @@ import requests
 from dtoolcore.utils import generate_identifier
 
 from dserver_signed_url_plugin.storage.base import (
+    Freed,
     Freezing,
     Item,
     Life,
@@ -94,6 +95,9 @@ class Upload:
 
     def put_document(self, urls: WriteURLs, name: str, data: bytes) -> int:
         return put(SignedRequest(urls.documents[name]), data)
+
+    def discard(self, check: Callable[[], None] = uninterrupted) -> Freed:
+        return self.storage.discard(self.uuid, self.opening.claim, check)
 
     def held(self) -> Any:
         return self.storage.holdings(self.uuid, self.staging)

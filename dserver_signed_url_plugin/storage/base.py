@@ -234,12 +234,13 @@ class Storage(Protocol):
     def kind(self, uuid: str) -> str | None:
         """Return dtool's type of what is there: dataset, protodataset, or None for neither."""
 
-    def size(self, uuid: str) -> Freed:
+    def size(self, uuid: str, claim: Mapping[str, str]) -> Freed:
         """Return what discard would free."""
 
-    def discard(self, uuid: str, check: Callable[[], None]) -> Freed:
-        """Delete all that storage holds of an upload.
+    def discard(self, uuid: str, claim: Mapping[str, str], check: Callable[[], None]) -> Freed:
+        """Delete all that storage holds of an upload; nothing, if it holds somebody else's.
 
+        :param claim: by which the upload was opened.
         :param check: called right before what cannot be undone; raises if another has taken over.
         :raises UploadFrozen: if it is a dataset.
         """

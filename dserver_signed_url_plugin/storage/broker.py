@@ -8,7 +8,7 @@ is bound to the announced bytes is up to ``generate_signed_item_write_url`` of t
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Any
@@ -224,11 +224,11 @@ class BrokerStorage:
                 return None
             return str(broker.get_admin_metadata().get("type"))
 
-    def size(self, uuid: str) -> Freed:
+    def size(self, uuid: str, claim: Mapping[str, str]) -> Freed:
         """Refuse, as discard does."""
         raise self._undeletable(uuid)
 
-    def discard(self, uuid: str, check: Callable[[], None]) -> Freed:
+    def discard(self, uuid: str, claim: Mapping[str, str], check: Callable[[], None]) -> Freed:
         """Refuse: dtool's brokers have no way to delete a proto-dataset."""
         raise self._undeletable(uuid)
 

@@ -6,6 +6,7 @@ Knows how a claim is written and compared; makes no request.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 from dserver_signed_url_plugin.errors import StorageOccupied
 from dserver_signed_url_plugin.storage.base import Opening
@@ -28,6 +29,15 @@ def refuse_occupied(opening: Opening, kind: str | None, claim: str | bytes | Non
             f"Storage already holds another {'dataset' if kind == 'dataset' else 'proto-dataset'} "
             f"{opening.uuid}; use a new UUID."
         )
+
+
+def may_go(claim: Mapping[str, str], kept: str | bytes | None, is_proto_dataset: bool) -> bool:
+    """Tell whether what is there goes with the upload that has this claim.
+
+    :param kept: what is kept there as a claim, if there is any.
+    :param is_proto_dataset: whether there is one; without a claim it is somebody else's.
+    """
+    return not is_proto_dataset if kept is None else _read(kept) == claim
 
 
 def _read(claim: str | bytes | None) -> object:

@@ -246,8 +246,29 @@ class TestAzure(StorageContract):
                 upload.freeze()
 
         with pytest.raises(UploadFrozen):
-            storage.discard(upload.uuid, freeze_in_another_second)
+            upload.discard(freeze_in_another_second)
         assert upload.downloaded(soon) == upload.contents
+
+    def test_a_discard_that_slept_leaves_what_was_begun_anew(
+        self, upload, storage, soon, blobs, everything
+    ):
+        checks, begun = count(1), {}
+
+        def last_modified():
+            return blobs.get_container_properties(f"{upload.uuid}-upload").properties.last_modified
+
+        def begin_anew_in_another_second():
+            if next(checks) == 2:
+                opened = last_modified()
+                while last_modified() == opened:
+                    upload.discard()
+                    storage.open(upload.opening, uninterrupted)
+                upload.put_document(upload.urls(soon, pinned=True), "readme", b"---\n")
+                begun.update(everything())
+
+        upload.discard(begin_anew_in_another_second)
+        assert begun
+        assert everything() == begun
 
     # Trouble -------------------------------------------------------------------------------
 

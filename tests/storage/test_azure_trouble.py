@@ -114,8 +114,12 @@ def test_a_blob_that_nobody_could_read_is_no_item(more, defect):
     "answer", [Answer(content=b"<html>hello"), Answer(503), Answer(404)], ids=["page", "503", "404"]
 )
 def test_what_is_no_azure_is_not_taken_for_an_empty_one(answer):
-    with Answering([answer]) as server, pytest.raises(StorageUnavailable):
-        at(server.endpoint).size("6f9619ff-8b86-4011-b42d-00c04fc964ff")
+    with Answering([answer]) as server:
+        storage = at(server.endpoint)
+        with pytest.raises(StorageUnavailable):
+            Upload(storage).held()
+        with pytest.raises(StorageUnavailable):
+            storage.readme("6f9619ff-8b86-4011-b42d-00c04fc964ff")
 
 
 def test_a_store_that_stumbles_is_asked_once_more():

@@ -245,8 +245,8 @@ def test_a_document_that_somebody_leased_is_none(upload, storage, soon):
     leased = {"x-ms-lease-action": "acquire", "x-ms-lease-duration": "-1"}
     assert put(SignedRequest(f"{whole}&comp=lease", leased), b"") == 201
     assert storage.staged_document(upload.uuid, upload.staging, "readme", 10) is None
-    storage.discard(upload.uuid, uninterrupted)
-    assert storage.size(upload.uuid).objects == 0
+    upload.discard()
+    assert storage.size(upload.uuid, upload.opening.claim).objects == 0
 
 
 def test_a_documents_url_used_late_finds_nothing(upload, soon, everything):

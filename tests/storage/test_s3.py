@@ -142,7 +142,7 @@ class TestS3(StagingContract):
     def test_a_prefix_is_not_remembered_beyond_a_discarded_upload(self, bucket, storage, soon):
         upload = Upload(storage)
         storage.open(upload.opening, uninterrupted)
-        storage.discard(upload.uuid, uninterrupted)
+        upload.discard()
         prefixed = storage_of(bucket, **{f"DTOOL_S3_DATASET_PREFIX_{bucket.name}": "new/"})
         prefixed.open(upload.opening, uninterrupted)
         Upload(prefixed, uuid=upload.uuid, staging=upload.staging).deposit(soon)
@@ -178,7 +178,7 @@ class TestS3(StagingContract):
 
     def test_more_than_a_thousand_items_are_discarded(self, upload, s3, bucket, storage):
         filled(s3, bucket, f"{upload.uuid}/data/")
-        storage.discard(upload.uuid, uninterrupted)
+        upload.discard()
         assert listed(s3, bucket) == []
 
     def test_a_claim_that_cannot_be_read_belongs_to_somebody_else(
@@ -219,7 +219,7 @@ class TestS3(StagingContract):
         with pytest.raises(StorageUnavailable, match="has no bucket lab-gone"):
             storage_of(gone).open(Upload(storage_of(gone)).opening, uninterrupted)
 
-    @pytest.mark.parametrize("act", ["readme", "size", "tidy"])
+    @pytest.mark.parametrize("act", ["readme", "kind", "tidy"])
     def test_a_store_that_is_away_is_a_sentence_without_secrets(self, bucket, act):
         away = storage_of(Bucket(bucket.name, f"http://127.0.0.1:{free_port()}", "AK", "SK"))
         with pytest.raises(StorageUnavailable) as refusal:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ import dtoolcore
 import pytest
 import requests
 
+from dserver_signed_url_plugin.cli.pending_upload import pending_upload
 from tests.clients import Deposit, DtoolDserver, each_client
-from tests.dserver import Dserver
+from tests.dserver import Dserver, encoded
 from tests.holdings import check_dataset, holdings, verifies
-from tests.proxy import StoreProxy
+from tests.proxy import Fault, StoreProxy
 
 pytestmark = pytest.mark.database("sqlite", reason="the store refuses, not the database")
 
@@ -169,3 +171,25 @@ def test_what_somebody_uploads_through_another_dserver_is_not_touched(make_dserv
     client.put(grant, deposit)
     assert theirs.carol.complete(grant["uri"]).status_code == 200
     check_dataset(theirs, s3, deposit)
+
+
+@pytest.mark.parametrize("remove", ["cancel", "cleanup"])
+def test_what_is_somebody_elses_stays_when_an_upload_that_never_opened_is_removed(
+    make_dserver, proxy, s3, tmp_path, dtool_reads, remove
+):
+    dserver = make_dserver(**proxy.settings())
+    uuid = dtool_dataset(dserver, tmp_path, frozen=False)
+    before = holdings(s3, dserver.bucket, uuid)
+    proxy.before = lambda request: Fault.REFUSED
+    deposit = Deposit({"item.txt": b"mine"}, uuid=uuid)
+    assert dserver.alice.begin(dserver.base_uri, DtoolDserver().plan(deposit)).status_code == 502
+    proxy.heal()
+    if remove == "cancel":
+        uri = f"{dserver.base_uri}/{uuid}"
+        assert dserver.alice.delete(f"/signed-urls/upload/{encoded(uri)}").status_code == 200
+    else:
+        arguments = ["cleanup", "--older-than", "0", "--delete-storage", "--json"]
+        done = dserver.app.test_cli_runner().invoke(pending_upload, arguments)
+        assert done.exit_code == 0
+        assert json.loads(done.stdout)["freed"] == {"objects": 0, "bytes": 0}
+    assert holdings(s3, dserver.bucket, uuid) == before

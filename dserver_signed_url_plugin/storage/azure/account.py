@@ -6,7 +6,7 @@ Knows the variables; makes no request. What cannot be used is named, and a key n
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from dserver_signed_url_plugin.config import (
@@ -25,7 +25,7 @@ class ConfiguredAccount:
     """``key`` is Base64; ``inside`` and ``outside`` are its URLs, for the server and for people."""
 
     name: str
-    key: str
+    key: str = field(repr=False)
     inside: str
     outside: str
 

@@ -144,6 +144,9 @@ class AzureConnection:
                 return content
         except _Answered as answer:
             return b"" if answer.code in _EMPTY else None
+        except TypeError as error:
+            # The SDK takes for granted that an answer tells how long the blob is.
+            raise self._unavailable("reading", "no blob's headers") from error
 
     def metadata(self, container: str, blob: str) -> Mapping[str, str] | None:
         """Return a blob's metadata, or None where there is no blob."""

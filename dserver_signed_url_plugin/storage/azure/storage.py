@@ -7,14 +7,14 @@ a person, a permission or the database.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from itertools import chain
 
 from dserver_signed_url_plugin.config import LONGEST_LIFE, Settings
 from dserver_signed_url_plugin.errors import ItemNotFound, UploadBusy, UploadFrozen
 from dserver_signed_url_plugin.filenames import Disposition, served_as
 from dserver_signed_url_plugin.storage import claims
-from dserver_signed_url_plugin.storage.azure.connection import AzureConnection
+from dserver_signed_url_plugin.storage.azure.connection import AzureConnection, FoundContainer
 from dserver_signed_url_plugin.storage.azure.layout import (
     BLOBS,
     BLOCK,
@@ -231,25 +231,29 @@ class AzureStorage:
         found = self._azure.container(uuid)
         return None if found is None else found.kind
 
-    def size(self, uuid: str) -> Freed:
+    def size(self, uuid: str, claim: Mapping[str, str]) -> Freed:
         """List what is there, one request per 5,000 blobs of dataset and upload."""
-        blobs = chain(self._azure.listing(uuid), self._azure.listing(upload_container(uuid)))
-        sizes = [blob.stored.size_in_bytes for blob in blobs]
-        return Freed(len(sizes), sum(sizes))
+        is_ours = self._may_go(uuid, claim, self._azure.container(uuid))
+        return self._freed(uuid) if is_ours else Freed()
 
-    def discard(self, uuid: str, check: Callable[[], None]) -> Freed:
+    def discard(self, uuid: str, claim: Mapping[str, str], check: Callable[[], None]) -> Freed:
         """Delete a proto-dataset's container, then the one beside it, with the claim."""
-        found = self._azure.container(uuid)
-        freed = self.size(uuid)
+        frozen = UploadFrozen(f"Dataset {uuid} is frozen; it is not an upload to discard.")
+        staged = upload_container(uuid)
+        found, beside = each(self._azure.container, (uuid, staged))
+        if found is not None and found.kind == "dataset":
+            raise frozen
+        if not self._may_go(uuid, claim, found):
+            return Freed()
+        freed = self._freed(uuid)
         check()
         # The store tells times by the second; whoever takes over from here on waits longer than
-        # that for the lease to end, before anything is frozen.
-        if found is not None and (
-            found.kind == "dataset" or not self._azure.delete_container(uuid, found.last_modified)
-        ):
-            raise UploadFrozen(f"Dataset {uuid} is frozen; it is not an upload to discard.")
+        # that for the lease to end, before anything is frozen, or begun anew.
+        if found is not None and not self._azure.delete_container(uuid, found.last_modified):
+            raise frozen
         check()
-        self.tidy(uuid)
+        if beside is not None:
+            self._azure.delete_container(staged, beside.last_modified)
         return freed
 
     def elsewhere(self, uuids: Set[str]) -> Set[str]:
@@ -273,6 +277,16 @@ class AzureStorage:
             self._create(beside, CLAIM, claims.written(opening))
         kind = None if found is None else found.kind
         claims.refuse_occupied(opening, kind, self._azure.get(beside, CLAIM))
+
+    def _may_go(self, uuid: str, claim: Mapping[str, str], found: FoundContainer | None) -> bool:
+        """Tell whether what was found is the upload's that has this claim, or nobody's."""
+        kept = self._azure.get(upload_container(uuid), CLAIM)
+        return claims.may_go(claim, kept, found is not None)
+
+    def _freed(self, uuid: str) -> Freed:
+        blobs = chain(self._azure.listing(uuid), self._azure.listing(upload_container(uuid)))
+        sizes = [blob.stored.size_in_bytes for blob in blobs]
+        return Freed(len(sizes), sum(sizes))
 
     def _create(self, container: str, blob: str, text: str) -> None:
         """Write a document that belongs to whoever is first."""

@@ -6,6 +6,7 @@ Knows what the store has said of whom, which never changes, and where to look if
 from __future__ import annotations
 
 from collections.abc import Set
+from dataclasses import dataclass
 
 from dserver_signed_url_plugin.storage.s3.connection import S3Connection
 from dserver_signed_url_plugin.storage.s3.layout import (
@@ -16,6 +17,15 @@ from dserver_signed_url_plugin.storage.s3.layout import (
 )
 
 _KEPT = 10_000
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a dataset is or would be, whether there is any, and dtool's type of it."""
+
+    layout: Layout
+    is_taken: bool
+    kind: str | None
 
 
 class Places:
@@ -32,12 +42,15 @@ class Places:
         """
         if not fresh and uuid in self._prefixes:
             return Layout(self._prefixes[uuid], uuid)
-        registered = self._s3.get(registration_key(uuid))
-        if registered is None:
-            return Layout(self._s3.dataset_prefix, uuid)
-        layout = Layout(prefix_in(registered, uuid), uuid)
-        self.remember(layout)
-        return layout
+        return self._registered(uuid) or Layout(self._s3.dataset_prefix, uuid)
+
+    def look(self, uuid: str) -> Place:
+        """Ask the store what there is of a dataset, whatever it said before."""
+        registered = self._registered(uuid)
+        layout = registered or Layout(self._s3.dataset_prefix, uuid)
+        admin_metadata = self._s3.metadata(layout.document("admin_metadata"))
+        is_taken = registered is not None or admin_metadata is not None
+        return Place(layout, is_taken, (admin_metadata or {}).get("type"))
 
     def remember(self, layout: Layout) -> None:
         """Keep what the store says of a dataset."""
@@ -57,3 +70,11 @@ class Places:
         unplaced = uuids - self._prefixes.keys()
         keys = (key for key, _ in self._s3.listing("")) if unplaced else ()
         return unplaced.intersection(uuid for key in keys for uuid in uuids_in(key))
+
+    def _registered(self, uuid: str) -> Layout | None:
+        registered = self._s3.get(registration_key(uuid))
+        if registered is None:
+            return None
+        layout = Layout(prefix_in(registered, uuid), uuid)
+        self.remember(layout)
+        return layout

@@ -7,7 +7,7 @@ S3 through S3Connection alone. Never sees a person, a permission or the database
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from datetime import timedelta
 
 from dserver_signed_url_plugin.config import LONGEST_LIFE, Settings
@@ -39,12 +39,11 @@ from dserver_signed_url_plugin.storage.s3.layout import (
     Layout,
     item_metadata,
     pinned_headers,
-    prefix_in,
     registration_key,
     relpath_beside,
     served,
 )
-from dserver_signed_url_plugin.storage.s3.places import Places
+from dserver_signed_url_plugin.storage.s3.places import Place, Places
 from dserver_signed_url_plugin.storage.sigv4 import QuerySigner
 from dserver_signed_url_plugin.uris import BaseURI
 
@@ -237,25 +236,27 @@ class S3Storage:
 
     def kind(self, uuid: str) -> str | None:
         """Return the type that an object's user metadata has, as dtool-s3 reads it."""
-        metadata = self._s3.metadata(self._places.of(uuid, fresh=True).document("admin_metadata"))
-        return None if metadata is None else metadata.get("type")
+        return self._places.look(uuid).kind
 
-    def size(self, uuid: str) -> Freed:
+    def size(self, uuid: str, claim: Mapping[str, str]) -> Freed:
         """List what is there, one request per 1,000 objects."""
-        sizes = [stored.size_in_bytes for _, stored in self._s3.listing(self._places.of(uuid).root)]
-        return Freed(len(sizes), sum(sizes))
+        found = self._places.look(uuid)
+        return _freed(self._listed(found.layout)) if self._may_go(found, claim) else Freed()
 
-    def discard(self, uuid: str, check: Callable[[], None]) -> Freed:
-        """Delete every object of a proto-dataset, its registration key last."""
-        if self.kind(uuid) == "dataset":
+    def discard(self, uuid: str, claim: Mapping[str, str], check: Callable[[], None]) -> Freed:
+        """Delete every object of a proto-dataset; last what says where and whose it is."""
+        found = self._places.look(uuid)
+        if found.kind == "dataset":
             raise UploadFrozen(f"Dataset {uuid} is frozen; it is not an upload to discard.")
-        found = dict(self._s3.listing(self._places.of(uuid).root))
+        if not self._may_go(found, claim):
+            return Freed()
+        layout, stored = found.layout, self._listed(found.layout)
         check()
-        self._s3.delete(list(found))
+        self._s3.delete([key for key in stored if key != layout.claim])
         check()
-        self._s3.delete([registration_key(uuid)])
+        self._s3.delete([registration_key(uuid), layout.claim])
         self._places.forget(uuid)
-        return Freed(len(found), sum(stored.size_in_bytes for stored in found.values()))
+        return _freed(stored)
 
     def elsewhere(self, uuids: Set[str]) -> Set[str]:
         """Return those whose registration key is gone, but not all below whatever prefix."""
@@ -271,16 +272,17 @@ class S3Storage:
 
     def _vacant_layout(self, opening: Opening) -> Layout:
         """Refuse a place that holds what is frozen, or what has another claim."""
-        registered = self._s3.get(registration_key(opening.uuid))
-        uuid = opening.uuid
-        prefix = self._s3.dataset_prefix if registered is None else prefix_in(registered, uuid)
-        layout = Layout(prefix, uuid)
-        admin_metadata = self._s3.metadata(layout.document("admin_metadata"))
-        if registered is None and admin_metadata is None:
-            return layout
-        kind = None if admin_metadata is None else admin_metadata.get("type")
-        claims.refuse_occupied(opening, kind, self._s3.get(layout.claim))
-        return layout
+        found = self._places.look(opening.uuid)
+        if found.is_taken:
+            claims.refuse_occupied(opening, found.kind, self._s3.get(found.layout.claim))
+        return found.layout
+
+    def _may_go(self, found: Place, claim: Mapping[str, str]) -> bool:
+        """Tell whether what was found is the upload's that has this claim, or nobody's."""
+        return claims.may_go(claim, self._s3.get(found.layout.claim), found.is_taken)
+
+    def _listed(self, layout: Layout) -> dict[str, StoredItem]:
+        return dict(self._s3.listing(layout.root))
 
     def _signer(self, life: Life) -> QuerySigner:
         credentials, _ = self._s3.credentials()
@@ -288,3 +290,7 @@ class S3Storage:
 
     def _names(self, prefix: str) -> list[str]:
         return [key.removeprefix(prefix) for key, _ in self._s3.listing(prefix)]
+
+
+def _freed(stored: Mapping[str, StoredItem]) -> Freed:
+    return Freed(len(stored), sum(each.size_in_bytes for each in stored.values()))

@@ -21,6 +21,8 @@ Disposition = Literal["attachment", "inline"]
 _LONGEST_NAME = 255  # bytes of UTF-8; what file systems take
 _LONGEST_ENDING = 32  # bytes; what follows the last dot of a longer one is no ending
 _UNNAMED = "unnamed"
+# Dots and blanks, of which U+3000 is the last: systems drop some, readers of headers others.
+_AT_NO_END = "." + "".join(filter(str.isspace, map(chr, range(0x3001))))
 _JOINERS = "\u200c\u200d"  # within emoji, and within words of several scripts
 _UNFIT = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # controls, marks of direction, half characters
 # What Windows has in no name, but for the quotation mark, which browsers replace by themselves.
@@ -82,11 +84,12 @@ def file_name(relpath: str) -> str:
     name = relpath.rpartition("/")[2].translate(_NOT_ON_WINDOWS)
     if not name.isprintable():
         name = "".join(character if _is_fit(character) else "_" for character in name)
-    name = _shortened(name.strip().rstrip(". ") or _UNNAMED)
-    # What was cut may have hidden it.
-    if name.startswith(".") or _RESERVED.match(name):
-        name = _shortened(f"_{name.lstrip('.')}")
-    return name
+    name = name.lstrip().rstrip(_AT_NO_END) or _UNNAMED
+    if name.startswith("."):
+        name = f"_{name.lstrip('.')}"
+    name = _shortened(name)
+    # What is left of a longer one may be a device's.
+    return _shortened(f"_{name}") if _RESERVED.match(name) else name
 
 
 def _is_fit(character: str) -> bool:
@@ -101,7 +104,7 @@ def _shortened(name: str) -> str:
         ending = b""
     stem = name.encode()[: _LONGEST_NAME - len(ending)]
     # What is left of a character that was cut is ignored.
-    return stem.decode(errors="ignore").rstrip(". ") + ending.decode()
+    return stem.decode(errors="ignore").rstrip(_AT_NO_END) + ending.decode()
 
 
 def _plain(name: str) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from uuid import uuid4
 
 from tests.dserver import Bucket
 
@@ -63,6 +64,15 @@ def minio(document: bytes) -> bytes:
 def without_filters(document: bytes) -> bytes:
     """Return what a store keeps that forgets which objects a rule is for."""
     return re.sub(rb"<Filter>.*?</Filter>", b"", document)
+
+
+def naming(document: bytes) -> bytes:
+    """Return what a store keeps that names the rules which have no name."""
+
+    def named(_: re.Match[bytes]) -> bytes:
+        return f"<Rule><ID>{uuid4()}</ID>".encode()
+
+    return re.sub(rb"<Rule>(?!<ID>)", named, document)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -18,7 +18,8 @@ def bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
 
     A log gets nothing: cron would send even the label by mail.
     """
-    if not sys.stderr.isatty():
+    # Where stderr is closed, there is none.
+    if sys.stderr is None or not sys.stderr.isatty():
         yield lambda _: None
         return
     with click.progressbar(length=total, label=label, file=sys.stderr) as shown:

@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dserver_signed_url_plugin.config import blob_endpoint
 from dserver_signed_url_plugin.demo.azurite import LocalAzure
@@ -36,7 +36,7 @@ class Bucket:
     name: str
     endpoint: str
     access_key: str
-    secret_key: str
+    secret_key: str = field(repr=False)
 
     def __str__(self) -> str:
         return f"S3 store: {self.endpoint}, bucket {self.name}"
@@ -62,7 +62,7 @@ class Account:
 
     name: str
     endpoint: str
-    key: str
+    key: str = field(repr=False)
 
     def __str__(self) -> str:
         return f"Azure:    {self.endpoint}"

@@ -12,6 +12,7 @@ import pytest
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import StorageUnavailable
 from dserver_signed_url_plugin.storage.azure import AzureStorage
+from dserver_signed_url_plugin.storage.azure.account import ConfiguredAccount
 from dserver_signed_url_plugin.uris import BaseURI
 from tests.dserver import Account, in_capitals
 from tests.stored import Upload, put, uninterrupted
@@ -86,6 +87,13 @@ def test_a_key_that_is_not_base64_is_said_so_and_not_shown(key):
     with pytest.raises(StorageUnavailable, match="DTOOL_AZURE_ACCOUNT_KEY_lab is not") as refusal:
         far(ACCOUNT_KEY=key)
     assert "geh" not in str(refusal.value)
+
+
+def test_a_key_is_not_shown_with_its_account():
+    settings = Settings.load({"DTOOL_AZURE_ACCOUNT_KEY_lab": KEY}, {})
+    configured = ConfiguredAccount.find("lab", settings)
+    assert configured.key == KEY
+    assert KEY not in repr(configured)
 
 
 # For which address it is signed --------------------------------------------------------------

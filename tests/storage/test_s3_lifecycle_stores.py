@@ -13,9 +13,10 @@ from dserver_signed_url_plugin.errors import (
 from dserver_signed_url_plugin.storage import Storages
 from dserver_signed_url_plugin.storage.lifecycle import Lifetime
 from dserver_signed_url_plugin.storage.s3.lifecycle import S3Lifecycle
+from dserver_signed_url_plugin.storage.s3.lifecycle_document import Document
 from dserver_signed_url_plugin.uris import BaseURI
 from tests.dserver import in_capitals
-from tests.lifecycle_store import LifecycleStore, minio, without_filters
+from tests.lifecycle_store import LifecycleStore, minio, naming, without_filters
 from tests.proxy import Fault, StoreProxy
 
 DAY = Lifetime(1)
@@ -24,6 +25,7 @@ UNKNOWN = (
     b"<Rule><ID>odd</ID><Prefix>x/</Prefix><Status>Enabled</Status><Unheard><Of/></Unheard></Rule>"
 )
 ANOTHER = UNKNOWN.replace(b"odd", b"another")
+NAMELESS = b"<Rule><Filter/><Status>Enabled</Status><Expiration><Days>1</Days></Expiration></Rule>"
 
 
 def lifecycle_of(bucket, **more):
@@ -56,6 +58,24 @@ def test_a_store_that_answers_for_a_while_what_was_there_before():
     assert UNKNOWN in store.document
     assert ANOTHER in store.document
     assert store.document.count(b"<Rule>") == 3
+
+
+def test_a_rule_that_the_store_gives_a_name_is_not_taken_for_lost():
+    store = LifecycleStore(in_odd_store(NAMELESS, UNKNOWN), keeps=naming)
+    with store as bucket:
+        change = lifecycle_of(bucket).change(SCRATCH)
+    assert store.asked == ["GET", "PUT", "GET"]
+    assert [bool(rule.name) for rule in change.after] == [True] * 3
+
+
+def test_a_rule_without_a_name_that_is_lost_is_put_back_although_ours_says_the_same():
+    ours = Document().changed(DAY).xml
+    store = LifecycleStore(in_odd_store(NAMELESS), stale=[in_odd_store(NAMELESS), ours])
+    with store as bucket:
+        change = lifecycle_of(bucket).change(DAY)
+    assert store.asked == ["GET", "PUT", "GET", "PUT", "GET"]
+    assert NAMELESS in store.document
+    assert len(change.after) == 2
 
 
 def test_our_former_rule_is_not_taken_for_one_that_the_store_has_changed():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import sys
 from contextlib import contextmanager, redirect_stderr
 
 from dserver_signed_url_plugin.cli.bars import bar, watched
@@ -34,6 +35,13 @@ def test_a_terminal_shows_how_many_bytes_have_gone():
         shown = read()
     assert "Sending" in shown
     assert "100%" in shown
+
+
+def test_where_stderr_is_closed_nothing_is_shown(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    with bar("Sending", 4) as told:
+        told(4)
+    assert list(watched("abc", "Sweeping", 3)) == ["a", "b", "c"]
 
 
 def test_a_log_shows_nothing(capsys):

@@ -50,6 +50,7 @@ def as_curl_reads(value):
 @example("\r\nSet-Cookie: a=b", "inline")
 @example('"; filename=evil.exe; x="', "attachment")
 @example("\\", "attachment")
+@example("." * 300 + "txt", "attachment")
 def test_nothing_in_a_name_breaks_out_of_the_header(relpath, disposition):
     value = header(relpath, disposition)
     attribute_characters = re.escape(string.ascii_letters + string.digits + "-._~%")
@@ -62,6 +63,7 @@ def test_nothing_in_a_name_breaks_out_of_the_header(relpath, disposition):
 
 @given(relpaths)
 @example('Übersicht "final" 2;.txt')
+@example("x\u3000.")
 def test_readers_of_the_header_find_the_name(relpath):
     name, value = file_name(relpath), header(relpath)
     assert unquote(value.partition("UTF-8''")[2], errors="strict") == name
@@ -75,6 +77,9 @@ def test_readers_of_the_header_find_the_name(relpath):
 @example("con" + "." * 300 + "x.txt")
 @example("." + " " * 300 + "x.txt")
 @example("a" * 254 + " b" * 9)
+@example("." * 300 + "txt")
+@example("." * 256 + "a b")
+@example("x\u3000.")
 def test_a_name_is_one_files_anywhere(relpath):
     for name in (file_name(relpath), as_curl_reads(header(relpath))):
         assert 0 < len(name.encode()) <= 255
@@ -109,6 +114,7 @@ def test_letters_stay_composed_or_decomposed_as_they_came(name):
         ("a/../..", "unnamed"),
         (".bashrc", "_bashrc"),
         ("...x", "_x"),
+        pytest.param("." * 300 + "txt", "_txt", id="300 dots"),
         ("x. .", "x"),
         ("a\\b.txt", "a_b.txt"),
         ("con", "_con"),

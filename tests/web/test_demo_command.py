@@ -8,7 +8,12 @@ import sys
 
 import pytest
 
-from dserver_signed_url_plugin.demo.backends import VariableMissing, external_bucket
+from dserver_signed_url_plugin.demo.backends import (
+    Account,
+    Bucket,
+    VariableMissing,
+    external_bucket,
+)
 from dserver_signed_url_plugin.demo.children import Child, ChildFailed
 from dserver_signed_url_plugin.demo.store import LocalStore, s3_client
 from tests.demo import PATIENCE, Serve, listens, refused
@@ -127,6 +132,14 @@ def test_without_variables_the_named_bucket_is_embedded():
     assert external_bucket("mine", {}) is None
     with pytest.raises(VariableMissing, match="DTOOL_S3_ENDPOINT_mine and DTOOL_S3_ACCESS_KEY_ID"):
         external_bucket("mine", {"DTOOL_S3_SECRET_ACCESS_KEY_mine": "secret"})
+
+
+@pytest.mark.parametrize(
+    "place", [Bucket("mine", "http://127.0.0.1:9", "key", "geheim"), Account("mine", "", "geheim")]
+)
+def test_what_opens_a_store_is_not_shown_with_it(place):
+    assert "geheim" in place.variables().values()
+    assert "geheim" not in repr(place)
 
 
 def test_variables_of_the_bucket_that_nobody_named_are_left_alone(tmp_path):

@@ -110,6 +110,14 @@ class Document:
         """Other people's rules: bytes by name, or by what they do where they have none."""
         return {rule.name or rule.told(): rule.xml for rule in self.rules if not rule.is_ours}
 
+    def lost(self, others: Mapping[str | Rule, bytes]) -> Sequence[bytes]:
+        """Return which of these rules, once seen, are no longer here.
+
+        One without a name is here under any: some stores name it when it is written.
+        """
+        here = {replace(rule.told(), name="") for rule in self.rules} | self.others.keys()
+        return [xml for key, xml in others.items() if key not in here]
+
     def lacks(self, wanted: Lifetime | None) -> Sequence[str] | None:
         """Return what our rule, however the store spells it, leaves undone of what is wanted.
 

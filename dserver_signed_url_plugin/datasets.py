@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from datetime import datetime, timezone
 from typing import Any
 
 import dservercore.utils
@@ -24,13 +25,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RegisteredDataset:
-    """What dserver has in its register."""
+    """What dserver has in its register; ``frozen_at`` is UTC."""
 
     uri: str
     uuid: str
     name: str
     number_of_items: int | None
     size_in_bytes: int | None
+    frozen_at: datetime
 
 
 def find(uri: DatasetURI) -> RegisteredDataset | None:
@@ -47,6 +49,7 @@ def find(uri: DatasetURI) -> RegisteredDataset | None:
         found["name"],
         found.get("number_of_items"),
         found.get("size_in_bytes"),
+        datetime.fromtimestamp(found["frozen_at"], timezone.utc),
     )
 
 
@@ -57,7 +60,11 @@ def below(base_uri: BaseURI) -> list[RegisteredDataset]:
     wanted = wanted.where(KnownBaseURI.base_uri == str(base_uri)).order_by(Dataset.uri)
     rows = sql_db.session.execute(wanted).all()
     sql_db.session.rollback()
-    return [RegisteredDataset(*row) for row in rows]
+    # dserver keeps UTC without saying so.
+    return [
+        replace(dataset, frozen_at=dataset.frozen_at.replace(tzinfo=timezone.utc))
+        for dataset in (RegisteredDataset(*row) for row in rows)
+    ]
 
 
 def check_known(base_uri: BaseURI) -> None:

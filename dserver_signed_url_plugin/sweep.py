@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from enum import Enum
 
 from dserver_signed_url_plugin import datasets
@@ -79,31 +80,35 @@ class Sweep:
         :raises SigningUnsupported: if there is no storage for the base URI.
         :raises StorageUnavailable: if it has no usable settings or credentials.
         """
-        storage, gone = self._storages.of(base_uri), []
+        storage, gone, is_any_left = self._storages.of(base_uri), [], False
         with ThreadPoolExecutor(PARALLEL) as pool:
             for found in pool.map(lambda dataset: _look(storage, dataset), registered):
                 if found.state is State.GONE:
                     gone.append(found.dataset)
                 else:
+                    is_any_left |= found.state is not State.FAILED
                     yield found
         missed = list(_nowhere(storage, gone))
-        if not even_if_all:
-            self._doubt(base_uri, len(registered), missed)
+        is_any_left |= any(found.state is State.PARTLY_GONE for found in missed)
+        if not (even_if_all or is_any_left):
+            self._doubt(base_uri, [found.dataset for found in missed if found.state is State.GONE])
         for found in missed:
             is_to_go = found.state is State.GONE and not dry_run
             yield self._removed(storage, found.dataset) if is_to_go else found
 
-    def _doubt(self, base_uri: BaseURI, registered: int, missed: Sequence[Finding]) -> None:
+    def _doubt(self, base_uri: BaseURI, gone: Sequence[RegisteredDataset]) -> None:
         """Refuse to forget every one: all seem to be gone in another store, or a new one."""
-        number = sum(found.state is State.GONE for found in missed)
-        if number < registered or number <= _FEW:
+        if len(gone) <= _FEW:
             return
-        if self._lifecycles.objects_live_days(base_uri) is None:
+        youngest = max(gone, key=lambda dataset: dataset.frozen_at)
+        expiry = self._lifecycles.expiry(DatasetURI.parse(youngest.uri))
+        ends = None if expiry is None else expiry.of(youngest.frozen_at)
+        if ends is None or ends > datetime.now(timezone.utc):
             raise DatasetsAtStake(
-                f"All {number:,} registered datasets of {base_uri} are gone, and no lifecycle rule "
-                "is known that deletes them: check that this is the store where they were, and say "
-                "--even-if-all if dserver shall forget them.",
-                number,
+                f"Of {base_uri} no dataset is left of which dserver knows: {len(gone):,} are gone, "
+                "and no lifecycle rule is known that has deleted them. Check that this is the "
+                "store where they were, and say --even-if-all if dserver shall forget them.",
+                len(gone),
             )
 
     def _removed(self, storage: Storage, dataset: RegisteredDataset) -> Finding:

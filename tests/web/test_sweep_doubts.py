@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
+
 import dtoolcore
 import pytest
 from dservercore import sql_db
@@ -168,6 +170,12 @@ def emptied(dserver, s3, bucket):
     return dserver
 
 
+def known(dserver):
+    """Return how many datasets dserver has in its register."""
+    with dserver.app.app_context():
+        return len(datasets.below(BaseURI.parse(dserver.base_uri)))
+
+
 def invoke(dserver, *words):
     return dserver.app.test_cli_runner().invoke(lifecycle, words)
 
@@ -176,10 +184,9 @@ def invoke(dserver, *words):
 def test_that_all_are_gone_is_doubted(emptied, options):
     result = invoke(emptied, "sweep", emptied.base_uri, *options)
     assert (result.exit_code, result.stdout) == (1, "")
-    assert "All 11 registered datasets" in result.stderr
+    assert "no dataset is left of which dserver knows: 11 are gone" in result.stderr
     assert "--even-if-all" in result.stderr
-    with emptied.app.app_context():
-        assert len(datasets.below(BaseURI.parse(emptied.base_uri))) == 11
+    assert known(emptied) == 11
 
 
 def test_that_all_are_gone_may_be_meant(emptied):
@@ -188,11 +195,40 @@ def test_that_all_are_gone_may_be_meant(emptied):
     assert registered(emptied) == set()
 
 
-def test_that_all_are_gone_is_no_wonder_where_a_rule_deletes_them(emptied):
+@pytest.mark.parametrize(("number", "code"), [(10, 0), (11, 1)])
+def test_more_than_ten_are_doubted(dserver, s3, bucket, number, code):
+    for uuid in deposited(dserver, number):
+        expire(s3, bucket, uuid)
+    assert invoke(dserver, "sweep", dserver.base_uri).exit_code == code
+
+
+def test_that_all_others_are_gone_is_doubted_while_one_cannot_be_looked_for(
+    make_dserver, proxy, s3, bucket
+):
+    dserver = make_dserver(**proxy.settings())
+    unknown, *others = deposited(dserver, 12)
+    for uuid in others:
+        expire(s3, bucket, uuid)
+    proxy.before = lambda request: Fault.REFUSED if unknown in request.target else None
+    result = invoke(dserver, "sweep", dserver.base_uri)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "11 are gone" in result.stderr
+    proxy.heal()
+    assert known(dserver) == 12
+
+
+@pytest.mark.parametrize(("age", "code"), [(23, 1), (25, 0)])
+def test_that_all_are_gone_is_no_wonder_where_a_rule_had_the_time_to_delete_them(
+    emptied, age, code
+):
     result = invoke(emptied, "set", emptied.base_uri, "--days", "1", "--ephemeral")
     assert result.exit_code == 0
-    code, report = sweep(emptied)
-    assert (code, set(states(report).values())) == (0, {"removed"})
+    frozen_at = datetime.now(timezone.utc).replace(tzinfo=None) - timedelta(hours=age)
+    with emptied.app.app_context():
+        sql_db.session.execute(sql_db.update(Dataset).values(frozen_at=frozen_at))
+        sql_db.session.commit()
+    assert invoke(emptied, "sweep", emptied.base_uri).exit_code == code
+    assert known(emptied) == (11 if code else 0)
 
 
 def test_that_all_are_gone_is_no_wonder_where_one_is_left(emptied):

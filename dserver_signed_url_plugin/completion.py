@@ -95,7 +95,9 @@ class Completions:
         temporary: Sequence[str] | None = None
         if datasets.find(uri) is None:
             manifest, descriptions = pending.announced(upload)
-            if upload.state != FROZEN:
+            if upload.state == FROZEN:
+                _refuse_lost(storage.kind(upload.uuid) == "dataset", lease)
+            else:
                 holdings = _holdings(upload, storage, lease)
                 temporary = holdings.temporary
                 manifest = self._freeze(upload, storage, _Work(lease, items_of(manifest), holdings))
@@ -175,15 +177,19 @@ def _finished(uri: DatasetURI) -> Completion:
 
 
 def _holdings(upload: PendingUpload, storage: Storage, lease: Lease) -> Holdings:
-    if upload.state != OPENING:
-        holdings = storage.holdings(upload.uuid, upload.staging)
-        if holdings.opened:
-            return holdings
+    opened = upload.state != OPENING
+    holdings = storage.holdings(upload.uuid, upload.staging) if opened else Holdings()
+    _refuse_lost(holdings.opened, lease)
+    return holdings
+
+
+def _refuse_lost(is_there: bool, lease: Lease) -> None:
+    if not is_there:
         lease.note(state=OPENING)
-    raise UploadIncomplete(
-        "Storage does not hold the proto-dataset: announce the same upload again, PUT its items, "
-        "then complete it."
-    )
+        raise UploadIncomplete(
+            "Storage does not hold the proto-dataset: announce the same upload again, PUT its "
+            "items, then complete it."
+        )
 
 
 def _staged_readme(upload: PendingUpload, storage: Storage) -> str | None:

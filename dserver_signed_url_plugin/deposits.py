@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import getpass
 import os
+import time
 from collections.abc import Callable, Iterable, Sequence, Set
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
+from typing import TypeVar
 from uuid import uuid4
 
 from dserver_signed_url_plugin import datasets, pending
 from dserver_signed_url_plugin.completion import Completions
-from dserver_signed_url_plugin.errors import AlreadyRegistered
+from dserver_signed_url_plugin.errors import AlreadyRegistered, InvalidField, UploadBusy
 from dserver_signed_url_plugin.files import LocalFile, Told, UnusableFile
 from dserver_signed_url_plugin.permissions import UploadPermit, permit_operator
-from dserver_signed_url_plugin.plans import UploadPlan
+from dserver_signed_url_plugin.plans import UploadPlan, check_creator
 from dserver_signed_url_plugin.progress import Progresses
 from dserver_signed_url_plugin.removal import Removals
 from dserver_signed_url_plugin.sending import ChangedFile, NotSent, Parcel, send
@@ -26,6 +28,11 @@ from dserver_signed_url_plugin.storage import Storages
 from dserver_signed_url_plugin.storage.base import Storage
 from dserver_signed_url_plugin.uploads import UploadGrant, Uploads
 from dserver_signed_url_plugin.uris import BaseURI, DatasetURI
+
+Done = TypeVar("Done")
+
+# Seconds for which another run is waited for, and between looking.
+_PATIENCE, _PAUSE = 60, 0.5
 
 # Opens something that shows progress, under a label, of a number of bytes.
 Shown = Callable[[str, int], AbstractContextManager[Told]]
@@ -77,7 +84,7 @@ class Deposits:
         :raises ChangedFile: if a file is written to meanwhile.
         :raises NotSent: if the store does not take a file; the same call goes on from there.
         """
-        prepared, uri, grant = self._begun(prepared)
+        prepared, uri, grant = _patiently(lambda: self._begun(prepared))
         if grant is not None:
             try:
                 # Another run of the same command may complete it while this one sends.
@@ -85,9 +92,9 @@ class Deposits:
                     self._send(prepared, grant, shown)
             except ChangedFile:
                 # What was announced is nowhere any more, so nobody could go on with it.
-                self.removals.cancel(prepared.permit, uri)
+                _patiently(lambda: self.removals.cancel(prepared.permit, uri))
                 raise
-        self.completions.complete(prepared.permit, uri)
+        _patiently(lambda: self.completions.complete(prepared.permit, uri))
         return uri
 
     def _begun(self, prepared: Prepared) -> tuple[Prepared, DatasetURI, UploadGrant | None]:
@@ -143,6 +150,18 @@ class Deposits:
         return set() if found is None else found.to_send
 
 
+def _patiently(act: Callable[[], Done]) -> Done:
+    """Do what another run of the same command may be doing now, once that is done with it."""
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return act()
+        except UploadBusy:
+            if time.monotonic() > until:
+                raise
+        time.sleep(_PAUSE)
+
+
 def _refuse_large(files: Iterable[LocalFile], most: int) -> None:
     for file in files:
         if (file.item.size_in_bytes or 0) > most:
@@ -158,10 +177,11 @@ def _plan(name: str, files: Iterable[LocalFile], creator: str) -> UploadPlan:
 
 
 def _creator(storage: Storage) -> str:
-    """Return the name of whoever runs this, or the number where storage can keep no such name."""
+    """Return the name of whoever runs this, or the number where such a name cannot be kept."""
     # In a container a user may have no name.
-    with suppress(KeyError, OSError):
+    with suppress(KeyError, OSError, InvalidField):
         name = getpass.getuser()
+        check_creator(name)
         if storage.check_creator(name) is None:
             return name
     return str(os.getuid())

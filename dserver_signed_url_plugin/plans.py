@@ -95,7 +95,7 @@ class UploadPlan:
         :raises InvalidField: with the field and the reason.
         """
         check_name("name", self.name)
-        _check_creator(self.creator_username)
+        check_creator(self.creator_username)
         _check_relpaths(self.items)
         for tag in self.tags:
             check_name("tags", tag)
@@ -134,7 +134,11 @@ def check_name(field_name: str, name: str) -> None:
         )
 
 
-def _check_creator(username: str | None) -> None:
+def check_creator(username: str | None) -> None:
+    """Refuse a creator whom dserver could not keep.
+
+    :raises InvalidField: with the reason.
+    """
     if username is None:
         return
     if not username or username != username.strip() or _UNPRINTABLE.search(username):

@@ -74,6 +74,8 @@ class Progresses:
         if seconds is not None:
             wanted = found.to_send
             to_send = [item for item in items if item.relpath in wanted]
+            if not holdings.opened:
+                raise UploadConflict("Announce the same upload again first.")
             grant = _grant(upload, uri, storage, to_send, seconds)
         return Progress(uri, upload.state, upload, items, _bytes_right(found), found, grant)
 
@@ -92,12 +94,8 @@ def _bytes_right(found: Verification) -> int:
 def _grant(
     upload: PendingUpload, uri: DatasetURI, storage: Storage, items: Sequence[Item], seconds: int
 ) -> UploadGrant:
-    if upload.state in (OPENING, FROZEN):
-        raise UploadConflict(
-            "Announce the same upload again first."
-            if upload.state == OPENING
-            else "Nothing is missing: complete the upload."
-        )
+    if upload.state == FROZEN:
+        raise UploadConflict("Nothing is missing: complete the upload.")
     life = storage.life(seconds)
     pinned = upload.pinned and all(item.hash is not None for item in items)
     storage.make_room(upload.uuid, items)

@@ -68,7 +68,8 @@ class Uploads:
         life = storage.life(seconds)
         try:
             upload = _claim(permit, plan, uri, creator)
-            if upload.state == OPENING:
+            # A bucket's lifecycle may have deleted what was opened.
+            if upload.state == OPENING or storage.kind(plan.uuid) is None:
                 _open(upload, plan, uri, storage)
             # What is opened may be what an operator struck out and left in storage.
             if upload.state != FROZEN:
@@ -168,7 +169,9 @@ def _open(upload: PendingUpload, plan: UploadPlan, uri: DatasetURI, storage: Sto
     with pending.leased(upload) as lease:
         # Whoever held the lease before may have opened it, and more.
         if pending.refetch(upload).state != OPENING:
-            return
+            if storage.kind(upload.uuid) is not None:
+                return
+            lease.note(state=OPENING)
         try:
             # Whoever held the UUID before may have completed it since we looked.
             _refuse_registered(uri)

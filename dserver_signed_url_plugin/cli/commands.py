@@ -10,7 +10,7 @@ import click
 from flask.cli import AppGroup
 
 from dserver_signed_url_plugin import database
-from dserver_signed_url_plugin.errors import SignedURLError
+from dserver_signed_url_plugin.errors import Outlived, SignedURLError
 
 
 class Commands(AppGroup):
@@ -26,10 +26,12 @@ class Commands(AppGroup):
 def sentences(advice: str = "") -> Iterator[None]:
     """Turn errors of this plugin, and what the database refuses, into what click tells.
 
-    :param advice: what to do then, whatever it was.
+    :param advice: what to do then, whatever it was; but nothing helps what the store lets go.
     """
     try:
         yield
+    except Outlived as error:
+        raise click.ClickException(error.message) from error
     except SignedURLError as error:
         raise click.ClickException(f"{error.message} {advice}".rstrip()) from error
     except database.REFUSALS as error:

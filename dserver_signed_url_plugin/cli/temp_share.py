@@ -81,7 +81,7 @@ def create(
         base, found = BaseURI.parse(base_uri), files.found(paths)
         name = name or files.dataset_name(paths[0])
         prepared = deposits.prepare(base, name, found, bar)
-    with _usage(), _interruption(_GOES_ON):
+    with _vanished(), _interruption(_GOES_ON):
         uri = deposits.carry_out(prepared, bar)
         click.echo(f"Shared as {uri}.", err=True)
     advice = f"The files are stored: `flask temp_share url {uri}` makes their URLs."
@@ -116,6 +116,12 @@ def _show(share: Share, as_json: bool) -> None:
             f"{life.limited_by}.",
             err=True,
         )
+    if share.may_go:
+        click.echo(
+            "The store does not let the server read its lifecycle rules, which may delete the "
+            "files before: grant it s3:GetLifecycleConfiguration.",
+            err=True,
+        )
     if as_json:
         shared = [vars(file) for file in share.files]
         facts = {**granted(share.uri, life), "uuid": share.uri.uuid, "files": shared}
@@ -144,6 +150,15 @@ def _usage() -> Iterator[None]:
         ) from error
     except (InvalidField, files.UnusableFile) as error:
         raise click.UsageError(error.message) from error
+
+
+@contextmanager
+def _vanished() -> Iterator[None]:
+    """Say that a file which can no longer be read may come back."""
+    try:
+        yield
+    except files.UnusableFile as error:
+        raise click.ClickException(f"{error.message} {_GOES_ON}") from error
 
 
 @contextmanager

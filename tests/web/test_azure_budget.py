@@ -20,7 +20,7 @@ pytestmark = pytest.mark.database("sqlite", reason="what is counted there is cou
 FEW, MANY = 10, 300
 # What one call may ask of the store.
 REQUESTS = {"begin": 9, "complete": 10, "dataset": 4, "item": 1}
-REQUESTS |= {"resume": 1, "status": 1, "dry run": 5, "cleanup": 9}
+REQUESTS |= {"resume": 2, "status": 1, "dry run": 5, "cleanup": 9}
 
 DESCRIPTIONS = {
     "tags": ["one", "two"],

@@ -16,7 +16,6 @@ import requests
 from dserver_signed_url_plugin.cli.lifecycle import lifecycle
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
 from dserver_signed_url_plugin.cli.temp_share import temp_share
-from dserver_signed_url_plugin.errors import UploadBusy
 from dserver_signed_url_plugin.files import found
 from dserver_signed_url_plugin.uris import BaseURI
 from tests.clients import Deposit, DtoolDserver
@@ -250,7 +249,7 @@ def test_every_help_text_has_an_example(run, command):
 
 
 def joined(dserver, folder, started, assembled):
-    """Deposit at the same time as others; return the URI, or that another completes it."""
+    """Deposit at the same time as others; return the URI."""
     arrivals, deposits = [assembled.wait], dserver.services.deposits
 
     @contextmanager
@@ -263,13 +262,7 @@ def joined(dserver, folder, started, assembled):
         base_uri = BaseURI.parse(dserver.base_uri)
         prepared = deposits.prepare(base_uri, "results", found([folder]), shown)
         started.wait()
-        while True:
-            try:
-                return str(deposits.carry_out(prepared, shown))
-            except UploadBusy as busy:
-                # Another was opening it when it had not arrived yet, and so it comes again.
-                if not arrivals:
-                    return busy
+        return str(deposits.carry_out(prepared, shown))
 
 
 def test_of_the_same_many_times_at_once_comes_one_dataset(dserver, results, run, s3, bucket):
@@ -279,8 +272,7 @@ def test_of_the_same_many_times_at_once_comes_one_dataset(dserver, results, run,
     with ThreadPoolExecutor(number) as pool:
         runs = [pool.submit(joined, dserver, results, started, assembled) for _ in range(number)]
     [registered] = dserver.alice.post("/uris", {}).json
-    uris = {run.result() for run in runs if not isinstance(run.result(), UploadBusy)}
-    assert uris == {registered["uri"]}
+    assert {run.result() for run in runs} == {registered["uri"]}
     assert run("list", command=pending_upload).stdout == "No pending uploads found.\n"
     uuid = registered["uri"].rpartition("/")[2]
     assert all(key == f"dtool-{uuid}" or key.startswith(f"{uuid}/") for key in keys(s3, bucket))

@@ -125,5 +125,6 @@ def test_a_file_that_grows_is_shared_as_it_was(overtaken, folder):
 
 def test_a_file_that_vanishes_is_told_and_can_come_back(overtaken):
     left, result = overtaken(Path.unlink)
-    assert (result.exit_code, result.stdout, len(left)) == (2, "", 1)
+    assert (result.exit_code, result.stdout, len(left)) == (1, "", 1)
     assert "3.txt' cannot be read: No such file" in result.stderr
+    assert result.stderr.endswith("the same command goes on with it.\n")

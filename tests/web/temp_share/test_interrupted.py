@@ -9,10 +9,14 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
+from dservercore import sql_db
 
 from dserver_signed_url_plugin.cli.temp_share import temp_share
+from dserver_signed_url_plugin.models import PendingUpload
+from tests.dserver import Bucket
 from tests.proxy import Fault, StoreProxy
 from tests.shares import FILES, check_fetched, waiting
 
@@ -89,6 +93,45 @@ def test_what_was_interrupted_is_listed_and_gone_on_with(
     check_fetched(again, folder)
 
 
+class Away:
+    """A search plugin whose database is away."""
+
+    def register_dataset(self, info):
+        raise ConnectionError
+
+
+@pytest.mark.parametrize("state", ["open", "frozen"])
+def test_what_was_interrupted_and_then_deleted_by_the_store_is_sent_again_at_once(
+    dserver, proxy, share, folder, place, s3, blobs, state
+):
+    search = dserver.app.search
+    if state == "frozen":
+        dserver.app.search = Away()
+    else:
+        proxy.before = lambda request: Fault.REFUSED if request.number > PASSED else None
+    assert share().exit_code == 1
+    dserver.app.search = search
+    proxy.heal()
+    [begun] = waiting(dserver)
+    assert begun["state"] == state
+    delete_everything(place, s3, blobs)
+    result = share()
+    assert result.exit_code == 0, result.stderr
+    again = json.loads(result.stdout)
+    assert (again["uuid"], waiting(dserver)) == (begun["uuid"], [])
+    check_fetched(again, folder)
+
+
+def delete_everything(place, s3, blobs):
+    """Do what a lifecycle rule does; on Azure containers go too, by whoever cleans up there."""
+    if isinstance(place, Bucket):
+        for each in s3.list_objects_v2(Bucket=place.name)["Contents"]:
+            s3.delete_object(Bucket=place.name, Key=each["Key"])
+    else:
+        for each in blobs.list_containers():
+            blobs.delete_container(each.name)
+
+
 def test_the_same_command_twice_at_once_shares_one_dataset(dserver, proxy, start, share, folder):
     """The second comes while the first sends, and both end with URLs of the same."""
     reached, go_on = threading.Event(), threading.Event()
@@ -108,6 +151,19 @@ def test_the_same_command_twice_at_once_shares_one_dataset(dserver, proxy, start
     assert json.loads(said)["uuid"] == json.loads(second.stdout)["uuid"]
     assert len(dserver.alice.post("/uris", {}).json) == 1
     check_fetched(json.loads(said), folder)
+
+
+def test_another_who_is_completing_it_is_waited_for(dserver, proxy, share, folder):
+    proxy.before = lambda request: Fault.REFUSED if request.number > PASSED else None
+    assert share().exit_code == 1
+    proxy.heal()
+    with dserver.app.app_context():
+        held = {"lease": "another's", "lease_ends": time.time() + 3}
+        sql_db.session.execute(sql_db.update(PendingUpload).values(held))
+        sql_db.session.commit()
+    result = share()
+    assert (result.exit_code, waiting(dserver)) == (0, []), result.stderr
+    check_fetched(json.loads(result.stdout), folder)
 
 
 def test_who_interrupts_the_reading_is_told_that_nothing_was_begun(dserver, start, folder):

@@ -1,23 +1,30 @@
 """Read side: permit → grant.
 
-Knows what may be read and for how long; never sees a request, a vendor SDK or an HTTP status.
+Knows what may be read and for how long, and that no URL outlives its object. Never sees a request,
+a vendor SDK or an HTTP status.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from dserver_signed_url_plugin import datasets
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.datasets import RegisteredDataset
-from dserver_signed_url_plugin.errors import DatasetNotFound, ItemNotFound
+from dserver_signed_url_plugin.errors import DatasetNotFound, ItemNotFound, Outlived
 from dserver_signed_url_plugin.filenames import Disposition
+from dserver_signed_url_plugin.lifecycle import Lifecycles
 from dserver_signed_url_plugin.lifetimes import chosen
 from dserver_signed_url_plugin.permissions import ReadPermit
 from dserver_signed_url_plugin.storage import Storages
-from dserver_signed_url_plugin.storage.base import Life, ReadURLs
+from dserver_signed_url_plugin.storage.base import Life, ReadURLs, Storage
+from dserver_signed_url_plugin.storage.lifecycle import NEVER
 from dserver_signed_url_plugin.uris import DatasetURI
+
+Signed = TypeVar("Signed")
 
 _IDENTIFIER = re.compile(r"[0-9a-f]{40}")
 
@@ -45,8 +52,8 @@ class ItemGrant:
 class Downloads:
     """Signs what registered datasets hold."""
 
-    def __init__(self, settings: Settings, storages: Storages) -> None:
-        self._settings, self._storages = settings, storages
+    def __init__(self, settings: Settings, storages: Storages, lifecycles: Lifecycles) -> None:
+        self._settings, self._storages, self._lifecycles = settings, storages, lifecycles
 
     def dataset(
         self,
@@ -60,12 +67,15 @@ class Downloads:
         :param asked: seconds the URLs should live, or None for the server's default.
         :param disposition: whether a browser saves the items or shows them.
         :raises DatasetNotFound: if dserver does not know it, or storage no longer holds it.
+        :raises Outlived: if a lifecycle rule of its store is about to delete it.
         """
         seconds = self._seconds(asked)
         size = _registered(uri).size_in_bytes
         storage = self._storages.of(permit.base_uri)
-        life = storage.life(seconds)
-        return DatasetGrant(uri, life, storage.read_urls(uri.uuid, life, disposition), size)
+        life, urls = self._signed(
+            uri, seconds, storage, lambda life: storage.read_urls(uri.uuid, life, disposition)
+        )
+        return DatasetGrant(uri, life, urls, size)
 
     def item(
         self,
@@ -81,15 +91,43 @@ class Downloads:
         :param disposition: whether a browser saves the item or shows it.
         :raises DatasetNotFound: if dserver does not know the dataset.
         :raises ItemNotFound: if the dataset has no such item.
+        :raises Outlived: if a lifecycle rule of its store is about to delete it.
         """
         seconds = self._seconds(asked)
         _registered(uri)
         if not _IDENTIFIER.fullmatch(identifier):
             raise ItemNotFound("An item identifier is 40 hexadecimal digits: SHA-1 of its relpath.")
         storage = self._storages.of(permit.base_uri)
-        life = storage.life(seconds)
-        url = storage.item_url(uri.uuid, identifier, life, disposition)
+        life, url = self._signed(
+            uri,
+            seconds,
+            storage,
+            lambda life: storage.item_url(uri.uuid, identifier, life, disposition),
+        )
         return ItemGrant(uri, life, identifier, url)
+
+    def _signed(
+        self, uri: DatasetURI, seconds: int, storage: Storage, sign: Callable[[Life], Signed]
+    ) -> tuple[Life, Signed]:
+        """Sign for as long as is asked for, but no longer than the store keeps the objects."""
+        life = storage.life(seconds)
+        signed = sign(life)
+        expiry = self._lifecycles.expiry(uri)
+        # Most buckets keep what they have; where one does not, a listing tells since when.
+        if expiry is None or expiry == NEVER:
+            return life, signed
+        oldest = storage.holdings(uri.uuid, "").oldest
+        ends = None if oldest is None else expiry.of(oldest)
+        if ends is None or ends >= life.ends:
+            return life, signed
+        left = int((ends - life.starts).total_seconds())
+        if left < 1:
+            raise Outlived(
+                f"{uri} is as old as a lifecycle rule of its store lets objects become, which may "
+                "delete it at any moment: deposit it again."
+            )
+        life = replace(storage.life(left), limited_by="lifecycle")
+        return life, sign(life)
 
     def _seconds(self, asked: int | None) -> int:
         return chosen(asked, self._settings.read_expiry, self._settings.max_read_expiry)

@@ -83,6 +83,12 @@ class DatasetNotFound(SignedURLError):
     status, slug = 404, "dataset-not-found"
 
 
+class Outlived(SignedURLError):
+    """The store may delete a dataset at any moment, so that no URL can be promised to work."""
+
+    status, slug = 410, "outlived"
+
+
 class ItemNotFound(SignedURLError):
     """The dataset has no item of that identifier."""
 

@@ -16,8 +16,15 @@ from dserver_signed_url_plugin.errors import (
     StorageUnavailable,
 )
 from dserver_signed_url_plugin.storage import Storages
-from dserver_signed_url_plugin.storage.lifecycle import Change, LifecycleRules, Lifetime, Rule
-from dserver_signed_url_plugin.uris import BaseURI
+from dserver_signed_url_plugin.storage.lifecycle import (
+    NEVER,
+    Change,
+    Expiry,
+    LifecycleRules,
+    Lifetime,
+    Rule,
+)
+from dserver_signed_url_plugin.uris import BaseURI, DatasetURI
 
 __all__ = ["Change", "Lifecycles", "Lifetime", "NewLifetime", "Rule"]
 
@@ -48,15 +55,16 @@ class Lifecycles:
         """Return all rules as the store's own document."""
         return self._known(base_uri).document()
 
-    def objects_live_days(self, base_uri: BaseURI) -> int | None:
-        """Return after how many days the store may delete objects of a dataset that is new.
+    def expiry(self, uri: DatasetURI) -> Expiry | None:
+        """Return when the store deletes objects of a dataset.
 
-        None where no rule does, or none is known: where the store has no rules, or is away. Raises
-        no error of this plugin.
+        None where nobody knows, because its rules cannot be read. Raises no error of this plugin.
         """
         try:
-            return self._storages.lifecycle(base_uri).days_of_datasets()
-        except (LifecycleUnsupported, StorageUnavailable):
+            return self._storages.lifecycle(uri.base).expiry(uri.uuid)
+        except LifecycleUnsupported:
+            return NEVER
+        except StorageUnavailable:
             return None
 
     def set(

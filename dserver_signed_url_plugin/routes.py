@@ -69,7 +69,10 @@ _REFUSALS = {
     502: "The store is away or refuses the server; call again later",
     503: "The database is busy; call again in a moment",
 }
-_READING = {404: "dserver does not have it, or storage no longer holds it"}
+_READING = {
+    404: "dserver does not have it, or storage no longer holds it",
+    410: "A lifecycle rule of its store may delete it at any moment",
+}
 _BODIES = {411: "The body came without its length", 413: "The body is too large"}
 _UPLOADING = {
     **_BODIES,

@@ -50,8 +50,8 @@ class Services:
         progresses = Progresses(settings, storages)
         completions = Completions(settings, storages)
         removals = Removals(storages)
-        downloads = Downloads(settings, storages)
         lifecycles = Lifecycles(storages)
+        downloads = Downloads(settings, storages, lifecycles)
         audit = Audit(settings)
         return cls(
             settings,
@@ -63,7 +63,7 @@ class Services:
             removals,
             Cleanup(removals, completions, audit),
             Deposits(storages, uploads, progresses, completions, removals),
-            Sharing(settings, storages, downloads, lifecycles, audit),
+            Sharing(settings, downloads, lifecycles, audit),
             lifecycles,
             Sweep(storages, lifecycles, audit),
             audit,

@@ -1,34 +1,25 @@
 """Sharing what is deposited for a while: a URL for each file of a dataset.
 
-Knows that no URL outlives its object. Everything else is a download like any other, by an operator,
-who has no name among dserver's people. Never sees a request or an SDK.
+A download like any other, by an operator, who has no name among dserver's people. Never sees a
+request or an SDK.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from dserver_signed_url_plugin.audit import Audit, Decision
 from dserver_signed_url_plugin.config import Settings
-from dserver_signed_url_plugin.downloads import DatasetGrant, Downloads
-from dserver_signed_url_plugin.errors import ItemNotFound, SignedURLError
+from dserver_signed_url_plugin.downloads import Downloads
+from dserver_signed_url_plugin.errors import ItemNotFound
 from dserver_signed_url_plugin.lifecycle import Lifecycles
 from dserver_signed_url_plugin.lifetimes import chosen
-from dserver_signed_url_plugin.permissions import ReadPermit, permit_operator_read
-from dserver_signed_url_plugin.storage import Storages
+from dserver_signed_url_plugin.permissions import permit_operator_read
 from dserver_signed_url_plugin.storage.base import Life, ReadURLs
 from dserver_signed_url_plugin.uris import DatasetURI
 
 _DEFAULT_LIFE = 600  # seconds, as in the recipe
-_DAY = 24 * 60 * 60  # seconds
-
-
-class Outlived(SignedURLError):
-    """The store may delete what is shared at any moment, so that no URL can be promised to work."""
-
-    status, slug = 410, "outlived"
 
 
 @dataclass(frozen=True)
@@ -42,12 +33,16 @@ class SharedFile:
 
 @dataclass(frozen=True)
 class Share:
-    """Files of one dataset, fetchable as long as ``life`` says; ``asked`` were so many seconds."""
+    """Files of one dataset, fetchable as long as ``life`` says; ``asked`` were so many seconds.
+
+    ``may_go`` is True where nobody knows whether the store deletes them before.
+    """
 
     uri: DatasetURI
     asked: int
     life: Life
     files: Sequence[SharedFile]
+    may_go: bool
 
 
 @dataclass(frozen=True)
@@ -55,7 +50,6 @@ class Sharing:
     """Makes shares for whoever has dserver's own shell."""
 
     settings: Settings
-    storages: Storages
     downloads: Downloads
     lifecycles: Lifecycles
     audit: Audit
@@ -89,7 +83,7 @@ class Sharing:
 
     def _signed(self, action: str, uri: DatasetURI, relpaths: Sequence[str], seconds: int) -> Share:
         permit = permit_operator_read(uri.base)
-        grant = self._granted(permit, uri, seconds)
+        grant = self.downloads.dataset(permit, uri, seconds)
         files = _files(grant.urls)
         named = [_one(files, relpath, uri) for relpath in relpaths or sorted(files)]
         sizes = [file.size_in_bytes for file in named if file.size_in_bytes is not None]
@@ -103,30 +97,8 @@ class Sharing:
                 expires_at=grant.life.ends,
             )
         )
-        return Share(uri, seconds, grant.life, named)
-
-    def _granted(self, permit: ReadPermit, uri: DatasetURI, seconds: int) -> DatasetGrant:
-        """Sign for as long as is asked for, but no longer than the store keeps the objects."""
-        grant = self.downloads.dataset(permit, uri, seconds)
-        left = self._seconds_left(uri)
-        if left is None or left >= grant.life.seconds:
-            return grant
-        if left < 1:
-            raise Outlived(
-                f"{uri} is as old as a lifecycle rule of its store lets objects become, which may "
-                "delete them at any moment: share the files again."
-            )
-        grant = self.downloads.dataset(permit, uri, left)
-        return replace(grant, life=replace(grant.life, limited_by="lifecycle"))
-
-    def _seconds_left(self, uri: DatasetURI) -> int | None:
-        """Return how long the store surely keeps every item, or None if no rule deletes them."""
-        days = self.lifecycles.objects_live_days(uri.base)
-        if days is None:
-            return None
-        items = self.storages.of(uri.base).holdings(uri.uuid, "").final.values()
-        oldest = min((item.last_modified.timestamp() for item in items), default=None)
-        return None if oldest is None else int(oldest + days * _DAY - time.time())
+        may_go = self.lifecycles.expiry(uri) is None
+        return Share(uri, seconds, grant.life, named, may_go)
 
 
 def _files(urls: ReadURLs) -> dict[str, SharedFile]:

@@ -95,7 +95,7 @@ def set_(base_uri: BaseURI, ephemeral: bool, dry_run: bool, as_json: bool, **lif
     Writes one rule, dserver-signed-url-expire, in place of the one that an earlier `set` wrote;
     rules of other people stay as they are. In a bucket that keeps old versions it deletes those
     too, a day later. A rule that would delete registered datasets is refused, unless --ephemeral
-    says that this is meant.
+    says that this is meant, as for a new lifetime of a bucket where shares are already.
 
     S3 takes all rules at once and on no condition: do not change others at the same moment.
 
@@ -104,7 +104,7 @@ def set_(base_uri: BaseURI, ephemeral: bool, dry_run: bool, as_json: bool, **lif
 
     \b
     Example:
-      flask lifecycle set s3://tempstore --days 1 --ephemeral
+      flask lifecycle set s3://tempstore --days 1
     """  # noqa: D301 (click looks for the character itself, not for its name)
     with _exiting():
         done = services().lifecycles.set(base_uri, Lifetime(**lifetime), ephemeral, dry_run)
@@ -144,7 +144,8 @@ def sweep(base_uri: BaseURI, even_if_all: bool, dry_run: bool, as_json: bool) ->
     A dataset is forgotten when the store answers and has nothing left of it anywhere. Its UUID can
     then be used again; on Azure the empty container stays, and has to be deleted first. What is
     partly gone is reported and kept, and so is everything while the store cannot be reached, or
-    when more than ten datasets are all gone and no lifecycle rule known to dserver deletes them.
+    when more than ten datasets are gone, none is left, and no lifecycle rule known to dserver had
+    the time to delete them.
 
     Exit code: 0; 1 if any dataset could not be looked for or forgotten, or all seem to be gone; 2
     if an argument cannot be used.

@@ -46,6 +46,7 @@ class Storages:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._made: dict[BaseURI, Storage] = {}
+        self._lifecycles: dict[BaseURI, LifecycleRules] = {}
         # One for each, because making a storage may wait for its store.
         self._locks: defaultdict[BaseURI, threading.Lock] = defaultdict(threading.Lock)
 
@@ -73,7 +74,7 @@ class Storages:
         return examination
 
     def lifecycle(self, base_uri: BaseURI) -> LifecycleRules:
-        """Make what reads and changes the lifecycle rules of a base URI's store.
+        """Return what reads and changes the lifecycle rules of a base URI's store.
 
         :raises LifecycleUnsupported: where there is none, or none within reach; says what to do.
         :raises StorageUnavailable: if it has no usable settings or credentials.
@@ -82,8 +83,11 @@ class Storages:
         if scheme not in _LIFECYCLES:
             advice = _LIFECYCLES_ELSEWHERE.get(scheme, _ANY_LIFECYCLE_ELSEWHERE)
             raise LifecycleUnsupported(f"{advice}, and let `flask lifecycle sweep` follow.")
-        lifecycle: LifecycleRules = _named(_LIFECYCLES[scheme])(base_uri, self._settings)
-        return lifecycle
+        with self._locks[base_uri]:
+            if base_uri not in self._lifecycles:
+                made: LifecycleRules = _named(_LIFECYCLES[scheme])(base_uri, self._settings)
+                self._lifecycles[base_uri] = made
+            return self._lifecycles[base_uri]
 
     def _make(self, base_uri: BaseURI) -> Storage:
         storage: Storage = _named(_OWN.get(base_uri.scheme, _ANY_OTHER))(base_uri, self._settings)

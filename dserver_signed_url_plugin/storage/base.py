@@ -135,15 +135,22 @@ class Holdings:
     ``final`` are items at their real key, ``staged`` those that still wait for promotion, both by
     identifier; ``temporary`` the keys of all that is to go; ``opened`` is False where the
     proto-dataset itself is gone, ``has_manifest`` where nobody can read the dataset. ``objects``
-    counts all of them, whatever they are, where the storage lists them.
+    counts all of them, whatever they are, where the storage lists them, and ``oldest`` is when the
+    first of them was written (UTC).
     """
 
     opened: bool = False
     has_manifest: bool = False
     objects: int = 0
+    oldest: datetime | None = None
     final: dict[str, StoredItem] = field(default_factory=dict)
     staged: dict[str, StoredItem] = field(default_factory=dict)
     temporary: list[str] = field(default_factory=list)
+
+    def count(self, stored: StoredItem) -> None:
+        """Add one object, whatever it is."""
+        self.objects += 1
+        self.oldest = min(self.oldest or stored.last_modified, stored.last_modified)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Protocol
 
 
@@ -37,6 +38,22 @@ class Rule:
 
 
 @dataclass(frozen=True)
+class Expiry:
+    """When a store deletes objects: days after they were written, or from a date (UTC) on."""
+
+    days: int | None = None
+    date: datetime | None = None
+
+    def of(self, written: datetime) -> datetime | None:
+        """Return the moment (UTC) from which on what was written then may be gone; None: never."""
+        ends = [] if self.days is None else [written + timedelta(days=self.days)]
+        return min([*ends, *([] if self.date is None else [self.date])], default=None)
+
+
+NEVER = Expiry()
+
+
+@dataclass(frozen=True)
 class Change:
     """All rules as they were, and as they are now (or would be).
 
@@ -54,7 +71,7 @@ class Change:
 
 
 class LifecycleRules(Protocol):
-    """The lifecycle of one base URI's store.
+    """The lifecycle of one base URI's store; safe to share between threads.
 
     Every method may raise StorageUnavailable, and LifecycleUnsupported where there is none.
     """
@@ -68,11 +85,8 @@ class LifecycleRules(Protocol):
     def reached(self, prefix: str, uuids: Sequence[str]) -> Sequence[str]:
         """Return those datasets of which a key begins with prefix."""
 
-    def days_of_datasets(self) -> int | None:
-        """Return the fewest days after which a rule deletes keys that a new dataset may have.
-
-        None where no rule does, or only one with a date.
-        """
+    def expiry(self, uuid: str) -> Expiry:
+        """Return when the first rule that reaches keys of a dataset deletes them."""
 
     def planned(self, wanted: Lifetime | None) -> Change:
         """Return what `change` would do, without doing it; raises what it would."""

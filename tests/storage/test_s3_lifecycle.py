@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
+from datetime import datetime, timedelta, timezone
+from uuid import uuid4
 
 import pytest
 from botocore.exceptions import ClientError
@@ -12,7 +14,8 @@ from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import (
     LifecycleUnsettled,
 )
-from dserver_signed_url_plugin.storage.lifecycle import Lifetime
+from dserver_signed_url_plugin.storage.lifecycle import NEVER, Expiry, Lifetime
+from dserver_signed_url_plugin.storage.parallel import each
 from dserver_signed_url_plugin.storage.s3.lifecycle import S3Lifecycle
 from dserver_signed_url_plugin.uris import BaseURI
 from tests.dserver import in_capitals
@@ -20,6 +23,7 @@ from tests.proxy import StoreProxy
 
 OURS = "dserver-signed-url-expire"
 DAY = Lifetime(1)
+MIDNIGHT = datetime(2030, 1, 1, tzinfo=timezone.utc)
 
 
 def lifecycle_of(bucket, **more):
@@ -214,22 +218,56 @@ def test_where_old_versions_are_kept_they_go_a_day_later(bucket, s3):
     assert not lifecycle.change(DAY).differs
 
 
-def expiring(prefix, days, status="Enabled"):
-    name = f"{prefix}-{days}-{status}"
-    return {**rule(name, Expiration={"Days": days}), "Filter": {"Prefix": prefix}, "Status": status}
+def expiring(prefix, days, status="Enabled", **more):
+    name, filter_ = f"{prefix}-{days}-{status}", {"Prefix": prefix, **more}
+    filter_ = {"And": filter_} if more else filter_
+    when = {"Days": days} if isinstance(days, int) else {"Date": days}
+    return {**rule(name, Expiration=when), "Filter": filter_, "Status": status}
 
 
 @pytest.mark.parametrize(
-    ("rules_", "days"),
+    ("rules_", "expiry"),
     [
-        ([], None),
-        ([expiring("scratch/", 1)], None),
-        ([expiring("", 1, "Disabled")], None),
-        ([expiring("", 9), expiring("dtool-", 3), expiring("logs/", 1)], 3),
-        ([rule("old", NoncurrentVersionExpiration={"NoncurrentDays": 3})], None),
+        ([], NEVER),
+        ([expiring("scratch/", 1)], NEVER),
+        ([expiring("", 1, "Disabled")], NEVER),
+        ([expiring("", 1, Tags=[{"Key": "a", "Value": "b"}])], NEVER),
+        ([expiring("", 1, ObjectSizeGreaterThan=5)], Expiry(days=1)),
+        ([expiring("", 9), expiring("dtool-", 3), expiring("logs/", 1)], Expiry(days=3)),
+        ([expiring("", MIDNIGHT)], Expiry(date=MIDNIGHT)),
+        ([expiring("", MIDNIGHT), expiring("dtool-", 3)], Expiry(3, MIDNIGHT)),
+        ([rule("old", NoncurrentVersionExpiration={"NoncurrentDays": 3})], NEVER),
     ],
 )
-def test_how_long_the_objects_of_a_new_dataset_live(bucket, s3, rules_, days):
+def test_when_the_store_deletes_a_dataset(bucket, s3, rules_, expiry):
     if rules_:
         put(s3, bucket, *rules_)
-    assert lifecycle_of(bucket).days_of_datasets() == days
+    assert lifecycle_of(bucket).expiry(str(uuid4())) == expiry
+
+
+def test_a_dataset_is_reached_where_it_is_whatever_the_setting_is_now(bucket, s3):
+    put(s3, bucket, expiring("old/", 1))
+    moved, never_there = str(uuid4()), str(uuid4())
+    s3.put_object(Bucket=bucket.name, Key=f"dtool-{moved}", Body=b"old/")
+    lifecycle = lifecycle_of(bucket, DTOOL_S3_DATASET_PREFIX="new/")
+    assert lifecycle.expiry(moved) == Expiry(days=1)
+    assert lifecycle.expiry(never_there) == NEVER
+
+
+@pytest.mark.parametrize(
+    ("expiry", "ends"),
+    [
+        (NEVER, None),
+        (Expiry(days=1), MIDNIGHT + timedelta(days=1)),
+        (Expiry(1, MIDNIGHT + timedelta(hours=1)), MIDNIGHT + timedelta(hours=1)),
+        (Expiry(1, MIDNIGHT + timedelta(days=9)), MIDNIGHT + timedelta(days=1)),
+    ],
+)
+def test_what_was_written_ends_by_days_or_date_whichever_is_first(expiry, ends):
+    assert expiry.of(MIDNIGHT) == ends
+
+
+def test_many_may_read_the_rules_at_once(bucket, s3):
+    put(s3, bucket, expiring("", 3))
+    lifecycle, uuid = lifecycle_of(bucket), str(uuid4())
+    assert set(each(lambda _: lifecycle.expiry(uuid), range(64))) == {Expiry(days=3)}

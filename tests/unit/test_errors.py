@@ -26,6 +26,7 @@ STATUS = {
     "LifetimeTooLong": 422,
     "NoPendingUpload": 400,
     "NotAuthenticated": 401,
+    "Outlived": 410,
     "PermissionDenied": 403,
     "RegistrationFailed": 502,
     "SigningUnsupported": 501,

@@ -37,8 +37,8 @@ def test_costs_do_not_grow_with_the_dataset_where_they_need_not(dserver, proxy, 
         assert calls["complete"].copies == copies
         assert len(calls["complete"].requests) <= budget
         assert len(calls["begin"].requests) <= 8
-        assert len(calls["dataset"].requests) <= 5
-        assert len(calls["item"].requests) <= 1
+        assert len(calls["dataset"].requests) <= 6
+        assert len(calls["item"].requests) <= 2
     for call, most in QUERIES.items():
         few, many = (cost[number][call].queries for number in (FEW, MANY))
         assert few == many
@@ -56,7 +56,24 @@ def test_a_read_that_remembers_nothing_keeps_to_the_budget(make_dserver, proxy):
     with counted(fresh, proxy) as cost["dataset"]:
         answer = fresh.bob.read(f"{fresh.base_uri}/{deposit.uuid}")
     assert (answer.status_code, len(answer.json["tags"])) == (200, len(DESCRIPTIONS["tags"]))
-    assert 1 <= len(cost["dataset"].requests) <= 5
+    assert 1 <= len(cost["dataset"].requests) <= 6
+
+
+def test_a_read_where_the_store_deletes_costs_a_listing_and_signs_again(dserver, proxy, s3):
+    deposit = deposit_of(FEW)
+    assert DtoolDserver().upload(dserver.alice, dserver.base_uri, deposit).status_code == 200
+    rule = {"ID": "a", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 1}}
+    s3.put_bucket_lifecycle_configuration(
+        Bucket=dserver.bucket.name, LifecycleConfiguration={"Rules": [rule]}
+    )
+    uri, most = f"{dserver.base_uri}/{deposit.uuid}", {"expiry_seconds": 604_800}
+    with counted(dserver, proxy) as cost:
+        assert dserver.bob.read(uri, **most).json["expiry_limited_by"] == "lifecycle"
+    assert len(cost.requests) <= 5 + 1 + 1 + 5
+    with counted(dserver, proxy) as cost:
+        read = dserver.bob.read_item(uri, generate_identifier(next(iter(deposit.files))), **most)
+    assert read.json["expiry_limited_by"] == "lifecycle"
+    assert len(cost.requests) <= 1 + 1 + 1 + 1
 
 
 def test_a_description_costs_one_request_at_initiation(dserver, proxy):

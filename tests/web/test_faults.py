@@ -101,11 +101,15 @@ def test_a_call_that_the_store_refused_at_any_request_can_be_repeated(
         act = call(dserver, client, deposit)
         proxy.fail(Fault.REFUSED, at)
         answer = act()
-        refused = len(proxy.requests) >= at
+        refused = proxy.requests[at - 1 : at]
         proxy.heal()
         if not refused:
             assert answer.status_code == 200
             break
+        if "?lifecycle" in refused[0].target:
+            # A server that may not read the rules goes without them.
+            assert answer.status_code == 200
+            continue
         check_refused(dserver, answer)
         assert act().status_code == 200
         finish(dserver, client, deposit, s3)

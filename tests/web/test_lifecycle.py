@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 from dservercore.utils import register_base_uri
 
 from dserver_signed_url_plugin.cli.lifecycle import lifecycle
+from dserver_signed_url_plugin.lifecycle import NEVER
 from dserver_signed_url_plugin.uris import BaseURI
 from tests.clients import Deposit, DtoolDserver
 from tests.dserver import in_capitals
@@ -18,6 +19,7 @@ from tests.lifecycle_store import LifecycleStore, minio
 pytestmark = pytest.mark.database("sqlite", reason="a bucket's rules depend on no database")
 
 OURS = "dserver-signed-url-expire"
+UUID = "550e8400-e29b-41d4-a716-446655440000"
 XMLNS = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 
 
@@ -240,15 +242,12 @@ def test_a_dry_run_is_refused_what_the_real_run_would_be(make_dserver_on):
     assert "1,000 lifecycle rules" in result.stderr
 
 
-def test_how_long_objects_live_is_none_where_nobody_can_say(dserver, run, bucket):
-    def days(base_uri):
-        return dserver.services.lifecycles.objects_live_days(BaseURI.parse(base_uri))
-
-    assert days(bucket.base_uri) is None
-    run("set", "--days", 3)
-    assert days(bucket.base_uri) == 3
-    for none in ("azure://account", "s3://without-settings", "own://x"):
-        assert days(none) is None
+@pytest.mark.parametrize(
+    ("base_uri", "expiry"),
+    [("azure://account", NEVER), ("own://x", NEVER), ("s3://without-settings", None)],
+)
+def test_where_there_are_no_rules_is_told_from_where_they_cannot_be_read(dserver, base_uri, expiry):
+    assert dserver.services.lifecycles.expiry(BaseURI.parse(base_uri).dataset(UUID)) == expiry
 
 
 def test_one_way_of_showing_can_be_chosen(run):

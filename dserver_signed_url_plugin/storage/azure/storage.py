@@ -179,7 +179,7 @@ class AzureStorage:
         """List the dataset's blobs, one request per 5,000; tidy needs no names."""
         found = Holdings()
         for blob in self._azure.listing(uuid):
-            found.objects += 1
+            found.count(blob.stored)
             if is_item(blob.name):
                 found.final[blob.name] = blob.stored
             elif blob.name == BLOBS["admin_metadata"]:

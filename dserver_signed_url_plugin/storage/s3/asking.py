@@ -36,6 +36,13 @@ class AskedBucket(S3Connection):
             )
         return answer
 
+    def hook(self, event: str, handler: Callable[..., None]) -> None:
+        """Let a handler see one of boto3's events from now on; once, however often it is said.
+
+        Source: boto3, "Extensibility guide".
+        """
+        self._client.meta.events.register(event, handler, unique_id=event)
+
     @contextmanager
     def hooked(self, event: str, handler: Callable[..., None]) -> Iterator[None]:
         """Let a handler see one of boto3's events as long as the block lasts.

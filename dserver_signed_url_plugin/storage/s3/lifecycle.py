@@ -19,7 +19,7 @@ from dserver_signed_url_plugin.errors import (
     LifecycleUnsupported,
     StorageUnavailable,
 )
-from dserver_signed_url_plugin.storage.lifecycle import Change, Lifetime, Rule
+from dserver_signed_url_plugin.storage.lifecycle import Change, Expiry, Lifetime, Rule
 from dserver_signed_url_plugin.storage.parallel import each
 from dserver_signed_url_plugin.storage.s3.asking import AskedBucket, Unwilling
 from dserver_signed_url_plugin.storage.s3.layout import Layout, registration_key
@@ -33,6 +33,7 @@ _UNKNOWN = frozenset({"NotImplemented", "MethodNotAllowed", "501", "405"})
 _MOST_RULES = 1000
 # AWS goes back to its default where a PUT does not say what the last GET said.
 _TRANSITION_MINIMUM = "TransitionDefaultMinimumObjectSize"
+_BYTES = "DocumentAsItIs"
 _OLD_VERSION_DAYS = 1  # the least that S3 takes
 # Seconds before each reading: AWS may answer for a while with what was there before.
 _PAUSES = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6)
@@ -43,16 +44,18 @@ def read_document(bucket: AskedBucket) -> Document:
 
     :raises Unwilling: also with NONE_SET where there is none.
     """
-    found = [b""]
+    bucket.hook("before-parse.s3.GetBucketLifecycleConfiguration", _keep_bytes)
+    answer = bucket.ask("get_bucket_lifecycle_configuration")
+    return Document(answer.get(_BYTES, b""), answer.get(_TRANSITION_MINIMUM))
 
-    def take(response_dict: dict[str, Any], **_: Any) -> None:
-        # boto3 would parse it, and drop what it does not know.
-        if response_dict["status_code"] == 200:
-            found[0], response_dict["body"] = response_dict["body"], b""
 
-    with bucket.hooked("before-parse.s3.GetBucketLifecycleConfiguration", take):
-        answer = bucket.ask("get_bucket_lifecycle_configuration")
-    return Document(found[0], answer.get(_TRANSITION_MINIMUM))
+def _keep_bytes(
+    response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any
+) -> None:
+    """Answer with the bytes: boto3 would parse them, and drop what it does not know."""
+    if response_dict["status_code"] == 200:
+        customized_response_dict.setdefault(_BYTES, response_dict["body"])
+        response_dict["body"] = b""
 
 
 def write_document(bucket: AskedBucket, document: Document) -> None:
@@ -91,23 +94,19 @@ class S3Lifecycle:
 
         Where the key names alone do not tell, at one request for each dataset.
         """
-        here = self._s3.dataset_prefix
+        found = each(lambda uuid: self._reaches(prefix, uuid), uuids)
+        return [uuid for uuid, yes in zip(uuids, found, strict=True) if yes]
 
-        def is_reached(uuid: str) -> bool:
-            if registration_key(uuid).startswith(prefix) or _meet(prefix, here, uuid):
-                return True
-            # It may have been put here when the setting was another.
-            registered = self._s3.get(registration_key(uuid)) or b""
-            return _meet(prefix, registered.decode(errors="replace"), uuid)
+    def expiry(self, uuid: str) -> Expiry:
+        """Return when the first rule that reaches keys of a dataset deletes them.
 
-        return [uuid for uuid, yes in zip(uuids, each(is_reached, uuids), strict=True) if yes]
-
-    def days_of_datasets(self) -> int | None:
-        """Return the fewest days after which a rule deletes keys that a new dataset may have."""
-        here = self._s3.dataset_prefix
-        reaching = [rule for rule in self._read().rules if rule.reaches_datasets(here)]
-        days = [rule.days for rule in reaching if rule.is_enabled and rule.days is not None]
-        return min(days, default=None)
+        One request; another one where key names alone do not tell whether a rule reaches them.
+        """
+        rules = [rule for rule in self._read().rules if rule.is_enabled and not rule.needs_tags]
+        rules = [rule for rule in rules if rule.expires and self._reaches(rule.prefix, uuid)]
+        days = [rule.days for rule in rules if rule.days is not None]
+        dates = [rule.date for rule in rules if rule.date is not None]
+        return Expiry(min(days, default=None), min(dates, default=None))
 
     def planned(self, wanted: Lifetime | None) -> Change:
         """Return what `change` would do, without doing it; raises what it would."""
@@ -138,12 +137,13 @@ class S3Lifecycle:
 
     def _settled(self, before: Document, wanted: Lifetime | None) -> Document:
         """Write what is wanted until the store shows it, with everybody else's rules."""
-        document, seen, lost = before, dict(before.others), list[bytes]()
+        document, seen = before, dict(before.others)
+        lost: Sequence[bytes] = ()
         for pause in _PAUSES:
             self._write(document.changed(wanted, lost))
             time.sleep(pause)
             document = self._read()
-            lost = [xml for name, xml in seen.items() if name not in document.others]
+            lost = document.lost(seen)
             if document.lacks(wanted) is not None and not lost:
                 return document
             is_changed = _told(document.ours) != _told(before.ours)
@@ -190,6 +190,14 @@ class S3Lifecycle:
         raise LifecycleUnsettled(
             f"{happened}; it was taken back. Give this store a rule without --prefix, or none."
         )
+
+    def _reaches(self, prefix: str, uuid: str) -> bool:
+        here = self._s3.dataset_prefix
+        if registration_key(uuid).startswith(prefix) or _meet(prefix, here, uuid):
+            return True
+        # It may have been put here when the setting was another.
+        registered = self._s3.get(registration_key(uuid)) or b""
+        return _meet(prefix, registered.decode(errors="replace"), uuid)
 
     def _read(self) -> Document:
         try:

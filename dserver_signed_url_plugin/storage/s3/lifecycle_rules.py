@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
@@ -61,6 +63,14 @@ class StoredRule:
         return int(days) if days.isdecimal() else None
 
     @property
+    def date(self) -> datetime | None:
+        """From which date (UTC) on objects are deleted, which is midnight in S3, if by a date."""
+        day = self._text("Expiration/Date").strip()[:10]
+        with suppress(ValueError):
+            return datetime.strptime(f"{day} +0000", "%Y-%m-%d %z")
+        return None
+
+    @property
     def archives(self) -> bool:
         found = self.element.iterfind("Transition/StorageClass")
         return any(storage_class.text in _ARCHIVES for storage_class in found)
@@ -69,12 +79,16 @@ class StoredRule:
     def ends_old_versions(self) -> bool:
         return self.element.find("NoncurrentVersionExpiration") is not None
 
+    @property
+    def needs_tags(self) -> bool:
+        """Tell whether it reaches tagged objects only; those of datasets have no tags of S3's."""
+        return next(self.element.iter("Tag"), None) is not None
+
     def reaches_datasets(self, dataset_prefix: str) -> bool:
         """Tell whether it matches keys that a dataset may have."""
-        if next(self.element.iter("Tag"), None) is not None:
-            # Objects of datasets have no tags of S3's.
-            return False
-        return any(_may_begin_with(self.prefix, start) for start in ("dtool-", dataset_prefix))
+        return not self.needs_tags and any(
+            _may_begin_with(self.prefix, start) for start in ("dtool-", dataset_prefix)
+        )
 
     def told(self) -> Rule:
         """Return it in words."""

@@ -175,7 +175,7 @@ class S3Storage:
         found = Holdings()
         staged = layout.staged_items(staging)
         for key, stored in self._s3.listing(layout.root):
-            found.objects += 1
+            found.count(stored)
             if key.startswith(layout.items):
                 found.final[key.removeprefix(layout.items)] = stored
             elif key.startswith(staged):

@@ -9,10 +9,12 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 import requests
+from dtoolcore.utils import generate_identifier
 
 from dserver_signed_url_plugin.cli.lifecycle import lifecycle
 from dserver_signed_url_plugin.cli.temp_share import temp_share
 from tests.proxy import Fault, StoreProxy
+from tests.refusals import assert_refused
 from tests.shares import FILES, ends
 
 pytestmark = pytest.mark.database("sqlite", reason="how long a URL lives depends on no database")
@@ -20,7 +22,6 @@ pytestmark = pytest.mark.database("sqlite", reason="how long a URL lives depends
 WEEK, DAY = 604_800, 86_400
 NOBODY_S = "550e8400-e29b-41d4-a716-446655440000"
 MAXIMUM = {"SIGNED_URL_READ_EXPIRY_SECONDS": 300, "SIGNED_URL_MAX_READ_EXPIRY_SECONDS": 300}
-DATE = rb"(?<=<LastModified>)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"
 
 
 def invoke(dserver, *arguments, command=temp_share):
@@ -88,10 +89,12 @@ def limited(dserver, *options):
     assert result.exit_code == 0, result.output
 
 
-def aged(asked, hours):
-    """Let the store say that it has kept everything for so many hours."""
+def aged(asked, hours, which=b""):
+    """Let the store say that it has kept everything, or one object, for so many hours."""
     written = datetime.now(timezone.utc) - timedelta(hours=hours)
-    asked.rewritten = lambda body: re.sub(DATE, f"{written:%Y-%m-%dT%H:%M:%S}".encode(), body)
+    said, number = f"{written:%Y-%m-%dT%H:%M:%S}".encode(), 1 if which else 0
+    date = re.compile(rb"(%s<LastModified>)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d" % which)
+    asked.rewritten = lambda body: date.sub(rb"\g<1>" + said, body, number)
 
 
 def test_urls_do_not_outlive_the_objects(ephemeral, asked, folder):
@@ -108,12 +111,49 @@ def test_urls_do_not_outlive_the_objects(ephemeral, asked, folder):
     }
 
 
+def test_urls_do_not_outlive_the_oldest_object(ephemeral, asked, folder):
+    share, _ = shared(ephemeral, "create", ephemeral.base_uri, folder)
+    aged(asked, hours=20, which=rb"/data/[0-9a-f]{40}</Key>\s*")
+    again, _ = shared(ephemeral, "url", share["uri"], "--expires", WEEK)
+    assert 4 * 3600 - 60 < again["expiry_seconds"] <= 4 * 3600
+
+
+def test_urls_do_not_outlive_a_date(make_dserver, asked, folder, s3, bucket):
+    dserver, now = make_dserver(**asked.settings()), datetime.now(timezone.utc)
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=2)
+    rule = {"ID": "a", "Status": "Enabled", "Prefix": "", "Expiration": {"Date": midnight}}
+    s3.put_bucket_lifecycle_configuration(
+        Bucket=bucket.name, LifecycleConfiguration={"Rules": [rule]}
+    )
+    share, _ = shared(dserver, "create", dserver.base_uri, folder, "--expires", WEEK)
+    assert share["expiry_limited_by"] == "lifecycle"
+    assert {ends(file["url"]) for file in share["files"]} == {midnight}
+
+
+def test_over_http_urls_do_not_outlive_the_objects_either(ephemeral, asked, folder):
+    share, _ = shared(ephemeral, "create", ephemeral.base_uri, folder)
+    identifier = generate_identifier(share["files"][0]["relpath"])
+
+    def answers():
+        yield ephemeral.bob.read(share["uri"], expiry_seconds=WEEK)
+        yield ephemeral.bob.read_item(share["uri"], identifier, expiry_seconds=WEEK)
+
+    for answer in answers():
+        assert DAY - 60 < answer.json["expiry_seconds"] <= DAY
+        assert answer.json["expiry_limited_by"] == "lifecycle"
+        [url] = {answer.json.get("url") or answer.json["item_urls"][identifier]}
+        assert f"{ends(url):%Y-%m-%dT%H:%M:%S}" == answer.json["expiry_timestamp"][:19]
+    aged(asked, hours=24)
+    for answer in answers():
+        assert_refused(answer, 410, "may delete it at any moment: deposit it again")
+
+
 def test_what_the_store_is_about_to_delete_is_not_shared(ephemeral, asked, folder):
     share, _ = shared(ephemeral, "create", ephemeral.base_uri, folder)
     aged(asked, hours=24)
     result = invoke(ephemeral, "url", share["uri"])
     assert (result.exit_code, result.stdout) == (1, "")
-    assert "may delete them at any moment: share the files again" in result.stderr
+    assert result.stderr.endswith("may delete it at any moment: deposit it again.\n")
 
 
 def test_a_life_that_the_objects_have_is_granted_as_it_is(ephemeral, folder):
@@ -133,6 +173,7 @@ def test_what_no_rule_is_known_to_delete_is_shared_as_long_as_is_asked(
     if case == "no answer":
         limited(dserver, "--days", 1, "--ephemeral")
         asked.before = lambda request: Fault.REFUSED if "lifecycle" in request.target else None
-    share, _ = shared(dserver, "create", dserver.base_uri, folder, "--expires", WEEK)
+    share, remarks = shared(dserver, "create", dserver.base_uri, folder, "--expires", WEEK)
     assert share["expiry_seconds"] == WEEK
     assert "expiry_limited_by" not in share
+    assert ("grant it s3:GetLifecycleConfiguration" in remarks) == (case == "no answer")

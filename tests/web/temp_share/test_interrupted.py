@@ -10,12 +10,15 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 
 import pytest
 from dservercore import sql_db
 
 from dserver_signed_url_plugin.cli.temp_share import temp_share
+from dserver_signed_url_plugin.files import found
 from dserver_signed_url_plugin.models import PendingUpload
+from dserver_signed_url_plugin.uris import BaseURI
 from tests.dserver import Bucket
 from tests.proxy import Fault, StoreProxy
 from tests.shares import FILES, check_fetched, waiting
@@ -151,6 +154,22 @@ def test_the_same_command_twice_at_once_shares_one_dataset(dserver, proxy, start
     assert json.loads(said)["uuid"] == json.loads(second.stdout)["uuid"]
     assert len(dserver.alice.post("/uris", {}).json) == 1
     check_fetched(json.loads(said), folder)
+
+
+def test_of_two_that_were_begun_alike_the_first_is_gone_on_with(dserver, share, folder):
+    deposits, base_uri = dserver.services.deposits, BaseURI.parse(dserver.base_uri)
+    with dserver.app.app_context():
+        for _ in range(2):
+            prepared = deposits.prepare(base_uri, folder.name, found([folder]), unseen)
+            dserver.services.uploads.begin(prepared.permit, prepared.plan)
+    first, second = waiting(dserver)
+    shared = json.loads(share().stdout)
+    assert (shared["uuid"], waiting(dserver)) == (first["uuid"], [second])
+
+
+@contextmanager
+def unseen(label, total):
+    yield lambda count: None
 
 
 def test_another_who_is_completing_it_is_waited_for(dserver, proxy, share, folder):

@@ -12,6 +12,7 @@ from typing import Any
 from dservercore import sql_db
 from sqlalchemy import event
 
+from dserver_signed_url_plugin.uris import BaseURI
 from tests.dserver import Dserver
 
 
@@ -39,8 +40,10 @@ def counted(dserver: Dserver) -> Iterator[Cost]:
 
     with dserver.app.app_context():
         engine = sql_db.engine
-    events = dserver.storage._s3._client.meta.events
-    events.register("before-send.s3", request)
+    lifecycle = dserver.services.storages.lifecycle(BaseURI.parse(dserver.base_uri))
+    asked = [each._s3._client.meta.events for each in (dserver.storage, lifecycle)]
+    for events in asked:
+        events.register("before-send.s3", request)
     event.listen(engine, "before_cursor_execute", statement)
     started = time.perf_counter()
     try:
@@ -48,4 +51,5 @@ def counted(dserver: Dserver) -> Iterator[Cost]:
     finally:
         cost.seconds = time.perf_counter() - started
         event.remove(engine, "before_cursor_execute", statement)
-        events.unregister("before-send.s3", request)
+        for events in asked:
+            events.unregister("before-send.s3", request)

@@ -20,8 +20,9 @@ CLIENTS = {"pinned": DtoolDserver(), "staged": DserverClientJS()}
 
 def measure(dserver: Dserver, sizes: list[int]) -> Iterator[tuple[str, int, Cost]]:
     """Yield (route, number of items, cost)."""
-    # The first call builds the clients of the bucket, once in the life of a worker.
-    CLIENTS["pinned"].upload(dserver.alice, dserver.base_uri, Deposit())
+    # The first calls build the clients of the bucket, once in the life of a worker.
+    first = CLIENTS["pinned"].upload(dserver.alice, dserver.base_uri, Deposit())
+    _checked(dserver.bob.read(_checked(first)["uri"]))
     for size in sizes:
         for mode, client in CLIENTS.items():
             files = {f"data/{number:06}.raw": f"{number}".encode() for number in range(size)}

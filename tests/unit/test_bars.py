@@ -15,8 +15,17 @@ def terminal():
     """Let remarks go to a terminal; yield what reads it."""
     ours, theirs = pty.openpty()
     with os.fdopen(theirs, "w") as screen, redirect_stderr(screen):
-        yield lambda: os.read(ours, 65_536).decode()
+        yield lambda: read_to_the_end(ours, screen)
     os.close(ours)
+
+
+def read_to_the_end(ours, screen):
+    """Return what the screen shows; a terminal hands on what it is given in its own time."""
+    shown, end = b"", "the end"
+    print(end, end="", file=screen, flush=True)
+    while not shown.endswith(end.encode()):
+        shown += os.read(ours, 1024)
+    return shown.decode()
 
 
 def test_a_terminal_shows_how_many_have_been_dealt_with():

@@ -11,6 +11,8 @@ from tests.clients import CLIENTS, DtoolDserver, each_client
 from tests.costs import QUERIES, Cost, costs, counted, deposit_of
 from tests.dserver import Dserver
 
+pytestmark = pytest.mark.database("sqlite", reason="each database is asked the same")
+
 # More than the 1,000 keys that one listing or deletion takes.
 FEW, MANY = 10, 1200
 

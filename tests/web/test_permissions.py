@@ -18,6 +18,8 @@ from tests.clients import Deposit, DserverClientJS, DtoolDserver, RelpathsOnly, 
 from tests.dserver import Dserver, Person, encoded
 from tests.refusals import assert_refused, nothing_is_written
 
+pytestmark = pytest.mark.database("sqlite", reason="who may do what is dserver's to say")
+
 CLIENT = DtoolDserver()
 UNKNOWN = "s3://another-lab"
 ITEM = "0" * 40

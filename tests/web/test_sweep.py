@@ -16,6 +16,8 @@ from tests.clients import Deposit, DtoolDserver
 from tests.dserver import encoded
 from tests.proxy import Fault
 
+pytestmark = pytest.mark.database("sqlite", reason="what is gone is gone from the store")
+
 
 def sweep(dserver, *options):
     """Run the command; return (exit code, what it says)."""

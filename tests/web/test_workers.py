@@ -22,6 +22,8 @@ from tests.dserver import Dserver, Person, in_capitals
 from tests.holdings import check_dataset, verifies
 from tests.proxy import Fault, Request, StoreProxy
 
+pytestmark = pytest.mark.database("postgresql", reason="several workers share a server, not a file")
+
 FILES = {"one.txt": b"eins", "two.txt": b"zwei"}
 SECONDS = 60
 

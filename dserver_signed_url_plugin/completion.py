@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ from dserver_signed_url_plugin.errors import (
     UploadConflict,
     UploadIncomplete,
 )
-from dserver_signed_url_plugin.models import FROZEN, OPENING, REMOVED, PendingUpload
+from dserver_signed_url_plugin.models import FROZEN, OPEN, OPENING, REMOVED, PendingUpload
 from dserver_signed_url_plugin.pending import Lease
 from dserver_signed_url_plugin.permissions import UploadPermit
 from dserver_signed_url_plugin.plans import HASH_FUNCTION
@@ -95,11 +95,11 @@ class Completions:
         temporary: Sequence[str] | None = None
         if datasets.find(uri) is None:
             manifest, descriptions = pending.announced(upload)
+            holdings = _holdings(upload, storage)
+            temporary = holdings.temporary
             if upload.state == FROZEN:
-                _refuse_lost(storage.kind(upload.uuid) == "dataset", lease)
+                _refuse_lost(manifest["items"].keys(), holdings, lease)
             else:
-                holdings = _holdings(upload, storage, lease)
-                temporary = holdings.temporary
                 manifest = self._freeze(upload, storage, _Work(lease, items_of(manifest), holdings))
                 upload = pending.refetch(upload)
             lease.check()
@@ -176,19 +176,24 @@ def _finished(uri: DatasetURI) -> Completion:
     return Completion(dataset.uri, dataset.uuid, dataset.name, items, size)
 
 
-def _holdings(upload: PendingUpload, storage: Storage, lease: Lease) -> Holdings:
+def _holdings(upload: PendingUpload, storage: Storage) -> Holdings:
     opened = upload.state != OPENING
     holdings = storage.holdings(upload.uuid, upload.staging) if opened else Holdings()
-    _refuse_lost(holdings.opened, lease)
-    return holdings
+    if upload.state == FROZEN or holdings.opened:
+        return holdings
+    raise UploadIncomplete(
+        "Storage does not hold the proto-dataset: announce the same upload again, PUT its items, "
+        "then complete it."
+    )
 
 
-def _refuse_lost(is_there: bool, lease: Lease) -> None:
-    if not is_there:
-        lease.note(state=OPENING)
+def _refuse_lost(identifiers: Set[str], holdings: Holdings, lease: Lease) -> None:
+    """Go back to before the freeze if the store, by a lifecycle rule, has not kept it since."""
+    if not holdings.opened or not identifiers <= holdings.final.keys():
+        lease.note(state=OPEN)
         raise UploadIncomplete(
-            "Storage does not hold the proto-dataset: announce the same upload again, PUT its "
-            "items, then complete it."
+            "Storage has lost parts of what was frozen, before dserver could register it: announce "
+            "the same upload again, PUT its items, then complete it."
         )
 
 

@@ -128,7 +128,7 @@ class Deposits:
                     continue
                 if not failure.refused or wanted <= left:
                     raise
-                grant = self.uploads.begin(prepared.permit, prepared.plan)
+                grant = _patiently(lambda: self.uploads.begin(prepared.permit, prepared.plan))
 
     def _send_once(
         self, files: Sequence[LocalFile], wanted: Set[str], grant: UploadGrant, shown: Shown

@@ -7,9 +7,7 @@ a vendor SDK or an HTTP status.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import TypeVar
+from dataclasses import dataclass
 
 from dserver_signed_url_plugin import datasets
 from dserver_signed_url_plugin.config import Settings
@@ -21,10 +19,7 @@ from dserver_signed_url_plugin.lifetimes import chosen
 from dserver_signed_url_plugin.permissions import ReadPermit
 from dserver_signed_url_plugin.storage import Storages
 from dserver_signed_url_plugin.storage.base import Life, ReadURLs, Storage
-from dserver_signed_url_plugin.storage.lifecycle import NEVER
 from dserver_signed_url_plugin.uris import DatasetURI
-
-Signed = TypeVar("Signed")
 
 _IDENTIFIER = re.compile(r"[0-9a-f]{40}")
 
@@ -72,10 +67,8 @@ class Downloads:
         seconds = self._seconds(asked)
         size = _registered(uri).size_in_bytes
         storage = self._storages.of(permit.base_uri)
-        life, urls = self._signed(
-            uri, seconds, storage, lambda life: storage.read_urls(uri.uuid, life, disposition)
-        )
-        return DatasetGrant(uri, life, urls, size)
+        life = self._life(storage, uri, seconds, None)
+        return DatasetGrant(uri, life, storage.read_urls(uri.uuid, life, disposition), size)
 
     def item(
         self,
@@ -98,36 +91,25 @@ class Downloads:
         if not _IDENTIFIER.fullmatch(identifier):
             raise ItemNotFound("An item identifier is 40 hexadecimal digits: SHA-1 of its relpath.")
         storage = self._storages.of(permit.base_uri)
-        life, url = self._signed(
-            uri,
-            seconds,
-            storage,
-            lambda life: storage.item_url(uri.uuid, identifier, life, disposition),
-        )
+        life = self._life(storage, uri, seconds, identifier)
+        url = storage.item_url(uri.uuid, identifier, life, disposition)
         return ItemGrant(uri, life, identifier, url)
 
-    def _signed(
-        self, uri: DatasetURI, seconds: int, storage: Storage, sign: Callable[[Life], Signed]
-    ) -> tuple[Life, Signed]:
-        """Sign for as long as is asked for, but no longer than the store keeps the objects."""
+    def _life(
+        self, storage: Storage, uri: DatasetURI, seconds: int, identifier: str | None
+    ) -> Life:
+        """Return the life that was asked for, but none that is longer than the objects'."""
+        ends = self._lifecycles.ends(uri, identifier)
         life = storage.life(seconds)
-        signed = sign(life)
-        expiry = self._lifecycles.expiry(uri)
-        # Most buckets keep what they have; where one does not, a listing tells since when.
-        if expiry is None or expiry == NEVER:
-            return life, signed
-        oldest = storage.holdings(uri.uuid, "").oldest
-        ends = None if oldest is None else expiry.of(oldest)
-        if ends is None or ends >= life.ends:
-            return life, signed
-        left = int((ends - life.starts).total_seconds())
-        if left < 1:
+        if ends is None:
+            return life
+        life = life.until(ends, "lifecycle")
+        if life.seconds < 1:
             raise Outlived(
-                f"{uri} is as old as a lifecycle rule of its store lets objects become, which may "
-                "delete it at any moment: deposit it again."
+                f"A lifecycle rule of the store may delete {uri} at any moment, so that no URL can "
+                "be promised to work: deposit it where it is kept longer."
             )
-        life = replace(storage.life(left), limited_by="lifecycle")
-        return life, sign(life)
+        return life
 
     def _seconds(self, asked: int | None) -> int:
         return chosen(asked, self._settings.read_expiry, self._settings.max_read_expiry)

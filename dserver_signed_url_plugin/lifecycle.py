@@ -7,7 +7,9 @@ vendor's document.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime, timezone
 
 from dserver_signed_url_plugin import datasets
 from dserver_signed_url_plugin.errors import (
@@ -17,9 +19,7 @@ from dserver_signed_url_plugin.errors import (
 )
 from dserver_signed_url_plugin.storage import Storages
 from dserver_signed_url_plugin.storage.lifecycle import (
-    NEVER,
     Change,
-    Expiry,
     LifecycleRules,
     Lifetime,
     Rule,
@@ -55,17 +55,36 @@ class Lifecycles:
         """Return all rules as the store's own document."""
         return self._known(base_uri).document()
 
-    def expiry(self, uri: DatasetURI) -> Expiry | None:
-        """Return when the store deletes objects of a dataset.
+    def ends(self, uri: DatasetURI, identifier: str | None = None) -> datetime | None:
+        """Return from when on (UTC) the store may delete a dataset's objects.
 
-        None where nobody knows, because its rules cannot be read. Raises no error of this plugin.
+        None where no rule does, or where none can be read. Raises no error of this plugin.
+
+        :param identifier: only of this item, instead of all.
         """
+        with suppress(LifecycleUnsupported, StorageUnavailable):
+            return self._storages.lifecycle(uri.base).ends(uri.uuid, identifier)
+        return None
+
+    def had_time(self, uri: DatasetURI, written: datetime) -> bool:
+        """Tell whether a rule is known that has deleted by now what was written then (UTC).
+
+        Raises no error of this plugin.
+        """
+        with suppress(LifecycleUnsupported, StorageUnavailable):
+            ends = self._storages.lifecycle(uri.base).would_end(uri.uuid, written)
+            return ends is not None and ends <= datetime.now(timezone.utc)
+        return False
+
+    def can_be_read(self, base_uri: BaseURI) -> bool:
+        """Tell whether the store says what it deletes, or is known to say nothing of that."""
         try:
-            return self._storages.lifecycle(uri.base).expiry(uri.uuid)
+            self._storages.lifecycle(base_uri).rules()
         except LifecycleUnsupported:
-            return NEVER
+            return True
         except StorageUnavailable:
-            return None
+            return False
+        return True
 
     def set(
         self, base_uri: BaseURI, lifetime: Lifetime, ephemeral: bool, dry_run: bool

@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
+from dserver_signed_url_plugin.storage.base import Claim
 from dserver_signed_url_plugin.uris import MAX_URI_LENGTH
 
 OPENING, OPEN, FROZEN, REMOVED = "opening", "open", "frozen", "removed"
@@ -83,9 +84,10 @@ class PendingUpload(sql_db.Model):
     lease_ends: Mapped[float | None] = mapped_column(Double)
 
     @property
-    def storage_claim(self) -> dict[str, str]:
+    def storage_claim(self) -> Claim:
         """What storage keeps beside the proto-dataset, so that nobody takes it for another's."""
-        return {"uploader": self.uploader, "fingerprint": self.fingerprint}
+        facts = {"uploader": self.uploader, "fingerprint": self.fingerprint}
+        return Claim(facts, was_left=self.state != OPENING)
 
     @property
     def created_at_utc(self) -> datetime:

@@ -97,7 +97,7 @@ class Sharing:
                 expires_at=grant.life.ends,
             )
         )
-        may_go = self.lifecycles.expiry(uri) is None
+        may_go = not self.lifecycles.can_be_read(uri.base)
         return Share(uri, seconds, grant.life, named, may_go)
 
 

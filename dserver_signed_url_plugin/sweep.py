@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from enum import Enum
 
 from dserver_signed_url_plugin import datasets
@@ -101,9 +100,7 @@ class Sweep:
         if len(gone) <= _FEW:
             return
         youngest = max(gone, key=lambda dataset: dataset.frozen_at)
-        expiry = self._lifecycles.expiry(DatasetURI.parse(youngest.uri))
-        ends = None if expiry is None else expiry.of(youngest.frozen_at)
-        if ends is None or ends > datetime.now(timezone.utc):
+        if not self._lifecycles.had_time(DatasetURI.parse(youngest.uri), youngest.frozen_at):
             raise DatasetsAtStake(
                 f"Of {base_uri} no dataset is left of which dserver knows: {len(gone):,} are gone, "
                 "and no lifecycle rule is known that has deleted them. Check that this is the "

@@ -68,8 +68,7 @@ class Uploads:
         life = storage.life(seconds)
         try:
             upload = _claim(permit, plan, uri, creator)
-            # A bucket's lifecycle may have deleted what was opened.
-            if upload.state == OPENING or storage.kind(plan.uuid) is None:
+            if upload.state == OPENING or _is_lost(upload, storage):
                 _open(upload, plan, uri, storage)
             # What is opened may be what an operator struck out and left in storage.
             if upload.state != FROZEN:
@@ -157,21 +156,20 @@ def _revive(removed: PendingUpload, permit: UploadPermit, fingerprint: str) -> N
 
 
 def _open(upload: PendingUpload, plan: UploadPlan, uri: DatasetURI, storage: Storage) -> None:
-    opening = Opening(
-        uuid=upload.uuid,
-        staging=upload.staging,
-        claim=upload.storage_claim,
-        admin_metadata=admin_metadata(upload, type="protodataset"),
-        tags=plan.tags,
-        annotations=plan.annotations,
-        overlays=plan.overlays,
-    )
     with pending.leased(upload) as lease:
         # Whoever held the lease before may have opened it, and more.
-        if pending.refetch(upload).state != OPENING:
-            if storage.kind(upload.uuid) is not None:
-                return
-            lease.note(state=OPENING)
+        upload = pending.refetch(upload)
+        if upload.state != OPENING and not _is_lost(upload, storage):
+            return
+        opening = Opening(
+            uuid=upload.uuid,
+            staging=upload.staging,
+            claim=upload.storage_claim,
+            admin_metadata=admin_metadata(upload, type="protodataset"),
+            tags=plan.tags,
+            annotations=plan.annotations,
+            overlays=plan.overlays,
+        )
         try:
             # Whoever held the UUID before may have completed it since we looked.
             _refuse_registered(uri)
@@ -180,6 +178,11 @@ def _open(upload: PendingUpload, plan: UploadPlan, uri: DatasetURI, storage: Sto
             lease.strike_out()
             raise
         lease.note(state=OPEN)
+
+
+def _is_lost(upload: PendingUpload, storage: Storage) -> bool:
+    """Tell whether what was opened is gone, as when a lifecycle rule has deleted it."""
+    return upload.state in (OPEN, FROZEN) and not storage.has_admin_metadata(upload.uuid)
 
 
 def _refuse_registered(uri: DatasetURI) -> None:

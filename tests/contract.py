@@ -26,6 +26,7 @@ from dserver_signed_url_plugin.errors import (
 )
 from dserver_signed_url_plugin.storage.base import (
     DOCUMENTS,
+    Claim,
     Freed,
     Holdings,
     Life,
@@ -225,7 +226,10 @@ class StorageContract:
     def test_opening_refuses_what_somebody_else_began(self, upload, storage, everything):
         before = everything()
         with pytest.raises(StorageOccupied):
-            storage.open(replace(upload.opening, claim={"uploader": "carol"}), uninterrupted)
+            storage.open(
+                replace(upload.opening, claim=Claim({"uploader": "carol"}, was_left=True)),
+                uninterrupted,
+            )
         assert everything() == before
 
     @pytest.mark.parametrize("tidied", [True, False])
@@ -282,6 +286,11 @@ class StorageContract:
             assert everything() == {}
         assert not upload.held().opened
 
+    def test_what_was_opened_has_admin_metadata_until_it_is_discarded(self, upload, storage):
+        assert storage.has_admin_metadata(upload.uuid)
+        upload.discard()
+        assert not storage.has_admin_metadata(upload.uuid)
+
     def test_discarding_one_upload_leaves_the_others(self, upload, dataset, storage, soon):
         other = Upload(storage)
         storage.open(other.opening, uninterrupted)
@@ -309,7 +318,7 @@ class StorageContract:
     def test_what_has_another_claim_is_not_discarded(self, upload, storage, soon, everything):
         self.put_in_every_way(upload, soon)
         before = everything()
-        other = replace(upload, uploader="carol")
+        other = replace(upload, uploader="carol", was_left=True)
         assert storage.size(other.uuid, other.opening.claim) == Freed()
         assert other.discard() == Freed()
         assert everything() == before
@@ -323,6 +332,17 @@ class StorageContract:
         assert storage.size(upload.uuid, upload.opening.claim) == Freed()
         assert upload.discard() == Freed()
         assert everything() == before
+
+    def test_a_place_that_lost_its_claim_stays_the_uploads(self, upload, storage, soon, everything):
+        self.put_in_every_way(upload, soon)
+        storage.tidy(upload.uuid)
+        again = replace(upload, was_left=True)
+        storage.open(again.opening, uninterrupted)
+        with pytest.raises(StorageOccupied):
+            storage.open(replace(again, uploader="carol").opening, uninterrupted)
+        storage.tidy(upload.uuid)
+        again.discard()
+        assert everything() == {}
 
     def test_a_discard_that_was_interrupted_is_gone_on_with(self, upload, soon, everything):
         self.put_in_every_way(upload, soon)

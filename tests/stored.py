@@ -13,6 +13,7 @@ import requests
 from dtoolcore.utils import generate_identifier
 
 from dserver_signed_url_plugin.storage.base import (
+    Claim,
     Freed,
     Freezing,
     Item,
@@ -54,6 +55,7 @@ class Upload:
     uuid: str = field(default_factory=lambda: str(uuid4()))
     staging: str = field(default_factory=lambda: uuid4().hex)
     uploader: str = "alice"
+    was_left: bool = False
     dtoolcore_version: str = "3.19.0"
 
     @property
@@ -73,7 +75,7 @@ class Upload:
         return Opening(
             self.uuid,
             self.staging,
-            {"uploader": self.uploader},
+            Claim({"uploader": self.uploader}, self.was_left),
             self.admin_metadata("protodataset"),
             tags=("red", "blue"),
             annotations={"place": {"room": [1, "Größe"]}},

@@ -145,7 +145,7 @@ def sweep(base_uri: BaseURI, even_if_all: bool, dry_run: bool, as_json: bool) ->
     then be used again; on Azure the empty container stays, and has to be deleted first. What is
     partly gone is reported and kept, and so is everything while the store cannot be reached, or
     when more than ten datasets are gone, none is left, and no lifecycle rule known to dserver had
-    the time to delete them.
+    the time to delete them since they were frozen.
 
     Exit code: 0; 1 if any dataset could not be looked for or forgotten, or all seem to be gone; 2
     if an argument cannot be used.

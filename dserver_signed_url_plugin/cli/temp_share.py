@@ -118,8 +118,8 @@ def _show(share: Share, as_json: bool) -> None:
         )
     if share.may_go:
         click.echo(
-            "The store does not let the server read its lifecycle rules, which may delete the "
-            "files before: grant it s3:GetLifecycleConfiguration.",
+            "The store's lifecycle rules cannot be read now, and may delete the files before: the "
+            "server needs s3:GetLifecycleConfiguration.",
             err=True,
         )
     if as_json:

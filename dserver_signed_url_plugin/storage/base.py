@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from math import floor
 from typing import Any, Protocol
 
 from dserver_signed_url_plugin.filenames import Disposition
@@ -42,6 +43,13 @@ class Life:
         granted = min(seconds, most)
         limited_by = "store" if granted < seconds else None
         return cls(now, granted, now + timedelta(seconds=granted), limited_by)
+
+    def until(self, end: datetime, limited_by: str) -> Life:
+        """Return it cut at a moment (UTC), in whole seconds; it may have none left."""
+        if end >= self.ends:
+            return self
+        seconds = floor((end - self.starts).total_seconds())
+        return Life(self.starts, seconds, self.starts + timedelta(seconds=seconds), limited_by)
 
 
 @dataclass(frozen=True)
@@ -103,16 +111,24 @@ class WriteURLs:
 
 
 @dataclass(frozen=True)
-class Opening:
-    """What a proto-dataset starts with.
+class Claim:
+    """What is kept beside a proto-dataset, to tell an upload apart from any other.
 
-    ``claim`` is kept beside it in storage, to tell this upload apart from any other proto-dataset;
-    ``staging`` names the place of staged objects.
+    ``was_left`` is True where it has been kept there before: if it is gone, as everything may be
+    that a store deletes by itself, the place still is this upload's.
     """
+
+    facts: Mapping[str, str]
+    was_left: bool = False
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What a proto-dataset starts with; ``staging`` names the place of staged objects."""
 
     uuid: str
     staging: str
-    claim: Mapping[str, str]
+    claim: Claim
     admin_metadata: Mapping[str, Any]
     tags: Sequence[str] = ()
     annotations: Mapping[str, Any] = field(default_factory=dict)
@@ -135,22 +151,15 @@ class Holdings:
     ``final`` are items at their real key, ``staged`` those that still wait for promotion, both by
     identifier; ``temporary`` the keys of all that is to go; ``opened`` is False where the
     proto-dataset itself is gone, ``has_manifest`` where nobody can read the dataset. ``objects``
-    counts all of them, whatever they are, where the storage lists them, and ``oldest`` is when the
-    first of them was written (UTC).
+    counts all of them, whatever they are, where the storage lists them.
     """
 
     opened: bool = False
     has_manifest: bool = False
     objects: int = 0
-    oldest: datetime | None = None
     final: dict[str, StoredItem] = field(default_factory=dict)
     staged: dict[str, StoredItem] = field(default_factory=dict)
     temporary: list[str] = field(default_factory=list)
-
-    def count(self, stored: StoredItem) -> None:
-        """Add one object, whatever it is."""
-        self.objects += 1
-        self.oldest = min(self.oldest or stored.last_modified, stored.last_modified)
 
 
 @dataclass(frozen=True)
@@ -238,13 +247,16 @@ class Storage(Protocol):
     def tidy(self, uuid: str, temporary: Sequence[str] | None = None) -> None:
         """Delete what is temporary: the keys that holdings named, or all that can be found."""
 
+    def has_admin_metadata(self, uuid: str) -> bool:
+        """Tell whether what opening writes last is there."""
+
     def kind(self, uuid: str) -> str | None:
         """Return dtool's type of what is there: dataset, protodataset, or None for neither."""
 
-    def size(self, uuid: str, claim: Mapping[str, str]) -> Freed:
+    def size(self, uuid: str, claim: Claim) -> Freed:
         """Return what discard would free."""
 
-    def discard(self, uuid: str, claim: Mapping[str, str], check: Callable[[], None]) -> Freed:
+    def discard(self, uuid: str, claim: Claim, check: Callable[[], None]) -> Freed:
         """Delete all that storage holds of an upload; nothing, if it holds somebody else's.
 
         :param claim: by which the upload was opened.

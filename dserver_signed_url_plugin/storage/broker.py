@@ -8,7 +8,7 @@ is bound to the announced bytes is up to ``generate_signed_item_write_url`` of t
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Any
@@ -28,6 +28,7 @@ from dserver_signed_url_plugin.filenames import Disposition
 from dserver_signed_url_plugin.storage import claims
 from dserver_signed_url_plugin.storage.base import (
     DOCUMENTS,
+    Claim,
     Freed,
     Freezing,
     Holdings,
@@ -217,6 +218,11 @@ class BrokerStorage:
             for key in temporary or ():
                 broker.delete_key(key)
 
+    def has_admin_metadata(self, uuid: str) -> bool:
+        """Ask the broker."""
+        with self._broker(uuid) as broker:
+            return bool(broker.has_admin_metadata())
+
     def kind(self, uuid: str) -> str | None:
         """Return the type that the admin metadata says."""
         with self._broker(uuid) as broker:
@@ -224,11 +230,11 @@ class BrokerStorage:
                 return None
             return str(broker.get_admin_metadata().get("type"))
 
-    def size(self, uuid: str, claim: Mapping[str, str]) -> Freed:
+    def size(self, uuid: str, claim: Claim) -> Freed:
         """Refuse, as discard does."""
         raise self._undeletable(uuid)
 
-    def discard(self, uuid: str, claim: Mapping[str, str], check: Callable[[], None]) -> Freed:
+    def discard(self, uuid: str, claim: Claim, check: Callable[[], None]) -> Freed:
         """Refuse: dtool's brokers have no way to delete a proto-dataset."""
         raise self._undeletable(uuid)
 

@@ -6,15 +6,14 @@ Knows how a claim is written and compared; makes no request.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 
 from dserver_signed_url_plugin.errors import StorageOccupied
-from dserver_signed_url_plugin.storage.base import Opening
+from dserver_signed_url_plugin.storage.base import Claim, Opening
 
 
 def written(opening: Opening) -> str:
     """Return the claim as it is kept."""
-    return json.dumps(opening.claim)
+    return json.dumps(opening.claim.facts)
 
 
 def refuse_occupied(opening: Opening, kind: str | None, claim: str | bytes | None) -> None:
@@ -22,22 +21,24 @@ def refuse_occupied(opening: Opening, kind: str | None, claim: str | bytes | Non
 
     :param kind: dtool's type of what is there.
     :param claim: what is kept there as its claim, if there is any.
-    :raises StorageOccupied: if it is a dataset, or has another claim, or none that can be read.
+    :raises StorageOccupied: if it is a dataset, or may not go with this upload.
     """
-    if kind == "dataset" or _read(claim) != opening.claim:
+    if kind == "dataset" or not may_go(opening.claim, claim, is_proto_dataset=True):
         raise StorageOccupied(
             f"Storage already holds another {'dataset' if kind == 'dataset' else 'proto-dataset'} "
             f"{opening.uuid}; use a new UUID."
         )
 
 
-def may_go(claim: Mapping[str, str], kept: str | bytes | None, is_proto_dataset: bool) -> bool:
+def may_go(claim: Claim, kept: str | bytes | None, is_proto_dataset: bool) -> bool:
     """Tell whether what is there goes with the upload that has this claim.
 
     :param kept: what is kept there as a claim, if there is any.
-    :param is_proto_dataset: whether there is one; without a claim it is somebody else's.
+    :param is_proto_dataset: whether there is one; it is somebody else's if there never was a claim.
     """
-    return not is_proto_dataset if kept is None else _read(kept) == claim
+    if kept is None:
+        return claim.was_left or not is_proto_dataset
+    return _read(kept) == claim.facts
 
 
 def _read(claim: str | bytes | None) -> object:

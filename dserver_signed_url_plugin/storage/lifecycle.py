@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Protocol
 
 
@@ -35,22 +35,6 @@ class Rule:
     is_enabled: bool
     applies_to: str
     does: Sequence[str]
-
-
-@dataclass(frozen=True)
-class Expiry:
-    """When a store deletes objects: days after they were written, or from a date (UTC) on."""
-
-    days: int | None = None
-    date: datetime | None = None
-
-    def of(self, written: datetime) -> datetime | None:
-        """Return the moment (UTC) from which on what was written then may be gone; None: never."""
-        ends = [] if self.days is None else [written + timedelta(days=self.days)]
-        return min([*ends, *([] if self.date is None else [self.date])], default=None)
-
-
-NEVER = Expiry()
 
 
 @dataclass(frozen=True)
@@ -85,8 +69,14 @@ class LifecycleRules(Protocol):
     def reached(self, prefix: str, uuids: Sequence[str]) -> Sequence[str]:
         """Return those datasets of which a key begins with prefix."""
 
-    def expiry(self, uuid: str) -> Expiry:
-        """Return when the first rule that reaches keys of a dataset deletes them."""
+    def ends(self, uuid: str, identifier: str | None = None) -> datetime | None:
+        """Return from when on (UTC) a rule may delete a dataset's objects; None: never.
+
+        :param identifier: only of this item, instead of all.
+        """
+
+    def would_end(self, uuid: str, written: datetime) -> datetime | None:
+        """Return from when on (UTC) a rule might delete what a dataset had, written then (UTC)."""
 
     def planned(self, wanted: Lifetime | None) -> Change:
         """Return what `change` would do, without doing it; raises what it would."""

@@ -14,7 +14,7 @@ from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import (
     LifecycleUnsettled,
 )
-from dserver_signed_url_plugin.storage.lifecycle import NEVER, Expiry, Lifetime
+from dserver_signed_url_plugin.storage.lifecycle import Lifetime
 from dserver_signed_url_plugin.storage.parallel import each
 from dserver_signed_url_plugin.storage.s3.lifecycle import S3Lifecycle
 from dserver_signed_url_plugin.uris import BaseURI
@@ -225,49 +225,86 @@ def expiring(prefix, days, status="Enabled", **more):
     return {**rule(name, Expiration=when), "Filter": filter_, "Status": status}
 
 
+NOW = datetime.now(timezone.utc)
+A_DAY, THREE = timedelta(days=1), timedelta(days=3)
+UUID, LARGE, SMALL = str(uuid4()), "1" * 40, "2" * 40
+
+
+@pytest.fixture
+def stored(bucket, s3):
+    """A dataset of two items, one of 100 bytes and one of 2, written now."""
+    for name, size in ((LARGE, 100), (SMALL, 2)):
+        s3.put_object(Bucket=bucket.name, Key=f"{UUID}/data/{name}", Body=b"." * size)
+
+
 @pytest.mark.parametrize(
-    ("rules_", "expiry"),
+    ("rules_", "all_", "small"),
     [
-        ([], NEVER),
-        ([expiring("scratch/", 1)], NEVER),
-        ([expiring("", 1, "Disabled")], NEVER),
-        ([expiring("", 1, Tags=[{"Key": "a", "Value": "b"}])], NEVER),
-        ([expiring("", 1, ObjectSizeGreaterThan=5)], Expiry(days=1)),
-        ([expiring("", 9), expiring("dtool-", 3), expiring("logs/", 1)], Expiry(days=3)),
-        ([expiring("", MIDNIGHT)], Expiry(date=MIDNIGHT)),
-        ([expiring("", MIDNIGHT), expiring("dtool-", 3)], Expiry(3, MIDNIGHT)),
-        ([rule("old", NoncurrentVersionExpiration={"NoncurrentDays": 3})], NEVER),
+        ([], None, None),
+        ([expiring("scratch/", 1)], None, None),
+        ([expiring("dtool-", 1)], None, None),
+        ([expiring("", 1, "Disabled")], None, None),
+        ([expiring("", 1, Tags=[{"Key": "a", "Value": "b"}])], None, None),
+        ([expiring("", 1, ObjectSizeGreaterThan=1000)], None, None),
+        ([expiring("", 1, ObjectSizeGreaterThan=2)], A_DAY, None),
+        ([expiring("", 1, ObjectSizeLessThan=100)], A_DAY, A_DAY),
+        ([expiring(f"{UUID}/data/1", 1), expiring("", 3)], A_DAY, THREE),
+        ([expiring("", 9), expiring("", 3), expiring("logs/", 1)], THREE, THREE),
+        ([expiring("", 2**31 - 1)], None, None),
+        ([rule("old", NoncurrentVersionExpiration={"NoncurrentDays": 3})], None, None),
     ],
 )
-def test_when_the_store_deletes_a_dataset(bucket, s3, rules_, expiry):
+def test_a_rule_ends_what_it_reaches(bucket, s3, stored, rules_, all_, small):
     if rules_:
         put(s3, bucket, *rules_)
-    assert lifecycle_of(bucket).expiry(str(uuid4())) == expiry
+    lifecycle = lifecycle_of(bucket)
+    for expected, ends in ((all_, lifecycle.ends(UUID)), (small, lifecycle.ends(UUID, SMALL))):
+        if expected is None:
+            assert ends is None
+        else:
+            assert abs(ends - NOW - expected) < timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("rules_", "ends"),
+    [
+        ([], None),
+        ([expiring("", 1)], MIDNIGHT + A_DAY),
+        ([expiring("", 1, ObjectSizeGreaterThan=2)], None),
+        ([expiring("", MIDNIGHT + THREE)], MIDNIGHT + THREE),
+        ([expiring("", MIDNIGHT - THREE)], MIDNIGHT - THREE),
+        ([expiring("", 1), expiring("", MIDNIGHT + THREE)], MIDNIGHT + A_DAY),
+        ([expiring("", 2**31 - 1)], None),
+    ],
+)
+def test_what_is_gone_may_have_ended_by_days_or_by_a_date(bucket, s3, rules_, ends):
+    if rules_:
+        put(s3, bucket, *rules_)
+    assert lifecycle_of(bucket).would_end(UUID, MIDNIGHT) == ends
 
 
 def test_a_dataset_is_reached_where_it_is_whatever_the_setting_is_now(bucket, s3):
     put(s3, bucket, expiring("old/", 1))
-    moved, never_there = str(uuid4()), str(uuid4())
-    s3.put_object(Bucket=bucket.name, Key=f"dtool-{moved}", Body=b"old/")
+    s3.put_object(Bucket=bucket.name, Key=f"dtool-{UUID}", Body=b"old/")
+    s3.put_object(Bucket=bucket.name, Key=f"old/{UUID}/data/{SMALL}", Body=b"..")
     lifecycle = lifecycle_of(bucket, DTOOL_S3_DATASET_PREFIX="new/")
-    assert lifecycle.expiry(moved) == Expiry(days=1)
-    assert lifecycle.expiry(never_there) == NEVER
+    assert lifecycle.ends(UUID) is not None
+    assert lifecycle.ends(str(uuid4())) is None
 
 
-@pytest.mark.parametrize(
-    ("expiry", "ends"),
-    [
-        (NEVER, None),
-        (Expiry(days=1), MIDNIGHT + timedelta(days=1)),
-        (Expiry(1, MIDNIGHT + timedelta(hours=1)), MIDNIGHT + timedelta(hours=1)),
-        (Expiry(1, MIDNIGHT + timedelta(days=9)), MIDNIGHT + timedelta(days=1)),
-    ],
-)
-def test_what_was_written_ends_by_days_or_date_whichever_is_first(expiry, ends):
-    assert expiry.of(MIDNIGHT) == ends
+def test_an_item_costs_one_page_and_other_peoples_rules_nothing(bucket, s3, stored, proxy):
+    others = [expiring(f"{number}/", 1) for number in range(50)]
+    put(s3, bucket, expiring("", 3), *others)
+    lifecycle = lifecycle_of(bucket, **proxy.settings())
+    assert lifecycle.ends(UUID, SMALL) is not None
+    assert len(proxy.requests) == 3
+    put(s3, bucket, *others)
+    proxy.forget()
+    assert lifecycle.ends(UUID, SMALL) is None
+    assert len(proxy.requests) <= 2
 
 
-def test_many_may_read_the_rules_at_once(bucket, s3):
-    put(s3, bucket, expiring("", 3))
-    lifecycle, uuid = lifecycle_of(bucket), str(uuid4())
-    assert set(each(lambda _: lifecycle.expiry(uuid), range(64))) == {Expiry(days=3)}
+def test_many_may_read_the_rules_at_once(bucket, s3, stored):
+    put(s3, bucket, expiring("", MIDNIGHT))
+    lifecycle = lifecycle_of(bucket)
+    assert set(each(lambda _: lifecycle.ends(UUID), range(64))) == {MIDNIGHT}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from datetime import datetime, timezone
 
 import pytest
 from botocore.exceptions import ClientError
 from dservercore.utils import register_base_uri
 
 from dserver_signed_url_plugin.cli.lifecycle import lifecycle
-from dserver_signed_url_plugin.lifecycle import NEVER
 from dserver_signed_url_plugin.uris import BaseURI
 from tests.clients import Deposit, DtoolDserver
 from tests.dserver import in_capitals
@@ -243,11 +243,16 @@ def test_a_dry_run_is_refused_what_the_real_run_would_be(make_dserver_on):
 
 
 @pytest.mark.parametrize(
-    ("base_uri", "expiry"),
-    [("azure://account", NEVER), ("own://x", NEVER), ("s3://without-settings", None)],
+    ("base_uri", "can_be_read"),
+    [("azure://account", True), ("own://x", True), ("s3://without-settings", False)],
 )
-def test_where_there_are_no_rules_is_told_from_where_they_cannot_be_read(dserver, base_uri, expiry):
-    assert dserver.services.lifecycles.expiry(BaseURI.parse(base_uri).dataset(UUID)) == expiry
+def test_where_there_are_no_rules_is_told_from_where_they_cannot_be_read(
+    dserver, base_uri, can_be_read
+):
+    base, lifecycles = BaseURI.parse(base_uri), dserver.services.lifecycles
+    assert lifecycles.can_be_read(base) == can_be_read
+    assert lifecycles.ends(base.dataset(UUID)) is None
+    assert not lifecycles.had_time(base.dataset(UUID), datetime.min.replace(tzinfo=timezone.utc))
 
 
 def test_one_way_of_showing_can_be_chosen(run):

@@ -7,7 +7,7 @@ a person, a permission or the database.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from itertools import chain
 
 from dserver_signed_url_plugin.config import LONGEST_LIFE, Settings
@@ -35,6 +35,7 @@ from dserver_signed_url_plugin.storage.azure.listing import ListedBlob
 from dserver_signed_url_plugin.storage.azure.sas import CREATE, READ, WRITE
 from dserver_signed_url_plugin.storage.base import (
     DOCUMENTS,
+    Claim,
     Freed,
     Freezing,
     Holdings,
@@ -179,7 +180,7 @@ class AzureStorage:
         """List the dataset's blobs, one request per 5,000; tidy needs no names."""
         found = Holdings()
         for blob in self._azure.listing(uuid):
-            found.count(blob.stored)
+            found.objects += 1
             if is_item(blob.name):
                 found.final[blob.name] = blob.stored
             elif blob.name == BLOBS["admin_metadata"]:
@@ -226,17 +227,21 @@ class AzureStorage:
         """Delete the container of staged documents and the claim; a late PUT finds no other."""
         self._azure.delete_container(upload_container(uuid))
 
+    def has_admin_metadata(self, uuid: str) -> bool:
+        """Look for the blob: a container stays when its blobs are deleted."""
+        return self._azure.metadata(uuid, BLOBS["admin_metadata"]) is not None
+
     def kind(self, uuid: str) -> str | None:
         """Return the type that the container's metadata has."""
         found = self._azure.container(uuid)
         return None if found is None else found.kind
 
-    def size(self, uuid: str, claim: Mapping[str, str]) -> Freed:
+    def size(self, uuid: str, claim: Claim) -> Freed:
         """List what is there, one request per 5,000 blobs of dataset and upload."""
         is_ours = self._may_go(uuid, claim, self._azure.container(uuid))
         return self._freed(uuid) if is_ours else Freed()
 
-    def discard(self, uuid: str, claim: Mapping[str, str], check: Callable[[], None]) -> Freed:
+    def discard(self, uuid: str, claim: Claim, check: Callable[[], None]) -> Freed:
         """Delete a proto-dataset's container, then the one beside it, with the claim."""
         frozen = UploadFrozen(f"Dataset {uuid} is frozen; it is not an upload to discard.")
         staged = upload_container(uuid)
@@ -270,15 +275,16 @@ class AzureStorage:
         """Leave the claim, unless the place holds what is frozen, or what has another claim."""
         beside = upload_container(opening.uuid)
         found = self._azure.container(opening.uuid)
-        if found is None:
+        if found is None or opening.claim.was_left:
             check()
             self._azure.create_container(beside)
             # Of two claims at once the store takes one.
             self._create(beside, CLAIM, claims.written(opening))
-        kind = None if found is None else found.kind
+        # A container tells what it was although its blobs are gone; here none is written over.
+        kind = None if found is None or opening.claim.was_left else found.kind
         claims.refuse_occupied(opening, kind, self._azure.get(beside, CLAIM))
 
-    def _may_go(self, uuid: str, claim: Mapping[str, str], found: FoundContainer | None) -> bool:
+    def _may_go(self, uuid: str, claim: Claim, found: FoundContainer | None) -> bool:
         """Tell whether what was found is the upload's that has this claim, or nobody's."""
         kept = self._azure.get(upload_container(uuid), CLAIM)
         return claims.may_go(claim, kept, found is not None)

@@ -57,6 +57,12 @@ _CLIENT = botocore.config.Config(
 )
 
 
+# For what is asked beside: nobody waits long for an answer that can be done without.
+_HASTY = _CLIENT.merge(
+    botocore.config.Config(read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
+)
+
+
 class Missing(Exception):
     """The store answered, and there is no such object (any more)."""
 
@@ -64,11 +70,12 @@ class Missing(Exception):
 class S3Connection:
     """Clients and credentials of one bucket, built once and kept.
 
+    :param hasty: whether to give up soon.
     :raises StorageUnavailable: where dtool's settings or boto3's own chain give no credentials.
     """
 
-    def __init__(self, bucket: str, settings: Settings) -> None:
-        self.bucket = bucket
+    def __init__(self, bucket: str, settings: Settings, hasty: bool = False) -> None:
+        self.bucket, self._config = bucket, _HASTY if hasty else _CLIENT
         self._settings = settings
         endpoint = self._endpoint(ENDPOINT)
         with self._translated("connecting"):
@@ -209,11 +216,11 @@ class S3Connection:
         )
 
     def _open_client(self, endpoint: str | None) -> S3Client:
-        client = self._session.client("s3", endpoint_url=endpoint, config=_CLIENT)
+        client = self._session.client("s3", endpoint_url=endpoint, config=self._config)
         region = None if endpoint else self._bucket_region(client)
         if region in (None, client.meta.region_name):
             return client
-        return self._session.client("s3", region_name=region, config=_CLIENT)
+        return self._session.client("s3", region_name=region, config=self._config)
 
     def _bucket_region(self, client: S3Client) -> str | None:
         """Ask AWS where the bucket lives: a signature made for another region is refused."""

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, NoReturn
 
 from dserver_signed_url_plugin.config import Settings
@@ -19,12 +20,13 @@ from dserver_signed_url_plugin.errors import (
     LifecycleUnsupported,
     StorageUnavailable,
 )
-from dserver_signed_url_plugin.storage.lifecycle import Change, Expiry, Lifetime, Rule
+from dserver_signed_url_plugin.storage.lifecycle import Change, Lifetime, Rule
 from dserver_signed_url_plugin.storage.parallel import each
 from dserver_signed_url_plugin.storage.s3.asking import AskedBucket, Unwilling
 from dserver_signed_url_plugin.storage.s3.layout import Layout, registration_key
 from dserver_signed_url_plugin.storage.s3.lifecycle_document import Document
 from dserver_signed_url_plugin.storage.s3.lifecycle_rules import StoredRule
+from dserver_signed_url_plugin.storage.s3.places import Places
 from dserver_signed_url_plugin.uris import BaseURI
 
 NONE_SET = "NoSuchLifecycleConfiguration"
@@ -79,7 +81,8 @@ class S3Lifecycle:
     """The lifecycle rules of one bucket, over a connection of its own."""
 
     def __init__(self, base_uri: BaseURI, settings: Settings) -> None:
-        self._s3 = AskedBucket(base_uri.location, settings)
+        self._s3 = AskedBucket(base_uri.location, settings, hasty=True)
+        self._places = Places(self._s3)
 
     def rules(self) -> Sequence[Rule]:
         """Return every rule, ours and other people's."""
@@ -94,19 +97,39 @@ class S3Lifecycle:
 
         Where the key names alone do not tell, at one request for each dataset.
         """
-        found = each(lambda uuid: self._reaches(prefix, uuid), uuids)
-        return [uuid for uuid, yes in zip(uuids, found, strict=True) if yes]
+        here = self._s3.dataset_prefix
 
-    def expiry(self, uuid: str) -> Expiry:
-        """Return when the first rule that reaches keys of a dataset deletes them.
+        def is_reached(uuid: str) -> bool:
+            if registration_key(uuid).startswith(prefix) or _meet(prefix, Layout(here, uuid)):
+                return True
+            # It may have been put here when the setting was another.
+            registered = self._s3.get(registration_key(uuid)) or b""
+            return _meet(prefix, Layout(registered.decode(errors="replace"), uuid))
 
-        One request; another one where key names alone do not tell whether a rule reaches them.
+        return [uuid for uuid, yes in zip(uuids, each(is_reached, uuids), strict=True) if yes]
+
+    def ends(self, uuid: str, identifier: str | None = None) -> datetime | None:
+        """Return from when on a rule may delete a dataset's objects, or one item; None: never.
+
+        One request; where a rule may reach them, a listing too.
         """
-        rules = [rule for rule in self._read().rules if rule.is_enabled and not rule.needs_tags]
-        rules = [rule for rule in rules if rule.expires and self._reaches(rule.prefix, uuid)]
-        days = [rule.days for rule in rules if rule.days is not None]
-        dates = [rule.date for rule in rules if rule.date is not None]
-        return Expiry(min(days, default=None), min(dates, default=None))
+        rules, layout = self._expiring(uuid)
+        if not rules:
+            return None
+        prefix = layout.root if identifier is None else layout.item(identifier)
+        ends = (
+            rule.ends(stored.last_modified)
+            for key, stored in self._s3.listing(prefix)
+            for rule in rules
+            if rule.reaches(key, stored.size_in_bytes)
+        )
+        return min(filter(None, ends), default=None)
+
+    def would_end(self, uuid: str, written: datetime) -> datetime | None:
+        """Return from when on a rule might delete objects of all sizes, written then."""
+        rules, _ = self._expiring(uuid)
+        ends = (rule.ends(written) for rule in rules if not rule.is_for_some_sizes)
+        return min(filter(None, ends), default=None)
 
     def planned(self, wanted: Lifetime | None) -> Change:
         """Return what `change` would do, without doing it; raises what it would."""
@@ -191,13 +214,13 @@ class S3Lifecycle:
             f"{happened}; it was taken back. Give this store a rule without --prefix, or none."
         )
 
-    def _reaches(self, prefix: str, uuid: str) -> bool:
-        here = self._s3.dataset_prefix
-        if registration_key(uuid).startswith(prefix) or _meet(prefix, here, uuid):
-            return True
-        # It may have been put here when the setting was another.
-        registered = self._s3.get(registration_key(uuid)) or b""
-        return _meet(prefix, registered.decode(errors="replace"), uuid)
+    def _expiring(self, uuid: str) -> tuple[Sequence[StoredRule], Layout]:
+        """Return the rules that may delete objects of a dataset, and where it is."""
+        rules = [rule for rule in self._read().rules if rule.is_enabled and rule.expires]
+        layout = self._places.of(uuid) if rules else Layout("", uuid)
+        return [
+            rule for rule in rules if not rule.needs_tags and _meet(rule.prefix, layout)
+        ], layout
 
     def _read(self) -> Document:
         try:
@@ -252,7 +275,7 @@ def _dropped(part: str) -> str:
     )
 
 
-def _meet(prefix: str, dataset_prefix: str, uuid: str) -> bool:
-    """Tell whether a dataset below this prefix of its own may have a key with that prefix."""
-    root = Layout(dataset_prefix, uuid).root
+def _meet(prefix: str, layout: Layout) -> bool:
+    """Tell whether a dataset that is there may have a key with this prefix."""
+    root = layout.root
     return root.startswith(prefix) or prefix.startswith(root)

@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from math import inf
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
@@ -57,18 +58,23 @@ class StoredRule:
         return bool(self._text("Expiration/Days") or self._text("Expiration/Date"))
 
     @property
-    def days(self) -> int | None:
-        """After how many days objects are deleted; None where they are not, or by a date."""
-        days = self._text("Expiration/Days").strip()
-        return int(days) if days.isdecimal() else None
+    def is_for_some_sizes(self) -> bool:
+        return self._larger_than > 0 or self._smaller_than < inf
 
-    @property
-    def date(self) -> datetime | None:
-        """From which date (UTC) on objects are deleted, which is midnight in S3, if by a date."""
-        day = self._text("Expiration/Date").strip()[:10]
-        with suppress(ValueError):
+    def ends(self, written: datetime) -> datetime | None:
+        """Return from when on (UTC) it deletes what was written then; None: never."""
+        # A date is midnight in S3. What is no date, or after all of them, is never.
+        with suppress(ValueError, OverflowError):
+            if days := self._text("Expiration/Days").strip():
+                return written + timedelta(days=int(days))
+            day = self._text("Expiration/Date").strip()[:10]
             return datetime.strptime(f"{day} +0000", "%Y-%m-%d %z")
         return None
+
+    def reaches(self, key: str, size_in_bytes: int) -> bool:
+        """Tell whether it applies to an object, which has no tags."""
+        fits = self._larger_than < size_in_bytes < self._smaller_than
+        return fits and key.startswith(self.prefix) and not self.needs_tags
 
     @property
     def archives(self) -> bool:
@@ -104,6 +110,19 @@ class StoredRule:
                 # Stores answer 0 where no least size was given.
                 conditions += [] if size.text == "0" else [f"{words} than {size.text} bytes"]
         return f"objects {' and '.join(conditions)}" if conditions else "all objects"
+
+    @property
+    def _larger_than(self) -> float:
+        # Stores answer 0 where no least size was given, and mean all objects.
+        return self._size("Greater") or -1
+
+    @property
+    def _smaller_than(self) -> float:
+        return self._size("Less") or inf
+
+    def _size(self, word: str) -> int:
+        texts = [each.text or "" for each in self.element.iter(f"ObjectSize{word}Than")]
+        return max((int(text) for text in texts if text.isdecimal()), default=0)
 
     def _text(self, path: str) -> str:
         return self.element.findtext(path) or ""

@@ -20,6 +20,7 @@ from dserver_signed_url_plugin.filenames import Disposition
 from dserver_signed_url_plugin.storage import claims
 from dserver_signed_url_plugin.storage.base import (
     DOCUMENTS,
+    Claim,
     Freed,
     Freezing,
     Holdings,
@@ -175,7 +176,7 @@ class S3Storage:
         found = Holdings()
         staged = layout.staged_items(staging)
         for key, stored in self._s3.listing(layout.root):
-            found.count(stored)
+            found.objects += 1
             if key.startswith(layout.items):
                 found.final[key.removeprefix(layout.items)] = stored
             elif key.startswith(staged):
@@ -234,16 +235,20 @@ class S3Storage:
             temporary = [key for key, _ in self._s3.listing(self._places.of(uuid).uploads)]
         self._s3.delete(temporary)
 
+    def has_admin_metadata(self, uuid: str) -> bool:
+        """Look for the object."""
+        return self._s3.metadata(self._places.of(uuid).document("admin_metadata")) is not None
+
     def kind(self, uuid: str) -> str | None:
         """Return the type that an object's user metadata has, as dtool-s3 reads it."""
         return self._places.look(uuid).kind
 
-    def size(self, uuid: str, claim: Mapping[str, str]) -> Freed:
+    def size(self, uuid: str, claim: Claim) -> Freed:
         """List what is there, one request per 1,000 objects."""
         found = self._places.look(uuid)
         return _freed(self._listed(found.layout)) if self._may_go(found, claim) else Freed()
 
-    def discard(self, uuid: str, claim: Mapping[str, str], check: Callable[[], None]) -> Freed:
+    def discard(self, uuid: str, claim: Claim, check: Callable[[], None]) -> Freed:
         """Delete every object of a proto-dataset; last what says where and whose it is."""
         found = self._places.look(uuid)
         if found.kind == "dataset":
@@ -277,7 +282,7 @@ class S3Storage:
             claims.refuse_occupied(opening, found.kind, self._s3.get(found.layout.claim))
         return found.layout
 
-    def _may_go(self, found: Place, claim: Mapping[str, str]) -> bool:
+    def _may_go(self, found: Place, claim: Claim) -> bool:
         """Tell whether what was found is the upload's that has this claim, or nobody's."""
         return claims.may_go(claim, self._s3.get(found.layout.claim), found.is_taken)
 

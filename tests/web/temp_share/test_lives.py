@@ -145,7 +145,7 @@ def test_over_http_urls_do_not_outlive_the_objects_either(ephemeral, asked, fold
         assert f"{ends(url):%Y-%m-%dT%H:%M:%S}" == answer.json["expiry_timestamp"][:19]
     aged(asked, hours=24)
     for answer in answers():
-        assert_refused(answer, 410, "may delete it at any moment: deposit it again")
+        assert_refused(answer, 410, "deposit it where it is kept longer")
 
 
 def test_what_the_store_is_about_to_delete_is_not_shared(ephemeral, asked, folder):
@@ -153,7 +153,7 @@ def test_what_the_store_is_about_to_delete_is_not_shared(ephemeral, asked, folde
     aged(asked, hours=24)
     result = invoke(ephemeral, "url", share["uri"])
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.endswith("may delete it at any moment: deposit it again.\n")
+    assert result.stderr.endswith("deposit it where it is kept longer.\n")
 
 
 def test_a_life_that_the_objects_have_is_granted_as_it_is(ephemeral, folder):
@@ -176,4 +176,4 @@ def test_what_no_rule_is_known_to_delete_is_shared_as_long_as_is_asked(
     share, remarks = shared(dserver, "create", dserver.base_uri, folder, "--expires", WEEK)
     assert share["expiry_seconds"] == WEEK
     assert "expiry_limited_by" not in share
-    assert ("grant it s3:GetLifecycleConfiguration" in remarks) == (case == "no answer")
+    assert ("the server needs s3:GetLifecycleConfiguration" in remarks) == (case == "no answer")

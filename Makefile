@@ -8,7 +8,7 @@
 
 PYTHON ?= python3
 TESTS ?= tests
-WORKERS ?= 2
+WORKERS ?= 3
 ARGS ?=
 ONCE ?=
 BASE_URI ?=

@@ -40,8 +40,8 @@ class NewLifetime:
 class Lifecycles:
     """Reads and changes lifecycle rules of base URIs that dserver knows.
 
-    Every method but one may raise InvalidField, naming the command that makes a base URI known, and
-    LifecycleUnsupported.
+    What shows or changes rules may raise InvalidField, naming the command that makes a base URI
+    known, LifecycleUnsupported, and StorageUnavailable. What only asks raises nothing of that.
     """
 
     def __init__(self, storages: Storages) -> None:
@@ -58,7 +58,7 @@ class Lifecycles:
     def ends(self, uri: DatasetURI, identifier: str | None = None) -> datetime | None:
         """Return from when on (UTC) the store may delete a dataset's objects.
 
-        None where no rule does, or where none can be read. Raises no error of this plugin.
+        None where no rule does, or where none can be read.
 
         :param identifier: only of this item, instead of all.
         """
@@ -67,10 +67,7 @@ class Lifecycles:
         return None
 
     def had_time(self, uri: DatasetURI, written: datetime) -> bool:
-        """Tell whether a rule is known that has deleted by now what was written then (UTC).
-
-        Raises no error of this plugin.
-        """
+        """Tell whether a rule is known that has deleted by now what was written then (UTC)."""
         with suppress(LifecycleUnsupported, StorageUnavailable):
             ends = self._storages.lifecycle(uri.base).would_end(uri.uuid, written)
             return ends is not None and ends <= datetime.now(timezone.utc)

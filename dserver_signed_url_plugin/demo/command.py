@@ -45,52 +45,60 @@ class StopRequest:
         self._made = True
 
 
+# Options, from the last in the help to the first, as decorators come.
+_SERVER = (
+    click.option(
+        "--threads",
+        type=click.IntRange(1),
+        default=4,
+        show_default=True,
+        help="Threads of each worker.",
+    ),
+    click.option(
+        "--workers",
+        type=click.IntRange(1),
+        default=2,
+        show_default=True,
+        help="gunicorn's worker processes.",
+    ),
+)
+_PLACE = (
+    click.option(
+        "--base-uri",
+        metavar="URI",
+        help="Where datasets are kept: s3://BUCKET, created if it is missing, or "
+        "azure://ACCOUNT. With dtool's variables for it set, DTOOL_S3_ENDPOINT_BUCKET, "
+        "DTOOL_S3_ACCESS_KEY_ID_BUCKET and DTOOL_S3_SECRET_ACCESS_KEY_BUCKET, or "
+        "DTOOL_AZURE_ACCOUNT_KEY_ACCOUNT (and the plugin's DTOOL_AZURE_BLOB_ENDPOINT_ACCOUNT), "
+        "in that store instead of an embedded one.  [default: s3://dtool-demo]",
+    ),
+    click.option("--bucket", metavar="NAME", help="The same as --base-uri s3://NAME."),
+    click.option(
+        "--data-dir",
+        type=click.Path(file_okay=False, path_type=Path),
+        help="Where database, key pair, logs and the embedded store's objects are "
+        "kept.  [default: a temporary directory, removed at the end]",
+    ),
+)
+_ADDRESS = (
+    click.option(
+        "--port",
+        type=click.IntRange(0, 65535),
+        default=0,
+        help="Port of dserver.  [default: a free one]",
+    ),
+    click.option(
+        "--host",
+        default="127.0.0.1",
+        show_default=True,
+        help="Address of dserver; the embedded store always listens on 127.0.0.1.",
+    ),
+)
+
+
 def _choices(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that both ways of starting have."""
-    for option in (
-        click.option(
-            "--threads",
-            type=click.IntRange(1),
-            default=4,
-            show_default=True,
-            help="Threads of each worker.",
-        ),
-        click.option(
-            "--workers",
-            type=click.IntRange(1),
-            default=2,
-            show_default=True,
-            help="gunicorn's worker processes.",
-        ),
-        click.option(
-            "--base-uri",
-            metavar="URI",
-            help="Where datasets are kept: s3://BUCKET, created if it is missing, or "
-            "azure://ACCOUNT. With dtool's variables for it set, DTOOL_S3_ENDPOINT_BUCKET, "
-            "DTOOL_S3_ACCESS_KEY_ID_BUCKET and DTOOL_S3_SECRET_ACCESS_KEY_BUCKET, or "
-            "DTOOL_AZURE_ACCOUNT_KEY_ACCOUNT (and the plugin's DTOOL_AZURE_BLOB_ENDPOINT_ACCOUNT), "
-            "in that store instead of an embedded one.  [default: s3://dtool-demo]",
-        ),
-        click.option("--bucket", metavar="NAME", help="The same as --base-uri s3://NAME."),
-        click.option(
-            "--data-dir",
-            type=click.Path(file_okay=False, path_type=Path),
-            help="Where database, key pair, logs and the embedded store's objects are "
-            "kept.  [default: a temporary directory, removed at the end]",
-        ),
-        click.option(
-            "--port",
-            type=click.IntRange(0, 65535),
-            default=0,
-            help="Port of dserver.  [default: a free one]",
-        ),
-        click.option(
-            "--host",
-            default="127.0.0.1",
-            show_default=True,
-            help="Address of dserver; the embedded store always listens on 127.0.0.1.",
-        ),
-    ):
+    for option in (*_SERVER, *_PLACE, *_ADDRESS):
         command = option(command)
     return command
 

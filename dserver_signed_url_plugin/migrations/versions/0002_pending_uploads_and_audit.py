@@ -11,6 +11,17 @@ down_revision = "0001"
 
 def upgrade() -> None:
     """Create both, unless a migration of dserver's owner already has."""
+    _create_pending_upload()
+    _create_signed_url_audit()
+
+
+def downgrade() -> None:
+    """Forget every pending upload, of which storage keeps what it has, and every decision."""
+    op.drop_table("signed_url_audit", if_exists=True)
+    op.drop_table("pending_upload", if_exists=True)
+
+
+def _create_pending_upload() -> None:
     op.create_table(
         "pending_upload",
         sa.Column("id", sa.Integer(), primary_key=True),
@@ -40,6 +51,9 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
         if_not_exists=True,
     )
+
+
+def _create_signed_url_audit() -> None:
     op.create_table(
         "signed_url_audit",
         # SQLite counts by itself only what is called INTEGER.
@@ -60,9 +74,3 @@ def upgrade() -> None:
     for column in ("time", "uri"):
         name = op.f(f"ix_signed_url_audit_{column}")
         op.create_index(name, "signed_url_audit", [column], if_not_exists=True)
-
-
-def downgrade() -> None:
-    """Forget every pending upload, of which storage keeps what it has, and every decision."""
-    op.drop_table("signed_url_audit", if_exists=True)
-    op.drop_table("pending_upload", if_exists=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -20,6 +20,7 @@ from dserver_signed_url_plugin.errors import (
     LifecycleUnsupported,
     StorageUnavailable,
 )
+from dserver_signed_url_plugin.storage.base import StoredItem
 from dserver_signed_url_plugin.storage.lifecycle import Change, Lifetime, Rule
 from dserver_signed_url_plugin.storage.parallel import each
 from dserver_signed_url_plugin.storage.s3.asking import AskedBucket, Unwilling
@@ -117,12 +118,8 @@ class S3Lifecycle:
         if not rules:
             return None
         prefix = layout.root if identifier is None else layout.item(identifier)
-        ends = (
-            rule.ends(stored.last_modified)
-            for key, stored in self._s3.listing(prefix)
-            for rule in rules
-            if rule.reaches(key, stored.size_in_bytes)
-        )
+        found = list(self._s3.listing(prefix))
+        ends = (rule.ends(written) for rule in rules if (written := _oldest(rule, found)))
         return min(filter(None, ends), default=None)
 
     def would_end(self, uuid: str, written: datetime) -> datetime | None:
@@ -216,11 +213,10 @@ class S3Lifecycle:
 
     def _expiring(self, uuid: str) -> tuple[Sequence[StoredRule], Layout]:
         """Return the rules that may delete objects of a dataset, and where it is."""
-        rules = [rule for rule in self._read().rules if rule.is_enabled and rule.expires]
+        enabled = (rule for rule in self._read().rules if rule.is_enabled)
+        rules = [rule for rule in enabled if rule.expires and not rule.needs_tags]
         layout = self._places.of(uuid) if rules else Layout("", uuid)
-        return [
-            rule for rule in rules if not rule.needs_tags and _meet(rule.prefix, layout)
-        ], layout
+        return [rule for rule in rules if _meet(rule.prefix, layout)], layout
 
     def _read(self) -> Document:
         try:
@@ -266,6 +262,14 @@ class S3Lifecycle:
 
 def _told(rules: Sequence[StoredRule]) -> Sequence[Rule]:
     return [rule.told() for rule in rules]
+
+
+def _oldest(rule: StoredRule, found: Iterable[tuple[str, StoredItem]]) -> datetime | None:
+    """Return when (UTC) the first of the objects was written that a rule reaches."""
+    reached = (
+        stored.last_modified for key, stored in found if rule.reaches(key, stored.size_in_bytes)
+    )
+    return min(reached, default=None)
 
 
 def _dropped(part: str) -> str:

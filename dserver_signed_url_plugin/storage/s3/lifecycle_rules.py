@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from math import inf
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
@@ -48,7 +49,7 @@ class StoredRule:
         """Tell whether its prefix stands where it stood before there were filters."""
         return self.element.find("Filter") is None and self.element.find("Prefix") is not None
 
-    @property
+    @cached_property
     def prefix(self) -> str:
         spellings = ("Prefix", "Filter/Prefix", "Filter/And/Prefix")
         return next(filter(None, map(self._text, spellings)), "")
@@ -85,7 +86,7 @@ class StoredRule:
     def ends_old_versions(self) -> bool:
         return self.element.find("NoncurrentVersionExpiration") is not None
 
-    @property
+    @cached_property
     def needs_tags(self) -> bool:
         """Tell whether it reaches tagged objects only; those of datasets have no tags of S3's."""
         return next(self.element.iter("Tag"), None) is not None
@@ -111,12 +112,12 @@ class StoredRule:
                 conditions += [] if size.text == "0" else [f"{words} than {size.text} bytes"]
         return f"objects {' and '.join(conditions)}" if conditions else "all objects"
 
-    @property
+    @cached_property
     def _larger_than(self) -> float:
         # Stores answer 0 where no least size was given, and mean all objects.
         return self._size("Greater") or -1
 
-    @property
+    @cached_property
     def _smaller_than(self) -> float:
         return self._size("Less") or inf
 

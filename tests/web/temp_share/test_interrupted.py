@@ -22,6 +22,7 @@ from dserver_signed_url_plugin.uris import BaseURI
 from tests.dserver import Bucket
 from tests.proxy import Fault, StoreProxy
 from tests.shares import FILES, check_fetched, waiting
+from tests.web.test_cleanup import fail_to_register
 
 PASSED = 2  # PUTs, before the interruption
 SECONDS = 60
@@ -96,25 +97,17 @@ def test_what_was_interrupted_is_listed_and_gone_on_with(
     check_fetched(again, folder)
 
 
-class Away:
-    """A search plugin whose database is away."""
-
-    def register_dataset(self, info):
-        raise ConnectionError
-
-
 @pytest.mark.parametrize("state", ["open", "frozen"])
 def test_what_was_interrupted_and_then_deleted_by_the_store_is_sent_again_at_once(
     dserver, proxy, share, folder, place, s3, blobs, state
 ):
-    search = dserver.app.search
     if state == "frozen":
-        dserver.app.search = Away()
+        heal = fail_to_register(dserver)
     else:
+        heal = proxy.heal
         proxy.before = lambda request: Fault.REFUSED if request.number > PASSED else None
     assert share().exit_code == 1
-    dserver.app.search = search
-    proxy.heal()
+    heal()
     [begun] = waiting(dserver)
     assert begun["state"] == state
     delete_everything(place, s3, blobs)

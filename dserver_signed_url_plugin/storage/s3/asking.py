@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from dserver_signed_url_plugin.errors import StorageUnavailable
-from dserver_signed_url_plugin.storage.s3.connection import S3Connection, place_of
+from dserver_signed_url_plugin.storage.s3.connection import S3Connection
+from dserver_signed_url_plugin.storage.s3.failures import Failures
 from dserver_signed_url_plugin.storage.sigv4 import Place
 
 
@@ -22,15 +23,22 @@ class Unwilling(StorageUnavailable):
         self.code = code
 
 
+class _Told(Failures):
+    """Nothing for the log: whoever asks about the bucket is told what it refuses."""
+
+    def unavailable(self, doing: str, code: str) -> StorageUnavailable:
+        return Unwilling(doing, code)
+
+
 class AskedBucket(S3Connection):
     """A connection that raises Unwilling, and knows the server's address."""
 
     @property
     def inside(self) -> Place:
-        return place_of(self._client, self.bucket)
+        return self._clients.inside
 
     def ask(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
-        with self._translated(operation):
+        with self._failures.translated(operation):
             answer: Mapping[str, Any] = getattr(self._client, operation)(
                 Bucket=self.bucket, **parameters
             )
@@ -55,6 +63,5 @@ class AskedBucket(S3Connection):
         finally:
             self._client.meta.events.unregister(event, handler)
 
-    def _unavailable(self, doing: str, code: str) -> StorageUnavailable:
-        # Nothing for the log: whoever asks about the bucket is told what it refuses.
-        return Unwilling(doing, code)
+    def _make_failures(self) -> Failures:
+        return _Told(self.bucket)

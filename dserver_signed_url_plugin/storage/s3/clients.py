@@ -1,0 +1,155 @@
+"""Clients, credentials and the address of one bucket, built once and kept.
+
+Knows dtool's settings of a bucket and boto3's own chain; makes no request but to ask AWS for a
+bucket's region.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+import boto3
+import botocore.config
+import botocore.exceptions
+import botocore.loaders
+import botocore.session
+
+from dserver_signed_url_plugin.config import ENDPOINT, PUBLIC_ENDPOINT, Settings, is_web_address
+from dserver_signed_url_plugin.errors import StorageUnavailable
+from dserver_signed_url_plugin.storage.configured import dtool_setting, rewritten
+from dserver_signed_url_plugin.storage.parallel import PARALLEL
+from dserver_signed_url_plugin.storage.s3.failures import Failures
+from dserver_signed_url_plugin.storage.sigv4 import Credentials, Place
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+# Reading the description of S3 is most of the work of making a client, and the same for all.
+_DESCRIPTIONS = botocore.loaders.create_loader()
+
+# Checksums beyond Content-MD5 are left out where botocore lets them, because older S3-compatible
+# stores refuse them; few attempts and short times, because a person waits for the answer.
+_CLIENT = botocore.config.Config(
+    signature_version="s3v4",
+    connect_timeout=5,
+    read_timeout=60,
+    retries={"mode": "standard", "total_max_attempts": 3},
+    max_pool_connections=2 * PARALLEL,
+    request_checksum_calculation="when_required",
+    response_checksum_validation="when_required",
+)
+
+
+# For what is asked beside: nobody waits long for an answer that can be done without.
+_HASTY = _CLIENT.merge(
+    botocore.config.Config(read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
+)
+
+
+class S3Clients:
+    """What signs and asks for one bucket.
+
+    ``client`` asks the store at the server's address; ``place`` is where people's URLs lead.
+
+    :param hasty: whether to give up soon.
+    :raises StorageUnavailable: where dtool's settings or boto3's own chain give no credentials.
+    """
+
+    def __init__(
+        self, bucket: str, settings: Settings, failures: Failures, hasty: bool = False
+    ) -> None:
+        self.bucket, self._settings, self._failures = bucket, settings, failures
+        self._config = _HASTY if hasty else _CLIENT
+        endpoint = self._endpoint(ENDPOINT)
+        with failures.translated("connecting"):
+            self._session = self._open_session(endpoint)
+            self._credentials = self._session.get_credentials()
+            self.client = self._open_client(endpoint)
+            public = self._public_endpoint(self.client.meta.endpoint_url)
+            signing = self.client if public is None else self._open_client(public)
+            self.place = place_of(signing, bucket)
+
+    @property
+    def inside(self) -> Place:
+        """Where the server finds the bucket."""
+        return place_of(self.client, self.bucket)
+
+    def setting(self, name: str) -> str | None:
+        """Return one of dtool's settings: Flask's config, environment, dtool's file."""
+        return dtool_setting(self._settings, name)
+
+    @property
+    def dataset_prefix(self) -> str:
+        """What dtool puts before the keys of datasets that are new here."""
+        return self.setting(f"DTOOL_S3_DATASET_PREFIX_{self.bucket}") or ""
+
+    def _endpoint(self, name: str) -> str | None:
+        """Return a setting that is a URL; a user or password in it would show in signed URLs."""
+        value = self.setting(f"{name}{self.bucket}")
+        if value is not None and not is_web_address(value):
+            raise StorageUnavailable(f"The server's setting {name}{self.bucket} is not a URL.")
+        return value
+
+    def credentials(self) -> tuple[Credentials, datetime | None]:
+        """Return the credentials as of now, and when they end (UTC) if that is known."""
+        with self._failures.translated("finding credentials"):
+            if self._credentials is None:
+                raise botocore.exceptions.NoCredentialsError
+            # botocore has no public word for the end of refreshable credentials. Asked before and
+            # after, so that an end never belongs to other credentials than those returned.
+            while True:
+                ends = getattr(self._credentials, "_expiry_time", None)
+                frozen: Any = self._credentials.get_frozen_credentials()
+                if ends == getattr(self._credentials, "_expiry_time", None):
+                    break
+        return Credentials(frozen.access_key, frozen.secret_key, frozen.token), ends
+
+    def _open_session(self, endpoint: str | None) -> boto3.session.Session:
+        parts = ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY")
+        names = [f"DTOOL_S3_{part}_{self.bucket}" for part in parts]
+        key, secret = (self.setting(name) for name in names)
+        core = botocore.session.Session()
+        core.register_component("data_loader", _DESCRIPTIONS)
+        if not (endpoint or key or secret):
+            return boto3.session.Session(botocore_session=core)
+        values = {f"DTOOL_S3_ENDPOINT_{self.bucket}": endpoint, names[0]: key, names[1]: secret}
+        absent = [name for name, value in values.items() if value is None]
+        if absent:
+            raise StorageUnavailable(
+                f"The server's settings for {self.bucket} are incomplete: set {', '.join(absent)}."
+            )
+        return boto3.session.Session(
+            aws_access_key_id=key, aws_secret_access_key=secret, botocore_session=core
+        )
+
+    def _open_client(self, endpoint: str | None) -> S3Client:
+        client = self._session.client("s3", endpoint_url=endpoint, config=self._config)
+        region = None if endpoint else self._bucket_region(client)
+        if region in (None, client.meta.region_name):
+            return client
+        return self._session.client("s3", region_name=region, config=self._config)
+
+    def _bucket_region(self, client: S3Client) -> str | None:
+        """Ask AWS where the bucket lives: a signature made for another region is refused."""
+        try:
+            answer: Any = client.head_bucket(Bucket=self.bucket)
+        except botocore.exceptions.ClientError as error:
+            answer = error.response
+        headers: Mapping[str, str] = answer["ResponseMetadata"].get("HTTPHeaders", {})
+        return headers.get("x-amz-bucket-region")
+
+    def _public_endpoint(self, internal: str) -> str | None:
+        return self._endpoint(PUBLIC_ENDPOINT) or rewritten(self._settings, internal)
+
+
+def place_of(client: S3Client, bucket: str) -> Place:
+    """Learn host, path style and region from botocore, which knows every rule of addressing."""
+    url = client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "k"})
+    parts = urlsplit(url)
+    region = parse_qs(parts.query)["X-Amz-Credential"][0].split("/")[-3]
+    # HTTP clients leave a default port out of the Host header, which is signed.
+    host = parts.netloc.removesuffix({"http": ":80", "https": ":443"}[parts.scheme])
+    return Place(parts.scheme, host, parts.path.removesuffix("k"), region)

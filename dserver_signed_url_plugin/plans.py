@@ -6,6 +6,7 @@ Knows what dtool can name and what fits together; makes no request and reads no 
 from __future__ import annotations
 
 import json
+import ntpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +34,9 @@ EARLIEST = datetime(1, 1, 1, 0, 0, 1, tzinfo=timezone.utc).timestamp()
 LATEST = datetime(9999, 12, 31, 23, 59, 58, tzinfo=timezone.utc).timestamp()
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+# Windows takes a backslash for a slash, and leaves out blanks at a segment's end. A drive after a
+# slash leads nowhere but where a path is joined segment by segment.
+_LEAVES_ON_WINDOWS = re.compile(r"^\\|(?:^|[/\\])(?:\.\. *|[A-Za-z]:)(?:[/\\]|$)")
 
 
 @dataclass(frozen=True)
@@ -171,6 +175,8 @@ def _wrong_with(relpath: str) -> str | None:
         return "has a control character, or half of a surrogate pair."
     if not {"", ".", ".."}.isdisjoint(relpath.split("/")):
         return "has an empty, '.' or '..' segment."
+    if _LEAVES_ON_WINDOWS.search(relpath) or ntpath.splitdrive(relpath)[0]:
+        return "leads out of the dataset on Windows: by a drive, a first '\\', or '..' beside one."
     return None
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import threading
-from collections import defaultdict
 from typing import Any
 
 from dserver_signed_url_plugin.config import Settings
@@ -48,7 +47,7 @@ class Storages:
         self._made: dict[BaseURI, Storage] = {}
         self._lifecycles: dict[BaseURI, LifecycleRules] = {}
         # One for each, because making a storage may wait for its store.
-        self._locks: defaultdict[BaseURI, threading.Lock] = defaultdict(threading.Lock)
+        self._locks: dict[BaseURI, threading.Lock] = {}
 
     def of(self, base_uri: BaseURI) -> Storage:
         """Return the storage of a base URI.
@@ -56,7 +55,7 @@ class Storages:
         :raises SigningUnsupported: if nothing here can sign for it.
         :raises StorageUnavailable: if it has no usable settings or credentials.
         """
-        with self._locks[base_uri]:
+        with self._lock(base_uri):
             if base_uri not in self._made:
                 self._made[base_uri] = self._make(base_uri)
             return self._made[base_uri]
@@ -83,11 +82,15 @@ class Storages:
         if scheme not in _LIFECYCLES:
             advice = _LIFECYCLES_ELSEWHERE.get(scheme, _ANY_LIFECYCLE_ELSEWHERE)
             raise LifecycleUnsupported(f"{advice}, and let `flask lifecycle sweep` follow.")
-        with self._locks[base_uri]:
+        with self._lock(base_uri):
             if base_uri not in self._lifecycles:
                 made: LifecycleRules = _named(_LIFECYCLES[scheme])(base_uri, self._settings)
                 self._lifecycles[base_uri] = made
             return self._lifecycles[base_uri]
+
+    def _lock(self, base_uri: BaseURI) -> threading.Lock:
+        # Unlike a defaultdict this gives two threads that come at once the same one.
+        return self._locks.setdefault(base_uri, threading.Lock())
 
     def _make(self, base_uri: BaseURI) -> Storage:
         storage: Storage = _named(_OWN.get(base_uri.scheme, _ANY_OTHER))(base_uri, self._settings)

@@ -104,12 +104,46 @@ def test_a_creator_that_can_be_kept_passes(name):
         ("a\x85", "control character"),
         ("a\ud800", "control character"),
         ("b/ü.txt", "announced twice"),
+        ("..\\a", "on Windows"),
+        ("a\\..\\b", "on Windows"),
+        ("a/..\\..\\b", "on Windows"),
+        ("a\\..", "on Windows"),
+        ("a\\.. \\b", "on Windows"),
+        ("\\a", "on Windows"),
+        ("\\\\server\\share\\a", "on Windows"),
+        ("\\\\?\\C:\\a", "on Windows"),
+        ("C:\\a", "on Windows"),
+        ("c:/a", "on Windows"),
+        ("c:", "on Windows"),
+        ("c:a", "on Windows"),
+        ("1:a", "on Windows"),
+        ("data/C:\\a", "on Windows"),
+        ("data\\C:", "on Windows"),
     ],
 )
 def test_a_relpath_that_cannot_be_kept_is_refused_with_its_number(relpath, reason):
     with pytest.raises(InvalidField, match=reason) as refusal:
         replace(PLAN, items=(A, B, item(relpath)), overlays={}).check()
     assert refusal.value.facts.keys() == {"items.2.relpath"}
+
+
+@pytest.mark.parametrize(
+    "relpath",
+    [
+        "a\\b",
+        "a\\\\b",
+        "a\\...\\b",
+        "..a\\b..",
+        "data/a:b",
+        "data/1:2",
+        "12:30.csv",
+        "CON",
+        "a.",
+        "<|>?*",
+    ],
+)
+def test_what_is_odd_on_windows_but_stays_inside_passes(relpath):
+    replace(PLAN, items=(A, B, item(relpath)), overlays={}).check()
 
 
 @pytest.mark.parametrize(

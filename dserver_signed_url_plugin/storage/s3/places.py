@@ -40,8 +40,10 @@ class Places:
 
         :param fresh: ask the store, whatever it said before.
         """
-        if not fresh and uuid in self._prefixes:
-            return Layout(self._prefixes[uuid], uuid)
+        # Asked once: another thread may empty it between two questions.
+        prefix = None if fresh else self._prefixes.get(uuid)
+        if prefix is not None:
+            return Layout(prefix, uuid)
         return self._registered(uuid) or Layout(self._s3.dataset_prefix, uuid)
 
     def look(self, uuid: str) -> Place:
@@ -67,7 +69,7 @@ class Places:
 
         Lists the whole bucket, one request per 1,000 keys, if there is any to be asked for.
         """
-        unplaced = uuids - self._prefixes.keys()
+        unplaced = {uuid for uuid in uuids if uuid not in self._prefixes}
         keys = (key for key, _ in self._s3.listing("")) if unplaced else ()
         return unplaced.intersection(uuid for key in keys for uuid in uuids_in(key))
 

@@ -4,6 +4,7 @@
 #   TESTS=tests/unit    which tests
 #   WORKERS=0           how many processes share the tests; 0 is the one that is easy to debug
 #   BASE_URI=azure://lab  where the demo keeps its datasets
+#   CEPH_ROOT=/opt/ceph where Ceph's packages are unpacked already
 #   ARGS='-k expiry'    options passed on to the command that runs
 
 PYTHON ?= python3
@@ -17,6 +18,7 @@ VENV := .venv
 NEXT := .venv-next
 # As in dserver_signed_url_plugin/demo/azurite.py.
 AZURITE := 3.35.0
+CEPH_ROOT ?= $(VENV)/ceph/root
 FOR_AZURE := $(VENV)/.has-azure $(VENV)/.azurite-$(AZURITE)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -26,7 +28,7 @@ export PIP_USE_PEP517 := 1
 .DEFAULT_GOAL := help
 # Two pips in one environment would trip over each other.
 .NOTPARALLEL:
-.PHONY: help demo test test-next lint bench clean
+.PHONY: help demo test test-next test-ceph ceph lint bench clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -39,6 +41,11 @@ test: $(VENV)/.has-test $(VENV)/.azurite-$(AZURITE)  ## run the tests against th
 
 test-next: $(NEXT)/.has-next $(NEXT)/.azurite-$(AZURITE)  ## run the same tests with Flask 3, marshmallow 4 and flask-smorest 0.47
 	$(NEXT)/bin/python -m pytest --numprocesses $(WORKERS) $(TESTS) $(ARGS)
+
+test-ceph: $(VENV)/.has-test ceph  ## run the tests on a real Ceph RGW, out of Debian's packages
+	CEPH_ROOT=$(CEPH_ROOT) $(VENV)/bin/python -m pytest --numprocesses 0 tests/ceph $(ARGS)
+
+ceph: $(CEPH_ROOT)  ## download Ceph and unpack it into .venv; fails where there is none
 
 lint: $(VENV)/.has-dev  ## check style, types and the direction of imports
 	$(VENV)/bin/ruff check .
@@ -78,6 +85,11 @@ $(NEXT)/.has-next: pyproject.toml requirements-next.txt | $(NEXT)/.made
 	else \
 		echo 'No npm, so no local Azure store; what needs it is skipped. Type: sudo apt-get install nodejs npm' >&2; \
 	fi
+
+# Nothing is installed, so that nobody has to be root.
+$(VENV)/ceph/root: | $(VENV)/.made
+	@echo "Unpacking Ceph into $(@D) (up to 400 MB)"
+	@$(VENV)/bin/python -m tests.ceph_packages $(@D)
 
 # Debian keeps what `python -m venv` needs in a package of its own.
 VENV_PACKAGE = $(notdir $(PYTHON))-venv

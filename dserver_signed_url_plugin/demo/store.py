@@ -68,10 +68,7 @@ class LocalStore(LocalStorage):
     def create_bucket(self, name: str) -> None:
         """Create the bucket if it is missing, and let browsers use it."""
         ensure_bucket(self.endpoint, self.access_key, self.secret_key, name)
-        s3_client(self.endpoint, self.access_key, self.secret_key).put_bucket_cors(
-            Bucket=name,
-            CORSConfiguration={"CORSRules": [FOR_BROWSERS]},  # type: ignore[list-item]
-        )
+        allow_browsers(self.endpoint, self.access_key, self.secret_key, name)
 
     def _command(self) -> list[str]:
         return [sys.executable, "-m", "ministack"]
@@ -121,6 +118,14 @@ def ensure_bucket(endpoint: str, access_key: str, secret_key: str, name: str) ->
             raise StoreUnavailable(f"{endpoint} refuses bucket {name}: {code}.") from refusal
     except BotoCoreError as failure:
         raise StoreUnavailable(f"{endpoint} cannot be used: {type(failure).__name__}.") from failure
+
+
+def allow_browsers(endpoint: str, access_key: str, secret_key: str, name: str) -> None:
+    """Let web pages of every origin use a bucket through signed URLs."""
+    s3_client(endpoint, access_key, secret_key).put_bucket_cors(
+        Bucket=name,
+        CORSConfiguration={"CORSRules": [FOR_BROWSERS]},  # type: ignore[list-item]
+    )
 
 
 @lru_cache

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,9 @@ LONGEST_LIFE = 604_800  # seconds; what SigV4 allows a query signature to live
 MOST_AUDIT_DAYS = 36_500  # as far back as a date reaches without becoming none
 ENDPOINT = "DTOOL_S3_ENDPOINT_"
 PUBLIC_ENDPOINT = "DTOOL_S3_PUBLIC_ENDPOINT_"
+WRITE_KEY_PAIR = ("DTOOL_S3_WRITE_ACCESS_KEY_ID_", "DTOOL_S3_WRITE_SECRET_ACCESS_KEY_")
+WRITES = "SIGNED_URL_WRITES_"
+PINNED, STAGED = "pinned", "staged"
 BLOB_ENDPOINT = "DTOOL_AZURE_BLOB_ENDPOINT_"
 PUBLIC_BLOB_ENDPOINT = "DTOOL_AZURE_PUBLIC_BLOB_ENDPOINT_"
 
@@ -49,6 +52,7 @@ class Settings:
     audit_days: int = 365
     config_path: str | None = None
     host_rewrite: HostRewrite | None = None
+    writes_by_bucket: Mapping[str, str] = field(default_factory=dict)
     dtool: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -68,6 +72,7 @@ class Settings:
             audit_days=look.number("SIGNED_URL_AUDIT_DAYS", cls.audit_days, least=0),
             config_path=look.config_path(),
             host_rewrite=look.host_rewrite(),
+            writes_by_bucket=look.choices(WRITES, (PINNED, STAGED)),
             dtool=look.dtool_settings(),
         )
         settings._check_bounds()
@@ -79,6 +84,11 @@ class Settings:
         In capitals too, because Flask drops other names when it loads a file or a mapping.
         """
         return self.dtool.get(name) or self.dtool.get(name.upper()) or None
+
+    def writes(self, bucket: str) -> str:
+        """Return how items are written in a bucket: ``pinned`` or ``staged``."""
+        found = self.writes_by_bucket
+        return found.get(bucket) or found.get(bucket.upper()) or PINNED
 
     def _check_bounds(self) -> None:
         if self.audit_days > MOST_AUDIT_DAYS:
@@ -123,6 +133,22 @@ class _Lookup:
                 f"{name} must be a whole number of at least {least}, not {text!r}."
             )
         return value
+
+    def choices(self, prefix: str, allowed: Collection[str]) -> dict[str, str]:
+        """Collect variables whose names go on after a prefix, by that rest of their names.
+
+        One in Flask's config, which may have it in capitals, replaces the environment's.
+        """
+        found: dict[str, str] = {}
+        for source in (self._environ, self._config):
+            here = {
+                name.removeprefix(prefix): _choice(name, value, allowed)
+                for name, value in source.items()
+                if isinstance(name, str) and name.startswith(prefix) and value
+            }
+            replaced = {name.upper() for name in here}
+            found = {name: found[name] for name in found if name.upper() not in replaced} | here
+        return found
 
     def config_path(self) -> str | None:
         name = "DTOOL_CONFIG_PATH"
@@ -177,6 +203,13 @@ class _Lookup:
                     f"{name} must be a URL such as https://account.blob.core.windows.net, or the "
                     "part after `.blob.` in it, without user or query."
                 )
+
+
+def _choice(name: str, value: object, allowed: Collection[str]) -> str:
+    text = str(value).strip()
+    if text not in allowed:
+        raise ConfigurationError(f"{name} must be {' or '.join(allowed)}, not {text!r}.")
+    return text
 
 
 def is_web_address(text: str) -> bool:

@@ -96,8 +96,9 @@ def _grant(
 ) -> UploadGrant:
     if upload.state == FROZEN:
         raise UploadConflict("Nothing is missing: complete the upload.")
-    life = storage.life(seconds)
-    pinned = upload.pinned and all(item.hash is not None for item in items)
+    life = storage.life(seconds, writing=True)
+    pinned = all(item.hash is not None for item in items)
+    pinned = pinned and upload.pinned and not storage.stages_all
     storage.make_room(upload.uuid, items)
     pending.note_urls(upload, life.ends, pinned)
     urls: WriteURLs = storage.write_urls(upload.uuid, upload.staging, items, pinned, life)

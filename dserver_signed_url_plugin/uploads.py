@@ -65,7 +65,7 @@ class Uploads:
         _refuse_registered(uri)
         storage = self._storages.of(permit.base_uri)
         self.check(permit, plan)
-        life = storage.life(seconds)
+        life = storage.life(seconds, writing=True)
         try:
             upload = _claim(permit, plan, uri, creator)
             if upload.state == OPENING or _is_lost(upload, storage):
@@ -73,7 +73,7 @@ class Uploads:
             # What is opened may be what an operator struck out and left in storage.
             if upload.state != FROZEN:
                 storage.make_room(plan.uuid, plan.items)
-            pending.note_urls(upload, life.ends, plan.all_pinned)
+            pending.note_urls(upload, life.ends, plan.all_pinned and not storage.stages_all)
         except pending.Gone as gone:
             message = f"Upload {plan.uuid} was completed or removed meanwhile."
             raise UploadConflict(message) from gone

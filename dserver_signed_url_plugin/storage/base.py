@@ -181,15 +181,20 @@ class Promotion:
 class Storage(Protocol):
     """One base URI's storage. Every method may raise StorageUnavailable.
 
-    ``lists_objects`` tells whether holdings counts objects, so that none means that none is there.
+    ``lists_objects`` tells whether holdings counts objects, so that none means that none is there,
+    ``stages_all`` whether no URL leads to an item's real key, whatever the client sends.
     """
 
     max_relpath_bytes: int
     max_item_bytes: int
     lists_objects: bool
+    stages_all: bool
 
-    def life(self, seconds: int) -> Life:
-        """Return the life that URLs signed now can be promised, at most ``seconds``."""
+    def life(self, seconds: int, writing: bool = False) -> Life:
+        """Return the life that URLs signed now can be promised, at most ``seconds``.
+
+        :param writing: of URLs to write, which may be signed with other credentials.
+        """
 
     def read_urls(self, uuid: str, life: Life, disposition: Disposition = "attachment") -> ReadURLs:
         """Sign GETs for all of a dataset; raise DatasetNotFound if storage does not hold it.
@@ -219,7 +224,10 @@ class Storage(Protocol):
     def write_urls(
         self, uuid: str, staging: str, items: Iterable[Item], pinned: bool, life: Life
     ) -> WriteURLs:
-        """Sign PUTs; pinned ones accept exactly the announced bytes at the item's real key."""
+        """Sign PUTs; pinned ones accept exactly the announced bytes at the item's real key.
+
+        Where the storage stages all, none is pinned.
+        """
 
     def make_room(self, uuid: str, items: Sequence[Item]) -> None:
         """Delete what is not as announced, where a new PUT could not write over it."""

@@ -64,6 +64,7 @@ class BrokerStorage:
 
     max_relpath_bytes = 1500
     max_item_bytes = 5 * 1024**3
+    stages_all = False
     lists_objects = False
 
     def __init__(self, base_uri: BaseURI, settings: Settings) -> None:
@@ -82,7 +83,7 @@ class BrokerStorage:
         with self._broker(_NOBODY):
             pass
 
-    def life(self, seconds: int) -> Life:
+    def life(self, seconds: int, writing: bool = False) -> Life:
         """Return what was asked for: the broker signs from now on, or a little later."""
         return Life.from_now(seconds, seconds)
 

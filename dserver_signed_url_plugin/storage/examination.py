@@ -86,6 +86,9 @@ class BucketExamination(Examination, Protocol):
     def smuggled_copy(self, source: str) -> Mapping[str, str]:
         """Return the headers that, if a store obeys them unsigned, make a PUT a copy."""
 
+    def has_write_key(self) -> bool:
+        """Tell whether URLs to write are signed with a key pair of their own."""
+
     def credentials_end(self) -> datetime | None:
         """Return when the credentials end, if that is known."""
 

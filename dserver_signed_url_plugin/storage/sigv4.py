@@ -25,7 +25,7 @@ _ENCODED = [quote(bytes([byte]), safe="-_.~") for byte in range(256)]
 class Credentials:
     """What a signature is made with; ``token`` only for temporary credentials."""
 
-    access_key: str
+    access_key: str = field(repr=False)
     secret_key: str = field(repr=False)
     token: str | None = field(default=None, repr=False)
 

@@ -107,6 +107,37 @@ def test_no_host_is_rewritten_unless_asked_for():
     assert Settings.load({}, {"SIGNED_URL_HOST_REWRITE": ""}).host_rewrite is None
 
 
+# SIGNED_URL_WRITES_<bucket> ------------------------------------------------------------------
+
+
+def test_items_are_pinned_unless_a_bucket_says_otherwise():
+    for config, environ in either("SIGNED_URL_WRITES_lab", "staged"):
+        settings = Settings.load(config, environ)
+        assert (settings.writes("lab"), settings.writes("other")) == ("staged", "pinned")
+    for nothing in ("", None):
+        assert Settings.load({"SIGNED_URL_WRITES_lab": nothing}, {}).writes("lab") == "pinned"
+
+
+@pytest.mark.parametrize("name", ["SIGNED_URL_WRITES_lab-1", "SIGNED_URL_WRITES_LAB-1"])
+def test_a_buckets_writes_may_stand_in_capitals(name):
+    for config, environ in either(name, "staged"):
+        assert Settings.load(config, environ).writes("lab-1") == "staged"
+
+
+def test_flasks_config_replaces_the_environments_writes_however_they_are_spelled():
+    for theirs, ours in product(["lab", "LAB"], repeat=2):
+        environ, config = {f"SIGNED_URL_WRITES_{theirs}": "pinned"}, {}
+        config[f"SIGNED_URL_WRITES_{ours}"] = "staged"
+        assert Settings.load(config, environ).writes("lab") == "staged"
+
+
+@pytest.mark.parametrize("value", ["Staged", "stage", "true", 1, "pinned, staged"])
+def test_writes_that_are_neither_pinned_nor_staged_are_refused_by_name(value):
+    for config, environ in either("SIGNED_URL_WRITES_lab", value):
+        with pytest.raises(ConfigurationError, match="SIGNED_URL_WRITES_lab must be pinned or sta"):
+            Settings.load(config, environ)
+
+
 # DTOOL_* -------------------------------------------------------------------------------------
 
 ENDPOINTS = ["DTOOL_S3_ENDPOINT_lab", "DTOOL_S3_PUBLIC_ENDPOINT_lab"]
@@ -218,6 +249,8 @@ def test_names_of_secrets_are_known():
         "DTOOL_S3_ACCESS_KEY_ID_lab": "a",
         "DTOOL_S3_SECRET_ACCESS_KEY_lab": "s",
         "DTOOL_S3_SECRET_ACCESS_KEY_LAB": "s",
+        "DTOOL_S3_WRITE_ACCESS_KEY_ID_lab": "a",
+        "DTOOL_S3_WRITE_SECRET_ACCESS_KEY_LAB": "s",
         "DTOOL_AZURE_ACCOUNT_KEY_lab": "k",
         "DTOOL_DSERVER_TOKEN": "t",
         "JWT_SECRET_KEY": "dserver's own",

@@ -68,12 +68,13 @@ class AzureStorage:
 
     max_relpath_bytes = 2500
     max_item_bytes = 5000 * 1024**2
+    stages_all = False
     lists_objects = True
 
     def __init__(self, base_uri: BaseURI, settings: Settings) -> None:
         self._azure = AzureConnection(base_uri.location, settings)
 
-    def life(self, seconds: int) -> Life:
+    def life(self, seconds: int, writing: bool = False) -> Life:
         """Return the life of URLs signed now, in whole seconds; an account key has no end."""
         return Life.from_now(seconds, LONGEST_LIFE)
 

@@ -17,7 +17,13 @@ import botocore.exceptions
 import botocore.loaders
 import botocore.session
 
-from dserver_signed_url_plugin.config import ENDPOINT, PUBLIC_ENDPOINT, Settings, is_web_address
+from dserver_signed_url_plugin.config import (
+    ENDPOINT,
+    PUBLIC_ENDPOINT,
+    WRITE_KEY_PAIR,
+    Settings,
+    is_web_address,
+)
 from dserver_signed_url_plugin.errors import StorageUnavailable
 from dserver_signed_url_plugin.storage.configured import dtool_setting, rewritten
 from dserver_signed_url_plugin.storage.parallel import PARALLEL
@@ -52,7 +58,8 @@ _HASTY = _CLIENT.merge(
 class S3Clients:
     """What signs and asks for one bucket.
 
-    ``client`` asks the store at the server's address; ``place`` is where people's URLs lead.
+    ``client`` asks the store at the server's address; ``place`` is where people's URLs lead;
+    ``has_write_key`` tells whether URLs to write are signed with a key pair of their own.
 
     :param hasty: whether to give up soon.
     :raises StorageUnavailable: where dtool's settings or boto3's own chain give no credentials.
@@ -63,6 +70,8 @@ class S3Clients:
     ) -> None:
         self.bucket, self._settings, self._failures = bucket, settings, failures
         self._config = _HASTY if hasty else _CLIENT
+        self._write_key = self._open_write_key()
+        self.has_write_key = self._write_key is not None
         endpoint = self._endpoint(ENDPOINT)
         with failures.translated("connecting"):
             self._session = self._open_session(endpoint)
@@ -93,8 +102,13 @@ class S3Clients:
             raise StorageUnavailable(f"The server's setting {name}{self.bucket} is not a URL.")
         return value
 
-    def credentials(self) -> tuple[Credentials, datetime | None]:
-        """Return the credentials as of now, and when they end (UTC) if that is known."""
+    def credentials(self, writing: bool = False) -> tuple[Credentials, datetime | None]:
+        """Return the credentials as of now, and when they end (UTC) if that is known.
+
+        :param writing: what signs URLs to write, where a key pair is set for that alone.
+        """
+        if writing and self._write_key is not None:
+            return self._write_key, None
         with self._failures.translated("finding credentials"):
             if self._credentials is None:
                 raise botocore.exceptions.NoCredentialsError
@@ -107,20 +121,29 @@ class S3Clients:
                     break
         return Credentials(frozen.access_key, frozen.secret_key, frozen.token), ends
 
-    def _open_session(self, endpoint: str | None) -> boto3.session.Session:
-        parts = ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY")
-        names = [f"DTOOL_S3_{part}_{self.bucket}" for part in parts]
+    def _open_write_key(self) -> Credentials | None:
+        names = [f"{prefix}{self.bucket}" for prefix in WRITE_KEY_PAIR]
         key, secret = (self.setting(name) for name in names)
-        core = botocore.session.Session()
-        core.register_component("data_loader", _DESCRIPTIONS)
-        if not (endpoint or key or secret):
-            return boto3.session.Session(botocore_session=core)
-        values = {f"DTOOL_S3_ENDPOINT_{self.bucket}": endpoint, names[0]: key, names[1]: secret}
+        self._refuse_absent({names[0]: key, names[1]: secret})
+        return None if key is None or secret is None else Credentials(key, secret)
+
+    def _refuse_absent(self, values: Mapping[str, str | None]) -> None:
+        """Refuse settings of which some are there and some are not."""
         absent = [name for name, value in values.items() if value is None]
-        if absent:
+        if 0 < len(absent) < len(values):
             raise StorageUnavailable(
                 f"The server's settings for {self.bucket} are incomplete: set {', '.join(absent)}."
             )
+
+    def _open_session(self, endpoint: str | None) -> boto3.session.Session:
+        parts = ("ENDPOINT", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY")
+        names = [f"DTOOL_S3_{part}_{self.bucket}" for part in parts]
+        key, secret = (self.setting(name) for name in names[1:])
+        core = botocore.session.Session()
+        core.register_component("data_loader", _DESCRIPTIONS)
+        self._refuse_absent(dict(zip(names, (endpoint, key, secret), strict=True)))
+        if endpoint is None:
+            return boto3.session.Session(botocore_session=core)
         return boto3.session.Session(
             aws_access_key_id=key, aws_secret_access_key=secret, botocore_session=core
         )

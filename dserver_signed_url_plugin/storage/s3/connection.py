@@ -44,9 +44,17 @@ class S3Connection:
         """What dtool puts before the keys of datasets that are new here."""
         return self._clients.dataset_prefix
 
-    def credentials(self) -> tuple[Credentials, datetime | None]:
-        """Return the credentials as of now, and when they end (UTC) if that is known."""
-        return self._clients.credentials()
+    def credentials(self, writing: bool = False) -> tuple[Credentials, datetime | None]:
+        """Return the credentials as of now, and when they end (UTC) if that is known.
+
+        :param writing: what signs URLs to write, which may have a key pair of their own.
+        """
+        return self._clients.credentials(writing)
+
+    @property
+    def has_write_key(self) -> bool:
+        """Tell whether URLs to write are signed with a key pair of their own."""
+        return self._clients.has_write_key
 
     def _make_failures(self) -> Failures:
         return Failures(self.bucket)

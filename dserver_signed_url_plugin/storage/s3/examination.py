@@ -60,18 +60,24 @@ class S3Examination:
         """Sign for a minute the PUT of an item of this content, which was announced."""
         md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
         headers = pinned_headers(Item("doctor", _RELPATH, len(content), md5))
-        return SignedRequest(self._signer(self._s3.place).sign("PUT", key, headers), headers)
+        return SignedRequest(
+            self._signer(self._s3.place, writing=True).sign("PUT", key, headers), headers
+        )
 
     def staged_url(self, key: str) -> str:
         """Sign for a minute the PUT of what completion will look at, with no header."""
-        return self._signer(self._s3.place).sign("PUT", key)
+        return self._signer(self._s3.place, writing=True).sign("PUT", key)
 
     def smuggled_copy(self, source: str) -> Mapping[str, str]:
         """Return the headers that, if a store obeys them unsigned, make a PUT a copy."""
         return {"x-amz-copy-source": f"/{self._s3.bucket}/{source}"}
 
-    def _signer(self, place: Place, ago: int = 0) -> QuerySigner:
-        credentials, _ = self._s3.credentials()
+    def has_write_key(self) -> bool:
+        """Tell whether URLs to write are signed with a key pair of their own."""
+        return self._s3.has_write_key
+
+    def _signer(self, place: Place, ago: int = 0, writing: bool = False) -> QuerySigner:
+        credentials, _ = self._s3.credentials(writing)
         starts = datetime.now(timezone.utc) - timedelta(seconds=ago)
         return QuerySigner(place, credentials, starts, _LIFE)
 

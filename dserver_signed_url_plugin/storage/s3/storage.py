@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from datetime import timedelta
 
-from dserver_signed_url_plugin.config import LONGEST_LIFE, Settings
+from dserver_signed_url_plugin.config import LONGEST_LIFE, STAGED, Settings
 from dserver_signed_url_plugin.errors import (
     ItemNotFound,
     StorageUnavailable,
@@ -63,11 +63,12 @@ class S3Storage:
     def __init__(self, base_uri: BaseURI, settings: Settings) -> None:
         self._s3 = S3Connection(base_uri.location, settings)
         self._places = Places(self._s3)
+        self.stages_all = settings.writes(base_uri.location) == STAGED
 
-    def life(self, seconds: int) -> Life:
+    def life(self, seconds: int, writing: bool = False) -> Life:
         """Return the life of URLs signed now, in whole seconds, never past the credentials' end."""
         life = Life.from_now(seconds, LONGEST_LIFE)
-        _, end = self._s3.credentials()
+        _, end = self._s3.credentials(writing)
         if end is None or end >= life.ends:
             return life
         granted = int((end - life.starts).total_seconds())
@@ -148,7 +149,8 @@ class S3Storage:
     ) -> WriteURLs:
         """Sign PUTs; a pinned one holds Content-MD5 and dtool's object metadata."""
         layout = self._places.of(uuid)
-        signer = self._signer(life)
+        signer = self._signer(life, writing=True)
+        pinned = pinned and not self.stages_all
         staged = layout.staged_items(staging)
 
         def request(item: Item) -> SignedRequest:
@@ -289,8 +291,8 @@ class S3Storage:
     def _listed(self, layout: Layout) -> dict[str, StoredItem]:
         return dict(self._s3.listing(layout.root))
 
-    def _signer(self, life: Life) -> QuerySigner:
-        credentials, _ = self._s3.credentials()
+    def _signer(self, life: Life, writing: bool = False) -> QuerySigner:
+        credentials, _ = self._s3.credentials(writing)
         return QuerySigner(self._s3.place, credentials, life.starts, life.seconds)
 
     def _names(self, prefix: str) -> list[str]:

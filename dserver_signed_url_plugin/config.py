@@ -7,26 +7,22 @@ then the environment.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+from dserver_signed_url_plugin import variables
+from dserver_signed_url_plugin.addresses import web_address
 from dserver_signed_url_plugin.errors import ConfigurationError
 
 LONGEST_LIFE = 604_800  # seconds; what SigV4 allows a query signature to live
 MOST_AUDIT_DAYS = 36_500  # as far back as a date reaches without becoming none
-ENDPOINT = "DTOOL_S3_ENDPOINT_"
-PUBLIC_ENDPOINT = "DTOOL_S3_PUBLIC_ENDPOINT_"
-WRITE_KEY_PAIR = ("DTOOL_S3_WRITE_ACCESS_KEY_ID_", "DTOOL_S3_WRITE_SECRET_ACCESS_KEY_")
 WRITES = "SIGNED_URL_WRITES_"
 PINNED, STAGED = "pinned", "staged"
-BLOB_ENDPOINT = "DTOOL_AZURE_BLOB_ENDPOINT_"
-PUBLIC_BLOB_ENDPOINT = "DTOOL_AZURE_PUBLIC_BLOB_ENDPOINT_"
-
-_HOST = re.compile(r"[A-Za-z0-9._:-]+")
+# Where dtool itself looks for its settings, if it is not told otherwise.
+DTOOLS_FILE = "~/.config/dtool/dtool.json"
 
 Source = Mapping[str, Any]
 
@@ -115,13 +111,16 @@ class _Lookup:
         self._config, self._environ = config, environ
 
     def text(self, name: str) -> str | None:
+        return (self._value(name) or "").strip() or None
+
+    def _value(self, name: str) -> str | None:
         value = self._config.get(name)
         if value is None:
             value = self._environ.get(name)
         return None if value is None or value == "" else str(value)
 
     def number(self, name: str, default: int, least: int = 1) -> int:
-        text = self.text(name)
+        text = self._value(name)
         if text is None:
             return default
         try:
@@ -154,6 +153,7 @@ class _Lookup:
         name = "DTOOL_CONFIG_PATH"
         text = self.text(name)
         if text is None:
+            _check_dtools_file()
             return None
         try:
             content = json.loads(Path(text).read_text(encoding="utf-8"))
@@ -161,7 +161,7 @@ class _Lookup:
             raise ConfigurationError(f"{name} must name a readable JSON file: {text!r}.") from error
         if not isinstance(content, dict):
             raise ConfigurationError(f"{name} must name a file that holds one JSON object.")
-        self._check_endpoints(content)
+        variables.check(content)
         return text
 
     def host_rewrite(self) -> HostRewrite | None:
@@ -174,35 +174,22 @@ class _Lookup:
             raise ConfigurationError(
                 f"{name} must read internal|external, as in minio:9000|s3.example.org: {text!r}."
             )
-        if not is_web_address(external if "://" in external else f"https://{external}"):
+        if web_address(external if "://" in external else f"https://{external}") is None:
             raise ConfigurationError(f"{name}: {external!r} is not a host or URL.")
+        inner = internal.rpartition("://")[2]
+        if web_address(f"http://{inner}", underscores=True) is None:
+            raise ConfigurationError(f"{name}: {internal!r} is not a host.")
         return HostRewrite(internal.rstrip("/"), external.rstrip("/"))
 
     def dtool_settings(self) -> dict[str, str]:
         """Collect dtool's variables out of Flask's config; the environment dtool reads itself."""
-        self._check_endpoints(self._environ)
-        self._check_endpoints(self._config)
+        variables.check(self._environ)
+        variables.check({name: str(value or "") for name, value in self._config.items()})
         return {
-            name: str(value)
+            name: str(value).strip()
             for name, value in self._config.items()
             if isinstance(name, str) and name.startswith("DTOOL_") and value is not None
         }
-
-    @staticmethod
-    def _check_endpoints(source: Source) -> None:
-        for name, value in source.items():
-            if not isinstance(name, str) or not value:
-                continue
-            if name.startswith((ENDPOINT, PUBLIC_ENDPOINT)) and not is_web_address(str(value)):
-                raise ConfigurationError(
-                    f"{name} must be a URL such as https://s3.example.org, without user or query."
-                )
-            blobs = name.startswith((BLOB_ENDPOINT, PUBLIC_BLOB_ENDPOINT))
-            if blobs and not is_blob_endpoint(str(value)):
-                raise ConfigurationError(
-                    f"{name} must be a URL such as https://account.blob.core.windows.net, or the "
-                    "part after `.blob.` in it, without user or query."
-                )
 
 
 def _choice(name: str, value: object, allowed: Collection[str]) -> str:
@@ -212,28 +199,12 @@ def _choice(name: str, value: object, allowed: Collection[str]) -> str:
     return text
 
 
-def is_web_address(text: str) -> bool:
-    """Tell whether text is an http or https URL of a host, without user, query or fragment."""
-    try:
-        parts = urlsplit(text)
-        # Asking for the port is what makes urlsplit look at it.
-        if parts.port == 0 or "@" in parts.netloc or parts.query or parts.fragment:
-            return False
-        # A space or the like is in no host, and urlsplit lets it pass.
-        return parts.scheme in {"http", "https"} and bool(_HOST.fullmatch(parts.hostname or ""))
-    except ValueError:
-        return False
-
-
-def is_blob_endpoint(text: str) -> bool:
-    """Tell whether text is such a URL, or a bare domain, in which accounts have their hosts."""
-    return is_web_address(text) or ("/" not in text and is_web_address(f"https://{text}"))
-
-
-def blob_endpoint(account: str, setting: str | None) -> str:
-    """Return an account's URL: the setting, or its host in that domain; with none, Azure's own."""
-    setting = setting or "core.windows.net"
-    return setting.rstrip("/") if "://" in setting else f"https://{account}.blob.{setting}"
+def _check_dtools_file() -> None:
+    """Check dtool's own file if there is one; what is no JSON is said where it is used."""
+    with suppress(OSError, ValueError, RuntimeError):
+        content = json.loads(Path(DTOOLS_FILE).expanduser().read_text(encoding="utf-8"))
+        if isinstance(content, dict):
+            variables.check(content)
 
 
 def secrets_in(config: Source) -> list[str]:

@@ -6,6 +6,7 @@ Knows how a URI may be written in a request; never asks whether it exists.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dserver_signed_url_plugin.errors import InvalidField
@@ -19,6 +20,8 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 # One bucket or account is one base URI: dtool-s3 and dtool-azure know no folders below it.
 _FLAT_SCHEMES = frozenset({"s3", "azure"})
+# What boto3 takes for a bucket's name; AWS itself is stricter, other stores are not.
+_BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}")
 
 
 def is_canonical_uuid(text: str) -> bool:
@@ -98,6 +101,14 @@ def _split(text: str, field: str) -> tuple[str, list[str]]:
     if rest.endswith("/"):
         raise InvalidField(field, "ends in a slash; leave it out.")
     segments = rest.split("/")
+    _check_segments(scheme, segments, field)
+    return scheme, segments
+
+
+def _check_segments(scheme: str, segments: Sequence[str], field: str) -> None:
     if any(segment in {"", ".", ".."} for segment in segments):
         raise InvalidField(field, "has an empty, '.' or '..' segment.")
-    return scheme, segments
+    if scheme == "s3" and not _BUCKET.fullmatch(segments[0]):
+        raise InvalidField(
+            field, "has a bucket whose name is not of ASCII letters, digits, dots, dashes and _."
+        )

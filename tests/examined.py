@@ -17,8 +17,9 @@ from click.testing import Result
 from flask import Flask
 
 from dserver_signed_url_plugin.cli.signed_url import signed_url
-from dserver_signed_url_plugin.config import PUBLIC_BLOB_ENDPOINT, PUBLIC_ENDPOINT, Settings
+from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.services import Services
+from dserver_signed_url_plugin.variables import PUBLIC_BLOB_ENDPOINT, PUBLIC_ENDPOINT
 from tests.dserver import Account, Bucket, in_capitals
 
 FIT, UNUSABLE, NOT_FOR_UPLOADING, NOT_FOR_READING, NOT_EXAMINED = 0, 2, 3, 4, 5

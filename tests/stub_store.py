@@ -38,6 +38,7 @@ class Faults:
     ignores_ranges: bool = False
     copies_on_no_condition: bool = False
     region: str | None = None
+    minds_region: bool = False
 
 
 class Refusal(Exception):
@@ -50,6 +51,7 @@ class StubStore:
 
     faults: Faults = field(default_factory=Faults)
     objects: dict[str, bytes] = field(default_factory=dict)
+    name: str = "stub"
 
     def __enter__(self) -> Bucket:
         class Handler(_Handler):
@@ -59,7 +61,7 @@ class StubStore:
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
         endpoint = f"http://127.0.0.1:{self._server.server_port}"
-        return Bucket("stub", endpoint, KEYS.access_key, KEYS.secret_key)
+        return Bucket(self.name, endpoint, KEYS.access_key, KEYS.secret_key)
 
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
@@ -80,7 +82,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         parts = urlsplit(self.path)
-        self.key = unquote(parts.path).removeprefix("/stub").removeprefix("/")
+        self.key = unquote(parts.path).removeprefix(f"/{self.store.name}").removeprefix("/")
         self.query = parse_qs(parts.query, keep_blank_values=True)
         self.content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         try:
@@ -96,6 +98,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _check(self) -> None:
         faults, now = self.store.faults, self.store.now()
+        if faults.minds_region and f"/{faults.region}/s3/" not in self._scope():
+            raise Refusal(400, "AuthorizationHeaderMalformed")
         if "Authorization" in self.headers:
             if abs(now - _time(self.headers["x-amz-date"])) > _MOST_SKEW:
                 raise Refusal(403, "RequestTimeTooSkewed")
@@ -109,11 +113,14 @@ class _Handler(BaseHTTPRequestHandler):
             if now > signed_at + timedelta(seconds=life) and not faults.forgets_expiry:
                 raise Refusal(403, "AccessDenied")
 
+    def _scope(self) -> str:
+        return self.headers.get("Authorization") or self.query["X-Amz-Credential"][0]
+
     def _is_signed(self, signed_at: datetime, life: int) -> bool:
         names = self.query["X-Amz-SignedHeaders"][0].split(";")
         headers = {name: self.headers.get(name, "") for name in names if name != "host"}
         region = self.query["X-Amz-Credential"][0].split("/")[-3]
-        place = Place("http", self.headers["Host"], "/stub/", region)
+        place = Place("http", self.headers["Host"], f"/{self.store.name}/", region)
         url = QuerySigner(place, KEYS, signed_at, life).sign(self.command, self.key, headers)
         expected = parse_qs(urlsplit(url).query)["X-Amz-Signature"][0]
         return hmac.compare_digest(expected, self.query["X-Amz-Signature"][0])
@@ -161,7 +168,8 @@ class _Handler(BaseHTTPRequestHandler):
         source = self.headers.get("x-amz-copy-source")
         content = self.content
         if source is not None and "Authorization" in self.headers:
-            content = self.store.objects[unquote(source).removeprefix("/").removeprefix("stub/")]
+            key = unquote(source).removeprefix("/").removeprefix(f"{self.store.name}/")
+            content = self.store.objects[key]
             wanted = self.headers.get("x-amz-copy-source-if-match", "").strip('"')
             if wanted != self.store.etag(content) and not self.store.faults.copies_on_no_condition:
                 raise Refusal(412, "PreconditionFailed")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
-from dserver_signed_url_plugin.config import blob_endpoint
+from dserver_signed_url_plugin.addresses import blob_endpoint
 from dserver_signed_url_plugin.demo.azurite import LocalAzure
 from dserver_signed_url_plugin.demo.children import LocalStorage
 from dserver_signed_url_plugin.demo.info import StoreInfo
@@ -135,7 +135,7 @@ def external_account(name: str, environ: Environment) -> Account | None:
 
     Without an endpoint it is Azure's own; an endpoint that is no URL is a sovereign cloud's suffix.
 
-    :raises VariableMissing: where only the endpoint is said.
+    :raises VariableMissing: where only the endpoint is said, or it is none.
     """
     key_variable, endpoint_variable = _account_variables(name)
     key, endpoint = environ.get(key_variable), environ.get(endpoint_variable)
@@ -143,7 +143,10 @@ def external_account(name: str, environ: Environment) -> Account | None:
         if endpoint:
             raise VariableMissing(f"To use your own account {name}, set {key_variable} too.")
         return None
-    return Account(name, blob_endpoint(name, endpoint), key)
+    address = blob_endpoint(name, endpoint)
+    if address is None:
+        raise VariableMissing(f"{endpoint_variable} must be a URL, or the domain of a cloud.")
+    return Account(name, address, key)
 
 
 @contextmanager

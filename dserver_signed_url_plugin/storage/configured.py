@@ -9,14 +9,16 @@ from urllib.parse import urlsplit
 
 import dtoolcore.utils
 
+from dserver_signed_url_plugin.addresses import has_host, web_address
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import StorageUnavailable
+from dserver_signed_url_plugin.variables import wrong_with
 
 
 def dtool_setting(settings: Settings, name: str) -> str | None:
-    """Return one of dtool's settings: Flask's config, environment, dtool's file.
+    """Return one of dtool's settings: Flask's config, environment, dtool's file; blanks trimmed.
 
-    :raises StorageUnavailable: if it cannot be read.
+    :raises StorageUnavailable: if it cannot be read, or used.
     """
     value = settings.dtool_setting(name)
     if value is None:
@@ -26,17 +28,24 @@ def dtool_setting(settings: Settings, name: str) -> str | None:
             raise StorageUnavailable("The server's dtool configuration is not JSON.") from error
     if not isinstance(value, str | None):
         raise StorageUnavailable(f"The server's setting {name} is not a text.")
+    value = (value or "").strip()
+    # dtool's file may have changed since it was looked at.
+    reason = wrong_with(name, value) if value else None
+    if reason is not None:
+        raise StorageUnavailable(f"The server's setting {name} {reason}")
     return value or None
 
 
 def rewritten(settings: Settings, endpoint: str) -> str | None:
-    """Return scheme and host that people use for an endpoint, if its host is to be rewritten."""
+    """Return scheme and host that people use for an endpoint, if its host is to be rewritten.
+
+    :param endpoint: in the URL Standard's spelling, as what is returned.
+    """
     rewrite = settings.host_rewrite
     if rewrite is None:
         return None
-    here = urlsplit(endpoint)
-    wanted = urlsplit(f"//{rewrite.internal.rpartition('//')[2]}")
-    if wanted.netloc not in (here.netloc, here.hostname):
+    if not has_host(endpoint, rewrite.internal.rpartition("//")[2]):
         return None
     external = rewrite.external
-    return external if "://" in external else f"{here.scheme}://{external}"
+    scheme = urlsplit(endpoint).scheme
+    return web_address(external if "://" in external else f"{scheme}://{external}")

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from dserver_signed_url_plugin.config import Settings
-from dserver_signed_url_plugin.errors import StorageUnavailable
+from dserver_signed_url_plugin.errors import ConfigurationError, StorageUnavailable
 from dserver_signed_url_plugin.storage.azure import AzureStorage
 from dserver_signed_url_plugin.storage.azure.account import ConfiguredAccount
 from dserver_signed_url_plugin.uris import BaseURI
@@ -77,6 +77,17 @@ def test_settings_come_from_dtools_own_file(account, monkeypatch, tmp_path):
     assert opens(storage_of(account))
 
 
+def test_what_dtools_own_file_says_since_is_looked_at_when_it_is_used(monkeypatch, tmp_path):
+    path = tmp_path / "dtool.json"
+    monkeypatch.setattr("dtoolcore.utils.DEFAULT_CONFIG_PATH", str(path))
+    for name, value in (("ACCOUNT_KEY", "geheim!"), ("BLOB_ENDPOINT", "http://my..host")):
+        good = {"DTOOL_AZURE_ACCOUNT_KEY_lab": KEY}
+        path.write_text(json.dumps({**good, f"DTOOL_AZURE_{name}_lab": value}))
+        with pytest.raises(StorageUnavailable, match=f"DTOOL_AZURE_{name}_lab must") as refusal:
+            storage_of(FAR)
+        assert value not in str(refusal.value)
+
+
 def test_a_missing_key_is_named():
     with pytest.raises(StorageUnavailable, match="must set DTOOL_AZURE_ACCOUNT_KEY_lab\\.$"):
         storage_of(FAR)
@@ -84,7 +95,7 @@ def test_a_missing_key_is_named():
 
 @pytest.mark.parametrize("key", ["geheim!", "geheimx", "gehéim="])
 def test_a_key_that_is_not_base64_is_said_so_and_not_shown(key):
-    with pytest.raises(StorageUnavailable, match="DTOOL_AZURE_ACCOUNT_KEY_lab is not") as refusal:
+    with pytest.raises(ConfigurationError, match="DTOOL_AZURE_ACCOUNT_KEY_lab must") as refusal:
         far(ACCOUNT_KEY=key)
     assert "geh" not in str(refusal.value)
 
@@ -106,6 +117,9 @@ def test_a_key_is_not_shown_with_its_account():
         ({"BLOB_ENDPOINT": "core.chinacloudapi.cn"}, "https://lab.blob.core.chinacloudapi.cn/"),
         ({"BLOB_ENDPOINT": "https://10.0.0.4/"}, "https://10.0.0.4/"),
         ({"BLOB_ENDPOINT": "http://azurite:10000/lab"}, "http://azurite:10000/lab/"),
+        ({"BLOB_ENDPOINT": " http://azurite_1:10000/lab/\n"}, "http://azurite_1:10000/lab/"),
+        ({"BLOB_ENDPOINT": "HTTPS://Lab.Example.ORG.:0443"}, "https://lab.example.org/"),
+        ({"PUBLIC_BLOB_ENDPOINT": "http://0x7f.1:080/lab"}, "http://127.0.0.1/lab/"),
         (
             {
                 "BLOB_ENDPOINT": "http://azurite:10000/lab",
@@ -126,6 +140,7 @@ def test_urls_begin_with_the_endpoint_for_people(settings, start):
     ("rewrite", "start"),
     [
         ("azurite:10000|data.example.org", "http://data.example.org/lab/"),
+        ("Azurite:010000|Data.Example.org:80", "http://data.example.org/lab/"),
         ("azurite|https://data.example.org", "https://data.example.org/lab/"),
         ("http://azurite:10000|https://data.example.org/b/", "https://data.example.org/b/lab/"),
         ("minio:9000|data.example.org", "http://azurite:10000/lab/"),

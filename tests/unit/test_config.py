@@ -96,6 +96,10 @@ def test_a_host_rewrite_reads_internal_bar_external(text, internal, external):
         "minio|s3.example.org:port",
         "minio|s3.example.org:99999",
         "minio|ftp://s3.example.org",
+        "minio|s3_public.example.org",
+        "minio|my..host",
+        "my..host|s3.example.org",
+        "mi nio|s3.example.org",
     ],
 )
 def test_a_host_rewrite_that_cannot_be_used_is_refused_by_name(text):
@@ -142,6 +146,12 @@ def test_writes_that_are_neither_pinned_nor_staged_are_refused_by_name(value):
 
 ENDPOINTS = ["DTOOL_S3_ENDPOINT_lab", "DTOOL_S3_PUBLIC_ENDPOINT_lab"]
 BLOB_ENDPOINTS = ["DTOOL_AZURE_BLOB_ENDPOINT_lab", "DTOOL_AZURE_PUBLIC_BLOB_ENDPOINT_lab"]
+KEYS = ["DTOOL_S3_ACCESS_KEY_ID_lab", "DTOOL_S3_WRITE_ACCESS_KEY_ID_lab"]
+SECRETS = ["DTOOL_S3_SECRET_ACCESS_KEY_lab", "DTOOL_S3_WRITE_SECRET_ACCESS_KEY_lab"]
+REGIONS = ["DTOOL_S3_REGION_lab"]
+PREFIXES = ["DTOOL_S3_DATASET_PREFIX_lab"]
+ACCOUNT_KEYS = ["DTOOL_AZURE_ACCOUNT_KEY_lab"]
+UNKNOWN_TO_BOTO = ["http://minio_server:9000", "http://-minio", "http://minio-:9000"]
 BARE = ["s3.example.org", "minio:9000", "geheim"]
 NO_URLS = [
     "//s3.example.org",
@@ -157,16 +167,29 @@ NO_URLS = [
     "https://s3.example.org?token=geheim",
     "https://s3.example.org/path?token=geheim",
     "https://s3.example.org#geheim",
+    "http://my..host",
+    "http://my\nhost",
+    "http://1.2.3.4.5",
 ]
 NO_DOMAINS = ["lab/geheim", "geheim@core.example.org", "core.example.org?geheim", "a b", "h:port"]
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [*product(ENDPOINTS, BARE + NO_URLS), *product(BLOB_ENDPOINTS, NO_URLS + NO_DOMAINS)],
+    [
+        *product(ENDPOINTS, BARE + NO_URLS + UNKNOWN_TO_BOTO),
+        *product(KEYS, ["ge heim", "gehéim", "geheim\x00"]),
+        *product(SECRETS, ["geheim\x00", "ge\nheim", "geheim\udcff"]),
+        *product(REGIONS, ["eu_geheim", "geheim!", "12", "-geheim", "g" * 64]),
+        *product(PREFIXES, ["geheim\x00", "ge\nheim/", "g" * 901]),
+        *product(ACCOUNT_KEYS, ["geheim!", "geheimx", "gehéim="]),
+        *product(BLOB_ENDPOINTS, NO_URLS + NO_DOMAINS),
+    ],
 )
 @pytest.mark.parametrize("where", ["config", "environ", "file"])
-def test_an_endpoint_that_is_no_url_is_refused_by_name_alone(tmp_path, name, value, where):
+def test_a_variable_of_dtools_that_cannot_be_used_is_refused_by_name_alone(
+    tmp_path, name, value, where
+):
     sources = {"config": {}, "environ": {}}
     if where == "file":
         path = tmp_path / "dtool.json"
@@ -187,6 +210,21 @@ def test_an_endpoint_is_a_url_or_empty(name, value):
     assert Settings.load({name: value}, {}).dtool[name] == value
     assert Settings.load({name.upper(): value}, {}).dtool_setting(name) == (value or None)
     Settings.load({}, {name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *product(KEYS, ["AK/+=_.-"]),
+        *product(SECRETS, ["a Größe of /+= kinds"]),
+        *product(REGIONS, ["eu-central-1", "RegionOne", "fr-par"]),
+        *product(PREFIXES, ["u/Größe/", "g" * 900]),
+        *product(ACCOUNT_KEYS, ["c2VjcmV0LWtleQ=="]),
+    ],
+)
+def test_blanks_around_a_variable_of_dtools_are_none_of_it(name, value):
+    assert Settings.load({name: f"\t{value} \n"}, {name: f"{value}\n"}).dtool[name] == value
+    assert Settings.load({name: " \n"}, {name: " \n"}).dtool_setting(name) is None
 
 
 @pytest.mark.parametrize("name", BLOB_ENDPOINTS)

@@ -6,7 +6,7 @@ from dserver_signed_url_plugin.errors import InvalidField
 from dserver_signed_url_plugin.uris import BaseURI, DatasetURI, is_canonical_uuid
 
 UUID = "6f9619ff-8b86-4011-b42d-00c04fc964ff"
-LONGEST = "s3://" + "b" * 1019
+LONGEST = "file://" + "b" * 1017
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ LONGEST = "s3://" + "b" * 1019
         ("file:/data/of/lab", "file", "data/of/lab", "file://data/of/lab"),
         ("irods+v1.2-x://zone", "irods+v1.2-x", "zone", "irods+v1.2-x://zone"),
         ("smb://größe", "smb", "größe", "smb://größe"),
-        (LONGEST, "s3", "b" * 1019, LONGEST),
+        (LONGEST, "file", "b" * 1017, LONGEST),
     ],
 )
 def test_a_base_uri_is_read_and_spelled_as_dserver_does(text, scheme, location, spelled):
@@ -52,6 +52,10 @@ WRONG = [
     ("s3://lab\\other", "query"),
     ("s3://..", "'..' segment"),
     ("s3://.", "'..' segment"),
+    ("s3://bücket", "ASCII letters"),
+    ("s3://lab:9000", "ASCII letters"),
+    ("s3://lab,other", "ASCII letters"),
+    (f"s3://{'b' * 256}", "ASCII letters"),
     ("file://data/../other", "'..' segment"),
     ("file://data//other", "empty"),
     (LONGEST + "b", "longer than 1024"),

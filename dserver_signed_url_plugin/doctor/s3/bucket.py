@@ -49,7 +49,7 @@ def region(case: Case[BucketExamination]) -> Outcome:
     return warning(
         f"signed for {signed}, but the bucket is in {named}",
         "A store that minds regions refuses every URL.",
-        f"Set AWS_DEFAULT_REGION, or the region of the profile, to {named}.",
+        f"Set DTOOL_S3_REGION_<bucket> to {named}.",
     )
 
 

@@ -9,7 +9,7 @@ from dserver_signed_url_plugin.doctor.words import Words
 
 _REGION = (
     "The bucket lives in another region than the one that is signed for.",
-    "Set AWS_DEFAULT_REGION, or the region of the profile, to the bucket's region.",
+    "Set DTOOL_S3_REGION_<bucket> to the bucket's region.",
 )
 _ENDED = (
     "The server's temporary credentials have ended.",

@@ -5,19 +5,14 @@ Knows the variables; makes no request. What cannot be used is named, and a key n
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from dserver_signed_url_plugin.config import (
-    BLOB_ENDPOINT,
-    PUBLIC_BLOB_ENDPOINT,
-    Settings,
-    blob_endpoint,
-    is_blob_endpoint,
-)
+from dserver_signed_url_plugin.addresses import blob_endpoint
+from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import StorageUnavailable
 from dserver_signed_url_plugin.storage.configured import dtool_setting, rewritten
+from dserver_signed_url_plugin.variables import ACCOUNT_KEY, BLOB_ENDPOINT, PUBLIC_BLOB_ENDPOINT
 
 
 @dataclass(frozen=True)
@@ -35,34 +30,28 @@ class ConfiguredAccount:
 
         :raises StorageUnavailable: where there is no usable key or endpoint.
         """
-        inside = blob_endpoint(name, _endpoint(BLOB_ENDPOINT, name, settings))
-        public = _endpoint(PUBLIC_BLOB_ENDPOINT, name, settings)
+        inside = _endpoint(name, dtool_setting(settings, f"{BLOB_ENDPOINT}{name}"))
+        public = dtool_setting(settings, f"{PUBLIC_BLOB_ENDPOINT}{name}")
         if public is None:
             address = rewritten(settings, inside)
             outside = inside if address is None else f"{address}{urlsplit(inside).path}"
         else:
-            outside = blob_endpoint(name, public)
+            outside = _endpoint(name, public)
         return cls(name, _key(name, settings), inside, outside)
 
 
 def _key(account: str, settings: Settings) -> str:
-    name = f"DTOOL_AZURE_ACCOUNT_KEY_{account}"
+    name = f"{ACCOUNT_KEY}{account}"
     key = dtool_setting(settings, name)
     if key is None:
         raise StorageUnavailable(
             f"The server has no key for {account}; its administrator must set {name}."
         )
-    try:
-        base64.b64decode(key.strip(), validate=True)
-    except ValueError as error:
-        raise StorageUnavailable(
-            f"The server's setting {name} is not Base64, as account keys are."
-        ) from error
-    return key.strip()
+    return key
 
 
-def _endpoint(variable: str, account: str, settings: Settings) -> str | None:
-    value = dtool_setting(settings, f"{variable}{account}")
-    if value is not None and not is_blob_endpoint(value):
-        raise StorageUnavailable(f"The server's setting {variable}{account} is not a URL.")
-    return value
+def _endpoint(account: str, setting: str | None) -> str:
+    endpoint = blob_endpoint(account, setting)
+    if endpoint is None:
+        raise StorageUnavailable(f"{account} is not the name of an Azure account.")
+    return endpoint

@@ -17,18 +17,22 @@ import botocore.exceptions
 import botocore.loaders
 import botocore.session
 
-from dserver_signed_url_plugin.config import (
-    ENDPOINT,
-    PUBLIC_ENDPOINT,
-    WRITE_KEY_PAIR,
-    Settings,
-    is_web_address,
-)
+from dserver_signed_url_plugin.addresses import web_address
+from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import StorageUnavailable
 from dserver_signed_url_plugin.storage.configured import dtool_setting, rewritten
 from dserver_signed_url_plugin.storage.parallel import PARALLEL
 from dserver_signed_url_plugin.storage.s3.failures import Failures
 from dserver_signed_url_plugin.storage.sigv4 import Credentials, Place
+from dserver_signed_url_plugin.variables import (
+    ACCESS_KEY_ID,
+    DATASET_PREFIX,
+    ENDPOINT,
+    PUBLIC_ENDPOINT,
+    REGION,
+    SECRET_ACCESS_KEY,
+    WRITE_KEY_PAIR,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -93,14 +97,12 @@ class S3Clients:
     @property
     def dataset_prefix(self) -> str:
         """What dtool puts before the keys of datasets that are new here."""
-        return self.setting(f"DTOOL_S3_DATASET_PREFIX_{self.bucket}") or ""
+        return self.setting(f"{DATASET_PREFIX}{self.bucket}") or ""
 
     def _endpoint(self, name: str) -> str | None:
-        """Return a setting that is a URL; a user or password in it would show in signed URLs."""
+        """Return a setting that is a URL, in the spelling that clients send."""
         value = self.setting(f"{name}{self.bucket}")
-        if value is not None and not is_web_address(value):
-            raise StorageUnavailable(f"The server's setting {name}{self.bucket} is not a URL.")
-        return value
+        return None if value is None else web_address(value)
 
     def credentials(self, writing: bool = False) -> tuple[Credentials, datetime | None]:
         """Return the credentials as of now, and when they end (UTC) if that is known.
@@ -136,8 +138,7 @@ class S3Clients:
             )
 
     def _open_session(self, endpoint: str | None) -> boto3.session.Session:
-        parts = ("ENDPOINT", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY")
-        names = [f"DTOOL_S3_{part}_{self.bucket}" for part in parts]
+        names = [f"{part}{self.bucket}" for part in (ENDPOINT, ACCESS_KEY_ID, SECRET_ACCESS_KEY)]
         key, secret = (self.setting(name) for name in names[1:])
         core = botocore.session.Session()
         core.register_component("data_loader", _DESCRIPTIONS)
@@ -149,11 +150,27 @@ class S3Clients:
         )
 
     def _open_client(self, endpoint: str | None) -> S3Client:
-        client = self._session.client("s3", endpoint_url=endpoint, config=self._config)
-        region = None if endpoint else self._bucket_region(client)
-        if region in (None, client.meta.region_name):
+        region = self.setting(f"{REGION}{self.bucket}")
+        client = self._client(endpoint, region)
+        address = web_address(client.meta.endpoint_url)
+        if address not in (None, client.meta.endpoint_url):
+            # boto3's own chain may have one too, in any spelling.
+            client = self._client(address, region)
+        if endpoint or region:
             return client
-        return self._session.client("s3", region_name=region, config=self._config)
+        region = self._bucket_region(client)
+        return client if region in (None, client.meta.region_name) else self._client(None, region)
+
+    def _client(self, endpoint: str | None, region: str | None) -> S3Client:
+        try:
+            return self._session.client(
+                "s3", endpoint_url=endpoint, region_name=region, config=self._config
+            )
+        except ValueError as error:
+            # What dserver is told itself was looked at when it started.
+            raise StorageUnavailable(
+                f"The address of {self.bucket} is none, as AWS_ENDPOINT_URL or a profile has it."
+            ) from error
 
     def _bucket_region(self, client: S3Client) -> str | None:
         """Ask AWS where the bucket lives: a signature made for another region is refused."""
@@ -173,6 +190,7 @@ def place_of(client: S3Client, bucket: str) -> Place:
     url = client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "k"})
     parts = urlsplit(url)
     region = parse_qs(parts.query)["X-Amz-Credential"][0].split("/")[-3]
-    # HTTP clients leave a default port out of the Host header, which is signed.
-    host = parts.netloc.removesuffix({"http": ":80", "https": ":443"}[parts.scheme])
+    # Clients tidy up what boto3's own chain may have in another spelling.
+    address = web_address(f"{parts.scheme}://{parts.netloc}", underscores=True)
+    host = parts.netloc if address is None else urlsplit(address).netloc
     return Place(parts.scheme, host, parts.path.removesuffix("k"), region)

@@ -46,6 +46,7 @@ class Settings:
     max_items: int = 100_000
     max_body_bytes: int = 64 * 1024 * 1024
     audit_days: int = 365
+    storage_seconds: int = 30
     config_path: str | None = None
     host_rewrite: HostRewrite | None = None
     writes_by_bucket: Mapping[str, str] = field(default_factory=dict)
@@ -66,6 +67,7 @@ class Settings:
             max_items=look.number("SIGNED_URL_MAX_ITEMS", cls.max_items),
             max_body_bytes=look.number("SIGNED_URL_MAX_BODY_BYTES", cls.max_body_bytes),
             audit_days=look.number("SIGNED_URL_AUDIT_DAYS", cls.audit_days, least=0),
+            storage_seconds=look.number("SIGNED_URL_STORAGE_SECONDS", cls.storage_seconds),
             config_path=look.config_path(),
             host_rewrite=look.host_rewrite(),
             writes_by_bucket=look.choices(WRITES, (PINNED, STAGED)),

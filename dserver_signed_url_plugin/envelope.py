@@ -21,7 +21,6 @@ from dserver_signed_url_plugin.errors import (
     DatabaseBusy,
     NotAuthenticated,
     SignedURLError,
-    UploadBusy,
 )
 
 logger = logging.getLogger(__name__)
@@ -47,7 +46,7 @@ def translate(error: SignedURLError) -> Response:
     response = _envelope(error.status, error.message, error.facts)
     if isinstance(error, NotAuthenticated):
         response.headers["WWW-Authenticate"] = "Bearer"
-    if isinstance(error, UploadBusy):
+    if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
     return response
 
@@ -70,14 +69,12 @@ def _translate_token(error: Exception) -> Response:
 
 def _translate_database(error: Exception) -> Response:
     logger.warning("The database refused: %s", database.words(error))
-    response = translate(
+    return translate(
         DatabaseBusy(
             "The server's database is busy or not ready; call again in a moment, or ask the "
             "server's administrator."
         )
     )
-    response.headers["Retry-After"] = "2"
-    return response
 
 
 def _envelope(status: int, message: str, errors: Mapping[str, Any]) -> Response:

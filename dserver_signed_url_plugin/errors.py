@@ -19,6 +19,8 @@ class SignedURLError(Exception):
 
     status = 500
     slug = "error"
+    # Seconds after which it is worth calling again, where it passes by itself.
+    retry_after: int | None = None
 
     def __init__(self, message: str, facts: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
@@ -212,15 +214,31 @@ class DatasetsAtStake(SignedURLError):
 
 
 class StorageUnavailable(SignedURLError):
-    """The store is away, or refused the server; the call can be repeated."""
+    """The store is away, or refused the server; the call can be repeated.
+
+    :param retry_after: seconds after which it is worth calling again, if it passes by itself.
+    """
 
     status, slug = 502, "storage-unavailable"
+
+    def __init__(self, message: str, retry_after: int | None = None) -> None:
+        super().__init__(message)
+        if retry_after is not None:
+            self.retry_after = retry_after
+
+
+class StorageAway(StorageUnavailable):
+    """The store does not answer, or not for now; what was asked may be asked again."""
+
+    slug = "storage-away"
+    retry_after = 5
 
 
 class RegistrationFailed(SignedURLError):
     """The dataset is complete in storage, but dserver's index did not take it."""
 
     status, slug = 502, "registration-failed"
+    retry_after = 5
 
 
 class StillRegistered(SignedURLError):
@@ -233,3 +251,4 @@ class DatabaseBusy(SignedURLError):
     """The database did not answer in time; the call can be repeated."""
 
     status, slug = 503, "database-busy"
+    retry_after = 2

@@ -6,6 +6,7 @@ Knows requests; errors leave through envelope. Never sees a model, a session or 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any, TypedDict, TypeVar
 from urllib.parse import quote
 
@@ -42,14 +43,25 @@ View = TypeVar("View", bound=Callable[..., object])
 
 
 class SignedURLBlueprint(Blueprint):  # type: ignore[misc]  # untyped in flask-smorest
-    """flask-smorest's blueprint, reading bodies with limits, its answers seen by the witness."""
+    """flask-smorest's blueprint: bodies and stores with limits, answers seen by the witness."""
 
     ARGUMENTS_PARSER = BodyParser()
 
     def response(self, *args: Any, **kwargs: Any) -> Callable[[View], View]:
         """Let a view's answer be seen, then laid out."""
         lay_out = super().response(*args, **kwargs)
-        return lambda view: lay_out(witness.witnessed(view))
+        return lambda view: lay_out(witness.witnessed(_in_time(view)))
+
+
+def _in_time(view: Callable[..., object]) -> Callable[..., object]:
+    """Bound how long a view may wait for its store."""
+
+    @wraps(view)
+    def bounded(*args: Any, **kwargs: Any) -> object:
+        with services().storages.call():
+            return view(*args, **kwargs)
+
+    return bounded
 
 
 blueprint = SignedURLBlueprint(

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import importlib
 import threading
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Generic, TypeVar
 
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import LifecycleUnsupported
+from dserver_signed_url_plugin.storage import deadline
 from dserver_signed_url_plugin.storage.base import Storage
+from dserver_signed_url_plugin.storage.deadline import Deadline
 from dserver_signed_url_plugin.storage.examination import Examination
+from dserver_signed_url_plugin.storage.guard import Store, guarded
 from dserver_signed_url_plugin.storage.lifecycle import LifecycleRules
 from dserver_signed_url_plugin.uris import BaseURI
 
@@ -39,15 +44,22 @@ _ANY_LIFECYCLE_ELSEWHERE = "Of this storage no lifecycle is known. Delete old da
 _ANY_OTHER = "dserver_signed_url_plugin.storage.broker:BrokerStorage"
 
 
+Made = TypeVar("Made")
+
+
 class Storages:
     """The storages of one app; safe to share between threads."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._made: dict[BaseURI, Storage] = {}
-        self._lifecycles: dict[BaseURI, LifecycleRules] = {}
-        # One for each, because making a storage may wait for its store.
-        self._locks: dict[BaseURI, threading.Lock] = {}
+        self._storages: _Kept[Storage] = _Kept(settings.storage_seconds)
+        self._lifecycles: _Kept[LifecycleRules] = _Kept(settings.storage_seconds)
+
+    @contextmanager
+    def call(self) -> Iterator[None]:
+        """Let all that the block does with stores take no longer than one call may."""
+        with deadline.under(Deadline(self._settings.storage_seconds)):
+            yield
 
     def of(self, base_uri: BaseURI) -> Storage:
         """Return the storage of a base URI.
@@ -55,10 +67,8 @@ class Storages:
         :raises SigningUnsupported: if nothing here can sign for it.
         :raises StorageUnavailable: if it has no usable settings or credentials.
         """
-        with self._lock(base_uri):
-            if base_uri not in self._made:
-                self._made[base_uri] = self._make(base_uri)
-            return self._made[base_uri]
+        path = _OWN.get(base_uri.scheme, _ANY_OTHER)
+        return self._storages.of(base_uri, lambda: _named(path)(base_uri, self._settings))
 
     def examination(self, base_uri: BaseURI) -> Examination | None:
         """Make what shows a base URI's storage to the doctor; None where there is no such thing.
@@ -82,19 +92,30 @@ class Storages:
         if scheme not in _LIFECYCLES:
             advice = _LIFECYCLES_ELSEWHERE.get(scheme, _ANY_LIFECYCLE_ELSEWHERE)
             raise LifecycleUnsupported(f"{advice}, and let `flask lifecycle sweep` follow.")
-        with self._lock(base_uri):
-            if base_uri not in self._lifecycles:
-                made: LifecycleRules = _named(_LIFECYCLES[scheme])(base_uri, self._settings)
-                self._lifecycles[base_uri] = made
-            return self._lifecycles[base_uri]
+        path = _LIFECYCLES[scheme]
+        return self._lifecycles.of(base_uri, lambda: _named(path)(base_uri, self._settings))
 
-    def _lock(self, base_uri: BaseURI) -> threading.Lock:
+
+class _Kept(Generic[Made]):
+    """What was made for each base URI, kept, and asked only while its store is worth asking."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._made: dict[BaseURI, Made] = {}
+        self._stores: dict[BaseURI, Store] = {}
+        # One for each, because making a storage may wait for its store.
+        self._locks: dict[BaseURI, threading.Lock] = {}
+
+    def of(self, base_uri: BaseURI, make: Callable[[], Made]) -> Made:
+        made = self._made.get(base_uri)
+        if made is not None:
+            return made
+        store = self._stores.setdefault(base_uri, Store(base_uri.location, self._seconds))
         # Unlike a defaultdict this gives two threads that come at once the same one.
-        return self._locks.setdefault(base_uri, threading.Lock())
-
-    def _make(self, base_uri: BaseURI) -> Storage:
-        storage: Storage = _named(_OWN.get(base_uri.scheme, _ANY_OTHER))(base_uri, self._settings)
-        return storage
+        with store.visit(), self._locks.setdefault(base_uri, threading.Lock()):
+            if base_uri not in self._made:
+                self._made[base_uri] = guarded(make(), store)
+            return self._made[base_uri]
 
 
 def _named(path: str) -> Any:

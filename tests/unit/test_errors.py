@@ -32,6 +32,7 @@ STATUS = {
     "SigningUnsupported": 501,
     "StillRegistered": 502,
     "StorageOccupied": 409,
+    "StorageAway": 502,
     "StorageUnavailable": 502,
     "URLsAlive": 409,
     "UnreadableBody": 400,

@@ -20,13 +20,17 @@ from azure.common import AzureException, AzureHttpError
 from azure.storage.blob import BlobBlock, BlockBlobService, DeleteSnapshot, Include
 from azure.storage.common.models import RetryContext
 from azure.storage.common.retry import LinearRetry
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from dserver_signed_url_plugin.config import Settings
-from dserver_signed_url_plugin.errors import StorageUnavailable
+from dserver_signed_url_plugin.errors import StorageAway, StorageUnavailable
+from dserver_signed_url_plugin.storage import deadline
 from dserver_signed_url_plugin.storage.azure.account import ConfiguredAccount
 from dserver_signed_url_plugin.storage.azure.listing import ListedBlob, page
 from dserver_signed_url_plugin.storage.azure.sas import BlobSigner
 from dserver_signed_url_plugin.storage.parallel import PARALLEL
+from dserver_signed_url_plugin.storage.sockets import Bounded
 
 logger = logging.getLogger(__name__)
 # The SDK logs, as errors, every answer that is no success, and with a refusal what was signed.
@@ -39,6 +43,8 @@ _CHANGED = frozenset({"ConditionNotMet"})
 # With a lease somebody who may write has kept everybody else, the server too, from committing.
 _NO_BLOCK = frozenset({"InvalidBlockList", "InvalidBlobType", "LeaseIdMissing"})
 _EMPTY = frozenset({"InvalidRange"})
+# Statuses of a store that is overloaded or broken, which are no answer to what was asked.
+_PASSING = frozenset({429, 500, 502, 503, 504})
 
 # One repetition and short times (to connect, to answer), in seconds: a person waits.
 _TIMEOUTS = (5, 15)
@@ -132,6 +138,7 @@ class AzureConnection:
                 marker = found.next_marker
                 if marker is None:
                     return
+                deadline.progress()
 
     # Blobs ---------------------------------------------------------------------------------
 
@@ -210,14 +217,15 @@ class AzureConnection:
             code = getattr(error, "error_code", None) or str(error.status_code)
             if code in answers:
                 raise _Answered(code) from error
-            raise self._unavailable(doing, code) from error
+            passes = error.status_code in _PASSING
+            raise self._unavailable(doing, code, passes) from error
         except AzureException as error:
             logger.warning("Azure %s in account %s: no answer", doing, self.account)
-            raise StorageUnavailable(
+            raise StorageAway(
                 f"The store of {self.account} does not answer ({doing}); call again later."
             ) from error
 
-    def _unavailable(self, doing: str, code: str) -> StorageUnavailable:
+    def _unavailable(self, doing: str, code: str, passes: bool = False) -> StorageUnavailable:
         logger.warning("Azure %s in account %s: %s", doing, self.account, code)
         if code == "ContainerBeingDeleted":
             return StorageUnavailable(
@@ -228,15 +236,42 @@ class AzureConnection:
             return StorageUnavailable(
                 f"The store of {self.account} does not hold the dataset's container (any more)."
             )
-        return StorageUnavailable(
+        kind = StorageAway if passes else StorageUnavailable
+        return kind(
             f"The store of {self.account} refused the server ({doing}: {code}); "
             "call again later, or ask the server's administrator."
         )
 
 
+class _Pool(HTTPConnectionPool):
+    class ConnectionCls(Bounded, HTTPConnection):
+        """A connection that waits no longer than the call may."""
+
+
+class _SecurePool(HTTPSConnectionPool):
+    class ConnectionCls(Bounded, HTTPSConnection):
+        """The same over TLS."""
+
+
+class _InTime(requests.adapters.HTTPAdapter):
+    """Makes its connections such that none waits longer than the call may."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(*args, **kwargs)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+
+_POOLS = {"http": _Pool, "https": _SecurePool}
+
+
 def _service(account: ConfiguredAccount) -> BlockBlobService:
     session = requests.Session()
-    adapter = requests.adapters.HTTPAdapter(pool_maxsize=2 * PARALLEL)
+    adapter = _InTime(pool_maxsize=2 * PARALLEL)
     session.mount("http://", adapter)
     session.mount("https://", adapter)
     service = BlockBlobService(

@@ -59,7 +59,7 @@ class _Account(AzureConnection):
         with self._asking("writing"):
             self._put(container, blob, text, DOCUMENT_METADATA)
 
-    def _unavailable(self, doing: str, code: str) -> StorageUnavailable:
+    def _unavailable(self, doing: str, code: str, passes: bool = False) -> StorageUnavailable:
         # Nothing for the log: a refusal is what the doctor came for, and reports.
         return _Unwilling(doing, code)
 

@@ -7,13 +7,13 @@ a person, a permission or the database.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from itertools import chain
 
 from dserver_signed_url_plugin.config import LONGEST_LIFE, Settings
 from dserver_signed_url_plugin.errors import ItemNotFound, UploadBusy, UploadFrozen
 from dserver_signed_url_plugin.filenames import Disposition, served_as
-from dserver_signed_url_plugin.storage import claims
+from dserver_signed_url_plugin.storage import claims, deadline
 from dserver_signed_url_plugin.storage.azure.connection import AzureConnection, FoundContainer
 from dserver_signed_url_plugin.storage.azure.layout import (
     BLOBS,
@@ -213,7 +213,7 @@ class AzureStorage:
         there = {name: blob.metadata for name, blob in found.items()}
         wrong = [(name, right) for name, right in wanted.items() if there.get(name) != right]
         check()
-        each(lambda item: self._azure.set_metadata(uuid, *item), wrong)
+        each(lambda item: self._correct(uuid, *item), wrong)
         for name, text in frozen_texts(freezing, BLOBS["readme"] in found):
             check()
             self._write(uuid, name, text, found.get(name))
@@ -294,6 +294,11 @@ class AzureStorage:
         blobs = chain(self._azure.listing(uuid), self._azure.listing(upload_container(uuid)))
         sizes = [blob.stored.size_in_bytes for blob in blobs]
         return Freed(len(sizes), sum(sizes))
+
+    def _correct(self, uuid: str, blob: str, metadata: Mapping[str, str]) -> None:
+        """Write an item's metadata, which is one of many."""
+        self._azure.set_metadata(uuid, blob, metadata)
+        deadline.progress()
 
     def _create(self, container: str, blob: str, text: str) -> None:
         """Write a document that belongs to whoever is first."""

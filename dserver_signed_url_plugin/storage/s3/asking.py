@@ -26,7 +26,7 @@ class Unwilling(StorageUnavailable):
 class _Told(Failures):
     """Nothing for the log: whoever asks about the bucket is told what it refuses."""
 
-    def unavailable(self, doing: str, code: str) -> StorageUnavailable:
+    def unavailable(self, doing: str, code: str, passes: bool = False) -> StorageUnavailable:
         return Unwilling(doing, code)
 
 

@@ -22,6 +22,7 @@ from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import StorageUnavailable
 from dserver_signed_url_plugin.storage.configured import dtool_setting, rewritten
 from dserver_signed_url_plugin.storage.parallel import PARALLEL
+from dserver_signed_url_plugin.storage.s3.bounded import bound
 from dserver_signed_url_plugin.storage.s3.failures import Failures
 from dserver_signed_url_plugin.storage.sigv4 import Credentials, Place
 from dserver_signed_url_plugin.variables import (
@@ -142,6 +143,7 @@ class S3Clients:
         key, secret = (self.setting(name) for name in names[1:])
         core = botocore.session.Session()
         core.register_component("data_loader", _DESCRIPTIONS)
+        bound(core)
         self._refuse_absent(dict(zip(names, (endpoint, key, secret), strict=True)))
         if endpoint is None:
             return boto3.session.Session(botocore_session=core)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import botocore.exceptions
 
 from dserver_signed_url_plugin.config import Settings
+from dserver_signed_url_plugin.storage import deadline
 from dserver_signed_url_plugin.storage.base import StoredItem
 from dserver_signed_url_plugin.storage.s3.clients import S3Clients
 from dserver_signed_url_plugin.storage.s3.failures import Failures, Missing, code_of
@@ -120,6 +121,8 @@ class S3Connection:
                 for found in page.get("Contents", []):
                     md5 = found["ETag"].strip('"').lower()
                     yield found["Key"], StoredItem(found["Size"], md5, found["LastModified"])
+                if page.get("IsTruncated"):
+                    deadline.progress()
 
     def delete(self, keys: Sequence[str]) -> None:
         """Delete objects, at one request per 1,000."""
@@ -134,6 +137,7 @@ class S3Connection:
                 raise self._failures.unavailable(
                     "deleting", answer["Errors"][0].get("Code", "unknown")
                 )
+            deadline.progress()
 
     def _put(self, key: str, body: str, metadata: Mapping[str, str], **condition: Any) -> None:
         self._client.put_object(

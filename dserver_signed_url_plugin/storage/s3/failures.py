@@ -8,10 +8,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 
 import botocore.exceptions
 
-from dserver_signed_url_plugin.errors import StorageUnavailable
+from dserver_signed_url_plugin.errors import StorageAway, StorageUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class Failures:
             code = code_of(error)
             if may_miss and code in _ABSENT | _CHANGED:
                 raise Missing from error
-            raise self.unavailable(doing, code) from error
+            raise self.unavailable(doing, code, passes=_passes(error)) from error
         except _NO_CREDENTIALS as error:
             raise StorageUnavailable(
                 f"The server has no credentials for {self.bucket}; its administrator must set them."
@@ -56,18 +57,31 @@ class Failures:
             ) from error
         except (botocore.exceptions.BotoCoreError, OSError) as error:
             logger.warning("S3 %s in bucket %s: %s", doing, self.bucket, type(error).__name__)
-            raise StorageUnavailable(
+            raise StorageAway(
                 f"The store of {self.bucket} does not answer ({doing}); call again later."
             ) from error
 
-    def unavailable(self, doing: str, code: str) -> StorageUnavailable:
+    def unavailable(self, doing: str, code: str, passes: bool = False) -> StorageUnavailable:
+        """Say that the store refused.
+
+        :param passes: whether it may do the same a moment later.
+        """
         logger.warning("S3 %s in bucket %s: %s", doing, self.bucket, code)
         if code == "NoSuchBucket":
             return StorageUnavailable(f"The store has no bucket {self.bucket}.")
-        return StorageUnavailable(
+        kind = StorageAway if passes else StorageUnavailable
+        return kind(
             f"The store of {self.bucket} refused the server ({doing}: {code}); "
             "call again later, or ask the server's administrator."
         )
+
+
+def _passes(error: botocore.exceptions.ClientError) -> bool:
+    """Tell whether the store is overloaded or broken, which is no answer to what was asked."""
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return status == HTTPStatus.TOO_MANY_REQUESTS or (
+        status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.NOT_IMPLEMENTED
+    )
 
 
 def code_of(error: botocore.exceptions.ClientError) -> str:

@@ -17,7 +17,7 @@ from dserver_signed_url_plugin.errors import (
     UploadFrozen,
 )
 from dserver_signed_url_plugin.filenames import Disposition
-from dserver_signed_url_plugin.storage import claims
+from dserver_signed_url_plugin.storage import claims, deadline
 from dserver_signed_url_plugin.storage.base import (
     DOCUMENTS,
     Claim,
@@ -47,6 +47,9 @@ from dserver_signed_url_plugin.storage.s3.layout import (
 from dserver_signed_url_plugin.storage.s3.places import Place, Places
 from dserver_signed_url_plugin.storage.sigv4 import QuerySigner
 from dserver_signed_url_plugin.uris import BaseURI
+
+# What any store copies in a second, in bytes: a large item may take longer than a call.
+_COPIED_PER_SECOND = 16 * 1024**2
 
 
 class S3Storage:
@@ -205,7 +208,10 @@ class S3Storage:
         def copy(promotion: Promotion) -> bool:
             identifier, md5 = promotion.item.identifier, promotion.stored.md5
             metadata = item_metadata(promotion.item.relpath, md5)
-            return self._s3.copy(staged + identifier, md5, layout.item(identifier), metadata)
+            deadline.allow(promotion.stored.size_in_bytes / _COPIED_PER_SECOND)
+            is_done = self._s3.copy(staged + identifier, md5, layout.item(identifier), metadata)
+            deadline.progress()
+            return is_done
 
         each(copy, promotions)
         # Not every store holds a copy to its condition, so what counts is what is there now.

@@ -1,0 +1,35 @@
+"""botocore under the deadline of the call it works for: no wait and no repetition goes past it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import botocore.awsrequest
+import botocore.session
+
+from dserver_signed_url_plugin.storage import deadline
+from dserver_signed_url_plugin.storage.sockets import Bounded
+
+
+# The stubs say otherwise than urllib3 which arguments a request takes.
+class _Connection(Bounded, botocore.awsrequest.AWSHTTPConnection):  # type: ignore[misc]
+    """A connection of botocore's that waits no longer than the call may."""
+
+
+class _SecureConnection(Bounded, botocore.awsrequest.AWSHTTPSConnection):  # type: ignore[misc]
+    """The same over TLS."""
+
+
+# botocore makes its connections by these names, wherever it asks: also a service for credentials.
+botocore.awsrequest.AWSHTTPConnectionPool.ConnectionCls = _Connection
+botocore.awsrequest.AWSHTTPSConnectionPool.ConnectionCls = _SecureConnection
+
+
+def bound(session: botocore.session.Session) -> None:
+    """Let clients of a session neither pause nor repeat when the call's time is over."""
+    session.register("needs-retry", _end_in_time)
+
+
+def _end_in_time(caught_exception: Exception | None = None, **_: Any) -> None:
+    if caught_exception is not None:
+        deadline.left()

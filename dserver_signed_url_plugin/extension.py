@@ -31,7 +31,9 @@ class SignedURLExtension(ExtensionABC):
         """
         Services.of(Settings.load(app.config, os.environ)).attach(app)
         # dserver shows its config to every user, secrets of a Flask config included.
-        app.config.setdefault("CONFIG_SECRETS_TO_OBFUSCATE", []).extend(secrets_in(app.config))
+        # The list is that of dservercore's own class, and of every other app of this process.
+        known = app.config.get("CONFIG_SECRETS_TO_OBFUSCATE", [])
+        app.config["CONFIG_SECRETS_TO_OBFUSCATE"] = [*known, *secrets_in(app.config)]
 
     def get_blueprint(self) -> Blueprint:
         """Return the doors."""

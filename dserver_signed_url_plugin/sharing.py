@@ -6,6 +6,7 @@ request or an SDK.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -76,7 +77,8 @@ class Sharing:
         :param relpaths: which items; none means all.
         :param seconds: how long the URLs should live.
         :raises DatasetNotFound: if dserver does not know it, or storage no longer holds it.
-        :raises ItemNotFound: if the dataset has no item of a relpath.
+        :raises ItemNotFound: if the dataset has no item of a relpath, nor one that looks the same
+            (NFC or NFD), or several of these.
         :raises Outlived: if a lifecycle rule of its store is about to delete it.
         """
         return self._signed("share-url", uri, relpaths, seconds)
@@ -111,6 +113,22 @@ def _files(urls: ReadURLs) -> dict[str, SharedFile]:
 
 
 def _one(files: Mapping[str, SharedFile], relpath: str, uri: DatasetURI) -> SharedFile:
-    if relpath not in files:
-        raise ItemNotFound(f"{uri} has no item {relpath!r}; without --item all are listed.")
-    return files[relpath]
+    """Return the file of that name, or else the only one whose name looks the same.
+
+    A terminal may send another Unicode form of a name (UAX #15) than the one that was deposited.
+    """
+    if relpath in files:
+        return files[relpath]
+    alike = sorted(name for name in files if _composed(name) == _composed(relpath))
+    if len(alike) == 1:
+        return files[alike[0]]
+    if alike:
+        named = " and ".join(map(ascii, alike))
+        raise ItemNotFound(
+            f"{uri} has no item {relpath!a}, but several that look the same: {named}."
+        )
+    raise ItemNotFound(f"{uri} has no item {relpath!r}; without --item all are listed.")
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)

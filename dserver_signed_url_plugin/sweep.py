@@ -13,7 +13,12 @@ from enum import Enum
 from dserver_signed_url_plugin import datasets
 from dserver_signed_url_plugin.audit import Audit, Decision
 from dserver_signed_url_plugin.datasets import RegisteredDataset
-from dserver_signed_url_plugin.errors import DatasetNotFound, DatasetsAtStake, SignedURLError
+from dserver_signed_url_plugin.errors import (
+    DatasetNotFound,
+    DatasetsAtStake,
+    InvalidField,
+    SignedURLError,
+)
 from dserver_signed_url_plugin.lifecycle import Lifecycles
 from dserver_signed_url_plugin.storage import Storages
 from dserver_signed_url_plugin.storage.base import Holdings, Storage
@@ -23,7 +28,10 @@ from dserver_signed_url_plugin.uris import BaseURI, DatasetURI
 __all__ = ["Finding", "RegisteredDataset", "State", "Sweep"]
 
 _MOMENT = 1  # second: nobody is given the URLs
-_FEW = 10  # datasets of a base URI that may all be gone without anybody asking why
+_UNEXPLAINED = (
+    "it is gone, and no lifecycle rule is known that has deleted it: say --even-if-all if dserver "
+    "shall forget it"
+)
 _ELSEWHERE = (
     "nothing is left where the server's settings say, but objects of this UUID are elsewhere in "
     "the store; set its prefix as it was"
@@ -74,39 +82,46 @@ class Sweep:
 
         Whatever fails with one is a finding, and stops no other.
 
-        :param even_if_all: although all are gone, and no lifecycle rule known here says why.
-        :raises DatasetsAtStake: if they are, and that was not meant.
+        :param even_if_all: forget also what no lifecycle rule known here has deleted.
+        :raises DatasetsAtStake: if some are gone, none of them by such a rule, and that was not
+            meant.
         :raises SigningUnsupported: if there is no storage for the base URI.
         :raises StorageUnavailable: if it has no usable settings or credentials.
         """
-        storage, gone, is_any_left = self._storages.of(base_uri), [], False
+        storage, gone = self._storages.of(base_uri), []
         with ThreadPoolExecutor(PARALLEL) as pool:
             for found in pool.map(lambda dataset: _look(storage, dataset), registered):
                 if found.state is State.GONE:
                     gone.append(found.dataset)
                 else:
-                    is_any_left |= found.state is not State.FAILED
                     yield found
         missed = list(_nowhere(storage, gone))
-        is_any_left |= any(found.state is State.PARTLY_GONE for found in missed)
-        if not (even_if_all or is_any_left):
-            self._doubt(base_uri, [found.dataset for found in missed if found.state is State.GONE])
+        if not even_if_all:
+            missed = self._doubted(base_uri, missed)
         for found in missed:
             is_to_go = found.state is State.GONE and not dry_run
             yield self._removed(storage, found.dataset) if is_to_go else found
 
-    def _doubt(self, base_uri: BaseURI, gone: Sequence[RegisteredDataset]) -> None:
-        """Refuse to forget every one: all seem to be gone in another store, or a new one."""
-        if len(gone) <= _FEW:
-            return
-        youngest = max(gone, key=lambda dataset: dataset.frozen_at)
-        if not self._lifecycles.had_time(DatasetURI.parse(youngest.uri), youngest.frozen_at):
+    def _doubted(self, base_uri: BaseURI, missed: Sequence[Finding]) -> list[Finding]:
+        """Let what is gone without a known reason fail: the server may ask another store."""
+        gone = [found.dataset for found in missed if found.state is State.GONE]
+        doubtful = {dataset.uri for dataset in gone if not self._is_explained(dataset)}
+        if gone and len(doubtful) == len(gone):
             raise DatasetsAtStake(
-                f"Of {base_uri} no dataset is left of which dserver knows: {len(gone):,} are gone, "
-                "and no lifecycle rule is known that has deleted them. Check that this is the "
-                "store where they were, and say --even-if-all if dserver shall forget them.",
+                f"Of {base_uri} {len(gone):,} registered dataset(s) are gone, and no lifecycle "
+                "rule is known that has deleted them. Check that this is the store where they "
+                "were, and say --even-if-all if dserver shall forget them.",
                 len(gone),
             )
+        return [
+            Finding(found.dataset, State.FAILED, _UNEXPLAINED)
+            if found.state is State.GONE and found.dataset.uri in doubtful
+            else found
+            for found in missed
+        ]
+
+    def _is_explained(self, dataset: RegisteredDataset) -> bool:
+        return self._lifecycles.had_time(DatasetURI.parse(dataset.uri), dataset.frozen_at)
 
     def _removed(self, storage: Storage, dataset: RegisteredDataset) -> Finding:
         """Look again, because it may have waited for its turn, and let dserver forget it."""
@@ -137,6 +152,7 @@ class Sweep:
 def _look(storage: Storage, dataset: RegisteredDataset) -> Finding:
     """Ask storage what it has of a dataset; never raises an error of this plugin."""
     try:
+        _check_spelling(dataset)
         if not storage.lists_objects:
             return _by_kind(storage.kind(dataset.uuid), dataset)
         holdings = storage.holdings(dataset.uuid, "")
@@ -149,6 +165,16 @@ def _look(storage: Storage, dataset: RegisteredDataset) -> Finding:
         return Finding(dataset, State.GONE)
     except SignedURLError as error:
         return Finding(dataset, State.FAILED, error.message)
+
+
+def _check_spelling(dataset: RegisteredDataset) -> None:
+    """Refuse what was registered by other means, under a URI that does not name its dataset.
+
+    :raises InvalidField: if it does not.
+    """
+    uri = DatasetURI.parse(dataset.uri)
+    if (str(uri), uri.uuid) != (dataset.uri, dataset.uuid):
+        raise InvalidField("uri", f"is not that of the dataset {dataset.uuid}; register it anew.")
 
 
 def _nowhere(storage: Storage, gone: Sequence[RegisteredDataset]) -> Iterator[Finding]:

@@ -135,7 +135,7 @@ def remove(base_uri: BaseURI, dry_run: bool, as_json: bool) -> None:
 
 @lifecycle.command("sweep")
 @_base_uri
-@click.option("--even-if-all", is_flag=True, help="Although all are gone, and no rule says why.")
+@click.option("--even-if-all", is_flag=True, help="Forget also what no rule has deleted.")
 @_dry_run
 @_json
 def sweep(base_uri: BaseURI, even_if_all: bool, dry_run: bool, as_json: bool) -> None:
@@ -143,12 +143,12 @@ def sweep(base_uri: BaseURI, even_if_all: bool, dry_run: bool, as_json: bool) ->
 
     A dataset is forgotten when the store answers and has nothing left of it anywhere. Its UUID can
     then be used again; on Azure the empty container stays, and has to be deleted first. What is
-    partly gone is reported and kept, and so is everything while the store cannot be reached, or
-    when more than ten datasets are gone, none is left, and no lifecycle rule known to dserver had
-    the time to delete them since they were frozen.
+    partly gone is reported and kept, and so is everything while the store cannot be reached. What
+    no lifecycle rule known to dserver had the time to delete since it was frozen is kept, too,
+    unless --even-if-all is said: the server may ask another store than the one where it was.
 
-    Exit code: 0; 1 if any dataset could not be looked for or forgotten, or all seem to be gone; 2
-    if an argument cannot be used.
+    Exit code: 0; 1 if any dataset could not be looked for or forgotten, or is gone without a known
+    reason; 2 if an argument cannot be used.
 
     \b
     Example, for cron:

@@ -5,6 +5,7 @@ import signal
 import socket
 import stat
 import sys
+from importlib.metadata import version
 
 import pytest
 
@@ -70,7 +71,7 @@ def test_the_index_answers_a_search(demo):
 
 def test_this_plugin_is_loaded_once(demo):
     versions = demo.get("bob", "/config/versions").json()["versions"]
-    assert "dserver_signed_url_plugin" in versions
+    assert versions["dserver_signed_url_plugin"] == version("dserver-signed-url-plugin")
 
 
 def test_no_private_key_is_shown(demo):

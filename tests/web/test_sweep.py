@@ -7,6 +7,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from dservercore import sql_db
+from dservercore.sql_models import Dataset
 from dtoolcore.utils import generate_identifier
 
 from dserver_signed_url_plugin.cli.lifecycle import lifecycle
@@ -20,8 +22,8 @@ pytestmark = pytest.mark.database("sqlite", reason="what is gone is gone from th
 
 
 def sweep(dserver, *options):
-    """Run the command; return (exit code, what it says)."""
-    words = ["sweep", dserver.base_uri, "--json", *options]
+    """Run the command for a bucket without rules; return (exit code, what it says)."""
+    words = ["sweep", dserver.base_uri, "--json", "--even-if-all", *options]
     result = dserver.app.test_cli_runner().invoke(lifecycle, words)
     return result.exit_code, json.loads(result.stdout)
 
@@ -129,6 +131,37 @@ def test_one_that_fails_stops_no_other(make_dserver, bucket, s3, proxy):
 
 
 @pytest.mark.parametrize(
+    "odd",
+    [
+        {"uri": "{base}/550E8400-E29B-41D4-A716-446655440000"},
+        {"uri": "{base}//{uuid}"},
+        {"uri": "{base}/{uuid}?versionId=1"},
+        {"uri": "{base}/"},
+        {"uuid": "550e8400-e29b-41d4-a716-446655440000"},
+        {"uuid": ""},
+    ],
+)
+def test_an_odd_uri_in_the_register_fails_and_stops_no_other(dserver, s3, bucket, odd):
+    strange, gone, kept = deposited(dserver, 3)
+    for uuid in (strange, gone):
+        expire(s3, bucket, uuid)
+    [(column, value)] = odd.items()
+    written = {column: value.format(base=dserver.base_uri, uuid=strange)}
+    with dserver.app.app_context():
+        sql_db.session.execute(
+            sql_db.update(Dataset).where(Dataset.uuid == strange).values(written)
+        )
+        sql_db.session.commit()
+    code, report = sweep(dserver)
+    assert code == 1
+    assert sorted(found["state"] for found in report["datasets"]) == [
+        "failed", "present", "removed"
+    ]  # fmt: skip
+    left = s3.list_objects_v2(Bucket=bucket.name, Prefix=f"{kept}/")
+    assert left["KeyCount"] > 3
+
+
+@pytest.mark.parametrize(
     ("asked", "state"), [("list-type", "present"), ("/manifest.json", "partly gone")]
 )
 def test_a_dataset_that_is_back_before_its_turn_is_kept(
@@ -202,7 +235,8 @@ def test_two_sweeps_at_once_forget_each_dataset_once(dserver, s3, bucket):
             sweep_ = dserver.services.sweep
             listed = sweep_.registered(base_uri)
             both.wait()
-            return [found.state for found in sweep_.findings(base_uri, listed, dry_run=False)]
+            findings = sweep_.findings(base_uri, listed, dry_run=False, even_if_all=True)
+            return [found.state for found in findings]
 
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(one, range(2))) == [[State.REMOVED] * 4] * 2
@@ -212,7 +246,7 @@ def test_two_sweeps_at_once_forget_each_dataset_once(dserver, s3, bucket):
 def test_a_report_for_people_leaves_out_what_is_there(dserver, s3, bucket):
     gone, kept = deposited(dserver, 2)
     expire(s3, bucket, gone)
-    words = ["sweep", dserver.base_uri]
+    words = ["sweep", dserver.base_uri, "--even-if-all"]
     result = dserver.app.test_cli_runner().invoke(lifecycle, [*words, "--dry-run"])
     assert result.stdout.splitlines() == [
         f"{dserver.base_uri}/{gone} my-dataset: would remove",

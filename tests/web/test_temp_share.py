@@ -6,6 +6,7 @@ import json
 import logging
 import re
 import threading
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -187,6 +188,35 @@ def test_an_item_or_a_dataset_that_is_not_there_is_said_to_be_unknown(
     assert f"{share['uri']} has no item 'results/none'" in refused
     refused = refusal(run("url", f"{dserver.base_uri}/{NOBODY_S}"), code=1)
     assert "dserver has no dataset" in refused
+
+
+@pytest.mark.parametrize(("stored", "typed"), [("NFD", "NFC"), ("NFC", "NFD")])
+def test_an_item_is_found_in_the_other_unicode_form(create, run, results, stored, typed):
+    (results / unicodedata.normalize(stored, AWKWARD)).write_text("gewachsen\n")
+    if stored == "NFD":
+        (results / AWKWARD).unlink()
+    share = create(results)
+    wanted = f"results/{unicodedata.normalize(typed, AWKWARD)}"
+    name, _, url = run("url", share["uri"], "--item", wanted).stdout.strip().partition("\t")
+    assert name == f"results/{unicodedata.normalize(stored, AWKWARD)}"
+    assert requests.get(url, timeout=30).text == "gewachsen\n"
+
+
+def test_of_items_that_look_the_same_the_one_that_is_typed_is_meant_or_all_are_named(
+    create, run, results
+):
+    composed, mixed, decomposed = "\xe9\xe9", "\xe9e\u0301", "e\u0301e\u0301"
+    for name in (composed, decomposed):
+        (results / name).write_text(ascii(name))
+    share = create(results)
+    for name in (composed, decomposed):
+        [file] = json.loads(run("url", share["uri"], "--item", f"results/{name}", "--json").stdout)[
+            "files"
+        ]
+        assert requests.get(file["url"], timeout=30).text == ascii(name)
+    refused = refusal(run("url", share["uri"], "--item", f"results/{mixed}"), code=1)
+    for name in (composed, decomposed):
+        assert ascii(f"results/{name}") in refused
 
 
 def test_an_item_that_would_break_the_lines_is_quoted(run, dserver, s3, bucket):

@@ -17,6 +17,8 @@ mongo=$(secret 24)
 minio=$(secret 24)
 s3_id=dserver$(secret 6)
 s3_secret=$(secret 20)
+s3_write_id=dwriter$(secret 6)
+s3_write_secret=$(secret 20)
 flask=$(secret 32)
 
 content="# Made by docker/make-env.sh. Never commit this file, and keep a copy in a safe place.
@@ -25,6 +27,8 @@ MONGO_PASSWORD=$mongo
 MINIO_ROOT_PASSWORD=$minio
 S3_ACCESS_KEY_ID=$s3_id
 S3_SECRET_ACCESS_KEY=$s3_secret
+S3_WRITE_ACCESS_KEY_ID=$s3_write_id
+S3_WRITE_SECRET_ACCESS_KEY=$s3_write_secret
 SECRET_KEY=$flask
 
 # What you may change: the rest of the settings, with what holds where a line is commented out.

@@ -35,6 +35,11 @@ _VARIABLE = re.compile(r"\$(?:\$|\{(\w+)(?::([-?])((?:[^{}$]|\$\{[^{}]*\})*))?\}
 def made_env(path: Path) -> dict[str, str]:
     """Return the variables that docker/make-env.sh makes."""
     subprocess.run([DOCKER / "make-env.sh", path], check=True, stdout=subprocess.DEVNULL)
+    return read_env(path)
+
+
+def read_env(path: Path) -> dict[str, str]:
+    """Return the variables that an .env file sets."""
     lines = [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
     return dict(line.split("=", 1) for line in lines)
 
@@ -60,7 +65,7 @@ def fill_in(text: str, variables: Mapping[str, str]) -> str:
             return "$"
         if variables.get(name):
             return variables[name]
-        assert sign != "?", f"{name} must be set"
+        assert sign != "?", f"{name} must be set: {alternative}"
         return fill_in(alternative or "", variables)
 
     return _VARIABLE.sub(value, text)

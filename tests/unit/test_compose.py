@@ -16,12 +16,14 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.container import DOCKER, ROOT, compose_file, environment, fill_in, made_env
+from tests.container import DOCKER, ROOT, compose_file, environment, fill_in, made_env, read_env
+from tests.write_keys import ONLY_WRITES
 
 SCRIPTS = sorted(DOCKER.glob("*.sh"))
 ONCE = {"keys", "migrate", "bucket"}
 SETTINGS = {"SECRET_KEY", "POSTGRES_PASSWORD", "MONGO_PASSWORD"} | {
-    "MINIO_ROOT_PASSWORD", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY"
+    "MINIO_ROOT_PASSWORD", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY",
+    "S3_WRITE_ACCESS_KEY_ID", "S3_WRITE_SECRET_ACCESS_KEY",
 }  # fmt: skip
 
 
@@ -118,6 +120,8 @@ def test_dserver_signs_for_the_host_and_asks_the_store_by_its_name(services, env
     for service in ("dserver", "cleanup"):
         assert dtool(services[service], "ACCESS_KEY_ID_dtool") == env["S3_ACCESS_KEY_ID"]
         assert dtool(services[service], "SECRET_ACCESS_KEY_dtool") == env["S3_SECRET_ACCESS_KEY"]
+        for name in ("WRITE_ACCESS_KEY_ID", "WRITE_SECRET_ACCESS_KEY"):
+            assert dtool(services[service], f"{name}_dtool") == env[f"S3_{name}"]
     elsewhere = compose_file({**env, "S3_PORT": "9100", "BUCKET": "my-lab"})["services"]
     assert dtool(elsewhere["dserver"], "PUBLIC_ENDPOINT_my-lab") == "http://localhost:9100"
     assert elsewhere["s3"]["ports"] == ["127.0.0.1:9100:9100"]
@@ -168,6 +172,22 @@ def test_every_secret_comes_from_the_env_file(env):
     assert fill_in("${A:-${B:-b}} $${A} ${C:-}", {}) == "b ${A} "
 
 
+@pytest.mark.parametrize("name", ["S3_WRITE_ACCESS_KEY_ID", "S3_WRITE_SECRET_ACCESS_KEY"])
+def test_an_older_env_file_is_told_what_to_add_and_the_documentation_how(tmp_path, env, name):
+    older = {key: value for key, value in env.items() if key != name}
+    with pytest.raises(AssertionError, match=f"{name}.*docs/compose.rst says under Upgrading"):
+        compose_file(older)
+
+    path = tmp_path / ".env"
+    path.write_text("".join(f"{k}={v}\n" for k, v in env.items() if not k.startswith("S3_WRITE")))
+    (tmp_path / "docker").symlink_to(DOCKER)
+    said = (ROOT / "docs" / "compose.rst").read_text()
+    [command] = re.findall(r"^    (docker/make-env\.sh new\.env.*)$", said, re.MULTILINE)
+    subprocess.run(["sh", "-c", command], cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
+    assert read_env(path).keys() == SETTINGS
+    assert sorted(each.name for each in tmp_path.iterdir()) == [".env", "docker"]
+
+
 def test_the_env_file_is_private_fresh_and_kept(tmp_path, env):
     path = tmp_path / ".env"
     again = made_env(path)
@@ -209,32 +229,46 @@ def test_a_script_is_shell_without_surprises(script):
     assert os.access(script, os.X_OK)
 
 
-def test_minios_set_up_gives_dserver_its_bucket_and_no_other(tmp_path, services):
+def test_minios_set_up_gives_dserver_its_bucket_and_no_other(tmp_path, services, env):
     """Played by an mc of ours that only notes: no package index has MinIO's."""
     stand_in = tmp_path / "mc"
     stand_in.write_text(
         '#!/bin/sh\necho "$@" >> "$NOTES"\ncase "$*" in\n'
-        '*attach*) exit "$ATTACHED" ;;\n*info*) echo "$INFO" ;;\nesac\n'
+        '*attach*) exit "$ATTACHED" ;;\n*info*dwriter*) echo "$WRITER" ;;\n'
+        '*info*) echo "$INFO" ;;\nesac\n'
     )
     stand_in.chmod(0o755)
     notes = tmp_path / "notes"
 
-    def set_up(attached: int, info: str) -> int:
+    def set_up(attached: int, info: str, writer: str) -> int:
         variables = environment(services["bucket"]) | {
             "PATH": f"{tmp_path}:{os.environ['PATH']}", "TMPDIR": str(tmp_path),
-            "NOTES": str(notes), "ATTACHED": str(attached), "INFO": info,
+            "NOTES": str(notes), "ATTACHED": str(attached), "INFO": info, "WRITER": writer,
         }  # fmt: skip
         return subprocess.run(
             [DOCKER / "minio-setup.sh"], env=variables, check=False, stderr=subprocess.DEVNULL
         ).returncode
 
     has = '{"status":"success","policyName":"dserver","userStatus":"enabled"}'
-    assert set_up(0, has) == set_up(1, has) == 0
-    assert set_up(1, '{"status":"success","userStatus":"enabled"}') == 1
-    assert "mb --ignore-existing store/dtool" in notes.read_text()
-    policy = json.loads((tmp_path / "policy.json").read_text())
-    resources = {name for one in policy["Statement"] for name in one["Resource"]}
+    writes = has.replace("dserver", "dserver-write")
+    has_none = '{"status":"success","userStatus":"enabled"}'
+    assert set_up(0, has, writes) == set_up(1, has, writes) == 0
+    assert set_up(1, has_none, writes) == set_up(1, has, has_none) == set_up(1, has, has) == 1
+    assert set_up(1, writes, writes) == 1
+    for said in (
+        "mb --ignore-existing store/dtool",
+        f"policy attach store dserver --user {env['S3_ACCESS_KEY_ID']}",
+        f"policy attach store dserver-write --user {env['S3_WRITE_ACCESS_KEY_ID']}",
+        f"user add store {env['S3_WRITE_ACCESS_KEY_ID']} {env['S3_WRITE_SECRET_ACCESS_KEY']}",
+    ):
+        assert said in notes.read_text()
+    [policy, only_writes] = [
+        json.loads((tmp_path / f"{name}.json").read_text())["Statement"]
+        for name in ("dserver", "dserver-write")
+    ]
+    resources = {name for one in policy for name in one["Resource"]}
     assert resources == {"arn:aws:s3:::dtool", "arn:aws:s3:::dtool/*"}
+    assert only_writes == [{**ONLY_WRITES, "Resource": ["arn:aws:s3:::dtool/*"]}]
 
 
 # The schedule of the clean-up --------------------------------------------------------------------

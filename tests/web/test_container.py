@@ -27,7 +27,7 @@ from sqlalchemy import create_engine, inspect, update
 from dserver_signed_url_plugin.demo.app import create_app, prepare, tokens
 from dserver_signed_url_plugin.demo.store import LocalStore, free_port, s3_client
 from dserver_signed_url_plugin.models import PendingUpload
-from tests.clients import Deposit, DserverClientJS, DtoolDserver
+from tests.clients import Deposit, DserverClientJS, DtoolDserver, urls_in
 from tests.container import (
     DOCKER,
     PATIENCE,
@@ -40,7 +40,8 @@ from tests.container import (
     run,
 )
 from tests.databases import Database
-from tests.dserver import in_capitals
+from tests.dserver import Bucket, in_capitals
+from tests.write_keys import write_key
 
 pytestmark = pytest.mark.database("postgresql", reason="docker-compose.yml has PostgreSQL")
 
@@ -93,6 +94,7 @@ def stack(
             f"DTOOL_S3_PUBLIC_ENDPOINT_{BUCKET}": public.endpoint,
             f"DTOOL_S3_ACCESS_KEY_ID_{BUCKET}": store.access_key,
             f"DTOOL_S3_SECRET_ACCESS_KEY_{BUCKET}": store.secret_key,
+            **write_key(Bucket(BUCKET, store.endpoint, store.access_key, store.secret_key)),
             "DSERVER_LISTEN": f"127.0.0.1:{free_port()}",
         }
         s3 = s3_client(store.endpoint, store.access_key, store.secret_key)
@@ -151,6 +153,15 @@ def test_the_one_shot_services_make_what_is_missing_and_change_nothing_after(sta
 
 
 @pytest.mark.parametrize("client", [DtoolDserver(), DserverClientJS()], ids=["pinned", "staged"])
+def test_urls_to_write_are_signed_by_who_may_do_nothing_else(stack, alice):
+    deposit = Deposit(FILES)
+    grant = DtoolDserver().begin(alice, BASE_URI, deposit)
+    written = set(urls_in(grant))
+    assert len(written) == 4 + len(FILES)
+    key_id = stack.variables[f"DTOOL_S3_WRITE_ACCESS_KEY_ID_{BUCKET}"]
+    assert all(f"X-Amz-Credential={key_id}%2F" in url for url in written)
+
+
 def test_a_dataset_goes_in_and_out_by_urls_for_the_public_address(stack, alice, client):
     deposit = Deposit(FILES)
     grant = client.begin(alice, BASE_URI, deposit)

@@ -55,6 +55,12 @@ class InvalidField(SignedURLError):
         super().__init__(f"{field}: {reason}", {field: [reason]})
 
 
+class UnfitField(InvalidField):
+    """A field of a body is missing, unknown, or of another type than it should be."""
+
+    status = 422
+
+
 class LifetimeTooLong(InvalidField):
     """More seconds were asked for than the server grants."""
 

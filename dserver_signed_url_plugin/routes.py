@@ -1,4 +1,4 @@
-"""The HTTP doors: identify, parse, permit, act.
+"""The HTTP doors: identify, permit, parse, act.
 
 Knows requests; errors leave through envelope. Never sees a model, a session or an SDK.
 """
@@ -10,20 +10,24 @@ from functools import wraps
 from typing import Any, TypedDict, TypeVar
 from urllib.parse import quote
 
-from dservercore.utils_auth import get_jwt_identity, jwt_required
 from flask_smorest import Blueprint
 from flask_smorest.error_handler import ErrorSchema
 
-from dserver_signed_url_plugin import envelope, witness
+from dserver_signed_url_plugin import bodies, envelope, witness
+from dserver_signed_url_plugin.access import identified, identity, may_register
+from dserver_signed_url_plugin.announcements import Announcement, CompletionRequest
 from dserver_signed_url_plugin.answers import CancelSchema, ProgressQuerySchema, ProgressSchema
 from dserver_signed_url_plugin.audit import Page, parsed
-from dserver_signed_url_plugin.bodies import BodyParser
 from dserver_signed_url_plugin.completion import Completion
 from dserver_signed_url_plugin.downloads import DatasetGrant, ItemGrant
 from dserver_signed_url_plugin.filenames import Disposition
 from dserver_signed_url_plugin.pages import AuditQuerySchema, AuditSchema
-from dserver_signed_url_plugin.permissions import permit_completion, permit_read, permit_upload
-from dserver_signed_url_plugin.plans import UploadPlan
+from dserver_signed_url_plugin.permissions import (
+    UploadPermit,
+    permit_completion,
+    permit_read,
+    permit_upload,
+)
 from dserver_signed_url_plugin.progress import Progress
 from dserver_signed_url_plugin.queries import ReadingSchema
 from dserver_signed_url_plugin.removal import Cancellation
@@ -37,7 +41,7 @@ from dserver_signed_url_plugin.schemas import (
 )
 from dserver_signed_url_plugin.services import services
 from dserver_signed_url_plugin.uploads import UploadGrant
-from dserver_signed_url_plugin.uris import BaseURI, DatasetURI
+from dserver_signed_url_plugin.uris import DatasetURI
 
 View = TypeVar("View", bound=Callable[..., object])
 
@@ -45,7 +49,7 @@ View = TypeVar("View", bound=Callable[..., object])
 class SignedURLBlueprint(Blueprint):  # type: ignore[misc]  # untyped in flask-smorest
     """flask-smorest's blueprint: bodies and stores with limits, answers seen by the witness."""
 
-    ARGUMENTS_PARSER = BodyParser()
+    ARGUMENTS_PARSER = bodies.BodyParser()
 
     def response(self, *args: Any, **kwargs: Any) -> Callable[[View], View]:
         """Let a view's answer be seen, then laid out."""
@@ -72,6 +76,7 @@ blueprint = SignedURLBlueprint(
 )
 envelope.install(blueprint)
 witness.install(blueprint)
+blueprint.after_request(bodies.close_unless_read)
 
 _REFUSALS = {
     400: "A URI, name, relpath or body cannot be used; `message` says why",
@@ -157,81 +162,82 @@ def _refuses(more: dict[int, str]) -> Callable[[View], View]:
 
 
 @blueprint.route("/dataset/<path:uri>", methods=["GET"], parameters=[_URI])
-@jwt_required()
+@identified
 @blueprint.arguments(ReadingSchema, location="query")
 @blueprint.response(200, DatasetGrantSchema)
 @_refuses(_READING)
 def read_dataset(query: ReadingQuery, uri: str) -> DatasetGrant:
     """Answer with signed GETs for all of a dataset; needs search permission on its base URI."""
     dataset = DatasetURI.parse(uri)
-    permit = permit_read(get_jwt_identity(), dataset.base)
+    permit = permit_read(identity(), dataset.base)
     asked, disposition = query["expiry_seconds"], query["disposition"]
     return services().downloads.dataset(permit, dataset, asked, disposition)
 
 
 @blueprint.route("/item/<path:uri>/<identifier>", methods=["GET"], parameters=[_URI, _IDENTIFIER])
-@jwt_required()
+@identified
 @blueprint.arguments(ReadingSchema, location="query")
 @blueprint.response(200, ItemGrantSchema)
 @_refuses(_READING)
 def read_item(query: ReadingQuery, uri: str, identifier: str) -> ItemGrant:
     """Answer with one signed GET for one item; needs search permission on its base URI."""
     dataset = DatasetURI.parse(uri)
-    permit = permit_read(get_jwt_identity(), dataset.base)
+    permit = permit_read(identity(), dataset.base)
     asked, disposition = query["expiry_seconds"], query["disposition"]
     return services().downloads.item(permit, dataset, identifier, asked, disposition)
 
 
 @blueprint.route("/upload/<path:base_uri>", methods=["POST"], parameters=[_BASE_URI])
-@jwt_required()
+@identified
+@may_register
 @blueprint.arguments(UploadPlanSchema)
 @blueprint.response(200, UploadGrantSchema)
 @_refuses(_UPLOADING)
-def begin_upload(plan: UploadPlan, base_uri: str) -> UploadGrant:
+def begin_upload(permit: UploadPermit, announced: Announcement) -> UploadGrant:
     """Open an upload; answer with one signed PUT per item. The same call again resumes it."""
-    witness.about(f"{base_uri}/{plan.uuid}")
-    permit = permit_upload(get_jwt_identity(), BaseURI.parse(base_uri))
+    witness.about(f"{permit.base_uri}/{announced.uuid}")
+    plan = announced.plan(services().settings.max_items)
     return services().uploads.begin(permit, plan)
 
 
 @blueprint.route("/upload/<path:uri>", methods=["GET"], parameters=[_URI])
-@jwt_required()
+@identified
 @blueprint.arguments(ProgressQuerySchema, location="query")
 @blueprint.response(200, ProgressSchema)
 @_refuses(_LOOKING)
 def look_at_upload(query: ProgressQuery, uri: str) -> Progress:
     """Answer how far an upload has come; with ?urls=true, sign what is still to be sent."""
     dataset = DatasetURI.parse(uri)
-    permit = permit_completion(get_jwt_identity(), dataset.base)
+    permit = permit_completion(identity(), dataset.base)
     return services().progresses.of(permit, dataset, query["urls"], query["expiry_seconds"])
 
 
 @blueprint.route("/upload/<path:uri>", methods=["DELETE"], parameters=[_URI])
-@jwt_required()
+@identified
 @blueprint.response(200, CancelSchema)
 @_refuses(_CANCELLING)
 def cancel_upload(uri: str) -> Cancellation:
     """Cancel an upload, storage included. The same call again answers again."""
     dataset = DatasetURI.parse(uri)
-    permit = permit_completion(get_jwt_identity(), dataset.base)
+    permit = permit_completion(identity(), dataset.base)
     return services().removals.cancel(permit, dataset)
 
 
 @blueprint.route("/upload-complete", methods=["POST"])
-@jwt_required()
+@identified
 @blueprint.arguments(CompletionPlanSchema)
 @blueprint.response(200, CompletionSchema)
 @_refuses(_COMPLETING)
-def complete_upload(plan: dict[str, str]) -> Completion:
+def complete_upload(asked: CompletionRequest) -> Completion:
     """Verify an upload item by item, freeze and register it. The same call again answers again."""
-    witness.about(plan["uri"])
-    dataset = DatasetURI.parse(plan["uri"])
-    permit = permit_completion(get_jwt_identity(), dataset.base)
+    witness.about(asked.uri)
+    dataset = DatasetURI.parse(asked.uri)
+    permit = permit_completion(identity(), dataset.base)
     return services().completions.complete(permit, dataset)
 
 
 @blueprint.route("/audit/<path:uri>", methods=["GET"], parameters=[_URI])
-@jwt_required()
+@identified
 @blueprint.arguments(AuditQuerySchema, location="query")
 @blueprint.response(200, AuditSchema)
 @_refuses(_AUDITING)
@@ -242,5 +248,5 @@ def read_audit(query: AuditQuery, uri: str) -> Page:
     """
     place = parsed(uri)
     base = place.base if isinstance(place, DatasetURI) else place
-    permit = permit_upload(get_jwt_identity(), base)
+    permit = permit_upload(identity(), base)
     return services().audit.page(permit, place, query["before"], query["limit"])

@@ -1,30 +1,23 @@
-"""Wire shapes: load gives plans, dump takes grants.
+"""Wire shapes: what bodies hold, for documentation, and grants as they are answered.
 
-Knows field names, types and bounds as WIRE has them; whether dtool can keep what is meant is said
-in plans. Lists and dicts that may hold 100,000 entries are walked once, by hand.
+Knows field names as WIRE has them; bodies are decoded by announcements.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
-import dtoolcore.utils
-from marshmallow import Schema, ValidationError, fields, post_load, pre_dump, validate
+from marshmallow import Schema, fields, pre_dump, validate
 
+from dserver_signed_url_plugin.announcements import Announcement, CompletionRequest
 from dserver_signed_url_plugin.completion import Completion
 from dserver_signed_url_plugin.downloads import DatasetGrant, ItemGrant
-from dserver_signed_url_plugin.errors import InvalidField
-from dserver_signed_url_plugin.plans import EARLIEST, HASH_FUNCTION, LATEST, UploadPlan, is_time
+from dserver_signed_url_plugin.plans import EARLIEST, HASH_FUNCTION, LATEST
 from dserver_signed_url_plugin.queries import Seconds
-from dserver_signed_url_plugin.storage.base import Item, Life
+from dserver_signed_url_plugin.storage.base import Life
 from dserver_signed_url_plugin.uploads import UploadGrant
-from dserver_signed_url_plugin.uris import MAX_URI_LENGTH, DatasetURI, is_canonical_uuid
-
-_MD5 = re.compile(r"[0-9a-fA-F]{32}")
-_ITEM_FIELDS = {"relpath", "size_in_bytes", "hash", "utc_timestamp"}
+from dserver_signed_url_plugin.uris import MAX_URI_LENGTH, DatasetURI
 
 
 def described(text: str) -> dict[str, str]:
@@ -48,13 +41,18 @@ def granted(uri: DatasetURI, life: Life) -> dict[str, Any]:
     }
 
 
-def _canonical(uuid: str) -> None:
-    if not is_canonical_uuid(uuid):
-        raise ValidationError("Not a UUID as 36 characters in lower case with dashes.")
+class BodySchema(Schema):
+    """What a body holds, for documentation: ``body`` decodes it.
+
+    ``longest`` is its limit in bytes, where that is less than the server's.
+    """
+
+    body: ClassVar[type[Announcement | CompletionRequest]]
+    longest: ClassVar[int | None] = None
 
 
 class AnnouncedItemSchema(Schema):
-    """One item; for documentation, because Items reads it faster."""
+    """One item."""
 
     relpath = fields.String(required=True, metadata=described("Path below the dataset's data."))
     size_in_bytes = fields.Integer(allow_none=True)
@@ -62,62 +60,14 @@ class AnnouncedItemSchema(Schema):
     utc_timestamp = fields.Float(allow_none=True, metadata=described("Seconds since 1970, UTC."))
 
 
-class Items(fields.List):
-    """A list of AnnouncedItemSchema, loaded as a list of Item."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(fields.Nested(AnnouncedItemSchema), **kwargs)
-
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> list[Item]:
-        if not isinstance(value, list):
-            raise ValidationError("Not a list of items.")
-        items = []
-        for number, entry in enumerate(value):
-            wrong = _wrong_with_item(entry)
-            if wrong:
-                raise ValidationError({number: wrong})
-            items.append(_item(entry))
-        return items
-
-
-def _wrong_with_item(entry: Any) -> dict[str, list[str]]:
-    if not isinstance(entry, dict):
-        return {"_schema": ["Not an object with a relpath."]}
-    wrong = {name: ["Unknown field."] for name in entry.keys() - _ITEM_FIELDS}
-    if not isinstance(entry.get("relpath"), str):
-        wrong["relpath"] = ["A string is required."]
-    size = entry.get("size_in_bytes")
-    if size is not None and (type(size) is not int or size < 0):
-        wrong["size_in_bytes"] = ["Not a whole number of bytes, 0 or more."]
-    md5 = entry.get("hash")
-    if md5 is not None and not (isinstance(md5, str) and _MD5.fullmatch(md5)):
-        wrong["hash"] = ["Not an MD5 as 32 hexadecimal digits."]
-    timestamp = entry.get("utc_timestamp")
-    if timestamp is not None and not is_time(timestamp):
-        wrong["utc_timestamp"] = ["Not a number of seconds since 1970 within the years 1 to 9999."]
-    return wrong
-
-
-def _item(entry: Mapping[str, Any]) -> Item:
-    relpath, md5 = entry["relpath"], entry.get("hash")
-    return Item(
-        # Half a surrogate pair has no SHA-1; plans refuses such a relpath with a sentence.
-        dtoolcore.utils.generate_identifier(relpath.encode("utf-8", "replace").decode()),
-        relpath,
-        entry.get("size_in_bytes"),
-        md5 and md5.lower(),
-        entry.get("utc_timestamp"),
-    )
-
-
-class UploadPlanSchema(Schema):
+class UploadPlanSchema(BodySchema):
     """An upload, announced."""
 
-    uuid = fields.String(
-        required=True, validate=_canonical, metadata=described("Canonical UUID, 36 characters.")
-    )
+    body = Announcement
+
+    uuid = fields.String(required=True, metadata=described("Canonical UUID, 36 characters."))
     name = fields.String(required=True, metadata=described("dtool dataset name."))
-    items = Items(load_default=list)
+    items = fields.List(fields.Nested(AnnouncedItemSchema), load_default=list)
     creator_username = fields.String(
         load_default=None, metadata=described("dtool's creator; the caller, if left out.")
     )
@@ -141,26 +91,13 @@ class UploadPlanSchema(Schema):
     )
     expiry_seconds = Seconds()
 
-    @post_load
-    def plan(self, data: dict[str, Any], **_: Any) -> UploadPlan:
-        """Make the plan; raise InvalidField for a hash function that dtool's S3 does not have."""
-        hash_function = data.pop("hash_function")
-        if hash_function not in (None, HASH_FUNCTION):
-            raise InvalidField("hash_function", f"must be {HASH_FUNCTION}.")
-        pinned = data.pop("upload_headers")
-        return UploadPlan(
-            **{
-                **data,
-                "tags": list(dict.fromkeys(data["tags"] or ())),
-                "annotations": data["annotations"] or {},
-                "overlays": data["overlays"] or {},
-            },
-            pinned=hash_function is not None if pinned is None else pinned,
-        )
 
-
-class CompletionPlanSchema(Schema):
+class CompletionPlanSchema(BodySchema):
     """An upload, to be completed."""
+
+    body = CompletionRequest
+    # A URI of 1,024 characters, each of which may be escaped.
+    longest = 8 * 1024
 
     uri = fields.String(required=True, validate=validate.Length(1, MAX_URI_LENGTH))
 

@@ -83,17 +83,40 @@ def test_a_relpath_that_dtool_could_not_keep_is_refused(lab, relpath, reason):
 
 
 @pytest.mark.parametrize("character", ["\x00", "\ud800"])
-@pytest.mark.parametrize("field", ["relpath", "tag", "annotation", "name"])
+@pytest.mark.parametrize(
+    "field",
+    ["relpath", "hash", "tag", "annotation", "annotation's name", "overlay", "name", "creator"],
+)
 def test_text_that_no_database_holds_is_refused(lab, character, field):
     text = f"a{character}b"
     bodies = {
-        "relpath": item(relpath=text),
-        "tag": plan(tags=[text]),
-        "annotation": plan(annotations={"n": {"deep": [text]}}),
-        "name": plan(name=text),
+        "relpath": (item(relpath=text), "items.0.relpath"),
+        "hash": (item(hash=text), "items.0.hash"),
+        "tag": (plan(tags=["a", text]), "tags.1"),
+        "annotation": (plan(annotations={"n": {"deep": [1, text]}}), "annotations.n.deep.1"),
+        "annotation's name": (plan(annotations={"n": {text: 1}}), "annotations.n"),
+        "overlay": (plan(overlays={"n": {A: 1, B: text}}), f"overlays.n.{B}"),
+        "name": (plan(name=text), "name"),
+        "creator": (plan(creator_username=text), "creator_username"),
     }
+    body, named = bodies[field]
     with nothing_is_written(lab):
-        assert_refused(post(lab, json.dumps(bodies[field])), 400, "NUL", "surrogate")
+        answer = post(lab, json.dumps(body))
+        assert_refused(answer, 400, f"{named}: ", "NUL", "surrogate")
+        assert answer.json["errors"].keys() == {named}
+
+
+def test_what_only_looks_like_such_text_is_taken(lab):
+    body = plan(annotations={"n": ["\\u0000", "\\ud800", "\\\\u0000", "\U0001f600"]})
+    assert post(lab, json.dumps(body)).status_code == 200
+
+
+@pytest.mark.parametrize("character", ["\x00", "\ud800"])
+def test_completing_names_the_field_of_such_text_too(lab, character):
+    body = json.dumps({"uri": f"s3://a{character}b"})
+    headers = {"Content-Type": "application/json"}
+    answer = lab.alice.post("/signed-urls/upload-complete", data=body, headers=headers)
+    assert_refused(answer, 400, "uri: ", "NUL", "surrogate")
 
 
 def test_the_longest_relpath_is_accepted_by_store_and_dtool(lab):
@@ -144,7 +167,8 @@ FIELDS = [
     ("items", ["a.txt"], 422),
     ("tags", "abc", 422),
     ("tags", [7], 422),
-    ("annotations", [], 422),
+    ("annotations", [1], 422),
+    ("items", "", 422),
     ("annotations", {"a": math.nan}, 400),
     ("annotations", {"a": "x" * 1024 * 1024}, 400),
     ("overlays", {"a": [1]}, 422),
@@ -183,12 +207,32 @@ BODIES = {
         400,
         "JSON",
     ),
-    "UTF-16, and says so": (
-        json.dumps(plan()).encode("utf-16-be"),
+    "UTF-8, and says UTF-16": (
+        json.dumps(plan()) + "..",
         "application/json; charset=utf-16",
         400,
-        "JSON",
+        "utf-16",
     ),
+    "an encoding that takes long": (
+        json.dumps(plan()),
+        "application/json; charset=punycode",
+        400,
+        "punycode",
+    ),
+    "no encoding": (json.dumps(plan()), "application/json; charset=klingon", 400, "klingon"),
+    "latin-1": (
+        json.dumps(plan(creator_username="Zo\u00eb"), ensure_ascii=False).encode("latin-1"),
+        "application/json",
+        400,
+        "creator_username, it is not UTF-8",
+    ),
+    "a word of another language": (
+        json.dumps(item(size_in_bytes=1)).replace(": 1", ": undefined"),
+        "application/json",
+        400,
+        "items.0.size_in_bytes",
+    ),
+    "cut off": (json.dumps(plan())[:-1], "application/json", 400, "cut off"),
     "UTF-32": (json.dumps(plan()).encode("utf-32"), "application/json", 400, "JSON"),
     "half of a surrogate pair in bytes": (
         json.dumps(plan(name="\ud800"), ensure_ascii=False).encode("utf-8", "surrogatepass"),
@@ -204,8 +248,8 @@ BODIES = {
     "very long number": (
         json.dumps(plan(frozen_at=1)).replace('"frozen_at": 1', f'"frozen_at": {"1" * 5000}'),
         "application/json",
-        400,
-        "JSON",
+        422,
+        "frozen_at",
     ),
     "long number": (
         json.dumps(plan(frozen_at=10**4000)),
@@ -220,6 +264,60 @@ BODIES = {
 def test_a_body_that_cannot_be_read_is_refused(lab, body, kind, status, word):
     with nothing_is_written(lab):
         assert_refused(post(lab, body, kind), status, word)
+
+
+def in_full() -> dict[str, Any]:
+    """An announcement with text that each encoding has, and spells otherwise."""
+    return plan(items=[{"relpath": "Zo\u00eb.txt", "size_in_bytes": 100_000}])
+
+
+ENCODINGS = {
+    "UTF-8": ("utf-8", "application/json; charset=UTF-8"),
+    "UTF-8 with a mark": ("utf-8-sig", "application/json"),
+    "Latin-1": ("latin-1", "application/json; charset=iso-8859-1"),
+    "Windows": ("cp1252", "application/json; charset=windows-1252"),
+    "UTF-16": ("utf-16", "application/json; charset=utf-16"),
+    "UTF-16 without a mark": ("utf-16-le", "application/json; charset=utf-16"),
+    "UTF-16, big end first": ("utf-16-be", "application/json; charset=utf-16"),
+    "UTF-16LE": ("utf-16-le", "application/json; charset=utf-16le"),
+    "UTF-32": ("utf-32-be", "application/json;charset=UTF-32"),
+}
+
+
+@pytest.mark.parametrize(("encoding", "kind"), ENCODINGS.values(), ids=ENCODINGS)
+def test_an_encoding_that_is_named_is_used(lab, encoding, kind):
+    body = json.dumps(in_full(), ensure_ascii=False)
+    assert post(lab, body.encode(encoding), kind).status_code == 200
+    # The same in UTF-8 is the same upload.
+    assert post(lab, body.encode(), "application/json").status_code == 200
+
+
+NUMBERS = ("1e+05", "1E5", "100000.0", "100000", "1.0e5", "10000000e-2")
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_whole_number_is_one_however_it_is_written(lab, number):
+    body = json.dumps({**in_full(), "expiry_seconds": 100_000})
+    assert post(lab, body).status_code == 200
+    again = post(lab, body.replace("100000", number))
+    assert again.status_code == 200
+    assert again.json["expiry_seconds"] == 100_000
+
+
+@pytest.mark.parametrize("field", ["items", "tags", "annotations", "overlays"])
+@pytest.mark.parametrize("empty", ["[]", "{}", "[ ]", "{\n}"])
+def test_an_empty_list_is_an_empty_object_and_the_other_way_round(lab, field, empty):
+    body = json.dumps(plan(**{"items": [], field: 0})).replace(
+        f'"{field}": 0', f'"{field}": {empty}'
+    )
+    assert post(lab, body).status_code == 200
+
+
+def test_an_overlay_of_no_items_may_be_an_empty_list(lab):
+    assert lab.alice.begin(lab.base_uri, plan(items=[], overlays={"a": []})).status_code == 200
+    with nothing_is_written(lab):
+        answer = lab.alice.begin(lab.base_uri, plan(overlays={"a": []}))
+        assert_refused(answer, 400, "overlays.a", "2 are missing")
 
 
 def described(field: str, value: Any) -> dict[str, Any]:

@@ -104,7 +104,7 @@ def test_a_life_out_of_bounds_is_refused_on_reading(lab, uri, seconds):
             assert str(WEEK) in answer.json["message"]
 
 
-@pytest.mark.parametrize("seconds", [0, -1, 1.5, 60.0, True, "soon", WEEK + 1, 10**30])
+@pytest.mark.parametrize("seconds", [0, -1, 1.5, True, "soon", WEEK + 1, 10**30])
 def test_a_life_out_of_bounds_is_refused_on_uploading(lab, seconds):
     plan = {**DtoolDserver().plan(Deposit()), "expiry_seconds": seconds}
     with nothing_is_written(lab):

@@ -1,0 +1,60 @@
+"""Who asks, and whether they may, before anything that they send is read.
+
+Knows dserver's tokens; what a person may do is known in permissions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+from dservercore.utils_auth import get_jwt_identity, jwt_required
+
+from dserver_signed_url_plugin.errors import NotAuthenticated
+from dserver_signed_url_plugin.permissions import permit_upload
+from dserver_signed_url_plugin.uris import BaseURI
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+P = ParamSpec("P")
+Answer = TypeVar("Answer")
+
+
+def identified(view: Callable[P, Answer]) -> Callable[P, Answer]:
+    """Let a view be called only for a valid token that names somebody.
+
+    :raises NotAuthenticated: if it names what no database can hold, so that nobody is called so.
+    """
+
+    @wraps(view)
+    def known(*args: P.args, **kwargs: P.kwargs) -> Answer:
+        name = get_jwt_identity()
+        if name is not None and (not isinstance(name, str) or _UNSTORABLE.search(name)):
+            raise NotAuthenticated(
+                "Your token names nobody whom dserver could know; get a new one."
+            )
+        return view(*args, **kwargs)
+
+    required: Callable[P, Answer] = jwt_required()(known)
+    return required
+
+
+def identity() -> str:
+    """Return the username of whoever asks."""
+    name: str = get_jwt_identity()
+    return name
+
+
+def may_register(view: Callable[..., Answer]) -> Callable[..., Answer]:
+    """Give a view a permit for the base URI in its path, in the place of that.
+
+    :raises PermissionDenied: if whoever asks has no register permission there.
+    """
+
+    @wraps(view)
+    def permitted(base_uri: str) -> Answer:
+        return view(permit_upload(identity(), BaseURI.parse(base_uri)))
+
+    return permitted

@@ -81,11 +81,20 @@ class CancelSchema(Schema):
     status = fields.String(metadata=described("cancelled"))
     objects = fields.Integer()
     bytes = fields.Integer()
+    old_versions_remain = fields.Boolean(
+        metadata=described(
+            "true where the bucket keeps old versions of what was deleted, so that no bytes are "
+            "freed; else left out."
+        )
+    )
 
     @pre_dump
     def wire(self, cancelled: Cancellation, **_: Any) -> dict[str, Any]:
         """Lay the outcome out."""
-        size = {"objects": cancelled.freed.objects, "bytes": cancelled.freed.size_in_bytes}
+        freed = cancelled.freed
+        size: dict[str, Any] = {"objects": freed.objects, "bytes": freed.size_in_bytes}
+        if freed.old_versions_remain:
+            size["old_versions_remain"] = True
         return {"uri": str(cancelled.uri), "status": "cancelled", **size}
 
 

@@ -103,6 +103,24 @@ class ItemNotFound(SignedURLError):
     status, slug = 404, "item-not-found"
 
 
+class ItemArchived(SignedURLError):
+    """The store keeps an object where nobody can read it until it has been restored.
+
+    :param what: the object, as the start of a sentence.
+    :param remedy: what restores it.
+    """
+
+    status, slug = 409, "item-archived"
+
+    def __init__(self, what: str, remedy: str, is_being_restored: bool = False) -> None:
+        super().__init__(
+            f"{what} is being restored from the store's archive; call again in some hours."
+            if is_being_restored
+            else f"{what} is archived in the store, where no URL can read it: let whoever looks "
+            f"after the store restore it ({remedy}), then call again."
+        )
+
+
 class AlreadyRegistered(SignedURLError):
     """dserver already has a dataset under this URI."""
 

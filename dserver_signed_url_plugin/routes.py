@@ -88,6 +88,7 @@ _REFUSALS = {
 }
 _READING = {
     404: "dserver does not have it, or storage no longer holds it",
+    409: "The store keeps it in an archive; `message` says what restores it",
     410: "A lifecycle rule of its store may delete it at any moment",
 }
 _BODIES = {411: "The body came without its length", 413: "The body is too large"}

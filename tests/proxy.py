@@ -57,6 +57,10 @@ class Request:
         return self.method == "PUT" and urlsplit(self.target).path.endswith(ending)
 
 
+def _as_they_are(_: Request, headers: dict[str, str]) -> dict[str, str]:
+    return headers
+
+
 def _let_pass(_: Request) -> Fault | None:
     return None
 
@@ -66,7 +70,7 @@ class StoreProxy:
 
     Both are called in the proxy's threads: ``before`` the store is asked, with a fault to return if
     it shall not be, and ``after`` it has answered but dserver does not know yet. ``rewritten``
-    makes another body, of the same length, of each that is answered.
+    makes another body, of the same length, of each that is answered, and ``headed`` other headers.
     """
 
     def __init__(self, place: Bucket | Account) -> None:
@@ -112,6 +116,7 @@ class StoreProxy:
         self.before: Callable[[Request], Fault | None] = _let_pass
         self.after: Callable[[Request], Fault | None] = _let_pass
         self.rewritten: Callable[[bytes], bytes] = bytes
+        self.headed = _as_they_are
 
     def fail(self, fault: Fault, at: int, until: int | None = None) -> None:
         """Count from one again, and answer requests number ``at`` to ``until`` with the fault."""
@@ -158,7 +163,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault is not None:
             self._answer(fault.value, {}, b"")
         else:
-            self._answer(status, answered, self.proxy.rewritten(content))
+            headers = self.proxy.headed(request, answered)
+            self._answer(status, headers, self.proxy.rewritten(content))
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _forward
 

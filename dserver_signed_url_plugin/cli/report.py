@@ -35,6 +35,7 @@ def outcomes(done: Sequence[Outcome], wish: Wish) -> str:
     if wish.delete_storage:
         verb = "Would free" if wish.dry_run else "Freed"
         lines.append(f"{verb} {_objects(done):,} object(s), {_bytes(done):,} bytes.")
+        lines += _versions(done)
     return "\n".join(lines)
 
 
@@ -47,6 +48,7 @@ def outcomes_json(done: Sequence[Outcome], wish: Wish) -> str:
             "reason": outcome.reason,
             "objects": outcome.freed.objects,
             "bytes": outcome.freed.size_in_bytes,
+            "old_versions_remain": outcome.freed.old_versions_remain,
         }
         for outcome in done
     ]
@@ -94,6 +96,16 @@ def _sentence(outcome: Outcome, wish: Wish) -> str:
     if outcome.result == REMOVED and wish.delete_storage:
         size = f" ({outcome.freed.objects:,} objects, {outcome.freed.size_in_bytes:,} bytes)"
     return f"{outcome.upload.uuid} {outcome.upload.name}: {word}{size}{reason}"
+
+
+def _versions(done: Sequence[Outcome]) -> list[str]:
+    kept = sum(outcome.freed.objects for outcome in done if outcome.freed.old_versions_remain)
+    if not kept:
+        return []
+    return [
+        f"Of {kept:,} of them the bucket keeps old versions: their bytes are not freed until a "
+        "lifecycle rule, or somebody, deletes those too."
+    ]
 
 
 def _objects(done: Sequence[Outcome]) -> int:

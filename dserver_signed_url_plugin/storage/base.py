@@ -164,10 +164,14 @@ class Holdings:
 
 @dataclass(frozen=True)
 class Freed:
-    """What deleting frees: a number of objects, and their bytes."""
+    """What deleting frees: a number of objects, and their bytes.
+
+    Where ``old_versions_remain`` the store keeps what is deleted, and no bytes are freed.
+    """
 
     objects: int = 0
     size_in_bytes: int = 0
+    old_versions_remain: bool = False
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,14 @@ class Manifest:
         return cls(named, _facts(items, "size_in_bytes", int))
 
 
+def relpath_in(content: bytes | None, identifier: str) -> str:
+    """Return an item's relpath as a stored manifest has it; its identifier, if it has none."""
+    try:
+        return Manifest.read(content, "").relpaths.get(identifier, identifier)
+    except (DatasetNotFound, StorageUnavailable):
+        return identifier
+
+
 def _facts(items: Mapping[str, Any], name: str, kind: type) -> dict[str, Any]:
     """Return what the items say under one name, where they say it as they should."""
     return {

@@ -12,6 +12,7 @@ from itertools import count
 
 import pytest
 from dtool_azure.storagebroker import AzureStorageBroker
+from dtoolcore.utils import generate_identifier
 
 from dserver_signed_url_plugin.errors import (
     StorageOccupied,
@@ -128,11 +129,12 @@ class TestAzure(StorageContract):
             assert answer.headers["Content-Type"] == kind
         assert urls.relpaths == {identifier: 'd/Übersicht "final" 2;.csv'}
 
-    def test_an_item_whose_name_is_lost_is_served_by_its_identifier(self, dataset, storage, blobs):
-        identifier = next(iter(dataset.contents))
-        blobs.set_blob_metadata(dataset.uuid, identifier, {"relpath": "other", "type": "item"})
+    @pytest.mark.parametrize("metadata", [{"relpath": "other", "type": "item"}, {}])
+    def test_an_item_whose_name_is_lost_has_the_manifests(self, dataset, storage, blobs, metadata):
+        identifier = generate_identifier("data/one.txt")
+        blobs.set_blob_metadata(dataset.uuid, identifier, metadata)
         answer = get(storage.item_url(dataset.uuid, identifier, storage.life(60)))
-        assert identifier in answer.headers["Content-Disposition"]
+        assert 'filename="one.txt"' in answer.headers["Content-Disposition"]
 
     # Opening -------------------------------------------------------------------------------
 

@@ -259,3 +259,53 @@ def test_an_upload_resumed_after_it_was_listed_is_kept(begin, dserver):
         outcome = dserver.services.cleanup.treat(listed, Wish(delete_storage=True))
     assert outcome.is_kept
     assert dserver.alice.complete(uri).status_code == 200
+
+
+def version(s3, bucket, status):
+    s3.put_bucket_versioning(Bucket=bucket.name, VersioningConfiguration={"Status": status})
+
+
+@pytest.mark.parametrize("status", ["Enabled", "Suspended"])
+def test_old_versions_that_a_bucket_keeps_are_told_and_free_nothing(
+    dserver, run, begin, s3, bucket, status
+):
+    version(s3, bucket, "Enabled")
+    first, second = begin(), begin()
+    version(s3, bucket, status)
+    for more in (["--dry-run"], []):
+        _, said = run("delete", first.uuid, "--delete-storage", *more)
+        assert " 0 bytes" in said
+        assert "the bucket keeps old versions" in said
+    assert s3.list_object_versions(Bucket=bucket.name, Prefix=first.uuid).get("Versions")
+    code, said = run("cleanup", "--older-than", "48", "--delete-storage", "--json")
+    [outcome] = json.loads(said)["uploads"]
+    assert (code, outcome["bytes"], outcome["old_versions_remain"]) == (0, 0, True)
+    assert outcome["objects"] > len(second.files)
+
+
+def test_what_was_written_while_versioning_is_suspended_is_freed(run, begin, s3, bucket):
+    version(s3, bucket, "Enabled")
+    version(s3, bucket, "Suspended")
+    _, said = run("delete", begin().uuid, "--delete-storage")
+    assert "old versions" not in said
+    assert " 0 bytes" not in said
+
+
+def test_cancelling_tells_of_old_versions_too(dserver, begin, s3, bucket):
+    path = f"/signed-urls/upload/{encoded(dserver.base_uri)}%2F"
+    cancelled = dserver.alice.delete(f"{path}{begin().uuid}").json
+    assert cancelled["bytes"] > 0
+    assert "old_versions_remain" not in cancelled
+    version(s3, bucket, "Enabled")
+    cancelled = dserver.alice.delete(f"{path}{begin().uuid}").json
+    assert cancelled["objects"] > 0
+    assert (cancelled["bytes"], cancelled["old_versions_remain"]) == (0, True)
+
+
+def test_a_store_that_says_nothing_of_versions_frees_what_it_deletes(make_dserver, proxy):
+    dserver = make_dserver(**proxy.settings())
+    deposit = Deposit(FILES)
+    grant = DtoolDserver().begin(dserver.alice, dserver.base_uri, deposit)
+    proxy.before = lambda request: Fault.REFUSED if "versioning" in request.target else None
+    cancelled = dserver.alice.delete(f"/signed-urls/upload/{encoded(grant['uri'])}").json
+    assert cancelled["bytes"] > 0

@@ -24,7 +24,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from dserver_signed_url_plugin.config import Settings
-from dserver_signed_url_plugin.errors import StorageAway, StorageUnavailable
+from dserver_signed_url_plugin.errors import ItemArchived, StorageAway, StorageUnavailable
 from dserver_signed_url_plugin.storage import deadline
 from dserver_signed_url_plugin.storage.azure.account import ConfiguredAccount
 from dserver_signed_url_plugin.storage.azure.listing import ListedBlob, page
@@ -42,6 +42,9 @@ _PRESENT = frozenset({"BlobAlreadyExists", "ContainerAlreadyExists"})
 _CHANGED = frozenset({"ConditionNotMet"})
 # With a lease somebody who may write has kept everybody else, the server too, from committing.
 _NO_BLOCK = frozenset({"InvalidBlockList", "InvalidBlobType", "LeaseIdMissing"})
+_ARCHIVED = frozenset({"BlobArchived", "BlobBeingRehydrated"})
+_ARCHIVE = "Archive"
+RESTORE = "`az storage blob set-tier --tier Hot`"
 _EMPTY = frozenset({"InvalidRange"})
 # Statuses of a store that is overloaded or broken, which are no answer to what was asked.
 _PASSING = frozenset({429, 500, 502, 503, 504})
@@ -70,6 +73,15 @@ class FoundContainer:
     def kind(self) -> str | None:
         """The type of what is in it, as dtool-azure reads it."""
         return self.metadata.get("type")
+
+
+@dataclass(frozen=True)
+class FoundBlob:
+    """A blob's metadata, and whether it is in the archive, where nobody can read it."""
+
+    metadata: Mapping[str, str]
+    is_archived: bool = False
+    is_being_restored: bool = False
 
 
 class AzureConnection:
@@ -155,10 +167,14 @@ class AzureConnection:
             # The SDK takes for granted that an answer tells how long the blob is.
             raise self._unavailable("reading", "no blob's headers") from error
 
-    def metadata(self, container: str, blob: str) -> Mapping[str, str] | None:
-        """Return a blob's metadata, or None where there is no blob."""
+    def find(self, container: str, blob: str) -> FoundBlob | None:
+        """Return what the store says of a blob, or None where there is none."""
         with suppress(_Answered), self._asking("looking up", _ABSENT):
-            return dict(self._service.get_blob_metadata(container, blob))
+            found = self._service.get_blob_properties(container, blob)
+            said = found.properties
+            # Where the store says nothing of it, the SDK has no such attribute.
+            is_being_restored = getattr(said, "rehydration_status", None) is not None
+            return FoundBlob(dict(found.metadata), said.blob_tier == _ARCHIVE, is_being_restored)
         return None
 
     def set_metadata(self, container: str, blob: str, metadata: Mapping[str, str]) -> None:
@@ -217,6 +233,8 @@ class AzureConnection:
             code = getattr(error, "error_code", None) or str(error.status_code)
             if code in answers:
                 raise _Answered(code) from error
+            if code in _ARCHIVED:
+                raise ItemArchived("What dserver must read of it", RESTORE) from error
             passes = error.status_code in _PASSING
             raise self._unavailable(doing, code, passes) from error
         except AzureException as error:
@@ -274,6 +292,7 @@ def _service(account: ConfiguredAccount) -> BlockBlobService:
     adapter = _InTime(pool_maxsize=2 * PARALLEL)
     session.mount("http://", adapter)
     session.mount("https://", adapter)
+    session.hooks["response"].append(_name_in_lower_case)
     service = BlockBlobService(
         account.name,
         account.key,
@@ -283,6 +302,12 @@ def _service(account: ConfiguredAccount) -> BlockBlobService:
     )
     service.retry = _retry
     return service
+
+
+def _name_in_lower_case(response: requests.Response, **_: Any) -> None:
+    """Undo what proxies make of the names of headers: the SDK knows metadata by one spelling."""
+    lowered = {name.lower(): value for name, value in response.headers.items()}
+    response.headers = requests.structures.CaseInsensitiveDict(lowered)
 
 
 def _retry(context: RetryContext) -> float | None:

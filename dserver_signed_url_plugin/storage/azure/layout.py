@@ -113,10 +113,10 @@ def item_headers(item: Item) -> dict[str, str]:
     return headers
 
 
-def relpath_beside(identifier: str, metadata: Mapping[str, str]) -> str:
-    """Return the relpath that an item's metadata has; its identifier, if none can be read."""
+def relpath_beside(identifier: str, metadata: Mapping[str, str]) -> str | None:
+    """Return the relpath that an item's metadata has, or None if none can be read."""
     written = metadata.get("relpath", "")
     for relpath in (written, unquote(written)):
         if generate_identifier(relpath) == identifier:
             return relpath
-    return identifier
+    return None

@@ -26,6 +26,16 @@ class ListedBlob:
     metadata: Mapping[str, str]
     stored: StoredItem
 
+    @property
+    def is_folder(self) -> bool:
+        """Tell whether it is none of dtool's, but what tools show as a folder.
+
+        Source: Microsoft, "Azure Data Lake Storage: known issues with Blob Storage APIs".
+        """
+        marks = {name.lower(): value.lower() for name, value in self.metadata.items()}
+        is_empty = self.stored.size_in_bytes == 0
+        return is_empty and (self.name.endswith("/") or marks.get("hdi_isfolder") == "true")
+
 
 @dataclass(frozen=True)
 class Page:

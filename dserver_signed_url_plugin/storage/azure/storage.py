@@ -11,10 +11,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from itertools import chain
 
 from dserver_signed_url_plugin.config import LONGEST_LIFE, Settings
-from dserver_signed_url_plugin.errors import ItemNotFound, UploadBusy, UploadFrozen
+from dserver_signed_url_plugin.errors import ItemArchived, ItemNotFound, UploadBusy, UploadFrozen
 from dserver_signed_url_plugin.filenames import Disposition, served_as
 from dserver_signed_url_plugin.storage import claims, deadline
-from dserver_signed_url_plugin.storage.azure.connection import AzureConnection, FoundContainer
+from dserver_signed_url_plugin.storage.azure.connection import (
+    RESTORE,
+    AzureConnection,
+    FoundContainer,
+)
 from dserver_signed_url_plugin.storage.azure.layout import (
     BLOBS,
     BLOCK,
@@ -48,7 +52,13 @@ from dserver_signed_url_plugin.storage.base import (
     StoredItem,
     WriteURLs,
 )
-from dserver_signed_url_plugin.storage.manifests import Manifest
+from dserver_signed_url_plugin.storage.documents import (
+    DESCRIPTION,
+    description_names,
+    kind_in,
+    tag_names,
+)
+from dserver_signed_url_plugin.storage.manifests import Manifest, relpath_in
 from dserver_signed_url_plugin.storage.parallel import each
 from dserver_signed_url_plugin.uris import BaseURI
 
@@ -93,8 +103,8 @@ class AzureStorage:
 
         def urls(kind: str, names: Iterable[str]) -> dict[str, str]:
             return {
-                name.removesuffix(".json"): signer.sign(READ, uuid, f"{kind}/{name}")
-                for name in names
+                name: signer.sign(READ, uuid, f"{kind}/{name}{DESCRIPTION}")
+                for name in description_names(names)
             }
 
         return ReadURLs(
@@ -107,7 +117,7 @@ class AzureStorage:
             },
             overlays=urls("overlays", overlays),
             annotations=urls("annotations", annotations),
-            tags=tags,
+            tags=tag_names(tags),
             relpaths=manifest.relpaths,
             sizes=manifest.sizes,
         )
@@ -115,11 +125,19 @@ class AzureStorage:
     def item_url(
         self, uuid: str, identifier: str, life: Life, disposition: Disposition = "attachment"
     ) -> str:
-        """Sign a GET for one item, after one HEAD, which tells its name too."""
-        metadata = self._azure.metadata(uuid, identifier)
-        if metadata is None:
+        """Sign a GET for one item, after one HEAD, which tells its name too.
+
+        Where its metadata was lost, the manifest is asked for the name.
+        """
+        found = self._azure.find(uuid, identifier)
+        if found is None:
             raise ItemNotFound(f"The dataset has no item {identifier}.")
-        served = served_as(relpath_beside(identifier, metadata), disposition)
+        if found.is_archived:
+            raise ItemArchived(f"Item {identifier}", RESTORE, found.is_being_restored)
+        relpath = relpath_beside(identifier, found.metadata)
+        if relpath is None:
+            relpath = relpath_in(self._azure.get(uuid, BLOBS["manifest"]), identifier)
+        served = served_as(relpath, disposition)
         return self._azure.signer(life.ends).sign(READ, uuid, identifier, served)
 
     # Uploading -----------------------------------------------------------------------------
@@ -181,6 +199,8 @@ class AzureStorage:
         """List the dataset's blobs, one request per 5,000; tidy needs no names."""
         found = Holdings()
         for blob in self._azure.listing(uuid):
+            if blob.is_folder:
+                continue
             found.objects += 1
             if is_item(blob.name):
                 found.final[blob.name] = blob.stored
@@ -230,12 +250,11 @@ class AzureStorage:
 
     def has_admin_metadata(self, uuid: str) -> bool:
         """Look for the blob: a container stays when its blobs are deleted."""
-        return self._azure.metadata(uuid, BLOBS["admin_metadata"]) is not None
+        return self._azure.find(uuid, BLOBS["admin_metadata"]) is not None
 
     def kind(self, uuid: str) -> str | None:
         """Return the type that the container's metadata has."""
-        found = self._azure.container(uuid)
-        return None if found is None else found.kind
+        return self._kind(uuid, self._azure.container(uuid))
 
     def size(self, uuid: str, claim: Claim) -> Freed:
         """List what is there, one request per 5,000 blobs of dataset and upload."""
@@ -247,7 +266,7 @@ class AzureStorage:
         frozen = UploadFrozen(f"Dataset {uuid} is frozen; it is not an upload to discard.")
         staged = upload_container(uuid)
         found, beside = each(self._azure.container, (uuid, staged))
-        if found is not None and found.kind == "dataset":
+        if self._kind(uuid, found) == "dataset":
             raise frozen
         if not self._may_go(uuid, claim, found):
             return Freed()
@@ -282,8 +301,14 @@ class AzureStorage:
             # Of two claims at once the store takes one.
             self._create(beside, CLAIM, claims.written(opening))
         # A container tells what it was although its blobs are gone; here none is written over.
-        kind = None if found is None or opening.claim.was_left else found.kind
+        kind = None if opening.claim.was_left else self._kind(opening.uuid, found)
         claims.refuse_occupied(opening, kind, self._azure.get(beside, CLAIM))
+
+    def _kind(self, uuid: str, found: FoundContainer | None) -> str | None:
+        """Return what the container's metadata say or, where they are lost, the blob beside."""
+        if found is None:
+            return None
+        return found.kind or kind_in(self._azure.get(uuid, BLOBS["admin_metadata"]))
 
     def _may_go(self, uuid: str, claim: Claim, found: FoundContainer | None) -> bool:
         """Tell whether what was found is the upload's that has this claim, or nobody's."""
@@ -320,4 +345,5 @@ class AzureStorage:
     def _names(self, uuid: str, kind: str) -> list[str]:
         """Return the names of overlays, annotations or tags."""
         prefix = f"{kind}/"
-        return [blob.name.removeprefix(prefix) for blob in self._azure.listing(uuid, prefix)]
+        found = self._azure.listing(uuid, prefix)
+        return [blob.name.removeprefix(prefix) for blob in found if not blob.is_folder]

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import botocore.exceptions
 
 from dserver_signed_url_plugin.config import Settings
+from dserver_signed_url_plugin.errors import StorageUnavailable
 from dserver_signed_url_plugin.storage import deadline
 from dserver_signed_url_plugin.storage.base import StoredItem
 from dserver_signed_url_plugin.storage.s3.clients import S3Clients
@@ -24,7 +26,33 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
 _DELETIONS_PER_REQUEST = 1000  # the most that DeleteObjects takes
+# Storage classes out of which nothing is read before it is restored.
+_ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 _UNKNOWN = frozenset({"501", "NotImplemented"})
+
+
+@dataclass(frozen=True)
+class FoundObject:
+    """What the store says of an object.
+
+    ``metadata`` has names in lower case: proxies write names of headers as they like, and boto3
+    hands them on as they come. An object that ``is_archived`` cannot be read.
+    """
+
+    metadata: Mapping[str, str]
+    is_archived: bool = False
+    is_being_restored: bool = False
+
+    @classmethod
+    def of(cls, answer: Mapping[str, Any]) -> FoundObject:
+        """Read an answer to HeadObject; source: AWS, "HeadObject", section "Response Syntax"."""
+        restored = answer.get("Restore", "")
+        archived = answer.get("StorageClass") in _ARCHIVES or "ArchiveStatus" in answer
+        return cls(
+            {name.lower(): value for name, value in answer["Metadata"].items()},
+            archived and 'ongoing-request="false"' not in restored,
+            'ongoing-request="true"' in restored,
+        )
 
 
 class S3Connection:
@@ -71,13 +99,14 @@ class S3Connection:
         except Missing:
             return None
 
-    def metadata(self, key: str) -> Mapping[str, str] | None:
-        """Return an object's user metadata, or None where there is no object."""
+    def find(self, key: str) -> FoundObject | None:
+        """Return what the store says of an object, or None where there is none."""
         try:
             with self._failures.translated("looking up", may_miss=True):
-                return self._client.head_object(Bucket=self.bucket, Key=key)["Metadata"]
+                answer = self._client.head_object(Bucket=self.bucket, Key=key)
         except Missing:
             return None
+        return FoundObject.of(answer)
 
     def put(self, key: str, body: str, metadata: Mapping[str, str] | None = None) -> None:
         """Write one object; text is stored as UTF-8."""
@@ -138,6 +167,20 @@ class S3Connection:
                     "deleting", answer["Errors"][0].get("Code", "unknown")
                 )
             deadline.progress()
+
+    def keeps_versions(self, prefix: str) -> bool:
+        """Tell whether objects stay as old versions when they are deleted, as far as is known."""
+        try:
+            with self._failures.translated("asking for versions"):
+                said = self._client.get_bucket_versioning(Bucket=self.bucket).get("Status")
+                if said != "Suspended":
+                    return said == "Enabled"
+                # Only what was written before it was suspended.
+                found = self._client.list_object_versions(Bucket=self.bucket, Prefix=prefix)
+                return any(each["VersionId"] != "null" for each in found.get("Versions", []))
+        except StorageUnavailable:
+            # Not every store knows of versions, and not every key may ask.
+            return False
 
     def _put(self, key: str, body: str, metadata: Mapping[str, str], **condition: Any) -> None:
         self._client.put_object(

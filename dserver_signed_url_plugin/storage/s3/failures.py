@@ -12,12 +12,14 @@ from http import HTTPStatus
 
 import botocore.exceptions
 
-from dserver_signed_url_plugin.errors import StorageAway, StorageUnavailable
+from dserver_signed_url_plugin.errors import ItemArchived, StorageAway, StorageUnavailable
 
 logger = logging.getLogger(__name__)
 
 _ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
 _CHANGED = frozenset({"412", "PreconditionFailed", "ConditionalRequestConflict"})
+_ARCHIVED = "InvalidObjectState"
+RESTORE = "`aws s3api restore-object`"
 _NO_CREDENTIALS = (
     botocore.exceptions.NoCredentialsError,
     botocore.exceptions.CredentialRetrievalError,
@@ -42,6 +44,8 @@ class Failures:
             code = code_of(error)
             if may_miss and code in _ABSENT | _CHANGED:
                 raise Missing from error
+            if code == _ARCHIVED:
+                raise ItemArchived("What dserver must read of it", RESTORE) from error
             raise self.unavailable(doing, code, passes=_passes(error)) from error
         except _NO_CREDENTIALS as error:
             raise StorageUnavailable(

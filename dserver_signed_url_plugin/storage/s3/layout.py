@@ -20,7 +20,7 @@ from dtoolcore.utils import generate_identifier
 
 from dserver_signed_url_plugin.errors import StorageUnavailable
 from dserver_signed_url_plugin.filenames import Disposition, served_as
-from dserver_signed_url_plugin.storage.base import Item, Opening
+from dserver_signed_url_plugin.storage.base import Item, Opening, StoredItem
 
 _DOCUMENTS = {
     "readme": "README.yml",
@@ -46,6 +46,11 @@ def prefix_in(registered: bytes, uuid: str) -> str:
     if len(registered) > _LONGEST_KEY or not prefix.isprintable() or "\ufffd" in prefix:
         raise StorageUnavailable(f"The registration key of dataset {uuid} cannot be read.")
     return prefix
+
+
+def is_folder(key: str, stored: StoredItem) -> bool:
+    """Tell whether an object is none of dtool's, but what consoles show as a folder."""
+    return key.endswith("/") and stored.size_in_bytes == 0
 
 
 def uuids_in(key: str) -> list[str]:
@@ -124,15 +129,15 @@ def item_metadata(relpath: str, md5: str) -> dict[str, str]:
     return {"handle": base64.b64encode(relpath.encode()).decode(), "checksum": md5}
 
 
-def relpath_beside(identifier: str, metadata: Mapping[str, str]) -> str:
-    """Return the relpath that an item's user metadata has; its identifier, if none can be read."""
+def relpath_beside(identifier: str, metadata: Mapping[str, str]) -> str | None:
+    """Return the relpath that an item's user metadata has, or None if none can be read."""
     handle = metadata.get("handle", "")
     with suppress(ValueError):
         relpath = base64.b64decode(handle).decode()
         if generate_identifier(relpath) == identifier:
             return relpath
     # Before 0.14, dtool-s3 wrote the relpath as it was.
-    return handle if generate_identifier(handle) == identifier else identifier
+    return handle if generate_identifier(handle) == identifier else None
 
 
 def served(relpath: str, disposition: Disposition) -> dict[str, str]:

@@ -24,7 +24,7 @@ from dserver_signed_url_plugin.storage.base import StoredItem
 from dserver_signed_url_plugin.storage.lifecycle import Change, Lifetime, Rule
 from dserver_signed_url_plugin.storage.parallel import each
 from dserver_signed_url_plugin.storage.s3.asking import AskedBucket, Unwilling
-from dserver_signed_url_plugin.storage.s3.layout import Layout, registration_key
+from dserver_signed_url_plugin.storage.s3.layout import Layout, is_folder, registration_key
 from dserver_signed_url_plugin.storage.s3.lifecycle_document import Document
 from dserver_signed_url_plugin.storage.s3.lifecycle_rules import StoredRule
 from dserver_signed_url_plugin.storage.s3.places import Places
@@ -118,7 +118,7 @@ class S3Lifecycle:
         if not rules:
             return None
         prefix = layout.root if identifier is None else layout.item(identifier)
-        found = list(self._s3.listing(prefix))
+        found = [entry for entry in self._s3.listing(prefix) if not is_folder(*entry)]
         ends = (rule.ends(written) for rule in rules if (written := _oldest(rule, found)))
         return min(filter(None, ends), default=None)
 

@@ -8,15 +8,18 @@ from __future__ import annotations
 from collections.abc import Set
 from dataclasses import dataclass
 
+from dserver_signed_url_plugin.storage.documents import kind_in
 from dserver_signed_url_plugin.storage.s3.connection import S3Connection
 from dserver_signed_url_plugin.storage.s3.layout import (
     Layout,
+    is_folder,
     prefix_in,
     registration_key,
     uuids_in,
 )
 
 _KEPT = 10_000
+_MOST_ADMIN_METADATA = 1024 * 1024  # bytes; dtool's own are some hundred
 
 
 @dataclass(frozen=True)
@@ -50,9 +53,12 @@ class Places:
         """Ask the store what there is of a dataset, whatever it said before."""
         registered = self._registered(uuid)
         layout = registered or Layout(self._s3.dataset_prefix, uuid)
-        admin_metadata = self._s3.metadata(layout.document("admin_metadata"))
-        is_taken = registered is not None or admin_metadata is not None
-        return Place(layout, is_taken, (admin_metadata or {}).get("type"))
+        key = layout.document("admin_metadata")
+        text = self._s3.get(key, _MOST_ADMIN_METADATA)
+        if text is None:
+            return Place(layout, registered is not None, None)
+        # The text first, because stores and proxies may change the metadata beside it.
+        return Place(layout, True, kind_in(text) or self._kind_beside(key))
 
     def remember(self, layout: Layout) -> None:
         """Keep what the store says of a dataset."""
@@ -70,8 +76,13 @@ class Places:
         Lists the whole bucket, one request per 1,000 keys, if there is any to be asked for.
         """
         unplaced = {uuid for uuid in uuids if uuid not in self._prefixes}
-        keys = (key for key, _ in self._s3.listing("")) if unplaced else ()
+        found = self._s3.listing("") if unplaced else ()
+        keys = (key for key, stored in found if not is_folder(key, stored))
         return unplaced.intersection(uuid for key in keys for uuid in uuids_in(key))
+
+    def _kind_beside(self, key: str) -> str | None:
+        found = self._s3.find(key)
+        return None if found is None else found.metadata.get("type")
 
     def _registered(self, uuid: str) -> Layout | None:
         registered = self._s3.get(registration_key(uuid))

@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from dserver_signed_url_plugin.config import LONGEST_LIFE, STAGED, Settings
 from dserver_signed_url_plugin.errors import (
+    ItemArchived,
     ItemNotFound,
     StorageUnavailable,
     UploadFrozen,
@@ -33,11 +34,14 @@ from dserver_signed_url_plugin.storage.base import (
     StoredItem,
     WriteURLs,
 )
-from dserver_signed_url_plugin.storage.manifests import Manifest
+from dserver_signed_url_plugin.storage.documents import DESCRIPTION, description_names, tag_names
+from dserver_signed_url_plugin.storage.manifests import Manifest, relpath_in
 from dserver_signed_url_plugin.storage.parallel import each
-from dserver_signed_url_plugin.storage.s3.connection import S3Connection
+from dserver_signed_url_plugin.storage.s3.connection import FoundObject, S3Connection
+from dserver_signed_url_plugin.storage.s3.failures import RESTORE
 from dserver_signed_url_plugin.storage.s3.layout import (
     Layout,
+    is_folder,
     item_metadata,
     pinned_headers,
     registration_key,
@@ -94,7 +98,10 @@ class S3Storage:
 
         def urls(kind: str, names: Iterable[str]) -> dict[str, str]:
             prefix = layout.names(kind)
-            return {name.removesuffix(".json"): signer.sign("GET", prefix + name) for name in names}
+            return {
+                name: signer.sign("GET", f"{prefix}{name}{DESCRIPTION}")
+                for name in description_names(names)
+            }
 
         def item_url(identifier: str) -> str:
             parameters = served(manifest.relpaths[identifier], disposition)
@@ -107,7 +114,7 @@ class S3Storage:
             items={identifier: item_url(identifier) for identifier in manifest.relpaths},
             overlays=urls("overlays", overlays),
             annotations=urls("annotations", annotations),
-            tags=tags,
+            tags=tag_names(tags),
             relpaths=manifest.relpaths,
             sizes=manifest.sizes,
         )
@@ -115,13 +122,18 @@ class S3Storage:
     def item_url(
         self, uuid: str, identifier: str, life: Life, disposition: Disposition = "attachment"
     ) -> str:
-        """Sign a GET for one item, after one HEAD, which tells its name too."""
-        for fresh in (False, True):
-            key = self._places.of(uuid, fresh).item(identifier)
-            if (metadata := self._s3.metadata(key)) is not None:
-                parameters = served(relpath_beside(identifier, metadata), disposition)
-                return self._signer(life).sign("GET", key, parameters=parameters)
-        raise ItemNotFound(f"The dataset has no item {identifier}.")
+        """Sign a GET for one item, after one HEAD, which tells its name too.
+
+        Where its metadata was lost, the manifest is asked for the name.
+        """
+        layout, found = self._find_item(uuid, identifier)
+        if found.is_archived:
+            raise ItemArchived(f"Item {identifier}", RESTORE, found.is_being_restored)
+        relpath = relpath_beside(identifier, found.metadata)
+        if relpath is None:
+            relpath = relpath_in(self._s3.get(layout.document("manifest")), identifier)
+        parameters = served(relpath, disposition)
+        return self._signer(life).sign("GET", layout.item(identifier), parameters=parameters)
 
     # Uploading -----------------------------------------------------------------------------
 
@@ -181,13 +193,15 @@ class S3Storage:
         found = Holdings()
         staged = layout.staged_items(staging)
         for key, stored in self._s3.listing(layout.root):
+            if key.startswith(layout.uploads):
+                found.temporary.append(key)
+            if is_folder(key, stored):
+                continue
             found.objects += 1
             if key.startswith(layout.items):
                 found.final[key.removeprefix(layout.items)] = stored
             elif key.startswith(staged):
                 found.staged[key.removeprefix(staged)] = stored
-            if key.startswith(layout.uploads):
-                found.temporary.append(key)
             elif key == layout.document("admin_metadata"):
                 found.opened = True
             elif key == layout.document("manifest"):
@@ -223,7 +237,7 @@ class S3Storage:
         """Write README, manifest, and admin metadata last."""
         layout = self._places.of(uuid)
         key = layout.document("readme")
-        if freezing.readme is not None or self._s3.metadata(key) is None:
+        if freezing.readme is not None or self._s3.find(key) is None:
             check()
             self._s3.put(key, freezing.readme or "")
         # dtool's own formatting of a manifest.
@@ -245,16 +259,18 @@ class S3Storage:
 
     def has_admin_metadata(self, uuid: str) -> bool:
         """Look for the object."""
-        return self._s3.metadata(self._places.of(uuid).document("admin_metadata")) is not None
+        return self._s3.find(self._places.of(uuid).document("admin_metadata")) is not None
 
     def kind(self, uuid: str) -> str | None:
-        """Return the type that an object's user metadata has, as dtool-s3 reads it."""
+        """Return the type that the admin metadata say: their text, or what is kept beside it."""
         return self._places.look(uuid).kind
 
     def size(self, uuid: str, claim: Claim) -> Freed:
         """List what is there, one request per 1,000 objects."""
         found = self._places.look(uuid)
-        return _freed(self._listed(found.layout)) if self._may_go(found, claim) else Freed()
+        if not self._may_go(found, claim):
+            return Freed()
+        return self._freed(found.layout, self._listed(found.layout))
 
     def discard(self, uuid: str, claim: Claim, check: Callable[[], None]) -> Freed:
         """Delete every object of a proto-dataset; last what says where and whose it is."""
@@ -264,12 +280,13 @@ class S3Storage:
         if not self._may_go(found, claim):
             return Freed()
         layout, stored = found.layout, self._listed(found.layout)
+        freed = self._freed(layout, stored)
         check()
         self._s3.delete([key for key in stored if key != layout.claim])
         check()
         self._s3.delete([registration_key(uuid), layout.claim])
         self._places.forget(uuid)
-        return _freed(stored)
+        return freed
 
     def elsewhere(self, uuids: Set[str]) -> Set[str]:
         """Return those whose registration key is gone, but not all below whatever prefix."""
@@ -282,6 +299,15 @@ class S3Storage:
         return ""
 
     # Helpers -------------------------------------------------------------------------------
+
+    def _find_item(self, uuid: str, identifier: str) -> tuple[Layout, FoundObject]:
+        """Find an item where its dataset was last known to be, and then where it is."""
+        for fresh in (False, True):
+            layout = self._places.of(uuid, fresh)
+            found = self._s3.find(layout.item(identifier))
+            if found is not None:
+                return layout, found
+        raise ItemNotFound(f"The dataset has no item {identifier}.")
 
     def _vacant_layout(self, opening: Opening) -> Layout:
         """Refuse a place that holds what is frozen, or what has another claim."""
@@ -297,13 +323,14 @@ class S3Storage:
     def _listed(self, layout: Layout) -> dict[str, StoredItem]:
         return dict(self._s3.listing(layout.root))
 
+    def _freed(self, layout: Layout, stored: Mapping[str, StoredItem]) -> Freed:
+        if stored and self._s3.keeps_versions(layout.root):
+            return Freed(len(stored), old_versions_remain=True)
+        return Freed(len(stored), sum(each.size_in_bytes for each in stored.values()))
+
     def _signer(self, life: Life, writing: bool = False) -> QuerySigner:
         credentials, _ = self._s3.credentials(writing)
         return QuerySigner(self._s3.place, credentials, life.starts, life.seconds)
 
     def _names(self, prefix: str) -> list[str]:
         return [key.removeprefix(prefix) for key, _ in self._s3.listing(prefix)]
-
-
-def _freed(stored: Mapping[str, StoredItem]) -> Freed:
-    return Freed(len(stored), sum(each.size_in_bytes for each in stored.values()))

@@ -17,6 +17,7 @@ from dservercore import sql_db
 from dservercore.sql_models import BaseURI as KnownBaseURI
 from dservercore.sql_models import Dataset
 
+from dserver_signed_url_plugin import database
 from dserver_signed_url_plugin.errors import InvalidField, RegistrationFailed, StillRegistered
 from dserver_signed_url_plugin.uris import BaseURI, DatasetURI
 
@@ -95,6 +96,8 @@ def register(uri: DatasetURI, dataset_info: Mapping[str, Any]) -> None:
     """Put a frozen dataset into dserver's register, its search and its retrieve plugin.
 
     :param dataset_info: as ``dservercore.utils.generate_dataset_info`` makes it.
+    What dserver's own database refuses, because it is away or busy, is raised as it is.
+
     :raises RegistrationFailed: if any of them did not take it; the call can be repeated.
     """
     try:
@@ -106,6 +109,8 @@ def register(uri: DatasetURI, dataset_info: Mapping[str, Any]) -> None:
         sql_db.session.rollback()
         if find(uri) is not None:
             return
+        if isinstance(error, database.AWAY):
+            raise
         # Its words are not logged: they may hold the address and password of a database.
         logger.error("Registration of %s failed: %s", uri, type(error).__name__)
         raise RegistrationFailed(
@@ -126,6 +131,8 @@ def unregister(uri: DatasetURI) -> None:
         sql_db.session.rollback()
         if find(uri) is None:
             return
+        if isinstance(error, database.AWAY):
+            raise
         logger.error("Removal of %s failed: %s", uri, type(error).__name__)
         raise StillRegistered(
             f"dserver's index did not let go of the dataset ({type(error).__name__}); the next "

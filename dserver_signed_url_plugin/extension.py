@@ -9,11 +9,12 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from dservercore import ExtensionABC
+from dservercore import ExtensionABC, sql_db
 from flask import Flask
+from flask.blueprints import BlueprintSetupState
 from flask_smorest import Blueprint
 
-from dserver_signed_url_plugin import models
+from dserver_signed_url_plugin import database, models
 from dserver_signed_url_plugin.config import Settings, secrets_in
 from dserver_signed_url_plugin.routes import blueprint
 from dserver_signed_url_plugin.services import Services
@@ -29,6 +30,9 @@ class SignedURLExtension(ExtensionABC):
 
         :raises ConfigurationError: naming the variable that is wrong.
         """
+        database.add_defaults(app.config)
+        # Called after dserver's own, which may still have to give a connection back.
+        app.teardown_appcontext(database.end_request)
         Services.of(Settings.load(app.config, os.environ)).attach(app)
         # dserver shows its config to every user, secrets of a Flask config included.
         # The list is that of dservercore's own class, and of every other app of this process.
@@ -52,3 +56,13 @@ class SignedURLExtension(ExtensionABC):
 
     def delete_dataset(self, uri: str) -> None:
         """Do nothing: nothing is kept here about registered datasets."""
+
+
+def _bound(state: BlueprintSetupState) -> None:
+    """Let nobody wait for dserver's database for long, which has its engines by now."""
+    with state.app.app_context():
+        for engine in sql_db.engines.values():
+            database.bound(engine)
+
+
+blueprint.record(_bound)

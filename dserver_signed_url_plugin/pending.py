@@ -12,6 +12,7 @@ import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from datetime import datetime, timezone
 from typing import Any
 
@@ -211,7 +212,8 @@ def leased(upload: PendingUpload) -> Iterator[Lease]:
             int(LEASE),
         )
     done = threading.Event()
-    heart = threading.Thread(target=_beat, args=(lease, done), daemon=True)
+    # In this context: neither waits longer for the database than the other.
+    heart = threading.Thread(target=copy_context().run, args=(_beat, lease, done), daemon=True)
     heart.start()
     try:
         yield lease

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from flask_smorest import Blueprint
 from flask_smorest.error_handler import ErrorSchema
 
-from dserver_signed_url_plugin import bodies, envelope, witness
+from dserver_signed_url_plugin import bodies, database, envelope, witness
 from dserver_signed_url_plugin.access import identified, identity, may_register
 from dserver_signed_url_plugin.announcements import Announcement, CompletionRequest
 from dserver_signed_url_plugin.answers import CancelSchema, ProgressQuerySchema, ProgressSchema
@@ -74,6 +74,7 @@ blueprint = SignedURLBlueprint(
     url_prefix="/signed-urls",
     description="Time-limited signed URLs to read and deposit datasets.",
 )
+blueprint.before_request(database.limit_request)
 envelope.install(blueprint)
 witness.install(blueprint)
 blueprint.after_request(bodies.close_unless_read)

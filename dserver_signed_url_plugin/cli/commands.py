@@ -18,7 +18,7 @@ class Commands(AppGroup):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run one of them."""
-        with sentences():
+        with sentences(), database.limited_command():
             return super().invoke(ctx)
 
 

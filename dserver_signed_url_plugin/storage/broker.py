@@ -15,6 +15,7 @@ from typing import Any
 
 import dtoolcore
 
+from dserver_signed_url_plugin import database
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import (
     DatasetNotFound,
@@ -22,6 +23,7 @@ from dserver_signed_url_plugin.errors import (
     ItemNotFound,
     SignedURLError,
     SigningUnsupported,
+    StorageAway,
     StorageUnavailable,
 )
 from dserver_signed_url_plugin.filenames import Disposition
@@ -41,6 +43,7 @@ from dserver_signed_url_plugin.storage.base import (
     StoredItem,
     WriteURLs,
 )
+from dserver_signed_url_plugin.storage.guard import apart
 from dserver_signed_url_plugin.uris import BaseURI
 
 logger = logging.getLogger(__name__)
@@ -62,6 +65,7 @@ class BrokerStorage:
     :raises SigningUnsupported: if there is no such broker, or it cannot sign.
     """
 
+    may_hang = True
     max_relpath_bytes = 1500
     max_item_bytes = 5 * 1024**3
     stages_all = False
@@ -80,8 +84,7 @@ class BrokerStorage:
                 f"The storage broker {self._name} cannot make signed URLs: "
                 f"it lacks {', '.join(missing)}."
             )
-        with self._broker(_NOBODY):
-            pass
+        apart(self._try)
 
     def life(self, seconds: int, writing: bool = False) -> Life:
         """Return what was asked for: the broker signs from now on, or a little later."""
@@ -255,6 +258,10 @@ class BrokerStorage:
             f"{self._base_uri.dataset(uuid)} by the means of its store."
         )
 
+    def _try(self) -> None:
+        with self._broker(_NOBODY):
+            pass
+
     @contextmanager
     def _broker(self, uuid: str) -> Iterator[Any]:
         """Make the broker of one dataset; whatever it raises becomes a sentence."""
@@ -265,12 +272,14 @@ class BrokerStorage:
                     f"The storage broker {self._name} says that it cannot make signed URLs here."
                 )
             yield broker
-        except SignedURLError:
+        except (SignedURLError, *database.REFUSALS):
+            # The latter say that nobody knows whether another has taken over.
             raise
         # A broker is anybody's code, and dtool names no errors that it may raise.
         except Exception as error:
             logger.warning("Storage broker %s: %s", self._name, type(error).__name__)
-            raise StorageUnavailable(
+            passes = isinstance(error, ConnectionError | TimeoutError)
+            raise (StorageAway if passes else StorageUnavailable)(
                 f"The storage broker {self._name} failed ({type(error).__name__}); "
                 "call again later, or ask the server's administrator."
             ) from error

@@ -10,8 +10,10 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
-from functools import wraps
+from contextvars import copy_context
+from functools import partial, wraps
 from math import ceil
 from time import monotonic
 from typing import Any, TypeVar
@@ -32,6 +34,7 @@ _MANY_FAILURES = 5
 _UNGUARDED = frozenset({"life", "check_creator", "check_tag"})
 
 Guarded = TypeVar("Guarded")
+Result = TypeVar("Result")
 
 
 class Visit(Deadline):
@@ -205,17 +208,49 @@ class Store:
 
 
 def guarded(kept: Guarded, store: Store) -> Guarded:
-    """Let everything that an object asks of its store be a visit; return the object."""
+    """Let everything that an object asks of its store be a visit; return the object.
+
+    What says ``may_hang`` of itself is left waiting, alone, when the call's time is over.
+    """
+    run = apart if getattr(kept, "may_hang", False) else _here
     for name in dir(type(kept)):
         if not name.startswith("_") and name not in _UNGUARDED and callable(getattr(kept, name)):
-            setattr(kept, name, _visiting(store, getattr(kept, name)))
+            setattr(kept, name, _visiting(store, getattr(kept, name), run))
     return kept
 
 
-def _visiting(store: Store, method: Callable[..., Any]) -> Callable[..., Any]:
+def apart(work: Callable[[], Result]) -> Result:
+    """Do what may hang in a thread of its own; wait for it only as long as the call may.
+
+    :raises StorageAway: if that is over; the work goes on until it ends by itself.
+    """
+    done: Future[Result] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:  # noqa: BLE001 (it is raised by whoever waits)
+            done.set_exception(error)
+
+    threading.Thread(target=copy_context().run, args=(run,), daemon=True).start()
+    while not done.done():
+        try:
+            wait([done], deadline.left())
+        except TimeoutError as over:
+            raise StorageAway("The store does not answer; call again later.") from over
+    return done.result()
+
+
+def _here(work: Callable[[], Result]) -> Result:
+    return work()
+
+
+def _visiting(
+    store: Store, method: Callable[..., Any], run: Callable[[Callable[[], Any]], Any]
+) -> Callable[..., Any]:
     @wraps(method)
     def visiting(*args: Any, **kwargs: Any) -> Any:
         with store.visit():
-            return method(*args, **kwargs)
+            return run(partial(method, *args, **kwargs))
 
     return visiting

@@ -85,6 +85,8 @@ class Sharing:
 
     def _signed(self, action: str, uri: DatasetURI, relpaths: Sequence[str], seconds: int) -> Share:
         permit = permit_operator_read(uri.base)
+        # Asked first: from here on the rules are known as they are now.
+        may_go = not self.lifecycles.can_be_read(uri.base)
         grant = self.downloads.dataset(permit, uri, seconds)
         files = _files(grant.urls)
         named = [_one(files, relpath, uri) for relpath in relpaths or sorted(files)]
@@ -99,7 +101,6 @@ class Sharing:
                 expires_at=grant.life.ends,
             )
         )
-        may_go = not self.lifecycles.can_be_read(uri.base)
         return Share(uri, seconds, grant.life, named, may_go)
 
 

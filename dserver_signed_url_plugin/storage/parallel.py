@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from typing import Generic, TypeVar
 
@@ -30,8 +30,11 @@ def each(work: Callable[[T], R], things: Sequence[T]) -> list[R]:
     pool = ThreadPoolExecutor(PARALLEL)
     try:
         # Each in a context of its own, so that all are under the deadline of the call.
-        done = [pool.submit(copy_context().run, batch.do, thing) for thing in things]
-        return [one.result() for one in done]
+        doing = [pool.submit(copy_context().run, batch.do, thing) for thing in things]
+        done, _ = wait(doing, return_when=FIRST_EXCEPTION)
+        for one in done:
+            one.result()
+        return [one.result() for one in doing]
     finally:
         batch.is_over.set()
         pool.shutdown(cancel_futures=True)

@@ -23,6 +23,7 @@ from dserver_signed_url_plugin.errors import (
 from dserver_signed_url_plugin.storage.base import StoredItem
 from dserver_signed_url_plugin.storage.lifecycle import Change, Lifetime, Rule
 from dserver_signed_url_plugin.storage.parallel import each
+from dserver_signed_url_plugin.storage.remembered import Remembered
 from dserver_signed_url_plugin.storage.s3.asking import AskedBucket, Unwilling
 from dserver_signed_url_plugin.storage.s3.layout import Layout, is_folder, registration_key
 from dserver_signed_url_plugin.storage.s3.lifecycle_document import Document
@@ -84,6 +85,7 @@ class S3Lifecycle:
     def __init__(self, base_uri: BaseURI, settings: Settings) -> None:
         self._s3 = AskedBucket(base_uri.location, settings, hasty=True)
         self._places = Places(self._s3)
+        self._kept = Remembered(self._ask)
 
     def rules(self) -> Sequence[Rule]:
         """Return every rule, ours and other people's."""
@@ -112,9 +114,10 @@ class S3Lifecycle:
     def ends(self, uuid: str, identifier: str | None = None) -> datetime | None:
         """Return from when on a rule may delete a dataset's objects, or one item; None: never.
 
-        One request; where a rule may reach them, a listing too.
+        Of the rules as they were a minute ago at most. Where one may reach the objects it costs a
+        listing.
         """
-        rules, layout = self._expiring(uuid)
+        rules, layout = self._expiring(self._kept.soon(), uuid)
         if not rules:
             return None
         prefix = layout.root if identifier is None else layout.item(identifier)
@@ -124,7 +127,7 @@ class S3Lifecycle:
 
     def would_end(self, uuid: str, written: datetime) -> datetime | None:
         """Return from when on a rule might delete objects of all sizes, written then."""
-        rules, _ = self._expiring(uuid)
+        rules, _ = self._expiring(self._read(), uuid)
         ends = (rule.ends(written) for rule in rules if not rule.is_for_some_sizes)
         return min(filter(None, ends), default=None)
 
@@ -211,14 +214,18 @@ class S3Lifecycle:
             f"{happened}; it was taken back. Give this store a rule without --prefix, or none."
         )
 
-    def _expiring(self, uuid: str) -> tuple[Sequence[StoredRule], Layout]:
+    def _expiring(self, document: Document, uuid: str) -> tuple[Sequence[StoredRule], Layout]:
         """Return the rules that may delete objects of a dataset, and where it is."""
-        enabled = (rule for rule in self._read().rules if rule.is_enabled)
+        enabled = (rule for rule in document.rules if rule.is_enabled)
         rules = [rule for rule in enabled if rule.expires and not rule.needs_tags]
         layout = self._places.of(uuid) if rules else Layout("", uuid)
         return [rule for rule in rules if _meet(rule.prefix, layout)], layout
 
     def _read(self) -> Document:
+        """Return what the bucket has now, and remember it."""
+        return self._kept.anew()
+
+    def _ask(self) -> Document:
         try:
             with self._in_sentences():
                 return read_document(self._s3)

@@ -1,0 +1,210 @@
+"""Who may ask a store that answers, that is silent, and that is away."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from dserver_signed_url_plugin.errors import ItemNotFound, StorageAway, StorageUnavailable
+from dserver_signed_url_plugin.storage import deadline
+from dserver_signed_url_plugin.storage.deadline import Deadline
+from dserver_signed_url_plugin.storage.guard import Store, apart, guarded
+
+SECONDS = 30
+
+
+@pytest.fixture
+def never() -> threading.Event:
+    return threading.Event()
+
+
+def ask(store: Store, answer: Callable[[], Any] = lambda: None) -> Any:
+    """Be one call that asks the store."""
+    with store.visit():
+        deadline.left()
+        return answer()
+
+
+def away() -> None:
+    raise StorageAway("away")
+
+
+def silent(never: threading.Event) -> None:
+    """Wait as long as a call may, as a socket does."""
+    while True:
+        try:
+            never.wait(deadline.left())
+        except TimeoutError as error:
+            raise StorageAway("silent") from error
+        if never.is_set():
+            return
+
+
+def outcomes(store: Store, calls: int, answer: Callable[[], Any]) -> list[tuple[str, float]]:
+    """Call at once, and return what came of each, and after how many seconds."""
+    start = threading.Barrier(calls)
+
+    def one(_: int) -> tuple[str, float]:
+        start.wait()
+        began = monotonic()
+        try:
+            ask(store, answer)
+        except StorageAway as error:
+            return error.message, monotonic() - began
+        return "", monotonic() - began
+
+    with ThreadPoolExecutor(calls) as pool:
+        return list(pool.map(one, range(calls)))
+
+
+def test_a_store_that_never_answered_is_waited_for_by_two_calls_only(never):
+    store = Store("lab", 3)
+    waited = [seconds for _, seconds in outcomes(store, 8, lambda: silent(never))]
+    assert len([seconds for seconds in waited if seconds >= 3]) == 2
+    assert len([seconds for seconds in waited if seconds < 2.5]) == 6
+
+
+def test_calls_that_come_while_others_wait_are_refused_at_once(never):
+    store = Store("lab", SECONDS)
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(ask, store, lambda: silent(never)) for _ in range(2)]
+        outcomes(store, 1, away)
+        [(message, seconds)] = outcomes(store, 1, away)
+        never.set()
+        for one in waiting:
+            one.result()
+    assert (message, seconds < 0.5) == (
+        "The store of lab does not answer at the moment; call again in 1 second.",
+        True,
+    )
+
+
+def test_a_store_that_goes_silent_holds_two_calls_for_long(never):
+    store = Store("lab", 6)
+    ask(store)
+    waited = sorted(seconds for _, seconds in outcomes(store, 6, lambda: silent(never)))
+    assert waited[3] < 4
+    assert waited[4] >= 6
+
+
+def test_any_number_of_calls_may_ask_a_store_that_answers(never):
+    store = Store("lab", SECONDS)
+    assert [message for message, _ in outcomes(store, 64, lambda: never.wait(0.02))] == [""] * 64
+
+
+def test_a_slow_store_is_asked_by_all_once_it_has_answered(never):
+    store = Store("lab", SECONDS)
+    ask(store, lambda: never.wait(0.8))
+    assert [message for message, _ in outcomes(store, 32, lambda: never.wait(1))] == [""] * 32
+
+
+def test_what_asks_nothing_tells_nothing_of_the_store(never):
+    store = Store("lab", 2)
+    for _ in range(3):
+        with store.visit():
+            pass
+    waited = [seconds for _, seconds in outcomes(store, 4, lambda: silent(never))]
+    assert len([seconds for seconds in waited if seconds >= 2]) == 2
+
+
+def test_a_store_that_did_not_answer_in_time_is_left_alone_and_then_tried_by_one(never):
+    store = Store("lab", 1)
+    outcomes(store, 1, lambda: silent(never))
+    with pytest.raises(StorageAway) as refusal:
+        ask(store)
+    assert refusal.value.retry_after == 1
+    never.wait(1 / 6 + 0.05)
+    trying = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        probe = pool.submit(ask, store, lambda: (trying.set(), never.wait(5)))
+        trying.wait()
+        with pytest.raises(StorageAway):
+            ask(store)
+        never.set()
+        probe.result()
+    assert [message for message, _ in outcomes(store, 8, lambda: None)] == [""] * 8
+
+
+def test_failures_in_a_row_count_as_being_away_and_an_answer_ends_the_row():
+    store = Store("lab", SECONDS)
+    for _ in range(2):
+        for _ in range(4):
+            with pytest.raises(StorageAway, match="^away$"):
+                ask(store, away)
+        ask(store)
+    for _ in range(5):
+        with pytest.raises(StorageAway, match="^away$"):
+            ask(store, away)
+    with pytest.raises(StorageAway, match="call again in 5 seconds"):
+        ask(store)
+
+
+@pytest.mark.parametrize("kind", [ItemNotFound, StorageUnavailable])
+def test_a_refusal_is_an_answer(kind):
+    def refuse() -> None:
+        raise kind("no")
+
+    store = Store("lab", SECONDS)
+    for _ in range(10):
+        with pytest.raises(kind, match="^no$"):
+            ask(store, refuse)
+
+
+def test_a_call_that_spent_its_time_elsewhere_says_nothing_of_the_store(never):
+    store = Store("lab", SECONDS)
+    with deadline.under(Deadline(0.05)), pytest.raises(StorageAway):
+        ask(store, lambda: silent(never))
+    ask(store)
+
+
+def test_progress_puts_the_deadline_off(never):
+    store = Store("lab", 0.3)
+    with deadline.under(Deadline(0.3)), store.visit():
+        for _ in range(5):
+            never.wait(0.1)
+            assert deadline.left() > 0
+            deadline.progress()
+
+
+def test_one_long_thing_is_allowed_more_than_a_call():
+    with deadline.under(Deadline(1)), Store("lab", 1).visit():
+        deadline.allow(100)
+        assert deadline.left() > 100
+
+
+class Things:
+    """Something that asks a store, by one method and by another that calls it."""
+
+    def one(self) -> bool:
+        return deadline.current() is not None
+
+    def two(self) -> bool:
+        return self.one()
+
+    def life(self) -> bool:
+        return deadline.current() is None
+
+
+def test_every_method_is_a_visit_and_one_inside_it_is_the_same():
+    store = Store("lab", SECONDS)
+    things = guarded(Things(), store)
+    assert (things.one(), things.two(), things.life()) == (True, True, True)
+
+
+def test_what_hangs_is_left_waiting_when_the_time_is_over(never):
+    began = monotonic()
+    with deadline.under(Deadline(0.2)), pytest.raises(StorageAway):
+        apart(lambda: never.wait(10))
+    assert monotonic() - began < 5
+    never.set()
+
+
+def test_what_is_done_apart_returns_and_raises_as_here():
+    assert apart(lambda: 1) == 1
+    with pytest.raises(TimeoutError, match="of the work"):
+        apart(lambda: (_ for _ in ()).throw(TimeoutError("of the work")))

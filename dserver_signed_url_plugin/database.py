@@ -23,7 +23,7 @@ AWAY = (OperationalError, InterfaceError, PoolTimeoutError)
 
 # Seconds for which a request waits for one statement; a command has more time.
 SECONDS_PER_STATEMENT = 6.0
-SECONDS_PER_STATEMENT_OF_A_COMMAND = 30.0
+SECONDS_PER_STATEMENT_OF_A_COMMAND = 15.0
 # Seconds for which a request waits for a connection, and for the lock of a SQLite file.
 SECONDS_TO_CONNECT = 4
 # Seconds for each further statement, once one was not answered.

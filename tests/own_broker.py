@@ -165,6 +165,17 @@ class SilentBroker(OwnBroker):
         return False
 
 
+class HangingBroker(OwnBroker):
+    """A broker whose store does not answer, until it is let go."""
+
+    key = "hanging"
+    let_go: ClassVar[threading.Event] = threading.Event()
+
+    def has_admin_metadata(self) -> bool:
+        self.let_go.wait(60)
+        return False
+
+
 class _Handler(BaseHTTPRequestHandler):
     def _key(self) -> str | None:
         """The key that the request may touch, or None."""

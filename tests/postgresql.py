@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -72,6 +73,20 @@ class PostgreSQL:
         with self.connect() as connection:
             connection.execute(statement)
         return name
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let the server, and all who serve its connections, do nothing until the block ends."""
+        first = int((self.directory / "data" / "postmaster.pid").read_text().split()[0])
+        children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+        processes = [first, *map(int, children)]
+        for process in processes:
+            os.kill(process, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for process in reversed(processes):
+                os.kill(process, signal.SIGCONT)
 
     def drop(self, name: str) -> None:
         """Remove a database, with whatever is still connected to it."""

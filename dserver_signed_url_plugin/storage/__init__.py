@@ -18,7 +18,7 @@ from dserver_signed_url_plugin.storage import deadline
 from dserver_signed_url_plugin.storage.base import Storage
 from dserver_signed_url_plugin.storage.deadline import Deadline
 from dserver_signed_url_plugin.storage.examination import Examination
-from dserver_signed_url_plugin.storage.guard import Store, guarded
+from dserver_signed_url_plugin.storage.guard import Store, guarded, limited
 from dserver_signed_url_plugin.storage.lifecycle import LifecycleRules
 from dserver_signed_url_plugin.uris import BaseURI
 
@@ -79,8 +79,9 @@ class Storages:
         if base_uri.scheme not in _EXAMINED:
             self.of(base_uri)
             return None
-        examination: Examination = _named(_EXAMINED[base_uri.scheme])(base_uri, self._settings)
-        return examination
+        with self.call():
+            made: Examination = _named(_EXAMINED[base_uri.scheme])(base_uri, self._settings)
+        return limited(made, self._settings.storage_seconds)
 
     def lifecycle(self, base_uri: BaseURI) -> LifecycleRules:
         """Return what reads and changes the lifecycle rules of a base URI's store.

@@ -11,7 +11,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import copy_context
 from functools import partial, wraps
 from math import ceil
@@ -213,9 +213,22 @@ def guarded(kept: Guarded, store: Store) -> Guarded:
     What says ``may_hang`` of itself is left waiting, alone, when the call's time is over.
     """
     run = apart if getattr(kept, "may_hang", False) else _here
+    return _within(kept, store.visit, run)
+
+
+def limited(kept: Guarded, seconds: float) -> Guarded:
+    """Let an object wait so long for its store each time that it is asked; return the object."""
+    return _within(kept, lambda: deadline.under(Deadline(seconds)), _here)
+
+
+def _within(
+    kept: Guarded, block: Callable[[], AbstractContextManager[None]], run: Callable[..., Any]
+) -> Guarded:
     for name in dir(type(kept)):
-        if not name.startswith("_") and name not in _UNGUARDED and callable(getattr(kept, name)):
-            setattr(kept, name, _visiting(store, getattr(kept, name), run))
+        # Of the class, because asking the object for a property may ask the store.
+        is_method = callable(getattr(type(kept), name))
+        if is_method and not name.startswith("_") and name not in _UNGUARDED:
+            setattr(kept, name, _wrapped(getattr(kept, name), block, run))
     return kept
 
 
@@ -245,12 +258,14 @@ def _here(work: Callable[[], Result]) -> Result:
     return work()
 
 
-def _visiting(
-    store: Store, method: Callable[..., Any], run: Callable[[Callable[[], Any]], Any]
+def _wrapped(
+    method: Callable[..., Any],
+    block: Callable[[], AbstractContextManager[None]],
+    run: Callable[..., Any],
 ) -> Callable[..., Any]:
     @wraps(method)
-    def visiting(*args: Any, **kwargs: Any) -> Any:
-        with store.visit():
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        with block():
             return run(partial(method, *args, **kwargs))
 
-    return visiting
+    return wrapped

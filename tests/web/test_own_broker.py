@@ -1,6 +1,7 @@
 """Any broker with the signing methods of the spec works through the same routes."""
 
 from dataclasses import replace
+from time import monotonic
 
 import dservercore.utils
 import dtoolcore
@@ -8,12 +9,15 @@ import pytest
 import requests
 from dservercore import sql_db
 from sqlalchemy import delete
+from sqlalchemy.exc import OperationalError
 
 from dserver_signed_url_plugin.cli.lifecycle import lifecycle
 from dserver_signed_url_plugin.models import PendingUpload
+from dserver_signed_url_plugin.storage.base import Claim, Freezing, Opening
+from dserver_signed_url_plugin.uris import BaseURI
 from tests.clients import README, Deposit, DtoolDserver
-from tests.own_broker import STORES, own_store
-from tests.refusals import nothing_is_written
+from tests.own_broker import STORES, HangingBroker, own_store
+from tests.refusals import assert_refused, nothing_is_written
 
 pytestmark = pytest.mark.database("sqlite", reason="what a broker can do depends on no database")
 
@@ -21,6 +25,7 @@ ENTRY_POINTS = """\
 [dtool.storage_brokers]
 OwnBroker = tests.own_broker:OwnBroker
 SilentBroker = tests.own_broker:SilentBroker
+HangingBroker = tests.own_broker:HangingBroker
 """
 METADATA = "Metadata-Version: 2.1\nName: own-broker\nVersion: 1\n"
 
@@ -168,3 +173,31 @@ def test_a_sweep_forgets_nothing_where_a_broker_cannot_tell_what_is_left(dserver
     assert result.exit_code == 1
     assert f"{gone.uuid} my-dataset: failed: its storage broker cannot tell" in result.stdout
     assert dserver.bob.read(f"{base_uri}/{kept.uuid}").status_code == 200
+
+
+def test_a_broker_that_hangs_is_waited_for_only_as_long_as_a_call_may_take(make_dserver):
+    dserver = make_dserver(SIGNED_URL_STORAGE_SECONDS=1)
+    permit(dserver, "hanging://127.0.0.1:9")
+    began = monotonic()
+    try:
+        for _ in range(2):
+            answer = dserver.alice.begin("hanging://127.0.0.1:9", DtoolDserver().plan(Deposit()))
+            assert_refused(answer, 502, "does not answer", "call again")
+            assert int(answer.headers["Retry-After"]) >= 1
+    finally:
+        HangingBroker.let_go.set()
+    assert monotonic() - began < 6
+
+
+def test_a_database_that_is_away_when_a_lease_is_checked_is_no_failure_of_the_broker(
+    dserver, base_uri
+):
+    def check() -> None:
+        raise OperationalError("UPDATE", {}, Exception("locked"))
+
+    storage = dserver.services.storages.of(BaseURI.parse(base_uri))
+    uuid, metadata = "550e8400-e29b-41d4-a716-446655440000", {"type": "protodataset"}
+    with pytest.raises(OperationalError):
+        storage.open(Opening(uuid, "s", Claim({}), metadata), check)
+    with pytest.raises(OperationalError):
+        storage.freeze(uuid, Freezing("", {"items": {}}, metadata), check)

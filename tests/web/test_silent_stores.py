@@ -221,3 +221,60 @@ def test_a_bucket_that_is_dead_does_not_hold_up_calls_to_another(make_dserver, t
             assert median(seconds for _, seconds in beside) < 2 * median(alone) + 0.1
             assert max(seconds for _, seconds in beside) < 3
             assert {one.result()[0] for one in waiting} == {502}
+
+
+# Lifecycle -----------------------------------------------------------------------------------
+
+
+def is_about_rules(request: Request) -> bool:
+    return request.target.endswith("?lifecycle")
+
+
+def test_a_read_does_not_wait_for_rules_that_do_not_come(make_dserver, proxy):
+    dserver = make_dserver(**proxy.settings())
+    deposit, never = Deposit(FILES), threading.Event()
+    uri = DtoolDserver().upload(dserver.alice, dserver.base_uri, deposit).json["uri"]
+    asked: list[str] = []
+
+    def hang(request: Request) -> Fault | None:
+        if not is_about_rules(request):
+            return None
+        asked.append(request.target)
+        never.wait(30)
+        return Fault.DROPPED
+
+    proxy.before = hang
+    began = monotonic()
+    try:
+        for _ in range(4):
+            assert dserver.bob.read(uri).status_code == 200
+        assert len(asked) == 1
+    finally:
+        never.set()
+    assert monotonic() - began < 1 + MORE
+
+
+def test_reads_ask_for_the_rules_once(make_dserver, proxy):
+    dserver = make_dserver(**proxy.settings())
+    uri = DtoolDserver().upload(dserver.alice, dserver.base_uri, Deposit(FILES)).json["uri"]
+    proxy.forget()
+    for _ in range(3):
+        assert dserver.bob.read(uri).status_code == 200
+    assert len([request for request in proxy.requests if is_about_rules(request)]) == 1
+
+
+def test_a_failure_to_read_the_rules_is_kept_too(make_dserver, proxy):
+    dserver = make_dserver(**proxy.settings())
+    uri = DtoolDserver().upload(dserver.alice, dserver.base_uri, Deposit(FILES)).json["uri"]
+    asked: list[str] = []
+
+    def refuse(request: Request) -> Fault | None:
+        if not is_about_rules(request):
+            return None
+        asked.append(request.target)
+        return Fault.REFUSED
+
+    proxy.before = refuse
+    for _ in range(3):
+        assert dserver.bob.read(uri).status_code == 200
+    assert len(asked) == 1

@@ -96,7 +96,7 @@ def _defaults(config: Mapping[str, Any]) -> dict[str, Any]:
     defaults = {name: getattr(Config, name) for name in dir(Config) if name.isupper()}
     database = config.get("SQLALCHEMY_DATABASE_URI", defaults["SQLALCHEMY_DATABASE_URI"])
     if str(database).startswith("sqlite"):
-        defaults["SQLALCHEMY_ENGINE_OPTIONS"] = {"connect_args": {"timeout": 8}}
+        defaults["SQLALCHEMY_ENGINE_OPTIONS"] = {"connect_args": {"timeout": 6}}
     return defaults
 
 

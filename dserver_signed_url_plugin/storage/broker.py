@@ -8,7 +8,7 @@ is bound to the announced bytes is up to ``generate_signed_item_write_url`` of t
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Any
@@ -43,6 +43,7 @@ from dserver_signed_url_plugin.storage.base import (
     StoredItem,
     WriteURLs,
 )
+from dserver_signed_url_plugin.storage.documents import is_name, tag_names
 from dserver_signed_url_plugin.storage.guard import apart
 from dserver_signed_url_plugin.uris import BaseURI
 
@@ -103,9 +104,9 @@ class BrokerStorage:
                 urls["manifest_url"],
                 urls["readme_url"],
                 urls["item_urls"],
-                urls.get("overlay_urls", {}),
-                urls.get("annotation_urls", {}),
-                urls.get("tags", ()),
+                _named(urls.get("overlay_urls", {})),
+                _named(urls.get("annotation_urls", {})),
+                tag_names(urls.get("tags", ())),
             )
 
     def item_url(
@@ -283,6 +284,11 @@ class BrokerStorage:
                 f"The storage broker {self._name} failed ({type(error).__name__}); "
                 "call again later, or ask the server's administrator."
             ) from error
+
+
+def _named(urls: Mapping[str, str]) -> dict[str, str]:
+    """Leave out what a broker takes for a name, such as that of a folder, and is none."""
+    return {name: url for name, url in urls.items() if is_name(name)}
 
 
 def _item_key(broker: Any, identifier: str) -> str:

@@ -26,12 +26,17 @@ def kind_in(admin_metadata: bytes | None) -> str | None:
     return None
 
 
+def is_name(name: str) -> bool:
+    """Tell whether this can be a tag, or the name of an overlay or annotation."""
+    return _NAME.fullmatch(name) is not None
+
+
 def tag_names(names: Iterable[str]) -> list[str]:
     """Return those names of objects that are tags; folders and other people's are none."""
-    return [name for name in names if _NAME.fullmatch(name)]
+    return [name for name in names if is_name(name)]
 
 
 def description_names(names: Iterable[str]) -> list[str]:
     """Return the names of overlays or annotations, without the ending that their objects have."""
     described = [name.removesuffix(DESCRIPTION) for name in names if name.endswith(DESCRIPTION)]
-    return [name for name in described if _NAME.fullmatch(name)]
+    return [name for name in described if is_name(name)]

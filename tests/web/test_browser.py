@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import pytest
 from dtoolcore.utils import generate_identifier
@@ -50,3 +51,10 @@ def test_a_browser_shows_text_and_runs_no_script_of_a_page(place, chromium):
     assert "Größe: 3" in chromium.show(item_url(place, RELPATH, disposition="inline"))
     shown = chromium.show(item_url(place, PAGE, disposition="inline"))
     assert "&lt;p id=x&gt;as it was" in shown
+
+
+@pytest.mark.parametrize("host", ["LocalHost:0", "127.1:", "0x7f.1:0"])
+def test_a_browser_follows_a_url_however_the_host_is_spelled(make_dserver, bucket, chromium, host):
+    spelled = f"http://{host}{urlsplit(bucket.endpoint).port}"
+    dserver = make_dserver(**{f"DTOOL_S3_PUBLIC_ENDPOINT_{bucket.name.upper()}": spelled})
+    assert "Größe: 3" in chromium.show(item_url(dserver, RELPATH, disposition="inline"))

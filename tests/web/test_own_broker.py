@@ -74,6 +74,19 @@ def test_what_is_deposited_can_be_downloaded_and_read_by_dtool(dserver, base_uri
     assert (dataset.name, len(dataset.identifiers)) == (deposit.name, len(deposit.files))
 
 
+def test_what_a_broker_takes_for_a_name_and_is_none_is_left_out(dserver, base_uri):
+    deposit = Deposit(more={"tags": ["grown"], "annotations": {"plant": "cress"}})
+    uri = DtoolDserver().upload(dserver.alice, base_uri, deposit).json["uri"]
+    store = STORES[base_uri.removeprefix("own://")]
+    [readme] = [key for key in store if key.endswith("README.yml")]
+    for kind in ("tags", "annotations", "overlays"):
+        for name in ("", "of/others", "größe"):
+            store[f"{readme.removesuffix('README.yml')}{kind}/{name}"] = b"", None
+    urls = dserver.bob.read(uri).json
+    assert urls["tags"] == ["grown"]
+    assert (list(urls["annotation_urls"]), urls["overlay_urls"]) == (["plant"], {})
+
+
 def test_one_item_is_signed_alone(dserver, base_uri):
     deposit = Deposit()
     uri = DtoolDserver().upload(dserver.alice, base_uri, deposit).json["uri"]

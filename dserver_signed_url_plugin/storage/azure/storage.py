@@ -52,14 +52,10 @@ from dserver_signed_url_plugin.storage.base import (
     StoredItem,
     WriteURLs,
 )
-from dserver_signed_url_plugin.storage.documents import (
-    DESCRIPTION,
-    description_names,
-    kind_in,
-    tag_names,
-)
+from dserver_signed_url_plugin.storage.documents import kind_in
 from dserver_signed_url_plugin.storage.manifests import Manifest, relpath_in
 from dserver_signed_url_plugin.storage.parallel import each
+from dserver_signed_url_plugin.storage.reading import KINDS, Signing, read_urls
 from dserver_signed_url_plugin.uris import BaseURI
 
 
@@ -93,34 +89,18 @@ class AzureStorage:
     def read_urls(self, uuid: str, life: Life, disposition: Disposition = "attachment") -> ReadURLs:
         """Sign GETs for all of a dataset; items are those of its manifest."""
         manifest = Manifest.read(self._azure.get(uuid, BLOBS["manifest"]), uuid)
+        listed = each(lambda kind: self._names(uuid, kind), KINDS)
         signer = self._azure.signer(life.ends)
-        overlays, annotations, tags = each(
-            lambda kind: self._names(uuid, kind), ("overlays", "annotations", "tags")
+
+        def item(identifier: str, relpath: str) -> str:
+            return signer.sign(READ, uuid, identifier, served_as(relpath, disposition))
+
+        signing = Signing(
+            document=lambda name: signer.sign(READ, uuid, BLOBS[name]),
+            item=item,
+            description=lambda kind, name: signer.sign(READ, uuid, f"{kind}/{name}"),
         )
-
-        def document(name: str) -> str:
-            return signer.sign(READ, uuid, BLOBS[name])
-
-        def urls(kind: str, names: Iterable[str]) -> dict[str, str]:
-            return {
-                name: signer.sign(READ, uuid, f"{kind}/{name}{DESCRIPTION}")
-                for name in description_names(names)
-            }
-
-        return ReadURLs(
-            admin_metadata=document("admin_metadata"),
-            manifest=document("manifest"),
-            readme=document("readme"),
-            items={
-                identifier: signer.sign(READ, uuid, identifier, served_as(relpath, disposition))
-                for identifier, relpath in manifest.relpaths.items()
-            },
-            overlays=urls("overlays", overlays),
-            annotations=urls("annotations", annotations),
-            tags=tag_names(tags),
-            relpaths=manifest.relpaths,
-            sizes=manifest.sizes,
-        )
+        return read_urls(manifest, listed, signing)
 
     def item_url(
         self, uuid: str, identifier: str, life: Life, disposition: Disposition = "attachment"

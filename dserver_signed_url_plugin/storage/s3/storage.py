@@ -34,9 +34,9 @@ from dserver_signed_url_plugin.storage.base import (
     StoredItem,
     WriteURLs,
 )
-from dserver_signed_url_plugin.storage.documents import DESCRIPTION, description_names, tag_names
 from dserver_signed_url_plugin.storage.manifests import Manifest, relpath_in
 from dserver_signed_url_plugin.storage.parallel import each
+from dserver_signed_url_plugin.storage.reading import KINDS, Signing, read_urls
 from dserver_signed_url_plugin.storage.s3.connection import FoundObject, S3Connection
 from dserver_signed_url_plugin.storage.s3.failures import RESTORE
 from dserver_signed_url_plugin.storage.s3.layout import (
@@ -90,34 +90,20 @@ class S3Storage:
 
     def read_urls(self, uuid: str, life: Life, disposition: Disposition = "attachment") -> ReadURLs:
         """Sign GETs for all of a dataset; items are those of its manifest."""
-        layout = self._places.of(uuid)
-        kinds = ("overlays", "annotations", "tags")
-        overlays, annotations, tags = each(lambda kind: self._names(layout.names(kind)), kinds)
+        layout, signer = self._places.of(uuid), self._signer(life)
+        listed = each(lambda kind: self._names(layout.names(kind)), KINDS)
         manifest = Manifest.read(self._s3.get(layout.document("manifest")), uuid)
-        signer = self._signer(life)
 
-        def urls(kind: str, names: Iterable[str]) -> dict[str, str]:
-            prefix = layout.names(kind)
-            return {
-                name: signer.sign("GET", f"{prefix}{name}{DESCRIPTION}")
-                for name in description_names(names)
-            }
-
-        def item_url(identifier: str) -> str:
-            parameters = served(manifest.relpaths[identifier], disposition)
+        def item(identifier: str, relpath: str) -> str:
+            parameters = served(relpath, disposition)
             return signer.sign("GET", layout.item(identifier), parameters=parameters)
 
-        return ReadURLs(
-            admin_metadata=signer.sign("GET", layout.document("admin_metadata")),
-            manifest=signer.sign("GET", layout.document("manifest")),
-            readme=signer.sign("GET", layout.document("readme")),
-            items={identifier: item_url(identifier) for identifier in manifest.relpaths},
-            overlays=urls("overlays", overlays),
-            annotations=urls("annotations", annotations),
-            tags=tag_names(tags),
-            relpaths=manifest.relpaths,
-            sizes=manifest.sizes,
+        signing = Signing(
+            document=lambda name: signer.sign("GET", layout.document(name)),
+            item=item,
+            description=lambda kind, name: signer.sign("GET", layout.names(kind) + name),
         )
+        return read_urls(manifest, listed, signing)
 
     def item_url(
         self, uuid: str, identifier: str, life: Life, disposition: Disposition = "attachment"

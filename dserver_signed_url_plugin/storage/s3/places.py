@@ -54,11 +54,12 @@ class Places:
         registered = self._registered(uuid)
         layout = registered or Layout(self._s3.dataset_prefix, uuid)
         key = layout.document("admin_metadata")
-        text = self._s3.get(key, _MOST_ADMIN_METADATA)
-        if text is None:
+        found = self._s3.find(key)
+        if found is None:
             return Place(layout, registered is not None, None)
-        # The text first, because stores and proxies may change the metadata beside it.
-        return Place(layout, True, kind_in(text) or self._kind_beside(key))
+        # Stores and proxies may change or drop metadata, and leave the text as it was.
+        kind = found.metadata.get("type") or kind_in(self._s3.get(key, _MOST_ADMIN_METADATA))
+        return Place(layout, True, kind)
 
     def remember(self, layout: Layout) -> None:
         """Keep what the store says of a dataset."""
@@ -79,10 +80,6 @@ class Places:
         found = self._s3.listing("") if unplaced else ()
         keys = (key for key, stored in found if not is_folder(key, stored))
         return unplaced.intersection(uuid for key in keys for uuid in uuids_in(key))
-
-    def _kind_beside(self, key: str) -> str | None:
-        found = self._s3.find(key)
-        return None if found is None else found.metadata.get("type")
 
     def _registered(self, uuid: str) -> Layout | None:
         registered = self._s3.get(registration_key(uuid))

@@ -248,7 +248,7 @@ class S3Storage:
         return self._s3.find(self._places.of(uuid).document("admin_metadata")) is not None
 
     def kind(self, uuid: str) -> str | None:
-        """Return the type that the admin metadata say: their text, or what is kept beside it."""
+        """Return the type that an object's user metadata has, or its text where that is lost."""
         return self._places.look(uuid).kind
 
     def size(self, uuid: str, claim: Claim) -> Freed:

@@ -84,8 +84,8 @@ _REFUSALS = {
     401: "No token, or one that is not valid",
     403: "No permission on the base URI, or dserver does not know it",
     501: "The storage of this base URI cannot sign URLs; `message` names it",
-    502: "The store is away or refuses the server; call again later",
-    503: "The database is busy; call again in a moment",
+    502: "The store is away or refuses the server; call again after `Retry-After`, or later",
+    503: "The database is busy or away; call again after `Retry-After`",
 }
 _READING = {
     404: "dserver does not have it, or storage no longer holds it",

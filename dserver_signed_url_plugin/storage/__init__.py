@@ -53,7 +53,10 @@ class Storages:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._storages: _Kept[Storage] = _Kept(settings.storage_seconds)
-        self._lifecycles: _Kept[LifecycleRules] = _Kept(settings.storage_seconds)
+        # By itself: where only the rules cannot be had, datasets can be read and deposited.
+        self._lifecycles: _Kept[LifecycleRules] = _Kept(
+            settings.storage_seconds, "lifecycle rules of "
+        )
 
     @contextmanager
     def call(self) -> Iterator[None]:
@@ -100,8 +103,8 @@ class Storages:
 class _Kept(Generic[Made]):
     """What was made for each base URI, kept, and asked only while its store is worth asking."""
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+    def __init__(self, seconds: float, what: str = "") -> None:
+        self._seconds, self._what = seconds, what
         self._made: dict[BaseURI, Made] = {}
         self._stores: dict[BaseURI, Store] = {}
         # One for each, because making a storage may wait for its store.
@@ -111,7 +114,8 @@ class _Kept(Generic[Made]):
         made = self._made.get(base_uri)
         if made is not None:
             return made
-        store = self._stores.setdefault(base_uri, Store(base_uri.location, self._seconds))
+        store = Store(f"{self._what}{base_uri.location}", self._seconds)
+        store = self._stores.setdefault(base_uri, store)
         # Unlike a defaultdict this gives two threads that come at once the same one.
         with store.visit(), self._locks.setdefault(base_uri, threading.Lock()):
             if base_uri not in self._made:

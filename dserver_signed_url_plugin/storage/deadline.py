@@ -23,6 +23,9 @@ class Deadline:
         """Return the seconds that are left; none or fewer when it is over."""
         return self._ends - monotonic()
 
+    def heard(self) -> None:
+        """Take note that the store has answered."""
+
     def progress(self) -> None:
         """Begin anew, because work was done."""
         self._ends = max(self._ends, monotonic() + self._seconds)
@@ -62,6 +65,13 @@ def left() -> float | None:
     if seconds <= 0:
         raise TimeoutError("the call's time for its store is over")
     return seconds
+
+
+def heard() -> None:
+    """Take note that the store has answered to one request, all of it."""
+    deadline = _current.get()
+    if deadline is not None:
+        deadline.heard()
 
 
 def progress() -> None:

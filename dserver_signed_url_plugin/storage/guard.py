@@ -56,9 +56,14 @@ class Visit(Deadline):
         seconds = self._call.left()
         return seconds if self._is_long else min(seconds, self.store.patience_left(self))
 
+    def heard(self) -> None:
+        """Tell the store that it answers, unless it was not asked."""
+        if self.asked_at is not None:
+            self.store.heard(self)
+
     def progress(self) -> None:
         """Note that the store does its work."""
-        self.store.heard(self)
+        self.heard()
         self._call.progress()
 
     def allow(self, seconds: float) -> None:
@@ -101,10 +106,10 @@ class Store:
             self._failed(visit)
             raise
         except SignedURLError:
-            self._answered(visit)
+            visit.heard()
             raise
         else:
-            self._answered(visit)
+            visit.heard()
         finally:
             with self._changed:
                 self._visits.remove(visit)
@@ -185,11 +190,6 @@ class Store:
         )
 
     # What came of it -----------------------------------------------------------------------
-
-    def _answered(self, visit: Visit) -> None:
-        """Note that a visit came to an end, of which a store that was not asked knows nothing."""
-        if visit.asked_at is not None:
-            self.heard(visit)
 
     def _failed(self, visit: Visit) -> None:
         with self._changed:

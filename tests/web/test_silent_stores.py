@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -106,7 +107,7 @@ def test_once_a_store_is_away_calls_are_refused_without_asking_it(make_dserver_o
 
 
 def test_a_store_that_is_back_is_asked_again(make_dserver, proxy, s3):
-    dserver = make_dserver(**proxy.settings(), SIGNED_URL_STORAGE_SECONDS=SECONDS)
+    dserver = make_dserver(**proxy.settings(), SIGNED_URL_STORAGE_SECONDS=4)
     deposit, never = Deposit(FILES), threading.Event()
     uri = DtoolDserver().upload(dserver.alice, dserver.base_uri, deposit).json["uri"]
 
@@ -115,7 +116,7 @@ def test_a_store_that_is_back_is_asked_again(make_dserver, proxy, s3):
         return Fault.DROPPED
 
     proxy.before = hang
-    check_away(*timed(lambda: dserver.bob.read(uri)))
+    check_away(*timed(lambda: dserver.bob.read(uri)), most=4 + MORE)
     never.set()
     proxy.heal()
     threading.Event().wait(SECONDS)
@@ -160,6 +161,27 @@ def test_one_copy_that_fails_for_a_moment_does_not_end_a_completion(make_dserver
     assert dserver.alice.complete(grant["uri"]).status_code == 200
     assert len(failed) == 3
     check_dataset(dserver, s3, deposit)
+
+
+@pytest.mark.parametrize("pause", [0, 0.4], ids=["quick", "slow"])
+def test_many_at_once_are_served_by_a_store_that_answers(make_dserver, proxy, pause):
+    first, never = make_dserver(**proxy.settings()), threading.Event()
+    uri = DtoolDserver().upload(first.alice, first.base_uri, Deposit(FILES)).json["uri"]
+    database = first.app.config["SQLALCHEMY_DATABASE_URI"]
+    # A process that has not asked this store before.
+    dserver = make_dserver(**proxy.settings(), SQLALCHEMY_DATABASE_URI=database)
+
+    def slowly(_: Request) -> None:
+        never.wait(pause)
+
+    def read(_: int) -> int:
+        token = {"Authorization": f"Bearer {dserver.tokens['bob']}"}
+        path = f"/signed-urls/dataset/{quote(uri, safe='')}"
+        return dserver.app.test_client().get(path, headers=token).status_code
+
+    proxy.before = slowly
+    with ThreadPoolExecutor(32) as pool:
+        assert Counter(pool.map(read, range(96))) == {200: 96}
 
 
 # Other buckets -------------------------------------------------------------------------------
@@ -212,12 +234,13 @@ def test_a_bucket_that_is_dead_does_not_hold_up_calls_to_another(make_dserver, t
                 assert read(living)[0] == 200
             alone = [read(living)[1] for _ in range(20)]
             waiting = [pool.submit(read, gone) for _ in range(CALLS)]
-            threading.Event().wait(1.5)
+            # Two in each worker go on waiting.
+            while sum(one.done() for one in waiting) < CALLS - 2 * WORKERS:
+                threading.Event().wait(0.1)
             beside = [read(living) for _ in range(20)]
             assert {status for status, _ in beside} == {200}
-            still = sum(not one.done() for one in waiting)
-            # Some wait, and there is a free thread all the same; this machine is never quiet.
-            assert 1 <= still <= 2 * WORKERS
+            # They still wait, and there is a free thread all the same. No machine is ever quiet.
+            assert not all(one.done() for one in waiting)
             assert median(seconds for _, seconds in beside) < 2 * median(alone) + 0.1
             assert max(seconds for _, seconds in beside) < 3
             assert {one.result()[0] for one in waiting} == {502}

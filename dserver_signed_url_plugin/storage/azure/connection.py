@@ -229,9 +229,11 @@ class AzureConnection:
         """Translate the SDK's errors; those that are answers become _Answered."""
         try:
             yield
+            deadline.heard()
         except AzureHttpError as error:
             code = getattr(error, "error_code", None) or str(error.status_code)
             if code in answers:
+                deadline.heard()
                 raise _Answered(code) from error
             if code in _ARCHIVED:
                 raise ItemArchived("What dserver must read of it", RESTORE) from error
@@ -248,7 +250,8 @@ class AzureConnection:
         if code == "ContainerBeingDeleted":
             return StorageUnavailable(
                 "The store is still deleting what it held under this UUID; call again in half a "
-                "minute."
+                "minute.",
+                retry_after=30,
             )
         if code == "ContainerNotFound":
             return StorageUnavailable(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 import botocore.awsrequest
@@ -26,10 +27,19 @@ botocore.awsrequest.AWSHTTPSConnectionPool.ConnectionCls = _SecureConnection
 
 
 def bound(session: botocore.session.Session) -> None:
-    """Let clients of a session neither pause nor repeat when the call's time is over."""
-    session.register("needs-retry", _end_in_time)
+    """Let clients of a session neither pause nor repeat when the call's time is over.
+
+    Source of the event, which follows each attempt: botocore, ``botocore.endpoint``.
+    """
+    session.register("needs-retry", _after_an_attempt)
 
 
-def _end_in_time(caught_exception: Exception | None = None, **_: Any) -> None:
-    if caught_exception is not None:
+def _after_an_attempt(operation: Any = None, response: Any = None, **_: Any) -> None:
+    if response is None:
         deadline.left()
+        return
+    status = response[0].status_code
+    # Of an object only the headers are here.
+    is_stream = operation.has_streaming_output and status < HTTPStatus.MULTIPLE_CHOICES
+    if not is_stream and status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        deadline.heard()

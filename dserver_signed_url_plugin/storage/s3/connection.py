@@ -95,7 +95,9 @@ class S3Connection:
         try:
             with self._failures.translated("reading", may_miss=True):
                 answer = self._client.get_object(Bucket=self.bucket, Key=key)
-                return answer["Body"].read(None if limit is None else limit + 1)
+                content = answer["Body"].read(None if limit is None else limit + 1)
+                deadline.heard()
+                return content
         except Missing:
             return None
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any
 
 from dservercore import sql_db
@@ -213,7 +214,8 @@ def leased(upload: PendingUpload) -> Iterator[Lease]:
         )
     done = threading.Event()
     # In this context: neither waits longer for the database than the other.
-    heart = threading.Thread(target=copy_context().run, args=(_beat, lease, done), daemon=True)
+    beat = partial(copy_context().run, _beat, lease, done)
+    heart = threading.Thread(target=beat, name=_beat.__name__, daemon=True)
     heart.start()
     try:
         yield lease

@@ -1,7 +1,8 @@
-"""One HTTP request, as a person's client would send it, and the answer as it is.
+"""One HTTP request, as a browser would send it, and the answer as it is.
 
-Follows no redirect and repeats nothing. Knows the errors of stores by their shape, and no more of
-them. Goes through the proxies of the environment, as curl and the SDKs do.
+Spells the URL as browsers do, whatever it looked like when it was signed. Follows no redirect and
+repeats nothing. Knows the errors of stores by their shape, and no more of them. Goes through the
+proxies of the environment, as curl and the SDKs do.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from email.utils import parsedate_to_datetime
 from http.client import HTTPException, HTTPResponse
 from urllib.error import URLError
 from urllib.request import HTTPErrorProcessor, Request, build_opener
+
+import ada_url
 
 from dserver_signed_url_plugin.storage.examination import Refused
 
@@ -110,7 +113,7 @@ class Client:
         if body is not None:
             sent.setdefault("Content-Type", "application/octet-stream")
         # The URL is one that the server itself made for its configured store.
-        request = Request(url, data=body, headers=sent, method=method)  # noqa: S310
+        request = Request(_as_browsers_do(url), data=body, headers=sent, method=method)  # noqa: S310
         asked_at = datetime.now(timezone.utc)
         try:
             with self._opener.open(request, timeout=_PATIENCE) as answer:
@@ -120,6 +123,14 @@ class Client:
             raise Unreachable(_reason(error.reason)) from error
         except (OSError, HTTPException) as error:
             raise Unreachable(_reason(error)) from error
+
+
+def _as_browsers_do(url: str) -> str:
+    """Return a URL as the URL Standard spells it; as it is where that knows no such URL."""
+    try:
+        return ada_url.URL(url).href
+    except ValueError:
+        return url
 
 
 def _reason(error: object) -> str:

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -21,6 +21,7 @@ from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.services import Services
 from dserver_signed_url_plugin.variables import PUBLIC_BLOB_ENDPOINT, PUBLIC_ENDPOINT
 from tests.dserver import Account, Bucket, in_capitals
+from tests.write_keys import write_key
 
 FIT, UNUSABLE, NOT_FOR_UPLOADING, NOT_FOR_READING, NOT_EXAMINED = 0, 2, 3, 4, 5
 ORIGIN = "https://data.example.org"
@@ -56,11 +57,27 @@ def settings_of(place: Bucket | Account, public: str | None = None) -> dict[str,
 
 
 @dataclass(frozen=True)
+class Guarded(Bucket):
+    """A bucket whose uploads are staged, by URLs that a key pair signs which only writes."""
+
+    more: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, bucket: Bucket) -> Guarded:
+        more = {**write_key(bucket), f"SIGNED_URL_WRITES_{bucket.name}": "staged"}
+        return cls(**vars(bucket), more=more)
+
+    def settings(self, endpoint: str | None = None) -> dict[str, str]:
+        return {**super().settings(endpoint), **self.more}
+
+
+@dataclass(frozen=True)
 class Examined:
     """The exit code, and each finding by its name."""
 
     code: int
     findings: Mapping[str, Mapping[str, str]]
+    cures: Mapping[str, str] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Mapping[str, str]:
         return self.findings[name]
@@ -85,7 +102,9 @@ def examined(
     report = json.loads(answer.stdout)
     assert report["reading"] is (answer.exit_code < NOT_FOR_READING)
     assert report["uploading"] is (answer.exit_code < NOT_FOR_UPLOADING)
-    return Examined(answer.exit_code, {found["name"]: found for found in report["findings"]})
+    findings = {found["name"]: found for found in report["findings"]}
+    cures = {cure["title"]: cure["text"] for cure in report["cures"]}
+    return Examined(answer.exit_code, findings, cures)
 
 
 def keys(s3: Any, bucket: Bucket) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shlex
 import socket
 import subprocess
 from collections.abc import Sequence
@@ -107,6 +108,25 @@ class LocalCeph:
         """Say something to radosgw-admin; return what it answers."""
         answer = self._run("radosgw-admin", "--name", "client.admin", *arguments)
         return json.loads(answer or "null")
+
+    def shell(self, commands: str) -> str:
+        """Run commands as an administrator types them; return what they say."""
+        programs = self._file("bin")
+        programs.mkdir(exist_ok=True)
+        admin = shlex.join(self._command("radosgw-admin", ["--name", "client.admin"]))
+        (programs / "radosgw-admin").write_text(f'#!/bin/sh\nexec {admin} "$@"\n')
+        (programs / "radosgw-admin").chmod(0o755)
+        path = f"{programs}{os.pathsep}{os.defpath}"
+        done = subprocess.run(
+            ["sh", "-ec", commands],
+            env={**self._environment, "PATH": path},
+            capture_output=True,
+            text=True,
+            timeout=SECONDS_TO_START,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def _found_cluster(self) -> None:
         """Write the configuration, and the first maps of a cluster of one monitor and one OSD."""

@@ -39,6 +39,9 @@ class Faults:
     copies_on_no_condition: bool = False
     region: str | None = None
     minds_region: bool = False
+    refuses_signed_headers: bool = False
+    refuses_urls_with: str | None = None
+    keeps_content_type: bool = False
 
 
 class Refusal(Exception):
@@ -52,6 +55,7 @@ class StubStore:
     faults: Faults = field(default_factory=Faults)
     objects: dict[str, bytes] = field(default_factory=dict)
     name: str = "stub"
+    content_types: dict[str, str] = field(default_factory=dict)
 
     def __enter__(self) -> Bucket:
         class Handler(_Handler):
@@ -106,18 +110,32 @@ class _Handler(BaseHTTPRequestHandler):
         elif "X-Amz-Signature" not in self.query:
             raise Refusal(403, "AccessDenied")
         else:
-            signed_at = _time(self.query["X-Amz-Date"][0])
-            life = int(self.query["X-Amz-Expires"][0])
-            if not faults.believes_any_signature and not self._is_signed(signed_at, life):
-                raise Refusal(403, "SignatureDoesNotMatch")
-            if now > signed_at + timedelta(seconds=life) and not faults.forgets_expiry:
-                raise Refusal(403, "AccessDenied")
+            self._check_url(faults, now)
+
+    def _check_url(self, faults: Faults, now: datetime) -> None:
+        if faults.refuses_urls_with is not None:
+            raise Refusal(403, faults.refuses_urls_with)
+        signed_at = _time(self.query["X-Amz-Date"][0])
+        life = int(self.query["X-Amz-Expires"][0])
+        if not faults.believes_any_signature and not self._is_signed(signed_at, life):
+            raise Refusal(403, "SignatureDoesNotMatch")
+        if self._unsigned():
+            raise Refusal(403, "AccessDenied")
+        if now > signed_at + timedelta(seconds=life) and not faults.forgets_expiry:
+            raise Refusal(403, "AccessDenied")
 
     def _scope(self) -> str:
         return self.headers.get("Authorization") or self.query["X-Amz-Credential"][0]
 
+    def _unsigned(self) -> set[str]:
+        """The headers that AWS refuses unless they are signed."""
+        sent = {name.lower() for name in self.headers if name.lower().startswith("x-amz-")}
+        return sent - set(self.query["X-Amz-SignedHeaders"][0].split(";"))
+
     def _is_signed(self, signed_at: datetime, life: int) -> bool:
         names = self.query["X-Amz-SignedHeaders"][0].split(";")
+        if len(names) > 1 and self.store.faults.refuses_signed_headers:
+            return False
         headers = {name: self.headers.get(name, "") for name in names if name != "host"}
         region = self.query["X-Amz-Credential"][0].split("/")[-3]
         place = Place("http", self.headers["Host"], f"/{self.store.name}/", region)
@@ -153,6 +171,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(200, b"<DeleteResult/>")
 
     def _object_get(self) -> None:
+        if "tagging" in self.query:
+            raise Refusal(501, "NotImplemented")
         if self.key not in self.store.objects:
             raise Refusal(404, "NoSuchKey")
         content = self.store.objects[self.key]
@@ -160,7 +180,8 @@ class _Handler(BaseHTTPRequestHandler):
             first, last = self.headers["Range"].removeprefix("bytes=").split("-")
             self._answer(206, content[int(first) : int(last) + 1])
         else:
-            self._answer(200, content)
+            kept = self.store.content_types.get(self.key, "binary/octet-stream")
+            self._answer(200, content, **{"Content-Type": kept})
 
     _object_head = _object_get
 
@@ -178,6 +199,8 @@ class _Handler(BaseHTTPRequestHandler):
         if pin not in (None, md5) and not self.store.faults.believes_any_pin:
             raise Refusal(400, "BadDigest")
         self.store.objects[self.key] = content
+        if self.store.faults.keeps_content_type:
+            self.store.content_types[self.key] = self.headers["Content-Type"]
         etag = self.store.etag(content)
         self._answer(200, f"<CopyObjectResult><ETag>{etag}</ETag></CopyObjectResult>".encode())
 

@@ -80,7 +80,7 @@ def _exit_code(report: Report) -> int:
 def _not_examined(base_uri: str, as_json: bool) -> str:
     if as_json:
         return json.dumps(
-            {"base_uri": base_uri, "reading": None, "uploading": None, "findings": []}
+            {"base_uri": base_uri, "reading": None, "uploading": None, "findings": [], "cures": []}
         )
     return (
         f"{base_uri}: not examined. Its storage broker can sign, but has no scratch place outside "
@@ -106,6 +106,7 @@ def _facts(report: Report) -> dict[str, Any]:
             }
             for found in report.findings
         ],
+        "cures": [{"title": cure.title, "text": cure.text} for cure in report.cures],
     }
 
 
@@ -126,6 +127,8 @@ def _lines(report: Report) -> Iterator[str]:
     if waiting:
         yield f"{Status.SKIPPED.value:<8}  until that is mended:"
         yield from _wrapped(", ".join(waiting))
+    for cure in report.cures:
+        yield from ("", f"{cure.title}:", "", *(f"    {line}" for line in cure.text.splitlines()))
     yield ""
     yield from _verdict(report)
 

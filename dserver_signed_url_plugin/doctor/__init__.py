@@ -53,30 +53,30 @@ class Doctor:
         if store is None:
             return None
         checkup = _CHECKUPS[base_uri.scheme]
-        case = Case(store, checkup.words, self._settings, origin)
-        findings: dict[str, Finding] = {}
+        case = Case(base_uri.location, store, checkup.words, self._settings, origin)
+        findings: list[Finding] = []
         try:
             for step in checkup.steps:
-                findings[step.name] = _finding(step, case, findings)
+                if store.pins or not step.pins:
+                    findings.append(_finding(step, case))
         finally:
-            removal = checkup.removal
-            findings[removal.name] = _finding(removal, case, findings)
+            findings.append(_finding(checkup.removal, case))
+        failed = {found.name for found in findings if found.outcome.status is Status.FAILED}
+        cures = tuple(checkup.cures(case, failed))
         return Report(
-            str(base_uri), store.inside, store.outside, store.scratch, tuple(findings.values())
+            str(base_uri), store.inside, store.outside, store.scratch, tuple(findings), cures
         )
 
 
-def _finding(step: Step[Any], case: Case[Examination], findings: Mapping[str, Finding]) -> Finding:
+def _finding(step: Step[Any], case: Case[Examination]) -> Finding:
     tried = step.tried.format(
         inside=case.store.inside, outside=case.store.outside, scratch=case.store.scratch
     )
-    unmet = [name for name in step.after if not _succeeded(findings.get(name))]
+    unmet = [name for name in step.after if name not in case.proved]
     outcome = skipped(f"It needs: {', '.join(unmet)}.") if unmet else _outcome(step, case)
+    if outcome.status in {Status.OK, Status.WARNING}:
+        case.proved.add(step.name)
     return Finding(step.name, tried, step.spoils, outcome, unmet)
-
-
-def _succeeded(finding: Finding | None) -> bool:
-    return finding is not None and finding.outcome.status in {Status.OK, Status.WARNING}
 
 
 def _outcome(step: Step[Any], case: Case[Examination]) -> Outcome:
@@ -84,11 +84,12 @@ def _outcome(step: Step[Any], case: Case[Examination]) -> Outcome:
     try:
         outcome = step.examine(case)
     except Refused as refusal:
-        outcome = case.words.explained(refusal, step.needs)
+        outcome = case.words.explained(refusal, step.name, step.needs)
     except Unreachable as unreachable:
         outcome = failed(str(unreachable), "The store did not answer this time.", "Try again.")
     except StorageUnavailable as away:
         outcome = failed("no answer", away.message, "Try again.")
     if outcome.status is Status.FAILED and step.spoils is None:
-        return replace(outcome, status=Status.WARNING)
-    return outcome
+        outcome = replace(outcome, status=Status.WARNING)
+    advice = outcome.advice.replace(f"<{case.words.place}>", case.name)
+    return replace(outcome, advice=advice)

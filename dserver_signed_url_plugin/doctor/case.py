@@ -31,13 +31,18 @@ class Subject:
 
 @dataclass
 class Case(Generic[StoreT_co]):
-    """The storage and its words, the settings and the web page's origin, if one was named."""
+    """The name of the bucket or account, its storage and the words for it, and what was asked for.
 
+    ``proved`` are the names of the examinations that succeeded.
+    """
+
+    name: str
     store: StoreT_co
     words: Words
     settings: Settings
     origin: str | None = None
     subject: Subject | None = None
+    proved: set[str] = field(default_factory=set)
     client: http.Client = field(default_factory=http.Client)
 
     def key(self, name: str) -> str:

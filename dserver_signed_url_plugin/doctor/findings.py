@@ -51,14 +51,23 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Cure:
+    """Commands or settings, ready to paste, and for whom they are."""
+
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Report:
-    """All findings on one base URI; ``outside`` is the store's address for people."""
+    """All findings on one base URI, and cures; ``outside`` is the store's address for people."""
 
     base_uri: str
     inside: str
     outside: str
     scratch: str
     findings: Sequence[Finding]
+    cures: Sequence[Cure] = ()
 
     def is_fit_for(self, use: Use) -> bool:
         """Tell whether all that this use needs was examined, and nothing of it failed."""

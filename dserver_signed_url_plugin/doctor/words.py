@@ -6,7 +6,7 @@ Knows no store by name. A code that the store's words do not explain is passed o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dserver_signed_url_plugin.doctor.findings import Outcome, failed
 from dserver_signed_url_plugin.storage.examination import Refused
@@ -20,7 +20,8 @@ class Words:
 
     ``signature`` is the parameter of a URL that holds it; ``absent`` are the codes for a signed
     request for nothing, and ``hidden`` those for an unsigned one for something, where that is not
-    refused but denied. Advice in ``meanings`` may name what the key ``{needs}``.
+    refused but denied. Advice may name what the key ``{needs}``. ``at`` goes before
+    ``meanings``: at an examination that it names, earlier ones have proved what is not the reason.
     """
 
     place: str
@@ -34,15 +35,17 @@ class Words:
     wrong_md5: str
     cors_rule: str
     meanings: Mapping[str, tuple[str, str]]
+    at: Mapping[str, Mapping[str, tuple[str, str]]] = field(default_factory=dict)
 
-    def explained(self, refusal: Refused, needs: str) -> Outcome:
-        """Say what a refusal means.
+    def explained(self, refusal: Refused, step: str, needs: str) -> Outcome:
+        """Say what a refusal means at an examination.
 
         :param needs: the permission without which the store would refuse just so.
         """
         code = refusal.code or ""
-        if code in self.meanings:
-            means, advice = self.meanings[code]
+        meanings = {**self.meanings, **self.at.get(step, {})}
+        if code in meanings:
+            means, advice = meanings[code]
             advice = advice.format(needs=needs)
         elif refusal.status >= 500:
             means, advice = _BUSY

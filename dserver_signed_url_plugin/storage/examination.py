@@ -51,18 +51,20 @@ class Examination(Protocol):
     """The store's address for people: what URLs are signed for."""
     scratch: str
     """What the keys of all examined objects start with; no dataset is ever found there."""
+    pins: bool
+    """Whether people are given URLs that lead to an item's place, for announced bytes alone."""
 
     def bare_url(self, key: str, inside: bool = False) -> str:
         """Return the URL of a key without a signature."""
 
     def read_url(self, key: str, method: str = "GET", ago: int = 0) -> str:
-        """Sign GET or HEAD for a minute, as is done for people; ``ago`` seconds ago."""
+        """Sign GET or HEAD, as is done for people; ``ago`` seconds ago."""
 
     def pinned_put(self, key: str, content: bytes) -> SignedRequest:
-        """Sign for a minute the PUT of an item of this content, which was announced."""
+        """Sign the PUT of an item of this content, which was announced."""
 
     def staged_url(self, key: str) -> str:
-        """Sign for a minute the PUT of what completion will look at, with no header."""
+        """Sign the PUT of what completion will look at, with no header."""
 
     def write(self, key: str, content: str) -> None:
         """Write as the server does."""
@@ -80,11 +82,13 @@ class Examination(Protocol):
 class BucketExamination(Examination, Protocol):
     """One S3 bucket as the doctor sees it: what only S3 has."""
 
-    def read_url_inside(self, key: str) -> str:
-        """Sign GET for a minute and for the server's address, but return a URL to people's."""
+    bucket: str
 
-    def smuggled_copy(self, source: str) -> Mapping[str, str]:
-        """Return the headers that, if a store obeys them unsigned, make a PUT a copy."""
+    def inside_url(self, key: str) -> str:
+        """Sign GET for the server's address."""
+
+    def misdirected_url(self, key: str) -> str:
+        """Sign GET for the server's address, but return a URL to people's."""
 
     def has_write_key(self) -> bool:
         """Tell whether URLs to write are signed with a key pair of their own."""
@@ -106,6 +110,18 @@ class BucketExamination(Examination, Protocol):
 
     def copy(self, source: str, md5: str, target: str) -> bool:
         """Copy as the server does; False if the source is not what md5 says."""
+
+    def user(self) -> str:
+        """Return the store's name for whom the server's key belongs to."""
+
+    def object_elsewhere(self) -> tuple[str, str] | None:
+        """Return ``bucket/key`` and the bare URL of a small object in another bucket, if any."""
+
+    def headers(self, key: str) -> Mapping[str, str]:
+        """Return how the store describes an object: what was PUT beside its bytes."""
+
+    def tags(self, key: str) -> Mapping[str, str]:
+        """Return an object's tags; none where the store knows no tags."""
 
 
 class AccountExamination(Examination, Protocol):

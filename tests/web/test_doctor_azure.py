@@ -147,7 +147,7 @@ def test_a_wrong_key_fails_where_the_server_asks(account):
     report = examined(replace(account, key=WRONG_KEY))
     assert (report.code, report.failed) == (NOT_FOR_READING, {"containers"})
     assert report["containers"]["answered"] == "403 AuthorizationFailure"
-    assert "DTOOL_AZURE_ACCOUNT_KEY_<account>" in report["containers"]["advice"]
+    assert f"DTOOL_AZURE_ACCOUNT_KEY_{account.name}" in report["containers"]["advice"]
 
 
 def test_an_endpoint_where_nothing_listens(account):
@@ -155,14 +155,14 @@ def test_an_endpoint_where_nothing_listens(account):
     report = examined(nowhere)
     assert (report.code, report.failed) == (NOT_FOR_READING, {"endpoint", "public-endpoint"})
     assert "nothing listens" in report["endpoint"]["answered"]
-    assert "DTOOL_AZURE_BLOB_ENDPOINT_<account>" in report["endpoint"]["advice"]
+    assert f"DTOOL_AZURE_BLOB_ENDPOINT_{account.name}" in report["endpoint"]["advice"]
 
 
 def test_a_public_endpoint_where_nothing_listens(account):
     nowhere = f"http://127.0.0.1:{free_port()}/{account.name}"
     report = examined(account, settings=settings_of(account, public=nowhere))
     assert (report.code, report.failed) == (NOT_FOR_READING, {"public-endpoint"})
-    assert "DTOOL_AZURE_PUBLIC_BLOB_ENDPOINT_<account>" in report["public-endpoint"]["advice"]
+    assert f"DTOOL_AZURE_PUBLIC_BLOB_ENDPOINT_{account.name}" in report["public-endpoint"]["advice"]
 
 
 def test_a_public_endpoint_of_another_account(account, azure_store, blobs, unused_accounts):
@@ -170,6 +170,7 @@ def test_a_public_endpoint_of_another_account(account, azure_store, blobs, unuse
     report = examined(account, settings=settings_of(account, public=another))
     assert (report.code, report.failed) == (NOT_FOR_READING, {"signature"})
     assert "another account's" in report["signature"]["means"]
+    assert "ACCOUNT_KEY" not in report["signature"]["advice"]
     assert containers(blobs) == []
 
 
@@ -213,7 +214,7 @@ def refusing(account, code="AuthenticationFailed", ahead=timedelta()):
 @pytest.mark.parametrize(
     ("code", "advice"),
     [
-        ("AuthenticationFailed", "DTOOL_AZURE_ACCOUNT_KEY_<account>"),
+        ("AuthenticationFailed", "DTOOL_AZURE_ACCOUNT_KEY_lab"),
         ("AuthorizationFailure", "Networking"),
         ("KeyBasedAuthenticationNotPermitted", "Allow storage account key access"),
         ("AccountRequiresHttps", "https"),

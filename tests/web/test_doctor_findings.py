@@ -10,11 +10,13 @@ import boto3
 import pytest
 
 from dserver_signed_url_plugin.demo.store import free_port
+from tests.dserver import in_capitals
 from tests.examined import (
     FIT,
     NOT_FOR_READING,
     NOT_FOR_UPLOADING,
     ORIGIN,
+    Guarded,
     WebPage,
     ask,
     examined,
@@ -30,6 +32,12 @@ from tests.stub_store import Faults, StubStore
 @pytest.fixture(autouse=True)
 def alone(monkeypatch, tmp_path):
     forget_this_machine(monkeypatch, tmp_path)
+
+
+@pytest.fixture
+def bucket(bucket):
+    """The local store obeys unsigned headers: here it is set up as such a store has to be."""
+    return Guarded.of(bucket)
 
 
 # Addresses --------------------------------------------------------------------------------
@@ -96,6 +104,83 @@ def test_a_wrong_secret_key_fails_where_it_signs(bucket):
     assert "key is wrong" in report["signature"]["means"]
 
 
+def test_a_wrong_secret_key_behind_a_proxy_is_not_the_proxys_fault(bucket):
+    with StoreProxy(bucket) as proxy:
+        wrong = replace(bucket, secret_key="wrong")
+        report = examined(wrong, settings=settings_of(wrong, public=proxy.endpoint))
+    assert (report.code, report.failed) == (NOT_FOR_READING, {"signature"})
+    assert "not even at the server's own address" in report["signature"]["means"]
+    assert f"DTOOL_S3_SECRET_ACCESS_KEY_{bucket.name}" in report["signature"]["advice"]
+
+
+def test_a_public_endpoint_that_leads_to_another_store(bucket):
+    with StubStore() as other:
+        report = examined(bucket, settings=settings_of(bucket, public=other.endpoint))
+    assert (report.code, report.failed) == (NOT_FOR_READING, {"signature"})
+
+
+@pytest.mark.parametrize("code", ["InvalidAccessKeyId", "NoSuchBucket"])
+def test_a_public_endpoint_whose_store_knows_neither_key_nor_bucket(bucket, code):
+    with StubStore(Faults(refuses_urls_with=code)) as other:
+        report = examined(bucket, settings=settings_of(bucket, public=other.endpoint))
+    assert (report.code, report.failed) == (NOT_FOR_READING, {"signature"})
+    assert "another store" in report["signature"]["means"]
+    assert f"DTOOL_S3_PUBLIC_ENDPOINT_{bucket.name}" in report["signature"]["advice"]
+
+
+# What earlier findings have proved ---------------------------------------------------------
+
+
+def test_a_store_that_takes_no_signed_headers_has_no_wrong_key():
+    with StubStore(Faults(refuses_signed_headers=True)) as bucket:
+        report = examined(bucket)
+        staging = {"SIGNED_URL_WRITES_STUB": "staged"}
+        staged = examined(bucket, settings=settings_of(bucket) | staging)
+    assert (report.code, report.failed) == (NOT_FOR_UPLOADING, {"pinned-put"})
+    found = report["pinned-put"]
+    assert found["answered"] == "403 SignatureDoesNotMatch"
+    assert "the key is right" in found["means"]
+    assert "SIGNED_URL_WRITES_stub=staged" in found["advice"]
+    assert "SECRET" not in found["advice"]
+    assert (staged.code, staged.failed, staged.warned) == (FIT, set(), set())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code", "named"),
+    [
+        ("WRITE_ACCESS_KEY_ID", "InvalidAccessKeyId", "DTOOL_S3_WRITE_ACCESS_KEY_ID_"),
+        ("WRITE_SECRET_ACCESS_KEY", "SignatureDoesNotMatch", "DTOOL_S3_WRITE_SECRET_ACCESS_KEY_"),
+    ],
+)
+def test_a_wrong_write_key_is_not_taken_for_the_servers(bucket, wrong, code, named):
+    settings = settings_of(bucket) | {f"DTOOL_S3_{wrong}_{bucket.name.upper()}": "wrong"}
+    report = examined(bucket, settings=settings)
+    assert (report.code, report.failed) == (NOT_FOR_UPLOADING, {"overwriting"})
+    assert report["overwriting"]["answered"] == f"403 {code}"
+    assert f"{named}{bucket.name}" in report["overwriting"]["advice"]
+
+
+def test_a_write_key_that_may_not_write_is_named(bucket):
+    reader = with_key_for(bucket, "GetObject")
+    pair = {"ACCESS_KEY_ID": reader.access_key, "SECRET_ACCESS_KEY": reader.secret_key}
+    more = {f"DTOOL_S3_WRITE_{part}_{bucket.name.upper()}": key for part, key in pair.items()}
+    report = examined(bucket, settings=settings_of(bucket) | more)
+    assert (report.code, report.failed) == (NOT_FOR_UPLOADING, {"overwriting"})
+    assert "key that signs write URLs" in report["overwriting"]["means"]
+
+
+def test_a_proxy_that_changes_puts_alone_is_not_taken_for_a_wrong_key():
+    def rewrite(request):
+        if request.method == "PUT":
+            request.headers["host"] = "s3.internal"
+
+    with StubStore() as bucket, StoreProxy(bucket) as proxy:
+        proxy.before = rewrite
+        report = examined(bucket, settings=settings_of(bucket, public=proxy.endpoint))
+    assert (report.code, report.failed) == (NOT_FOR_UPLOADING, {"overwriting"})
+    assert "the key is right" in report["overwriting"]["means"]
+
+
 # Time -------------------------------------------------------------------------------------
 
 
@@ -117,8 +202,9 @@ def test_a_clock_that_is_off_although_the_store_does_not_date_its_answers():
     assert "NTP" in report["bucket"]["advice"]
 
 
-def test_a_clock_that_is_a_little_off_is_a_warning():
-    with StubStore(Faults(clock=timedelta(seconds=-100))) as bucket:
+@pytest.mark.parametrize("seconds", [-600, -100, 100, 600])
+def test_a_clock_that_is_a_little_off_is_a_warning(seconds):
+    with StubStore(Faults(clock=timedelta(seconds=seconds))) as bucket:
         report = examined(bucket)
     assert (report.code, report.warned) == (FIT, {"clock"})
 
@@ -145,7 +231,7 @@ def test_credentials_that_end_soon(bucket, monkeypatch):
     }
     for name, value in chain.items():
         monkeypatch.setenv(name, value)
-    answer = ask(bucket.base_uri, {}, "--json")
+    answer = ask(bucket.base_uri, in_capitals(bucket.more), "--json")
     found = {found["name"]: found for found in json.loads(answer.stdout)["findings"]}["credentials"]
     assert (answer.exit_code, found["status"]) == (FIT, "warning")
     assert found["answered"].startswith("they end in 2")
@@ -170,7 +256,8 @@ def with_key_for(bucket, *actions):
     iam.put_user_policy(UserName=bucket.name, PolicyName="may", PolicyDocument=policy)
     key = iam.create_access_key(UserName=bucket.name)["AccessKey"]
     iam.close()
-    return replace(bucket, access_key=key["AccessKeyId"], secret_key=key["SecretAccessKey"])
+    keys = {"access_key": key["AccessKeyId"], "secret_key": key["SecretAccessKey"]}
+    return replace(bucket, **keys, more={})
 
 
 @pytest.mark.parametrize("holds", ["nothing", "a dataset"])
@@ -180,9 +267,9 @@ def test_a_key_without_write_permission_is_fit_for_reading(bucket, s3, holds):
         s3.put_object(Bucket=reader.name, Key="dtool-registered", Body=b"")
         s3.put_object(Bucket=reader.name, Key="uuid/README.yml", Body=b"---")
     report = examined(reader)
-    assert (report.code, report.failed) == (NOT_FOR_UPLOADING, {"pinned-put"})
-    assert report["pinned-put"]["answered"] == "403 AccessDenied"
-    assert "s3:PutObject" in report["pinned-put"]["advice"]
+    assert (report.code, report.failed) == (NOT_FOR_UPLOADING, {"overwriting"})
+    assert report["overwriting"]["answered"] == "403 AccessDenied"
+    assert "s3:PutObject" in report["overwriting"]["advice"]
     expected = "ok" if holds == "a dataset" else "skipped"
     assert report["range"]["status"] == expected
     assert report["lifecycle"]["status"] == "skipped"
@@ -231,14 +318,14 @@ def rule(s3, bucket, prefix="", **what):
 def test_old_versions_without_an_end_are_a_warning(bucket, s3, versioning):
     keep_versions(s3, bucket, versioning)
     report = examined(bucket)
-    assert (report.code, report.warned) == (FIT, {"copy-source", "versioning"})
+    assert (report.code, report.warned) == (FIT, {"versioning"})
     assert "NoncurrentVersionExpiration" in report["versioning"]["advice"]
 
 
 def test_old_versions_that_end_are_fine(bucket, s3):
     keep_versions(s3, bucket)
     rule(s3, bucket, NoncurrentVersionExpiration={"NoncurrentDays": 3})
-    assert examined(bucket).warned == {"copy-source"}
+    assert examined(bucket).warned == set()
 
 
 @pytest.mark.parametrize("prefix", ["", "group/"])

@@ -13,6 +13,12 @@ _OLD = (
     "The store does not know the version of Azure's interface that is used.",
     "Use a newer version of the emulator.",
 )
+_ELSEWHERE = (
+    "The store takes the key at the server's endpoint, so it is right: the public endpoint is "
+    "another account's, or a proxy before it changes path or query.",
+    "Correct DTOOL_AZURE_PUBLIC_BLOB_ENDPOINT_<account>; let the proxy pass path and query on as "
+    "they come.",
+)
 _MEANINGS = {
     "AuthenticationFailed": (
         "The account key is wrong, or the address is another account's, or a proxy before the "
@@ -69,4 +75,5 @@ WORDS = Words(
         "headers Content-MD5, Content-Type, If-None-Match and x-ms-*; expose ETag."
     ),
     meanings=_MEANINGS,
+    at={"signature": {"AuthenticationFailed": _ELSEWHERE, "AuthorizationFailure": _ELSEWHERE}},
 )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dserver_signed_url_plugin.doctor import addresses, browsers, scratch, urls
 from dserver_signed_url_plugin.doctor.checkup import Checkup, Step
 from dserver_signed_url_plugin.doctor.findings import Use
-from dserver_signed_url_plugin.doctor.s3 import bucket, signatures
+from dserver_signed_url_plugin.doctor.s3 import bucket, signatures, unsigned
+from dserver_signed_url_plugin.doctor.s3.cures import cures
 from dserver_signed_url_plugin.doctor.s3.words import WORDS
 from dserver_signed_url_plugin.storage.examination import BucketExamination
 
@@ -17,8 +18,8 @@ _WRITES = "s3:PutObject"
 _COPIES = "s3:GetObject and s3:PutObject"
 _REMOVES = "s3:DeleteObject"
 
-_HERE, _SIGNED, _WRITTEN, _READ = ("bucket",), ("signature",), ("pinned-put",), ("get",)
-_STAGED, _LISTED = ("overwriting",), ("listing",)
+_HERE, _SIGNED, _READ = ("bucket",), ("signature",), ("get",)
+_STAGED, _PINNED, _COPIED = ("overwriting",), ("pinned-put",), ("copy",)
 
 # fmt: off
 _STEPS: tuple[Step[BucketExamination], ...] = (
@@ -33,17 +34,29 @@ _STEPS: tuple[Step[BucketExamination], ...] = (
     Step("signature", "GET …/absent, signed", signatures.signature, READING,
          ("bucket", "public-endpoint"), _READS),
 
-    Step("pinned-put", "PUT …/pinned, as announced", urls.pinned_put, UPLOADING, _SIGNED, _WRITES),
-    Step("other-bytes", "PUT other bytes, pinned", urls.other_bytes, UPLOADING, _WRITTEN, _WRITES),
-    Step("other-pin", "PUT other bytes and Content-MD5", signatures.other_pin, UPLOADING, _WRITTEN,
-         _WRITES),
-    Step("overwriting", "PUT …/staged, twice", urls.overwriting, UPLOADING, _WRITTEN, _WRITES),
-    Step("copy-source", "PUT with x-amz-copy-source, unsigned", signatures.smuggled_copy, None,
-         _STAGED, _COPIES),
+    Step("writes", "look how uploads are set up", signatures.writing, None, _SIGNED),
+    Step("overwriting", "PUT …/staged, twice", signatures.staged_put, UPLOADING, _SIGNED, _WRITES),
+    Step("pinned-put", "PUT …/pinned, as announced", signatures.pinned_put, UPLOADING, _STAGED,
+         _WRITES, pins=True),
+    Step("other-bytes", "PUT other bytes, pinned", urls.other_bytes, UPLOADING, _PINNED, _WRITES,
+         pins=True),
+    Step("other-pin", "PUT other bytes and Content-MD5", signatures.other_pin, UPLOADING, _PINNED,
+         _WRITES, pins=True),
     Step("listing", "list what was PUT, as the server", bucket.stored, UPLOADING, _STAGED, _LISTS),
-    Step("copy", "copy …/pinned, as the server", bucket.copy, UPLOADING, _LISTED, _COPIES),
-    Step("wrong-copy", "copy …/pinned if it were another", bucket.wrong_copy, None, ("copy",),
+    Step("copy", "copy …/staged, as the server", bucket.copy, UPLOADING, ("listing",), _COPIES),
+    Step("wrong-copy", "copy …/staged if it were another", bucket.wrong_copy, None, _COPIED,
          _COPIES),
+
+    Step("copy-source", "PUT with x-amz-copy-source", unsigned.copying, UPLOADING, _COPIED),
+    Step("copy-elsewhere", "the same, of another bucket", unsigned.copying_from_elsewhere,
+         UPLOADING, _COPIED),
+    Step("acl", "PUT with x-amz-acl", unsigned.access, UPLOADING, _COPIED),
+    Step("tagging", "PUT with x-amz-tagging", unsigned.tagging, UPLOADING, _COPIED),
+    Step("redirect", "PUT with x-amz-website-redirect-location", unsigned.redirect, UPLOADING,
+         _COPIED),
+    Step("headers", "PUT with Content-Type and the like", unsigned.headers, UPLOADING, _COPIED),
+    Step("encryption", "PUT with a key to encrypt it (SSE-C)", unsigned.encryption, UPLOADING,
+         _COPIED),
 
     Step("get", "GET an object", signatures.get, READING, _SIGNED, _READS),
     Step("range", "GET its first byte", urls.byte_range, None, _READ, _READS),
@@ -58,4 +71,4 @@ _STEPS: tuple[Step[BucketExamination], ...] = (
 _REMOVAL: Step[BucketExamination] = Step(
     "removal", "remove {scratch}", scratch.removal, UPLOADING, _HERE, _REMOVES
 )
-CHECKUP = Checkup(WORDS, _STEPS, _REMOVAL)
+CHECKUP = Checkup(WORDS, _STEPS, _REMOVAL, cures)

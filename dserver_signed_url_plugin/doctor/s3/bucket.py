@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 
 from dserver_signed_url_plugin.doctor.addresses import spoken
-from dserver_signed_url_plugin.doctor.case import OTHER, PINNED, Case
+from dserver_signed_url_plugin.doctor.case import OTHER, Case
 from dserver_signed_url_plugin.doctor.findings import Outcome, failed, ok, skipped, warning
 from dserver_signed_url_plugin.doctor.scratch import listed
 from dserver_signed_url_plugin.storage.examination import BucketExamination, Refused
@@ -100,15 +100,15 @@ def _unknown(refusal: Refused, permission: str) -> Outcome:
 
 
 def stored(case: Case[BucketExamination]) -> Outcome:
-    """List what was PUT, pinned and staged."""
-    return listed(case, {"pinned": PINNED, "staged": OTHER})
+    """List what was PUT."""
+    return listed(case, {"staged": OTHER})
 
 
 def copy(case: Case[BucketExamination]) -> Outcome:
     """Copy within the store, as completion does with what was staged."""
-    source = case.key("pinned")
+    source = case.key("staged")
     copied = case.store.copy(source, case.store.listing()[source].md5, case.key("copied"))
-    if not copied or case.store.read(case.key("copied")) != PINNED:
+    if not copied or case.store.read(case.key("copied")) != OTHER:
         return failed(
             "nothing, or something else, was copied",
             "Staged uploads cannot be completed.",
@@ -119,7 +119,7 @@ def copy(case: Case[BucketExamination]) -> Outcome:
 
 def wrong_copy(case: Case[BucketExamination]) -> Outcome:
     """Copy on a condition that does not hold."""
-    if case.store.copy(case.key("pinned"), "0" * 32, case.key("wrongly-copied")):
+    if case.store.copy(case.key("staged"), "0" * 32, case.key("wrongly-copied")):
         return warning(
             "200",
             "The store copies what is no longer as verified; completion finds that by listing.",

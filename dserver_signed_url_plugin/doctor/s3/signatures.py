@@ -5,12 +5,25 @@ Knows what it means if the store, or a proxy before it, sees them differently.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from dserver_signed_url_plugin.doctor import urls
 from dserver_signed_url_plugin.doctor.case import OTHER, PINNED, Case, Subject
-from dserver_signed_url_plugin.doctor.findings import Outcome, failed, ok, warning
+from dserver_signed_url_plugin.doctor.findings import Outcome, failed, ok
+from dserver_signed_url_plugin.doctor.s3.words import (
+    NO_SIGNATURE,
+    REGION,
+    SIGNED_HEADERS,
+    WRITE_KEY,
+)
 from dserver_signed_url_plugin.errors import StorageUnavailable
 from dserver_signed_url_plugin.storage.base import SignedRequest
 from dserver_signed_url_plugin.storage.examination import BucketExamination, Refused
+
+_LET_HOST_BE = (
+    "Let the proxy pass Host on as it comes (nginx: proxy_set_header Host $http_host), or set "
+    "DTOOL_S3_PUBLIC_ENDPOINT_<bucket> to the address that the store knows."
+)
 
 
 def signature(case: Case[BucketExamination]) -> Outcome:
@@ -20,24 +33,40 @@ def signature(case: Case[BucketExamination]) -> Outcome:
     except Refused as refusal:
         if refusal.code != "SignatureDoesNotMatch":
             raise
-        return _other_host(case, refusal)
+        return _mismatch(case, refusal)
 
 
-def _other_host(case: Case[BucketExamination], refusal: Refused) -> Outcome:
-    """Find out whether the store is told another host than people use."""
-    rewritten = False
-    if case.store.inside != case.store.outside:
-        inside = case.client.ask("GET", case.store.read_url_inside(case.key("absent")))
-        rewritten = inside.code in case.words.absent
-    means = "A proxy before the store changes the Host header, which is part of the signature."
-    if not rewritten:
+def _mismatch(case: Case[BucketExamination], refusal: Refused) -> Outcome:
+    """Find out what differs: the region, the key, or the host that the store is told."""
+    with suppress(Refused):
+        signed, named = case.store.regions()
+        if named not in (None, signed):
+            return failed(f"{refusal}; the bucket is in {named}, not in {signed}", *REGION)
+    if case.store.inside == case.store.outside:
         means = "A proxy before the store changes the Host header or the path, or a key is wrong."
-    return failed(
-        str(refusal) + (f"; {case.store.inside} is taken there" if rewritten else ""),
-        means,
-        "Let the proxy pass Host on as it comes (nginx: proxy_set_header Host $http_host), or set "
-        "DTOOL_S3_PUBLIC_ENDPOINT_<bucket> to the address that the store knows.",
-    )
+        return failed(str(refusal), means, _LET_HOST_BE)
+    absent = case.key("absent")
+    if not _is_taken(case, case.store.inside_url(absent)):
+        return failed(f"{refusal}, and so at {case.store.inside}", *NO_SIGNATURE)
+    if _is_taken(case, case.store.misdirected_url(absent)):
+        means = "A proxy before the store changes the Host header, which is part of the signature."
+        return failed(f"{refusal}; {case.store.inside} is taken there", means, _LET_HOST_BE)
+    means = "The key is right: a proxy before the store changes the Host header or the path."
+    return failed(f"{refusal}, but not at {case.store.inside}", means, _LET_HOST_BE)
+
+
+def _is_taken(case: Case[BucketExamination], url: str) -> bool:
+    return case.client.ask("GET", url).code in case.words.absent
+
+
+def pinned_put(case: Case[BucketExamination]) -> Outcome:
+    """PUT the announced bytes, with signed headers, where a PUT that signs none was taken."""
+    try:
+        return urls.pinned_put(case)
+    except Refused as refusal:
+        if refusal.status >= 500:
+            raise
+        return failed(str(refusal), *SIGNED_HEADERS)
 
 
 def other_pin(case: Case[BucketExamination]) -> Outcome:
@@ -51,21 +80,24 @@ def other_pin(case: Case[BucketExamination]) -> Outcome:
     )
 
 
-def smuggled_copy(case: Case[BucketExamination]) -> Outcome:
-    """PUT through a staged URL with a header that is not signed, and would make it a copy."""
-    url = case.store.staged_url(case.key("smuggled"))
-    answer = case.put(SignedRequest(url, case.store.smuggled_copy(case.key("pinned"))), OTHER)
-    if answer.is_refusal:
-        return ok(answer.said, "The store refuses what a URL does not sign.")
-    answer.granted()
-    if case.store.read(case.key("smuggled")) != PINNED:
-        return ok(f"{answer.said}, ignored", "The store does only what a URL signs.")
-    return warning(
-        f"{answer.said}, obeyed",
-        "Whoever holds a write URL can copy any other object of the bucket to where it writes.",
-        "Let the proxy before the store refuse, or remove, x-amz-copy-source from requests with "
-        "X-Amz-Signature in the query.",
-    )
+def writing(case: Case[BucketExamination]) -> Outcome:
+    """Look how uploads are set up."""
+    layout = "pinned, or staged" if case.store.pins else "all staged"
+    if case.store.has_write_key():
+        return ok(
+            f"{layout}; a key of their own", "Write URLs are signed with a key for that alone."
+        )
+    return ok(f"{layout}; the server's key", "Write URLs are signed with the key that also reads.")
+
+
+def staged_put(case: Case[BucketExamination]) -> Outcome:
+    """PUT twice through a staged URL, the first that is signed with the key for writing."""
+    try:
+        return urls.overwriting(case)
+    except Refused as refusal:
+        if not case.store.has_write_key() or refusal.code not in WRITE_KEY:
+            raise
+        return failed(str(refusal), *WRITE_KEY[refusal.code])
 
 
 def get(case: Case[BucketExamination]) -> Outcome:

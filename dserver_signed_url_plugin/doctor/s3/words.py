@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dserver_signed_url_plugin.doctor.words import Words
 
-_REGION = (
+REGION = (
     "The bucket lives in another region than the one that is signed for.",
     "Set DTOOL_S3_REGION_<bucket> to the bucket's region.",
 )
@@ -19,6 +19,44 @@ _SKEWED = (
     "The store finds the server's clock too far from its own.",
     "Switch on time synchronisation (NTP) on the server, or on the store.",
 )
+NO_SIGNATURE = (
+    "No URL's signature is taken, not even at the server's own address: the secret key is wrong, "
+    "unless a proxy stands there too.",
+    "Correct DTOOL_S3_SECRET_ACCESS_KEY_<bucket>.",
+)
+_ANOTHER_STORE = (
+    "The public endpoint leads to another store than the server's endpoint.",
+    "Correct DTOOL_S3_PUBLIC_ENDPOINT_<bucket>.",
+)
+_CHANGED_PUT = (
+    "The store takes a signed GET, so the key is right: a proxy before the store changes PUTs.",
+    "Let the proxy pass method, path, query and headers on as they come.",
+)
+SIGNED_HEADERS = (
+    "The store takes a PUT that signs the host alone, so the key is right: the store, or a proxy "
+    "before it, loses headers that are signed too. No URL can be pinned here.",
+    "Stage all uploads: set SIGNED_URL_WRITES_<bucket>=staged.",
+)
+# At the first PUT, where write URLs are signed with a key of their own.
+WRITE_KEY = {
+    "AccessDenied": (
+        "The key that signs write URLs may not do this.",
+        "Grant s3:PutObject on all objects of the bucket to that key's user.",
+    ),
+    "InvalidAccessKeyId": (
+        "The store does not know the key that signs write URLs.",
+        "Correct DTOOL_S3_WRITE_ACCESS_KEY_ID_<bucket>.",
+    ),
+    "SignatureDoesNotMatch": (
+        "The store takes a signed GET, so the secret of the key that signs write URLs is wrong, or "
+        "a proxy before the store changes PUTs.",
+        "Correct DTOOL_S3_WRITE_SECRET_ACCESS_KEY_<bucket>.",
+    ),
+}
+_AT = {
+    "signature": {"InvalidAccessKeyId": _ANOTHER_STORE, "NoSuchBucket": _ANOTHER_STORE},
+    "overwriting": {"SignatureDoesNotMatch": _CHANGED_PUT},
+}
 _MEANINGS = {
     "AccessDenied": (
         "The server's key may not do this.",
@@ -37,10 +75,10 @@ _MEANINGS = {
         "Correct DTOOL_S3_SECRET_ACCESS_KEY_<bucket>; let the proxy pass Host on as it comes.",
     ),
     "RequestTimeTooSkewed": _SKEWED,
-    "AuthorizationHeaderMalformed": _REGION,
-    "AuthorizationQueryParametersError": _REGION,
-    "PermanentRedirect": _REGION,
-    "TemporaryRedirect": _REGION,
+    "AuthorizationHeaderMalformed": REGION,
+    "AuthorizationQueryParametersError": REGION,
+    "PermanentRedirect": REGION,
+    "TemporaryRedirect": REGION,
     "ExpiredToken": _ENDED,
     "InvalidToken": _ENDED,
     "NotImplemented": (
@@ -70,4 +108,5 @@ WORDS = Words(
         "Content-MD5, Content-Type and x-amz-meta-*; expose ETag."
     ),
     meanings=_MEANINGS,
+    at=_AT,
 )

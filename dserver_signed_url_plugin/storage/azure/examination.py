@@ -28,7 +28,7 @@ from dserver_signed_url_plugin.uris import BaseURI
 
 _SCRATCH = "dserver-signed-url-doctor-"
 _RELPATH = "doctor.txt"
-_LIFE = 60  # seconds
+_LIFE = 15 * 60  # seconds; no less than clocks may be apart
 _CONTAINERS_PER_PAGE = 5000  # the most that List Containers gives
 
 
@@ -67,6 +67,8 @@ class _Account(AzureConnection):
 class AzureExamination:
     """One account under examination, over a connection of its own."""
 
+    pins = True
+
     def __init__(self, base_uri: BaseURI, settings: Settings) -> None:
         self._azure = _Account(base_uri.location, settings)
         self.inside, self.outside = self._azure.inside, self._azure.endpoint
@@ -81,17 +83,17 @@ class AzureExamination:
         return f"{self.inside if inside else self.outside}/{key}"
 
     def read_url(self, key: str, method: str = "GET", ago: int = 0) -> str:
-        """Sign for a minute, as is done for people; Azure does not tell GET from HEAD."""
+        """Sign as is done for people; Azure does not tell GET from HEAD."""
         return self._signed(READ, key, ago)
 
     def pinned_put(self, key: str, content: bytes) -> SignedRequest:
-        """Sign for a minute the PUT of an item of this content, which was announced."""
+        """Sign the PUT of an item of this content, which was announced."""
         md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
         headers = item_headers(Item("doctor", _RELPATH, len(content), md5))
         return SignedRequest(self._signed(CREATE, key), headers)
 
     def staged_url(self, key: str) -> str:
-        """Sign for a minute the PUT of a document's block, with no header."""
+        """Sign the PUT of a document's block, with no header."""
         return block_url(self._signed(WRITE, key))
 
     def _signed(self, permission: str, key: str, ago: int = 0) -> str:

@@ -38,11 +38,20 @@ class AskedBucket(S3Connection):
         return self._clients.inside
 
     def ask(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
+        return self.ask_the_store(operation, **{"Bucket": self.bucket, **parameters})
+
+    def ask_the_store(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
+        """Ask what is not about this bucket."""
         with self._failures.translated(operation):
-            answer: Mapping[str, Any] = getattr(self._client, operation)(
-                Bucket=self.bucket, **parameters
-            )
+            answer: Mapping[str, Any] = getattr(self._client, operation)(**parameters)
         return answer
+
+    def bare_url(self, bucket: str, key: str) -> str:
+        """Return where the server finds an object of any bucket, without a signature."""
+        parameters = {"Bucket": bucket, "Key": key}
+        with self._failures.translated("signing"):
+            url = self._client.generate_presigned_url("get_object", Params=parameters)
+        return url.partition("?")[0]
 
     def hook(self, event: str, handler: Callable[..., None]) -> None:
         """Let a handler see one of boto3's events from now on; once, however often it is said.

@@ -8,14 +8,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 from typing import Any
 from uuid import uuid4
 
 from botocore.exceptions import ClientError
 
-from dserver_signed_url_plugin.config import Settings
+from dserver_signed_url_plugin.config import STAGED, Settings
 from dserver_signed_url_plugin.storage.base import Item, SignedRequest, StoredItem
 from dserver_signed_url_plugin.storage.examination import Lifecycle, Refused, Removal
 from dserver_signed_url_plugin.storage.s3.asking import AskedBucket, Unwilling
@@ -27,8 +27,15 @@ from dserver_signed_url_plugin.uris import BaseURI
 
 _SCRATCH = "dserver-signed-url-doctor/"  # dtool lists what starts with "dtool-"
 _RELPATH = "doctor.txt"
-_LIFE = 60  # seconds
+_LIFE = 15 * 60  # seconds; no less than clocks may be apart
 _KEYS_LOOKED_AT = 100
+_BUCKETS_LOOKED_AT = 5
+_SMALL = 64 * 1024  # bytes
+# What a PUT may say of an object beside its bytes.
+_DESCRIPTIONS = re.compile(
+    "cache-control|content-(disposition|encoding|language|type)|expires|"
+    "x-amz-(meta-.+|storage-class|website-redirect-location)"
+)
 
 
 class S3Examination:
@@ -36,6 +43,8 @@ class S3Examination:
 
     def __init__(self, base_uri: BaseURI, settings: Settings) -> None:
         self._s3 = AskedBucket(base_uri.location, settings)
+        self.bucket = base_uri.location
+        self.pins = settings.writes(self.bucket) != STAGED
         self._inside = self._s3.inside
         self.inside, self.outside = _address(self._inside), _address(self._s3.place)
         self.scratch = f"{_SCRATCH}{uuid4()}/"
@@ -48,16 +57,19 @@ class S3Examination:
         return self._signer(place).sign("GET", key).partition("?")[0]
 
     def read_url(self, key: str, method: str = "GET", ago: int = 0) -> str:
-        """Sign GET or HEAD for a minute, as is done for people; ``ago`` seconds ago."""
+        """Sign GET or HEAD, as is done for people; ``ago`` seconds ago."""
         return self._signer(self._s3.place, ago).sign(method, key)
 
-    def read_url_inside(self, key: str) -> str:
-        """Sign GET for a minute and for the server's address, but return a URL to people's."""
-        signed = self._signer(self._inside).sign("GET", key)
-        return self.outside + signed.removeprefix(self.inside)
+    def inside_url(self, key: str) -> str:
+        """Sign GET for the server's address."""
+        return self._signer(self._inside).sign("GET", key)
+
+    def misdirected_url(self, key: str) -> str:
+        """Sign GET for the server's address, but return a URL to people's."""
+        return self.outside + self.inside_url(key).removeprefix(self.inside)
 
     def pinned_put(self, key: str, content: bytes) -> SignedRequest:
-        """Sign for a minute the PUT of an item of this content, which was announced."""
+        """Sign the PUT of an item of this content, which was announced."""
         md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
         headers = pinned_headers(Item("doctor", _RELPATH, len(content), md5))
         return SignedRequest(
@@ -65,12 +77,8 @@ class S3Examination:
         )
 
     def staged_url(self, key: str) -> str:
-        """Sign for a minute the PUT of what completion will look at, with no header."""
+        """Sign the PUT of what completion will look at, with no header."""
         return self._signer(self._s3.place, writing=True).sign("PUT", key)
-
-    def smuggled_copy(self, source: str) -> Mapping[str, str]:
-        """Return the headers that, if a store obeys them unsigned, make a PUT a copy."""
-        return {"x-amz-copy-source": f"/{self._s3.bucket}/{source}"}
 
     def has_write_key(self) -> bool:
         """Tell whether URLs to write are signed with a key pair of their own."""
@@ -117,9 +125,41 @@ class S3Examination:
 
     def some_key(self) -> str | None:
         """Return the key of the smallest object among the first that are not empty."""
-        found = self._ask("list_objects_v2", MaxKeys=_KEYS_LOOKED_AT).get("Contents", [])
-        sizes = {entry["Key"]: entry["Size"] for entry in found if entry["Size"]}
+        sizes = self._sizes(self.bucket)
         return min(sizes, key=sizes.__getitem__, default=None)
+
+    def object_elsewhere(self) -> tuple[str, str] | None:
+        """Return ``bucket/key`` and the bare URL of a small object in another bucket, if any."""
+        try:
+            found = self._owned().get("Buckets", [])
+        except Refused:
+            return None
+        others = [entry["Name"] for entry in found if entry["Name"] != self.bucket]
+        for bucket in others[:_BUCKETS_LOOKED_AT]:
+            with suppress(Refused):
+                small = [key for key, size in self._sizes(bucket).items() if size <= _SMALL]
+                if small:
+                    return f"{bucket}/{small[0]}", self._s3.bare_url(bucket, small[0])
+        return None
+
+    def user(self) -> str:
+        """Return the store's name for whom the server's key belongs to."""
+        return str(self._owned().get("Owner", {}).get("ID", ""))
+
+    def headers(self, key: str) -> Mapping[str, str]:
+        """Return how the store describes an object: what was PUT beside its bytes."""
+        described = self._ask("head_object", Key=key)["ResponseMetadata"]["HTTPHeaders"]
+        return {name: value for name, value in described.items() if _DESCRIPTIONS.fullmatch(name)}
+
+    def tags(self, key: str) -> Mapping[str, str]:
+        """Return an object's tags; none where the store knows no tags."""
+        try:
+            found = self._ask("get_object_tagging", Key=key)["TagSet"]
+        except Refused as refusal:
+            if refusal.status not in {405, 501}:
+                raise
+            return {}
+        return {tag["Key"]: tag["Value"] for tag in found}
 
     def write(self, key: str, content: str) -> None:
         """Write as the server does."""
@@ -171,6 +211,17 @@ class S3Examination:
                 raise
             return len(objects)
         return len(refused.get("Errors", []))
+
+    def _sizes(self, bucket: str) -> Mapping[str, int]:
+        """Return the sizes of the first objects that are not empty, by key."""
+        answer = self._ask("list_objects_v2", Bucket=bucket, MaxKeys=_KEYS_LOOKED_AT)
+        return {
+            entry["Key"]: entry["Size"] for entry in answer.get("Contents", []) if entry["Size"]
+        }
+
+    def _owned(self) -> Mapping[str, Any]:
+        with _in_the_stores_words():
+            return self._s3.ask_the_store("list_buckets")
 
     def _ask(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
         with _in_the_stores_words():

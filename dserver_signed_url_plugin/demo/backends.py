@@ -18,6 +18,7 @@ from dserver_signed_url_plugin.demo.info import StoreInfo
 from dserver_signed_url_plugin.demo.settings import DataDirectory
 from dserver_signed_url_plugin.demo.store import LocalStore, StoreUnavailable, ensure_bucket
 from dserver_signed_url_plugin.uris import BaseURI
+from dserver_signed_url_plugin.variables import wrong_with
 
 DEFAULT_BASE_URI = BaseURI("s3", "dtool-demo")
 ACCOUNT_NAME = re.compile(r"[a-z0-9]{3,24}")
@@ -26,7 +27,7 @@ Environment = Mapping[str, str]
 
 
 class VariableMissing(RuntimeError):
-    """A store of one's own needs all of its variables."""
+    """A store of one's own needs all of its variables, and an endpoint that is one."""
 
 
 @dataclass(frozen=True)
@@ -117,17 +118,21 @@ def opened(
 def external_bucket(name: str, environ: Environment) -> Bucket | None:
     """Return the bucket if the environment says where it is, None if it says nothing of it.
 
-    :raises VariableMissing: where only a part is said.
+    :raises VariableMissing: where only a part is said, or the endpoint is none.
     """
     variables = _bucket_variables(name)
-    missing = [variable for variable in variables if not environ.get(variable)]
+    values = [_value(variable, environ) for variable in variables]
+    missing = [variable for variable, value in zip(variables, values, strict=True) if not value]
     if len(missing) == len(variables):
         return None
     if missing:
         raise VariableMissing(
             f"To use your own store for bucket {name}, set {' and '.join(missing)} too."
         )
-    return Bucket(name, *(environ[variable] for variable in variables))
+    reason = wrong_with(variables[0], values[0])
+    if reason is not None:
+        raise VariableMissing(f"{variables[0]} {reason}")
+    return Bucket(name, *values)
 
 
 def external_account(name: str, environ: Environment) -> Account | None:
@@ -138,7 +143,7 @@ def external_account(name: str, environ: Environment) -> Account | None:
     :raises VariableMissing: where only the endpoint is said, or it is none.
     """
     key_variable, endpoint_variable = _account_variables(name)
-    key, endpoint = environ.get(key_variable), environ.get(endpoint_variable)
+    key, endpoint = _value(key_variable, environ), _value(endpoint_variable, environ)
     if not key:
         if endpoint:
             raise VariableMissing(f"To use your own account {name}, set {key_variable} too.")
@@ -147,6 +152,11 @@ def external_account(name: str, environ: Environment) -> Account | None:
     if address is None:
         raise VariableMissing(f"{endpoint_variable} must be a URL, or the domain of a cloud.")
     return Account(name, address, key)
+
+
+def _value(variable: str, environ: Environment) -> str:
+    """Return a variable without the blanks around it, empty if it is not set."""
+    return environ.get(variable, "").strip()
 
 
 @contextmanager

@@ -267,6 +267,28 @@ def test_a_broken_dtool_config_path_is_refused_by_name(tmp_path, content, reason
             Settings.load(config, environ)
 
 
+@pytest.fixture
+def dtools_file(tmp_path, monkeypatch):
+    """The file in which dtool itself looks for its settings."""
+    path = tmp_path / ".config" / "dtool" / "dtool.json"
+    path.parent.mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return path
+
+
+def test_what_dtools_own_file_says_is_looked_at_when_dserver_starts(dtools_file):
+    dtools_file.write_text(json.dumps({"DTOOL_S3_ENDPOINT_lab": "http://minio_server:9000"}))
+    with pytest.raises(ConfigurationError, match="DTOOL_S3_ENDPOINT_lab must be a URL"):
+        Settings.load({}, {})
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", json.dumps({"DTOOL_S3_REGION_lab": ""})])
+def test_dtools_own_file_may_say_nothing(dtools_file, content):
+    Settings.load({}, {})
+    dtools_file.write_text(content)
+    Settings.load({}, {})
+
+
 def test_a_directory_is_no_dtool_config_path(tmp_path):
     with pytest.raises(ConfigurationError, match="DTOOL_CONFIG_PATH"):
         Settings.load({}, {"DTOOL_CONFIG_PATH": str(tmp_path)})

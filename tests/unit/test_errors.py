@@ -19,6 +19,7 @@ STATUS = {
     "DatasetsAtStake": 409,
     "DiscardUnsupported": 501,
     "InvalidField": 400,
+    "ItemArchived": 409,
     "ItemNotFound": 404,
     "LengthRequired": 411,
     "LifecycleUnsettled": 409,

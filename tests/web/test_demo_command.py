@@ -129,6 +129,19 @@ def test_a_store_named_only_in_part_is_refused_with_the_missing_variable(tmp_pat
     assert "DTOOL_S3_SECRET_ACCESS_KEY_mine" in said
 
 
+def test_variables_of_ones_own_store_are_read_as_dserver_reads_them():
+    own = {
+        "DTOOL_S3_ENDPOINT_mine": " http://127.0.0.1:9\n",
+        "DTOOL_S3_ACCESS_KEY_ID_mine": "key\n",
+        "DTOOL_S3_SECRET_ACCESS_KEY_mine": "secret\n",
+    }
+    found = Bucket("mine", "http://127.0.0.1:9", "key", "secret")
+    assert external_bucket("mine", own) == found
+    own["DTOOL_S3_ENDPOINT_mine"] = "http://minio_server:9000"
+    with pytest.raises(VariableMissing, match="DTOOL_S3_ENDPOINT_mine must be a URL"):
+        external_bucket("mine", own)
+
+
 def test_without_variables_the_named_bucket_is_embedded():
     assert external_bucket("mine", {}) is None
     with pytest.raises(VariableMissing, match="DTOOL_S3_ENDPOINT_mine and DTOOL_S3_ACCESS_KEY_ID"):

@@ -5,6 +5,7 @@ Knows the file system and what dtool calls an item; never sees a store or a row.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import md5
 from pathlib import Path, PurePath
+from typing import BinaryIO
 
 import dtoolcore.utils
 
@@ -22,6 +24,8 @@ from dserver_signed_url_plugin.plans import is_time
 from dserver_signed_url_plugin.storage.base import Item
 
 _BLOCK = 256 * 1024  # bytes
+# No link is followed, and nobody is waited for who might write into a pipe.
+_AS_IT_IS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NO_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 Told = Callable[[int], None]
@@ -35,17 +39,26 @@ class UnusableFile(SignedURLError):
 
 @dataclass(frozen=True)
 class LocalFile:
-    """A file, and the item that it is to become; size in bytes, MD5 once it has been read."""
+    """A file, and the item that it is to become; size in bytes, MD5 once it has been read.
+
+    Read is only what was found: whoever can write into its directory may meanwhile have put a link
+    to another file, or something else, in its place, or in that of a directory below ``top``.
+    """
 
     path: Path
     item: Item
+    # What was named, and where below it this file is.
+    top: Path
+    below: tuple[str, ...]
+    # Device and inode.
+    identity: tuple[int, int]
 
     def blocks(self) -> Iterator[bytes]:
         """Read it, some bytes at a time.
 
-        :raises UnusableFile: if it cannot be read (any more).
+        :raises UnusableFile: if it cannot be read (any more), or another is in its place.
         """
-        with _named(self.path), self.path.open("rb") as stream:
+        with _named(self.path), self._opened() as stream:
             while block := stream.read(_BLOCK):
                 yield block
 
@@ -53,14 +66,36 @@ class LocalFile:
         """Return it with the MD5 and size of what is in it now.
 
         :param told: is called with the number of bytes, as they are read.
-        :raises UnusableFile: if it cannot be read.
+        :raises UnusableFile: if it cannot be read, or is written to meanwhile.
         """
         digest, size = md5(usedforsecurity=False), 0
-        for block in self.blocks():
-            digest.update(block)
-            size += len(block)
-            told(len(block))
+        with _named(self.path), self._opened() as stream:
+            before = os.fstat(stream.fileno())
+            while block := stream.read(_BLOCK):
+                digest.update(block)
+                size += len(block)
+                told(len(block))
+            after = os.fstat(stream.fileno())
+        if size != after.st_size or before.st_mtime_ns != after.st_mtime_ns:
+            raise UnusableFile(
+                f"{str(self.path)!r} changed while it was read; share it when it is complete."
+            )
         return replace(self, item=replace(self.item, size_in_bytes=size, hash=digest.hexdigest()))
+
+    @contextmanager
+    def _opened(self) -> Iterator[BinaryIO]:
+        descriptor = os.open(self.top, _AS_IT_IS)
+        for name in self.below:
+            descriptor = _entered(descriptor, name)
+        info = os.fstat(descriptor)
+        if not stat.S_ISREG(info.st_mode) or _identity(info) != self.identity:
+            os.close(descriptor)
+            raise UnusableFile(
+                f"{str(self.path)!r} is no longer the file that was found: another was put in its "
+                "place. Share it again if that is meant."
+            )
+        with open(descriptor, "rb") as stream:
+            yield stream
 
 
 def found(paths: Iterable[Path]) -> list[LocalFile]:
@@ -83,32 +118,75 @@ def dataset_name(path: Path) -> str:
     return name[: dtoolcore.utils.MAX_NAME_LENGTH] or "share"
 
 
-def _files_of(path: Path) -> Sequence[LocalFile]:
-    files = [
-        LocalFile(file, _item(PurePath(_name(path)) / file.relative_to(path), info))
-        for file, info in _regular(path)
-    ]
+def _files_of(top: Path) -> Sequence[LocalFile]:
+    files = []
+    for below, info in _regular(top):
+        item = _item(PurePath(_name(top), *below), info)
+        files.append(LocalFile(top.joinpath(*below), item, top, below, _identity(info)))
     if not files:
-        raise UnusableFile(f"{str(path)!r} holds no file; name one that does.")
+        raise UnusableFile(f"{str(top)!r} holds no file; name one that does.")
     return files
 
 
-def _regular(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
+def _regular(top: Path) -> Iterator[tuple[tuple[str, ...], os.stat_result]]:
     """Yield a file, or every file below a directory, in the order of their names."""
-    waiting = [path]
-    while waiting:
-        path = waiting.pop()
-        with _named(path):
-            info = path.lstat()
-            if stat.S_ISDIR(info.st_mode):
-                waiting += sorted(path.iterdir(), reverse=True)
+    with _named(top):
+        info = os.lstat(top)
+    if not _is_directory(top, info):
+        yield (), info
+        return
+    with _named(top):
+        descriptor = os.open(top, _AS_IT_IS | os.O_DIRECTORY)
+    yield from _regular_in(descriptor, top, ())
+
+
+def _regular_in(
+    directory: int, top: Path, below: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], os.stat_result]]:
+    """Yield what is in an open directory, which is closed in the end."""
+    try:
+        with _named(top.joinpath(*below)):
+            names = sorted(os.listdir(directory))
+        for name in names:
+            here = (*below, name)
+            path = top.joinpath(*here)
+            with _named(path):
+                info = os.stat(name, dir_fd=directory, follow_symlinks=False)
+            if not _is_directory(path, info):
+                yield here, info
                 continue
-        if not stat.S_ISREG(info.st_mode):
-            raise UnusableFile(
-                f"{str(path)!r} is a symbolic link or a special file; only files and directories "
-                "can be shared: name what it stands for."
-            )
-        yield path, info
+            with _named(path):
+                inner = os.open(name, _AS_IT_IS | os.O_DIRECTORY, dir_fd=directory)
+            yield from _regular_in(inner, top, here)
+    finally:
+        os.close(directory)
+
+
+def _is_directory(path: Path, info: os.stat_result) -> bool:
+    """Tell a directory from a file.
+
+    :raises UnusableFile: if it is neither.
+    """
+    if stat.S_ISDIR(info.st_mode):
+        return True
+    if not stat.S_ISREG(info.st_mode):
+        raise UnusableFile(
+            f"{str(path)!r} is a symbolic link or a special file; only files and directories "
+            "can be shared: name what it stands for."
+        )
+    return False
+
+
+def _entered(directory: int, name: str) -> int:
+    """Open what is in a directory, which is closed."""
+    try:
+        return os.open(name, _AS_IT_IS, dir_fd=directory)
+    finally:
+        os.close(directory)
+
+
+def _identity(info: os.stat_result) -> tuple[int, int]:
+    return info.st_dev, info.st_ino
 
 
 def _item(relpath: PurePath, info: os.stat_result) -> Item:
@@ -143,4 +221,9 @@ def _named(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise UnusableFile(
+                f"{str(path)!r} is no longer what was found: a link or something else was put in "
+                "its place, or in that of its directory."
+            ) from error
         raise UnusableFile(f"{str(path)!r} cannot be read: {error.strerror}.") from error

@@ -113,6 +113,59 @@ def test_reading_tells_how_far_it_is_and_what_there_is_now(tmp_path):
     assert len(told) > 2
 
 
+# Swapped after it was found -----------------------------------------------------------------
+
+
+def swapped(folder, kind, secret):
+    """Put something else in the place of results/plots/ü.svg, or of the directory of that."""
+    plots, moved = folder / "plots", folder.parent / "moved"
+    if kind == "a directory for a link":
+        plots.rename(moved)
+        (secret.parent / "ü.svg").write_text("secret")
+        plots.symlink_to(secret.parent, target_is_directory=True)
+        return
+    (plots / "ü.svg").rename(moved)
+    if kind == "a pipe":
+        os.mkfifo(plots / "ü.svg")
+    elif kind == "a link":
+        (plots / "ü.svg").symlink_to(secret)
+    elif kind == "a hard link":
+        os.link(secret, plots / "ü.svg")
+    else:
+        (plots / "ü.svg").mkdir()
+
+
+@pytest.mark.parametrize(
+    "kind", ["a link", "a hard link", "a pipe", "a directory", "a directory for a link"]
+)
+@pytest.mark.parametrize("way", ["read", "blocks"])
+def test_what_takes_the_place_of_a_file_is_not_read(folder, tmp_path, kind, way):
+    secret = tmp_path / "elsewhere" / "secret"
+    secret.parent.mkdir()
+    secret.write_text("secret")
+    found_file = found([folder])[-1]
+    swapped(folder, kind, secret)
+    with pytest.raises(UnusableFile, match="is no longer") as refused:
+        found_file.read(lambda count: None) if way == "read" else list(found_file.blocks())
+    assert str(found_file.path) in refused.value.message
+
+
+def test_what_takes_the_place_of_the_only_file_is_not_read(folder, tmp_path):
+    [file] = found([folder / "b.csv"])
+    file.path.unlink()
+    (tmp_path / "secret").write_text("secret")
+    file.path.symlink_to(tmp_path / "secret")
+    with pytest.raises(UnusableFile, match="is no longer"):
+        file.read(lambda count: None)
+
+
+@pytest.mark.parametrize("change", [b"longer than it was before", b""])
+def test_a_file_that_is_written_to_while_it_is_read_is_refused(folder, change):
+    [file] = found([folder / "b.csv"])
+    with pytest.raises(UnusableFile, match="changed while it was read"):
+        file.read(lambda count: file.path.write_bytes(change))
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [

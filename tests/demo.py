@@ -23,19 +23,26 @@ PATIENCE = 60
 class Serve:
     """``dserver-signed-url-demo serve`` on a directory, until the end of the block."""
 
-    def __init__(self, directory: Path, *options: str, **variables: str) -> None:
-        self.info_file = directory / "info.json"
-        self.output = directory / "output.txt"
-        self._command = [COMMAND, "serve", "--data-dir", directory / "data", "--workers", "1"]
+    def __init__(
+        self, data: Path, *options: str, directory: Path | None = None, **variables: str
+    ) -> None:
+        self.info_file = data / "info.json"
+        self.output = data / "output.txt"
+        self._command = [COMMAND, "serve", "--data-dir", data / "data", "--workers", "1"]
         self._command += ["--info", self.info_file, *options]
         self.info: dict[str, Any] = {}
         self._environment = {**os.environ, **variables}
+        self._directory = directory
 
     def __enter__(self) -> Serve:
         self.info_file.unlink(missing_ok=True)
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
-                self._command, env=self._environment, stdout=output, stderr=subprocess.STDOUT
+                self._command,
+                cwd=self._directory,
+                env=self._environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
             )
         deadline = time.monotonic() + PATIENCE
         while not self.info_file.exists():

@@ -55,13 +55,17 @@ class Child:
         self._command = list(command)
         self._environment = dict(environment)
         self._pass_fds = tuple(pass_fds)
+        self._resources = ExitStack()
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Child:
-        with self.log_path.open("wb") as log:
+        with ExitStack() as starting, self.log_path.open("wb") as log:
+            # Python looks for modules where it is started: in a place where there are none.
+            nowhere = starting.enter_context(tempfile.TemporaryDirectory(prefix="child-"))
             self._process = subprocess.Popen(
                 self._command,
                 env=self._environment,
+                cwd=nowhere,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -70,6 +74,7 @@ class Child:
                 # lives until its parent has finished with it.
                 start_new_session=True,
             )
+            self._resources = starting.pop_all()
         return self
 
     def __exit__(
@@ -78,6 +83,10 @@ class Child:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        with self._resources:
+            self._end()
+
+    def _end(self) -> None:
         if self._process is None:
             return
         self._process.terminate()

@@ -19,6 +19,8 @@ from dserver_signed_url_plugin.demo.children import Child, ChildFailed
 from dserver_signed_url_plugin.demo.store import LocalStore, s3_client
 from tests.demo import PATIENCE, Serve, listens, refused
 
+NOWHERE = "s3%3A%2F%2Fdtool-demo%2F550e8400-e29b-41d4-a716-446655440000"
+
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
@@ -202,3 +204,11 @@ def test_a_local_store_refuses_other_keys():
         with pytest.raises(stranger.exceptions.ClientError):
             stranger.list_buckets()
     assert not listens(store.endpoint)
+
+
+@pytest.mark.parametrize("module", ["six", "json", "boto3"])
+def test_a_directory_with_modules_of_its_own_is_no_place_for_the_demos(tmp_path, module):
+    (tmp_path / f"{module}.py").write_text("raise ImportError('not the one that is meant')\n")
+    with Serve(tmp_path, directory=tmp_path) as demo:
+        assert demo.get("bob", "/me").status_code == 200
+        assert demo.get("bob", f"/signed-urls/dataset/{NOWHERE}").status_code == 404

@@ -140,8 +140,11 @@ def test_no_signature_is_logged_even_where_the_store_is_away(tmp_path):
     with PublicSide(free_port(), f"127.0.0.1:{free_port()}", tmp_path) as alone:
         assert ask(alone, "GET", f"/dtool/key%0Aforged?{SIGNED}") == 502
         alone.container.wait_until(lambda: alone.said.endswith(" s\n"))
+        assert ask(alone, "GET", f"/dtool/pasted%3FX-Amz-Signature%3Dsecret?{SIGNED}") == 502
+        alone.container.wait_until(lambda: "/dtool/pasted" in alone.said)
     assert "/dtool/key\\nforged" in alone.said
-    assert "X-Amz" not in alone.said
+    assert "Signature" not in alone.said
+    assert "secret" not in alone.said
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
@@ -36,6 +37,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--database", choices=DATABASES, help="run tests on this database only, not on each"
     )
+
+
+def pytest_configure() -> None:
+    """Let SIGINT do what it usually does, to the children of tests too.
+
+    Who starts us in the background (``make test &``, nohup, some CI) may have it ignored, and
+    processes inherit that.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

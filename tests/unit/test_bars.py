@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-import pty
 import sys
 from contextlib import contextmanager, redirect_stderr
 
 from dserver_signed_url_plugin.cli.bars import bar, watched
+from tests.terminal import opened as terminal_opened
 
 
 @contextmanager
 def terminal():
     """Let remarks go to a terminal; yield what reads it."""
-    ours, theirs = pty.openpty()
+    ours, theirs = terminal_opened()
     with os.fdopen(theirs, "w") as screen, redirect_stderr(screen):
         yield lambda: read_to_the_end(ours, screen)
     os.close(ours)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import signal
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from dserver_signed_url_plugin.uris import BaseURI
 from tests.dserver import Bucket
 from tests.proxy import Fault, StoreProxy
 from tests.shares import FILES, check_fetched, waiting
+from tests.terminal import opened as terminal_opened
 from tests.web.test_cleanup import fail_to_register
 
 PASSED = 2  # PUTs, before the interruption
@@ -182,7 +182,7 @@ def test_another_who_is_completing_it_is_waited_for(dserver, proxy, share, folde
 def test_who_interrupts_the_reading_is_told_that_nothing_was_begun(dserver, start, folder):
     with (folder / "large.bin").open("wb") as stream:
         stream.truncate(4 * 1024**3)
-    ours, theirs = pty.openpty()
+    ours, theirs = terminal_opened()
     process = start(dserver, theirs)
     os.close(theirs)
     shown = b""

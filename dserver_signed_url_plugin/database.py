@@ -29,6 +29,9 @@ SECONDS_TO_CONNECT = 4
 # Seconds for each further statement, once one was not answered.
 _ONCE_IT_HANGS = 0.2
 
+_UPGRADE = "flask db upgrade --directory dserver_signed_url_plugin:migrations"
+_CHECK = "flask db check --directory dserver_signed_url_plugin:migrations"
+
 _PSYCOPGS = frozenset({"psycopg", "psycopg2"})
 
 
@@ -54,6 +57,24 @@ def words(refusal: Exception) -> str:
     """Return what the driver said, without the statement, its values, and any row."""
     # SQLAlchemy's own words would add the first two, and PostgreSQL's later lines the last.
     return str(getattr(refusal, "orig", None) or "no connection").partition("\n")[0]
+
+
+def advice(refusal: Exception) -> str:
+    """Return what helps, as the end of a sentence: a missing column is no database that is away."""
+    if isinstance(refusal, PoolTimeoutError):
+        return "all of its connections are in use: wait a moment"
+    said, state = words(refusal), getattr(getattr(refusal, "orig", None), "sqlstate", None)
+    # Classes of PostgreSQL's appendix A; SQLite has words only.
+    if state == "42P01" or "no such table" in said:
+        return f"a table is missing: run `{_UPGRADE}`"
+    if state == "42703" or "no such column" in said or "has no column named" in said:
+        return (
+            f"a column is missing: run `{_UPGRADE}`; if it has been run, `{_CHECK}` tells which "
+            "table somebody else has made"
+        )
+    if isinstance(refusal, AWAY):
+        return "if it is busy, wait a moment; if it is away, see whether it runs"
+    return "see what it says"
 
 
 def limit_request(*_: object) -> None:

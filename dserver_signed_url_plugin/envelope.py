@@ -68,11 +68,12 @@ def _translate_token(error: Exception) -> Response:
 
 
 def _translate_database(error: Exception) -> Response:
-    logger.warning("The database refused: %s", database.words(error))
+    advice = database.advice(error)
+    logger.warning("The database refused: %s: %s", database.words(error), advice)
     return translate(
         DatabaseBusy(
-            "The server's database is busy or not ready; call again in a moment, or ask the "
-            "server's administrator."
+            "The server's database refused; call again in a moment, or tell the server's "
+            f"administrator: {advice}."
         )
     )
 

@@ -36,7 +36,6 @@ def sentences(advice: str = "") -> Iterator[None]:
         raise click.ClickException(f"{error.message} {advice}".rstrip()) from error
     except database.REFUSALS as error:
         raise click.ClickException(
-            f"The database refused ({database.words(error)}): if it is busy, wait a moment; if a "
-            "table is missing, run `flask db upgrade --directory "
-            f"dserver_signed_url_plugin:migrations`. {advice}".rstrip()
+            f"The database refused ({database.words(error)}): {database.advice(error)}. "
+            f"{advice}".rstrip()
         ) from error

@@ -14,6 +14,7 @@ from dservercore import ValidationError, sql_db
 from dtoolcore.utils import generate_identifier
 from sqlalchemy import event, text
 
+from dserver_signed_url_plugin.cli.pending_upload import pending_upload
 from tests.clients import Deposit, DtoolDserver, each_client
 from tests.dserver import Dserver
 from tests.proxy import Request
@@ -63,6 +64,45 @@ def test_a_missing_table_is_named_to_the_administrator(dserver, logged):
         answer = act()
         check_not_ready(answer, logged, "pending_upload")
         assert "pending_upload" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("change", "missing"),
+    [
+        ("DROP TABLE pending_upload", "a table is missing: run `flask db upgrade"),
+        ("ALTER TABLE pending_upload DROP COLUMN staging", "a column is missing: run `flask db"),
+    ],
+)
+def test_a_missing_column_is_told_from_a_missing_table(dserver, logged, change, missing):
+    with dserver.app.app_context():
+        sql_db.session.execute(text(change))
+        sql_db.session.commit()
+    answer = dserver.alice.begin(dserver.base_uri, CLIENT.plan(Deposit(FILES)))
+    check_not_ready(answer, logged, missing)
+    assert missing in answer.json["message"]
+    result = dserver.app.test_cli_runner().invoke(pending_upload, ["list"])
+    assert result.exit_code == 1
+    assert missing in result.stderr
+    assert "if it is away" not in result.stderr
+
+
+def test_a_database_that_is_away_lacks_nothing(make_dserver):
+    dserver = make_dserver()
+    with dserver.app.app_context():
+        engine = sql_db.engine
+        engine.dispose()
+        event.listen(engine, "do_connect", _refuse_connection, insert=True)
+        try:
+            result = dserver.app.test_cli_runner().invoke(pending_upload, ["list"])
+        finally:
+            event.remove(engine, "do_connect", _refuse_connection)
+    assert result.exit_code == 1
+    assert "if it is away, see whether it runs" in result.stderr
+    assert "missing" not in result.stderr
+
+
+def _refuse_connection(dialect: Any, *_: Any) -> Any:
+    raise dialect.dbapi.OperationalError("connection refused")
 
 
 REFUSE = {

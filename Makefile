@@ -39,7 +39,7 @@ demo: $(VENV)/.has-demo $(if $(filter azure://%,$(BASE_URI)),$(FOR_AZURE))  ## d
 test: $(VENV)/.has-test $(VENV)/.azurite-$(AZURITE)  ## run the tests against the released dserver
 	$(VENV)/bin/python -m pytest --numprocesses $(WORKERS) $(TESTS) $(ARGS)
 
-test-next: $(NEXT)/.has-next $(NEXT)/.azurite-$(AZURITE)  ## run the same tests with Flask 3, marshmallow 4 and flask-smorest 0.47
+test-next: $(NEXT)/.has-next $(NEXT)/.azurite-$(AZURITE)  ## run the same tests with Flask 3, marshmallow 4 and flask-smorest 0.47, not with unreleased dservercore
 	$(NEXT)/bin/python -m pytest --numprocesses $(WORKERS) $(TESTS) $(ARGS)
 
 test-ceph: $(VENV)/.has-test ceph  ## run the tests on a real Ceph RGW, out of Debian's packages

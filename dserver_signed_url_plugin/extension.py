@@ -14,12 +14,13 @@ from flask import Flask
 from flask.blueprints import BlueprintSetupState
 from flask_smorest import Blueprint
 
-from dserver_signed_url_plugin import database, models
+from dserver_signed_url_plugin import database, models, tables
 from dserver_signed_url_plugin.config import Settings, secrets_in
 from dserver_signed_url_plugin.routes import blueprint
 from dserver_signed_url_plugin.services import Services
 
-__all__ = ["SignedURLExtension", "models"]
+# A host's own `flask db migrate` needs both.
+__all__ = ["SignedURLExtension", "models", "tables"]
 
 
 class SignedURLExtension(ExtensionABC):

@@ -12,11 +12,9 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     CheckConstraint,
-    Column,
     DateTime,
     Double,
     String,
-    Table,
     Text,
     UniqueConstraint,
 )
@@ -26,14 +24,6 @@ from dserver_signed_url_plugin.storage.base import Claim
 from dserver_signed_url_plugin.uris import MAX_URI_LENGTH
 
 OPENING, OPEN, FROZEN, REMOVED = "opening", "open", "frozen", "removed"
-
-# Alembic's, for the migrations of this plugin. Named here so that a host's own `flask db migrate`,
-# which drops what no model knows, leaves it alone.
-Table(
-    "alembic_version_signed_url",
-    sql_db.metadata,
-    Column("version_num", String(32), primary_key=True),
-)
 
 
 class PendingUpload(sql_db.Model):

@@ -10,17 +10,15 @@ import logging
 from typing import Any
 
 from alembic import context
+from alembic.operations import Operations
 from flask import current_app
 
-DSERVERS = {"user", "base_uri", "dataset", "search_permissions", "register_permissions"}
-OURS = {"pending_upload", "signed_url_audit"}
-# Not Alembic's own name: in that table dserver's owner may keep another history.
-VERSION_TABLE = "alembic_version_signed_url"
+from dserver_signed_url_plugin import tables
 
 
 def concerns_us(_thing: Any, name: str | None, kind: str, *_: Any) -> bool:
     """Tell whether a table of the metadata, or what belongs to one, is part of this history."""
-    return kind != "table" or name in DSERVERS | OURS
+    return kind != "table" or tables.is_known(name)
 
 
 def is_looked_at(name: str | None, kind: str, _parents: Any) -> bool:
@@ -36,7 +34,7 @@ def migrate() -> None:
         "target_metadata": extension.db.metadata,
         "include_object": concerns_us,
         "include_name": is_looked_at,
-        "version_table": VERSION_TABLE,
+        "version_table": tables.VERSION_TABLE,
     }
     engine = extension.db.engine
     if context.is_offline_mode():
@@ -49,9 +47,19 @@ def migrate() -> None:
         with context.begin_transaction():
             if engine.dialect.name == "postgresql":
                 # Several servers may start at once, and each migrates first.
-                lock = f"SELECT pg_advisory_xact_lock(hashtext('{VERSION_TABLE}'))"
+                lock = f"SELECT pg_advisory_xact_lock(hashtext('{tables.VERSION_TABLE}'))"
                 connection.exec_driver_sql(lock)
             context.run_migrations()
+            if _is_upgrade():
+                # A dservercore may have been installed since the last revision was run.
+                with Operations.context(context.get_context()):
+                    tables.complete_dservers()
+        connection.commit()
+
+
+def _is_upgrade() -> bool:
+    """Tell `flask db upgrade` from the other commands, by the function that Alembic runs for it."""
+    return getattr(context.get_context().opts.get("fn"), "__name__", "") == "upgrade"
 
 
 logging.basicConfig(format="%(levelname)s %(message)s")

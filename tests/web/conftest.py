@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from dserver_signed_url_plugin.demo.azurite import LocalAzure
 from dserver_signed_url_plugin.demo.store import LocalStore
 from tests.databases import Database
 from tests.dserver import Account, Bucket, Dserver
+from tests.hosts import Host
 from tests.proxy import StoreProxy
 
 
@@ -66,3 +68,31 @@ def azure_proxy(account: Account) -> Iterator[StoreProxy]:
     """The same in front of an account."""
     with StoreProxy(account) as running:
         yield running
+
+
+@pytest.fixture
+def new_host(
+    database: Database, jwt_settings: dict[str, Any], tmp_path: Path
+) -> Iterator[Callable[[], Host]]:
+    """Make somebody with an empty database."""
+    hosts: list[tuple[Host, str]] = []
+
+    def make() -> Host:
+        url = database.create_empty()
+        directory = tmp_path / f"host-{len(hosts)}"
+        directory.mkdir()
+        hosts.append((Host(directory, url, jwt_settings), url))
+        return hosts[-1][0]
+
+    yield make
+    for host, url in hosts:
+        host.engine.dispose()
+        with host.app.app_context():
+            sql_db.engine.dispose()
+        database.drop(url)
+
+
+@pytest.fixture
+def host(new_host: Callable[[], Host]) -> Host:
+    """Somebody with an empty database."""
+    return new_host()

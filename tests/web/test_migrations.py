@@ -2,52 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import Result
 from dservercore import sql_db
-from flask import Flask
 from sqlalchemy import (
     Connection,
-    Engine,
     Table,
-    create_engine,
-    inspect,
-    literal_column,
     select,
-    table,
     text,
 )
 
-from dserver_signed_url_plugin.demo.app import create_app
 from dserver_signed_url_plugin.models import PendingUpload
 from tests.databases import MIGRATIONS
+from tests.hosts import UPLOAD, VERSION_TABLE, shape
 
 DSERVERS = {"user", "base_uri", "dataset", "search_permissions", "register_permissions"}
-VERSION_TABLE = "alembic_version_signed_url"
-UPLOAD = {
-    "uuid": "6f9619ff-8b86-4011-b42d-00c04fc964ff",
-    "uri": "s3://lab/6f9619ff-8b86-4011-b42d-00c04fc964ff",
-    "base_uri": "s3://lab",
-    "name": "my-dataset",
-    "creator_username": "alice",
-    "created_at": datetime(2024, 1, 15, 14, 30, tzinfo=timezone.utc),
-    "manifest_json": "{}",
-    "number_of_items": 0,
-    "descriptions_json": "{}",
-    "fingerprint": "f" * 64,
-    "uploader": "alice",
-    "staging": "a" * 32,
-}
 
 
 def ours() -> set[str]:
@@ -58,123 +31,6 @@ def ours() -> set[str]:
         for mapper in mappers
         if mapper.class_.__module__.startswith("dserver_signed_url_plugin.")
     }
-
-
-class Host:
-    """Whoever runs dserver: a database, an app, and what can be typed."""
-
-    def __init__(self, directory: Path, url: str, settings: Mapping[str, Any]) -> None:
-        self._directory = directory
-        self._settings = {**settings, "SQLALCHEMY_DATABASE_URI": url}
-        self.app: Flask = create_app(self._settings)
-        self.engine: Engine = create_engine(url)
-
-    def types(self, command: str, *options: str) -> None:
-        """Run `flask db …` with the plugin's migrations, and expect it to succeed."""
-        result = self.tries(command, *options)
-        assert result.exit_code == 0, result.output
-
-    def tries(self, command: str, *options: str) -> Result:
-        """Run it; return what came of it."""
-        arguments = ["db", command, "--directory", MIGRATIONS, *options]
-        result = self.app.test_cli_runner().invoke(args=arguments)
-        with self.app.app_context():
-            sql_db.engine.dispose()
-        return result
-
-    def types_at_home(self, *commands: str) -> str:
-        """Run `flask db …` as it stands, in a process and a directory of the host's own."""
-        settings = self._directory / "settings.json"
-        settings.write_text(json.dumps(self._settings))
-        done = subprocess.run(
-            [sys.executable, "-c", AT_HOME, *commands],
-            cwd=self._directory,
-            env={"PATH": os.environ["PATH"], "DSERVER_DEMO_SETTINGS": str(settings)},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    @property
-    def own_migrations(self) -> str:
-        """What autogeneration wrote for the host."""
-        written = sorted((self._directory / "migrations" / "versions").glob("*.py"))
-        return "\n".join(path.read_text() for path in written)
-
-    @property
-    def tables(self) -> set[str]:
-        return set(inspect(self.engine).get_table_names())
-
-    @property
-    def version(self) -> Sequence[Any]:
-        """Where the plugin's history is."""
-        return self.run(select(literal_column("version_num")).select_from(table(VERSION_TABLE)))
-
-    def run(self, statement: Any, *parameters: Any) -> Sequence[Any]:
-        with self.engine.begin() as connection:
-            found = connection.execute(statement, *parameters)
-            return found.all() if found.returns_rows else []
-
-
-# The host's env.py sets up logging for the whole process.
-AT_HOME = """
-import sys
-from dserver_signed_url_plugin.demo.app import create_app_from_environment
-for command in sys.argv[1:]:
-    runner = create_app_from_environment().test_cli_runner()
-    result = runner.invoke(args=["db", *command.split()])
-    print(result.stdout, flush=True)
-    if result.exit_code:
-        sys.exit(f"{command}: {result.output} {result.exception!r}")
-"""
-
-
-@pytest.fixture
-def new_host(database, jwt_settings, tmp_path) -> Iterator[Callable[[], Host]]:
-    """Make somebody with an empty database."""
-    hosts: list[tuple[Host, str]] = []
-
-    def make() -> Host:
-        url = database.create_empty()
-        directory = tmp_path / f"host-{len(hosts)}"
-        directory.mkdir()
-        hosts.append((Host(directory, url, jwt_settings), url))
-        return hosts[-1][0]
-
-    yield make
-    for host, url in hosts:
-        host.engine.dispose()
-        with host.app.app_context():
-            sql_db.engine.dispose()
-        database.drop(url)
-
-
-@pytest.fixture
-def host(new_host) -> Host:
-    return new_host()
-
-
-def shape(engine: Engine, tables: set[str]) -> dict[str, Any]:
-    """What can be seen of tables from outside."""
-    seen = inspect(engine)
-    lists = ("foreign_keys", "unique_constraints", "check_constraints", "indexes")
-
-    def of(name: str) -> dict[str, Any]:
-        columns = {
-            column["name"]: [
-                str(column["type"]),
-                getattr(column["type"], "timezone", None),
-                *(column.get(fact) for fact in ("nullable", "default", "autoincrement")),
-            ]
-            for column in seen.get_columns(name)
-        }
-        found = {kind: sorted(getattr(seen, f"get_{kind}")(name), key=str) for kind in lists}
-        return {"columns": columns, "key": seen.get_pk_constraint(name), **found}
-
-    return {name: of(name) for name in tables}
 
 
 def counts_for_ever(connection: Connection, name: str) -> bool:
@@ -288,6 +144,26 @@ def test_whoever_used_ours_may_autogenerate(host):
     assert {name: shape(host.engine, {name})[name] for name in before} == before
     assert len(host.run(select(PendingUpload.id))) == 1
     assert host.version != []
+
+
+@pytest.mark.parametrize("first", ["ours", "their own"])
+def test_whoever_wrote_migrations_elsewhere_may_run_both_in_any_order(new_host, first):
+    elsewhere, here = new_host(), new_host()
+    elsewhere.types_at_home("init", "migrate", "upgrade")
+    assert VERSION_TABLE not in elsewhere.own_migrations
+    here.takes_migrations_of(elsewhere)
+    if first == "ours":
+        here.types("upgrade")
+    else:
+        here.types_at_home("upgrade")
+    here.run(PendingUpload.__table__.insert(), UPLOAD)
+    before = shape(here.engine, DSERVERS | ours())
+    for _ in range(2):
+        here.types_at_home("upgrade", "check")
+        here.types("upgrade")
+        here.types("check")
+    assert shape(here.engine, DSERVERS | ours()) == before
+    assert len(here.run(select(PendingUpload.id))) == 1
 
 
 def test_a_table_that_does_not_fit_is_named(host, caplog):

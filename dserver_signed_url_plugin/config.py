@@ -21,6 +21,10 @@ LONGEST_LIFE = 604_800  # seconds; what SigV4 allows a query signature to live
 MOST_AUDIT_DAYS = 36_500  # as far back as a date reaches without becoming none
 WRITES = "SIGNED_URL_WRITES_"
 PINNED, STAGED = "pinned", "staged"
+STORAGE = "SIGNED_URL_STORAGE_"
+BROKER = "broker"
+# The schemes for which the plugin has a storage of its own.
+OWN_SCHEMES = ("s3", "azure")
 # Where dtool itself looks for its settings, if it is not told otherwise.
 DTOOLS_FILE = "~/.config/dtool/dtool.json"
 
@@ -49,6 +53,7 @@ class Settings:
     storage_seconds: int = 30
     config_path: str | None = None
     host_rewrite: HostRewrite | None = None
+    brokered: frozenset[str] = frozenset()
     writes_by_bucket: Mapping[str, str] = field(default_factory=dict)
     dtool: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -70,6 +75,9 @@ class Settings:
             storage_seconds=look.number("SIGNED_URL_STORAGE_SECONDS", cls.storage_seconds),
             config_path=look.config_path(),
             host_rewrite=look.host_rewrite(),
+            brokered=frozenset(
+                scheme for scheme in OWN_SCHEMES if look.choice(STORAGE + scheme, (BROKER,))
+            ),
             writes_by_bucket=look.choices(WRITES, (PINNED, STAGED)),
             dtool=look.dtool_settings(),
         )
@@ -91,6 +99,12 @@ class Settings:
     def _check_bounds(self) -> None:
         if self.audit_days > MOST_AUDIT_DAYS:
             raise ConfigurationError(f"SIGNED_URL_AUDIT_DAYS must be at most {MOST_AUDIT_DAYS}.")
+        for bucket, writes in self.writes_by_bucket.items():
+            if writes == STAGED and "s3" in self.brokered:
+                raise ConfigurationError(
+                    f"{WRITES}{bucket} cannot be {STAGED} where {STORAGE}s3 is {BROKER}: a "
+                    "storage broker has no way to copy what was staged."
+                )
         for kind, default, maximum in (
             ("READ", self.read_expiry, self.max_read_expiry),
             ("WRITE", self.write_expiry, self.max_write_expiry),
@@ -135,6 +149,14 @@ class _Lookup:
             )
         return value
 
+    def choice(self, name: str, allowed: Collection[str]) -> str | None:
+        """Return a variable that has one of few values; in capitals, it may be in either place."""
+        for spelled in (name, name.upper()):
+            text = self.text(spelled)
+            if text is not None:
+                return _choice(spelled, text, allowed)
+        return None
+
     def choices(self, prefix: str, allowed: Collection[str]) -> dict[str, str]:
         """Collect variables whose names go on after a prefix, by that rest of their names.
 
@@ -145,7 +167,7 @@ class _Lookup:
             here = {
                 name.removeprefix(prefix): _choice(name, value, allowed)
                 for name, value in source.items()
-                if isinstance(name, str) and name.startswith(prefix) and value
+                if isinstance(name, str) and name.startswith(prefix) and str(value or "").strip()
             }
             replaced = {name.upper() for name in here}
             found = {name: found[name] for name in found if name.upper() not in replaced} | here

@@ -15,9 +15,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
+import pytest
 from dtoolcore.filehasher import FileHasher, md5sum_hexdigest
 from dtoolcore.storagebroker import BaseStorageBroker
 from dtoolcore.utils import generate_identifier, generous_parse_uri
@@ -215,6 +217,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
+
+
+def install(monkeypatch: pytest.MonkeyPatch, site: Path, *brokers: str) -> None:
+    """Install brokers, each named as module:class, as a package would, for as long as a test."""
+    metadata = site / "own_broker-1.dist-info"
+    metadata.mkdir(parents=True)
+    lines = [f"broker{number} = {broker}" for number, broker in enumerate(brokers)]
+    (metadata / "entry_points.txt").write_text("\n".join(["[dtool.storage_brokers]", *lines, ""]))
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: own-broker\nVersion: 1\n")
+    monkeypatch.syspath_prepend(site)
 
 
 @contextmanager

@@ -62,12 +62,17 @@ def doctor(base_uri: str, origin: str | None, as_json: bool) -> None:
     try:
         uri = BaseURI.parse(base_uri)
         report = Doctor(services().settings, services().storages).examine(uri, origin)
+        signed_by = services().storages.signed_by(uri)
     except SignedURLError as error:
         raise _Unusable(error.message) from error
     if report is None:
-        click.echo(_not_examined(str(uri), as_json))
+        click.echo(_not_examined(str(uri), signed_by, as_json))
         sys.exit(_NOT_EXAMINED)
-    click.echo(json.dumps(_facts(report), indent=2) if as_json else "\n".join(_lines(report)))
+    if as_json:
+        click.echo(json.dumps({"signed_by": signed_by, **_facts(report)}, indent=2))
+    else:
+        click.echo(f"URLs are signed by {signed_by}.")
+        click.echo("\n".join(_lines(report)))
     sys.exit(_exit_code(report))
 
 
@@ -77,12 +82,20 @@ def _exit_code(report: Report) -> int:
     return 0 if report.is_fit_for(Use.UPLOADING) else _NOT_FOR_UPLOADING
 
 
-def _not_examined(base_uri: str, as_json: bool) -> str:
+def _not_examined(base_uri: str, signed_by: str, as_json: bool) -> str:
     if as_json:
         return json.dumps(
-            {"base_uri": base_uri, "reading": None, "uploading": None, "findings": [], "cures": []}
+            {
+                "signed_by": signed_by,
+                "base_uri": base_uri,
+                "reading": None,
+                "uploading": None,
+                "findings": [],
+                "cures": [],
+            }
         )
     return (
+        f"URLs are signed by {signed_by}.\n"
         f"{base_uri}: not examined. Its storage broker can sign, but has no scratch place outside "
         "datasets; try a deposit."
     )

@@ -1,14 +1,15 @@
 """Which storage serves which base URI.
 
-The table names this plugin's own storages; any other scheme is left to dtool's storage broker of
-that name, which must know how to sign. A storage is made at first use and kept for its base URI.
+The table names this plugin's own storages; any other scheme, and one that the operator wants so, is
+left to dtool's storage broker of that name, which must know how to sign. A storage is made at first
+use and kept for its base URI.
 """
 
 from __future__ import annotations
 
 import importlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
@@ -70,8 +71,17 @@ class Storages:
         :raises SigningUnsupported: if nothing here can sign for it.
         :raises StorageUnavailable: if it has no usable settings or credentials.
         """
-        path = _OWN.get(base_uri.scheme, _ANY_OTHER)
+        path = self._own(_OWN, base_uri) or _ANY_OTHER
         return self._storages.of(base_uri, lambda: _named(path)(base_uri, self._settings))
+
+    def signed_by(self, base_uri: BaseURI) -> str:
+        """Return who makes the URLs of a base URI: this plugin, or a storage broker of dtool's.
+
+        :raises SigningUnsupported: if nothing here can sign for it.
+        :raises StorageUnavailable: if its storage broker cannot be asked.
+        """
+        path = self._own(_OWN, base_uri)
+        return self.of(base_uri).signed_by if path is None else str(_named(path).signed_by)
 
     def examination(self, base_uri: BaseURI) -> Examination | None:
         """Make what shows a base URI's storage to the doctor; None where there is no such thing.
@@ -79,11 +89,12 @@ class Storages:
         :raises SigningUnsupported: if nothing here can sign for it.
         :raises StorageUnavailable: if it has no usable settings or credentials.
         """
-        if base_uri.scheme not in _EXAMINED:
+        path = self._own(_EXAMINED, base_uri)
+        if path is None:
             self.of(base_uri)
             return None
         with self.call():
-            made: Examination = _named(_EXAMINED[base_uri.scheme])(base_uri, self._settings)
+            made: Examination = _named(path)(base_uri, self._settings)
         return limited(made, self._settings.storage_seconds)
 
     def lifecycle(self, base_uri: BaseURI) -> LifecycleRules:
@@ -92,12 +103,15 @@ class Storages:
         :raises LifecycleUnsupported: where there is none, or none within reach; says what to do.
         :raises StorageUnavailable: if it has no usable settings or credentials.
         """
-        scheme = base_uri.scheme
-        if scheme not in _LIFECYCLES:
-            advice = _LIFECYCLES_ELSEWHERE.get(scheme, _ANY_LIFECYCLE_ELSEWHERE)
+        path = self._own(_LIFECYCLES, base_uri)
+        if path is None:
+            advice = self._own(_LIFECYCLES_ELSEWHERE, base_uri) or _ANY_LIFECYCLE_ELSEWHERE
             raise LifecycleUnsupported(f"{advice}, and let `flask lifecycle sweep` follow.")
-        path = _LIFECYCLES[scheme]
         return self._lifecycles.of(base_uri, lambda: _named(path)(base_uri, self._settings))
+
+    def _own(self, table: Mapping[str, str], base_uri: BaseURI) -> str | None:
+        """Return what a table has for this scheme, unless a storage broker is to serve it."""
+        return None if base_uri.scheme in self._settings.brokered else table.get(base_uri.scheme)
 
 
 class _Kept(Generic[Made]):

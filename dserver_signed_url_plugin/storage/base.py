@@ -185,13 +185,15 @@ class Promotion:
 class Storage(Protocol):
     """One base URI's storage. Every method may raise StorageUnavailable.
 
-    ``lists_objects`` tells whether holdings counts objects, so that none means that none is there,
-    ``stages_all`` whether no URL leads to an item's real key, whatever the client sends.
+    ``signed_by`` says who makes its URLs. ``lists_objects`` tells whether holdings counts objects,
+    so that none means that none is there, ``stages_all`` whether no URL leads to an item's real
+    key, whatever the client sends.
     """
 
     max_relpath_bytes: int
     max_item_bytes: int
     lists_objects: bool
+    signed_by: str
     stages_all: bool
 
     def life(self, seconds: int, writing: bool = False) -> Life:

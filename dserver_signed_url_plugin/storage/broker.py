@@ -44,17 +44,12 @@ from dserver_signed_url_plugin.storage.base import (
     WriteURLs,
 )
 from dserver_signed_url_plugin.storage.documents import is_name, tag_names
+from dserver_signed_url_plugin.storage.dtool_brokers import installed, made, missing_in
 from dserver_signed_url_plugin.storage.guard import apart
 from dserver_signed_url_plugin.uris import BaseURI
 
 logger = logging.getLogger(__name__)
 
-_METHODS = (
-    "supports_signing",
-    "generate_signed_read_url",
-    "generate_signed_write_url",
-    "generate_dataset_signed_urls",
-)
 _CLAIM = "claim"
 # The dataset in whose name a broker is asked whether it can sign at all.
 _NOBODY = "00000000-0000-0000-0000-000000000000"
@@ -74,13 +69,10 @@ class BrokerStorage:
 
     def __init__(self, base_uri: BaseURI, settings: Settings) -> None:
         self._base_uri, self._settings = base_uri, settings
-        # dtoolcore has no public word for its table of brokers.
-        found = dtoolcore._generate_storage_broker_lookup().get(base_uri.scheme)
-        if found is None:
-            raise SigningUnsupported(f"dserver has no storage broker for {base_uri.scheme}://.")
+        found = installed(base_uri.scheme)
         self._class, self._name = found, found.__name__
-        missing = [method for method in _METHODS if not hasattr(found, method)]
-        if missing:
+        self.signed_by = f"the storage broker {self._name}"
+        if missing := missing_in(found):
             raise SigningUnsupported(
                 f"The storage broker {self._name} cannot make signed URLs: "
                 f"it lacks {', '.join(missing)}."
@@ -99,6 +91,7 @@ class BrokerStorage:
             if not broker.has_admin_metadata():
                 raise DatasetNotFound(f"Storage does not hold dataset {uuid} (any more).")
             urls = broker.generate_dataset_signed_urls(expiry_seconds=life.seconds)
+            entries = broker.get_manifest()["items"]
             return ReadURLs(
                 urls["admin_metadata_url"],
                 urls["manifest_url"],
@@ -107,6 +100,8 @@ class BrokerStorage:
                 _named(urls.get("overlay_urls", {})),
                 _named(urls.get("annotation_urls", {})),
                 tag_names(urls.get("tags", ())),
+                {name: entry["relpath"] for name, entry in entries.items()},
+                {name: entry["size_in_bytes"] for name, entry in entries.items()},
             )
 
     def item_url(
@@ -267,7 +262,7 @@ class BrokerStorage:
     def _broker(self, uuid: str) -> Iterator[Any]:
         """Make the broker of one dataset; whatever it raises becomes a sentence."""
         try:
-            broker = self._class(str(self._base_uri.dataset(uuid)), self._settings.config_path)
+            broker = made(self._class, str(self._base_uri.dataset(uuid)), self._settings)
             if not broker.supports_signing():
                 raise SigningUnsupported(
                     f"The storage broker {self._name} says that it cannot make signed URLs here."

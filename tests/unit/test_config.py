@@ -142,6 +142,33 @@ def test_writes_that_are_neither_pinned_nor_staged_are_refused_by_name(value):
             Settings.load(config, environ)
 
 
+# SIGNED_URL_STORAGE_<scheme> -----------------------------------------------------------------
+
+
+def test_the_plugin_signs_itself_unless_a_broker_is_wanted():
+    for scheme in ("s3", "azure"):
+        for name in (f"SIGNED_URL_STORAGE_{scheme}", f"SIGNED_URL_STORAGE_{scheme.upper()}"):
+            for config, environ in either(name, "broker"):
+                assert Settings.load(config, environ).brokered == {scheme}
+            assert Settings.load({name: ""}, {name: " "}).brokered == frozenset()
+
+
+@pytest.mark.parametrize("value", ["Broker", "plugin", "true", 1])
+@pytest.mark.parametrize("name", ["SIGNED_URL_STORAGE_s3", "SIGNED_URL_STORAGE_AZURE"])
+def test_a_storage_that_is_no_broker_is_refused_by_name(name, value):
+    for config, environ in either(name, value):
+        with pytest.raises(ConfigurationError, match=f"{name} must be broker"):
+            Settings.load(config, environ)
+
+
+def test_staged_writes_are_refused_where_a_broker_is_to_sign():
+    writes = {"SIGNED_URL_WRITES_lab": "staged"}
+    with pytest.raises(ConfigurationError, match="SIGNED_URL_WRITES_lab.*SIGNED_URL_STORAGE_s3"):
+        Settings.load({"SIGNED_URL_STORAGE_S3": "broker"}, writes)
+    Settings.load({"SIGNED_URL_STORAGE_AZURE": "broker"}, writes)
+    Settings.load({"SIGNED_URL_STORAGE_S3": "broker"}, {"SIGNED_URL_WRITES_lab": "pinned"})
+
+
 # DTOOL_* -------------------------------------------------------------------------------------
 
 ENDPOINTS = ["DTOOL_S3_ENDPOINT_lab", "DTOOL_S3_PUBLIC_ENDPOINT_lab"]

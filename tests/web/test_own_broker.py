@@ -16,28 +16,17 @@ from dserver_signed_url_plugin.models import PendingUpload
 from dserver_signed_url_plugin.storage.base import Claim, Freezing, Opening
 from dserver_signed_url_plugin.uris import BaseURI
 from tests.clients import README, Deposit, DtoolDserver
-from tests.own_broker import STORES, HangingBroker, own_store
+from tests.own_broker import STORES, HangingBroker, install, own_store
 from tests.refusals import assert_refused, nothing_is_written
 
 pytestmark = pytest.mark.database("sqlite", reason="what a broker can do depends on no database")
-
-ENTRY_POINTS = """\
-[dtool.storage_brokers]
-OwnBroker = tests.own_broker:OwnBroker
-SilentBroker = tests.own_broker:SilentBroker
-HangingBroker = tests.own_broker:HangingBroker
-"""
-METADATA = "Metadata-Version: 2.1\nName: own-broker\nVersion: 1\n"
 
 
 @pytest.fixture(autouse=True)
 def installed(tmp_path, monkeypatch):
     """Install the broker for as long as a test runs."""
-    metadata = tmp_path / "site" / "own_broker-1.dist-info"
-    metadata.mkdir(parents=True)
-    (metadata / "entry_points.txt").write_text(ENTRY_POINTS)
-    (metadata / "METADATA").write_text(METADATA)
-    monkeypatch.syspath_prepend(tmp_path / "site")
+    names = ("OwnBroker", "SilentBroker", "HangingBroker")
+    install(monkeypatch, tmp_path / "site", *(f"tests.own_broker:{name}" for name in names))
 
 
 @pytest.fixture

@@ -74,6 +74,7 @@ class AzureStorage:
 
     max_relpath_bytes = 2500
     max_item_bytes = 5000 * 1024**2
+    signed_by = "this plugin, for Azure"
     stages_all = False
     lists_objects = True
 

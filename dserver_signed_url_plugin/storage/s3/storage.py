@@ -65,6 +65,7 @@ class S3Storage:
 
     max_relpath_bytes = 1500
     max_item_bytes = 5 * 1024**3
+    signed_by = "this plugin, for S3"
     lists_objects = True
 
     def __init__(self, base_uri: BaseURI, settings: Settings) -> None:

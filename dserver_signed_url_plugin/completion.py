@@ -126,13 +126,13 @@ class Completions:
     ) -> Mapping[str, StoredItem]:
         refuse_unannounced(work.items, work.holdings)
         outcome = verify(work.items, work.holdings)
-        outcome.require()
+        outcome.require(storage.max_item_bytes)
         if not outcome.promotions:
             return outcome.in_place
         work.lease.check()
         found = storage.promote(upload.uuid, upload.staging, outcome.promotions)
         promoted = verify_promoted(outcome.promotions, found)
-        promoted.require()
+        promoted.require(storage.max_item_bytes)
         return {**outcome.in_place, **promoted.in_place}
 
     def _properties(

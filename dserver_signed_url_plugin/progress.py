@@ -102,4 +102,4 @@ def _grant(
     storage.make_room(upload.uuid, items)
     pending.note_urls(upload, life.ends, pinned)
     urls: WriteURLs = storage.write_urls(upload.uuid, upload.staging, items, pinned, life)
-    return UploadGrant(uri, life, items, urls)
+    return UploadGrant(uri, life, items, urls, storage.max_item_bytes)

@@ -187,6 +187,9 @@ class UploadGrantSchema(GrantSchema):
 
     uuid = fields.String()
     base_uri = fields.String()
+    max_size_in_bytes = fields.Integer(
+        metadata=described("The largest item that a PUT to one of these URLs can carry.")
+    )
     upload_urls = fields.Nested(UploadURLsSchema)
 
     @pre_dump
@@ -205,6 +208,7 @@ class UploadGrantSchema(GrantSchema):
             **granted(grant.uri, grant.life),
             "uuid": grant.uri.uuid,
             "base_uri": str(grant.uri.base),
+            "max_size_in_bytes": grant.max_size_in_bytes,
             "upload_urls": {**grant.urls.documents, "items": items},
         }
 

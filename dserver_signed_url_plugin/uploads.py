@@ -34,12 +34,13 @@ from dserver_signed_url_plugin.uris import DatasetURI
 
 @dataclass(frozen=True)
 class UploadGrant:
-    """What a person needs to PUT an upload."""
+    """What a person needs to PUT an upload; a single PUT carries at most so many bytes."""
 
     uri: DatasetURI
     life: Life
     items: Sequence[Item]
     urls: WriteURLs
+    max_size_in_bytes: int
 
 
 class Uploads:
@@ -78,7 +79,7 @@ class Uploads:
             message = f"Upload {plan.uuid} was completed or removed meanwhile."
             raise UploadConflict(message) from gone
         urls = storage.write_urls(plan.uuid, upload.staging, plan.items, plan.pinned, life)
-        return UploadGrant(uri, life, plan.items, urls)
+        return UploadGrant(uri, life, plan.items, urls, storage.max_item_bytes)
 
     def check(self, permit: UploadPermit, plan: UploadPlan) -> None:
         """Refuse, before anything is written, what this server or this store does not take.

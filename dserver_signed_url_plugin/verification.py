@@ -18,11 +18,15 @@ Properties = dict[str, Any]
 
 @dataclass
 class Verification:
-    """The outcome: what is in place, what is to be promoted, what is wrong."""
+    """The outcome: what is in place, what is to be promoted, what is wrong.
+
+    ``has_missing_of_any_size`` is True where something is missing whose size was not announced.
+    """
 
     in_place: dict[str, StoredItem] = field(default_factory=dict)
     promotions: list[Promotion] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    has_missing_of_any_size: bool = False
     mismatched: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -30,16 +34,23 @@ class Verification:
         """Relpaths of what is still to be sent: missing, or wrong."""
         return {*self.missing, *(entry["relpath"] for entry in self.mismatched)}
 
-    def require(self) -> None:
+    def require(self, most_item_bytes: int) -> None:
         """Go on only if nothing is missing or different.
 
+        :param most_item_bytes: what a single PUT can carry.
         :raises UploadIncomplete: with relpaths, what was expected and what was found.
         """
         if self.missing or self.mismatched:
+            limit = (
+                f" A single PUT carries at most {most_item_bytes} bytes, so a larger item cannot "
+                "arrive."
+                if self.has_missing_of_any_size
+                else ""
+            )
             raise UploadIncomplete(
                 f"{len(self.missing)} item(s) are missing and {len(self.mismatched)} differ from "
                 "what was announced: announce the same again, PUT them to the URLs and with the "
-                "headers that this returns, then complete again.",
+                f"headers that this returns, then complete again.{limit}",
                 self.missing,
                 self.mismatched,
             )
@@ -62,6 +73,7 @@ def verify(items: Sequence[Item], holdings: Holdings) -> Verification:
             outcome.mismatched.append(_mismatch(item, staged or final))
         else:
             outcome.missing.append(item.relpath)
+            outcome.has_missing_of_any_size |= item.size_in_bytes is None
     return outcome
 
 

@@ -30,6 +30,12 @@ _SETTINGS = {
     Bucket: (ENDPOINT, PUBLIC_ENDPOINT),
 }
 
+# Source: AWS, "Error responses", NotImplemented.
+_CHUNKS_REFUSED = (
+    b"<Error><Code>NotImplemented</Code><Message>A header you provided implies functionality that "
+    b"is not implemented</Message><Header>Transfer-Encoding</Header></Error>"
+)
+
 
 class Fault(Enum):
     """What the proxy may do instead of asking the store."""
@@ -71,7 +77,10 @@ class StoreProxy:
     Both are called in the proxy's threads: ``before`` the store is asked, with a fault to return if
     it shall not be, and ``after`` it has answered but dserver does not know yet. ``rewritten``
     makes another body, of the same length, of each that is answered, and ``headed`` other headers.
+    Where it ``refuses_chunks`` it answers 501 to a body whose length is not said, as AWS does.
     """
+
+    refuses_chunks = False
 
     def __init__(self, place: Bucket | Account) -> None:
         self._place = place
@@ -152,6 +161,10 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         # Answered by http.server already.
         headers.pop("expect", None)
+        if self.proxy.refuses_chunks and "transfer-encoding" in headers:
+            self._body(headers)
+            self._answer(501, {}, _CHUNKS_REFUSED)
+            return
         body = self._body(headers)
         request = self.proxy.note(self.command, self.path, headers)
         fault = self.proxy.before(request)

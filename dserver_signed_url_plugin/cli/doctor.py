@@ -71,8 +71,7 @@ def doctor(base_uri: str, origin: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"signed_by": signed_by, **_facts(report)}, indent=2))
     else:
-        click.echo(f"URLs are signed by {signed_by}.")
-        click.echo("\n".join(_lines(report)))
+        click.echo("\n".join(_lines(report, signed_by)))
     sys.exit(_exit_code(report))
 
 
@@ -95,9 +94,8 @@ def _not_examined(base_uri: str, signed_by: str, as_json: bool) -> str:
             }
         )
     return (
-        f"URLs are signed by {signed_by}.\n"
-        f"{base_uri}: not examined. Its storage broker can sign, but has no scratch place outside "
-        "datasets; try a deposit."
+        f"{base_uri}: not examined. URLs are signed by {signed_by}, which has no scratch place "
+        "outside datasets; try a deposit."
     )
 
 
@@ -123,9 +121,10 @@ def _facts(report: Report) -> dict[str, Any]:
     }
 
 
-def _lines(report: Report) -> Iterator[str]:
+def _lines(report: Report, signed_by: str) -> Iterator[str]:
     """Yield a table with a line for each finding, and below it what it means and what to do."""
     yield f"{report.base_uri}, for people at {report.outside}, for the server at {report.inside}"
+    yield f"URLs are signed by {signed_by}."
     yield f"Scratch objects: {report.scratch}…"
     yield ""
     waiting = [found.name for found in report.findings if found.waits_for]

@@ -15,6 +15,7 @@ from dserver_signed_url_plugin.verification import (
     verify_promoted,
 )
 
+MOST = 5 * 1024**3
 WHEN = datetime(2024, 1, 15, 14, 30, tzinfo=timezone.utc)
 GOOD, BAD = "9a0364b9e99bb480dd25e1f0284c8555", "0" * 32
 
@@ -58,7 +59,7 @@ def mismatch(item, found):
 def test_what_is_right_at_its_place_stays(item, final, staged):
     outcome = verify([item], holdings(final, staged))
     assert outcome == Verification(in_place={"id-1": final})
-    outcome.require()
+    outcome.require(MOST)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,7 @@ def test_what_is_right_at_its_place_stays(item, final, staged):
 def test_what_is_right_where_it_is_staged_is_promoted(item, final, staged):
     outcome = verify([item], holdings(final, staged))
     assert outcome == Verification(promotions=[Promotion(item, staged)])
-    outcome.require()
+    outcome.require(MOST)
 
 
 @pytest.mark.parametrize(
@@ -96,17 +97,19 @@ def test_what_differs_is_listed_with_what_was_found(item, final, staged, shown):
     outcome = verify([item], holdings(final, staged))
     assert outcome == Verification(mismatched=[mismatch(item, shown)])
     with pytest.raises(UploadIncomplete, match=r"0 item.s. are missing and 1 differ") as refusal:
-        outcome.require()
+        outcome.require(MOST)
     assert refusal.value.facts["mismatched"] == [mismatch(item, shown)]
 
 
 @pytest.mark.parametrize("item", [ITEM, SIZED, BARE])
 def test_what_is_nowhere_is_missing(item):
     outcome = verify([item], holdings())
-    assert outcome == Verification(missing=["a.txt"])
+    of_any_size = item.size_in_bytes is None
+    assert outcome == Verification(missing=["a.txt"], has_missing_of_any_size=of_any_size)
     with pytest.raises(UploadIncomplete, match=r"1 item.s. are missing and 0 differ") as refusal:
-        outcome.require()
+        outcome.require(MOST)
     assert refusal.value.facts["missing"] == ["a.txt"]
+    assert ("at most 5368709120 bytes" in str(refusal.value)) == of_any_size
 
 
 def test_an_empty_item_and_no_items_at_all_are_fine():
@@ -120,7 +123,7 @@ def test_a_long_list_is_cut_and_its_total_told():
     items = [Item(f"id-{n}", f"file-{n}", 7, GOOD) for n in range(350)]
     wrong = Holdings(staged={f"id-{n}": OTHER for n in range(150)})
     with pytest.raises(UploadIncomplete, match=r"200 .* missing and 150 differ") as refusal:
-        verify(items, wrong).require()
+        verify(items, wrong).require(MOST)
     facts = refusal.value.facts
     assert [entry["relpath"] for entry in facts["mismatched"]] == [f"file-{n}" for n in range(100)]
     assert facts["missing"] == [f"file-{n}" for n in range(150, 250)]

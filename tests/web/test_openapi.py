@@ -144,7 +144,7 @@ def test_grants_are_documented_down_to_each_url(document):
     assert answered(document, ITEM, 200)["properties"].keys() == common | {"identifier", "url"}
 
     upload = answered(document, UPLOAD, 200)["properties"]
-    assert upload.keys() == common | {"uuid", "base_uri", "upload_urls"}
+    assert upload.keys() == common | {"uuid", "base_uri", "max_size_in_bytes", "upload_urls"}
     urls = resolved(document, upload["upload_urls"])["properties"]
     assert urls.keys() == {"readme", "admin_metadata", "manifest", "structure", "items"}
     item = resolved(document, urls["items"]["additionalProperties"])

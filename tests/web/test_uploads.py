@@ -1,9 +1,11 @@
 """Announce, PUT, complete: what a person gets who follows the URLs."""
 
 import dtoolcore
+import pytest
 import requests
 
-from tests.clients import README, Deposit, each_client
+from tests.clients import README, Deposit, DtoolDserver, RelpathsOnly, each_client
+from tests.dserver import encoded
 
 
 @each_client
@@ -33,3 +35,20 @@ def test_dtool_verifies_what_was_deposited(dserver, client, dtool_reads):
         with open(dataset.item_content_abspath(identifier), "rb") as content:
             assert content.read() == deposit.content(identifier)
     assert dataset.generate_manifest()["items"].keys() == dataset.identifiers
+
+
+@pytest.mark.parametrize(("place", "most"), [("bucket", 5 * 1024**3), ("account", 5000 * 1024**2)])
+def test_the_largest_item_that_a_put_can_carry_is_told(request, make_dserver_on, place, most):
+    dserver, deposit = make_dserver_on(request.getfixturevalue(place)), Deposit()
+    grant = RelpathsOnly().begin(dserver.alice, dserver.base_uri, deposit)
+    path = f"/signed-urls/upload/{encoded(grant['uri'])}"
+    progress = dserver.alice.get(path, query_string={"urls": True}).json
+    assert grant["max_size_in_bytes"] == progress["upload"]["max_size_in_bytes"] == most
+    refused = dserver.alice.complete(grant["uri"])
+    assert refused.status_code == 400
+    assert f"A single PUT carries at most {most} bytes" in refused.json["message"]
+
+
+def test_nothing_is_said_of_limits_where_every_size_was_announced(dserver):
+    grant = DtoolDserver().begin(dserver.alice, dserver.base_uri, Deposit())
+    assert "at most" not in dserver.alice.complete(grant["uri"]).json["message"]

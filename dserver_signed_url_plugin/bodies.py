@@ -6,6 +6,7 @@ Knows what may be wrong with a body before anybody looks at its fields.
 from __future__ import annotations
 
 import codecs
+import time
 from typing import Any
 
 from flask import Request, Response, request
@@ -19,6 +20,11 @@ _CHARSETS = {"utf-8", "utf-8-sig", "ascii", "iso8859-1", "iso8859-15", "cp1252"}
     f"utf-{bits}{order}" for bits in (16, 32) for order in ("", "-le", "-be")
 }
 _HOW = "as in 'Content-Type: application/json; charset=utf-16'"
+# Where gunicorn and Werkzeug keep the connection of a request.
+_SOCKETS = ("gunicorn.socket", "werkzeug.socket")
+_PIECE = 64 * 1024
+# Seconds that a refused body may take: between two pieces, and in all.
+PATIENCE, MOST_SECONDS = 1.0, 5.0
 _READ = "dserver_signed_url_plugin.body_is_read"
 
 
@@ -40,14 +46,36 @@ class BodyParser(FlaskParser):
 
 
 def close_unless_read(response: Response) -> Response:
-    """Let the connection end if somebody's body was refused unread: what follows is not a request.
+    """Pass over a body that was refused unread, or else let the connection end.
 
-    An ``after_request`` function.
+    Whoever is still sending when a connection ends may never see the answer. What has not come
+    after a few seconds is not waited for. An ``after_request`` function.
     """
     has_body = (request.content_length or 0) > 0 or "Transfer-Encoding" in request.headers
-    if has_body and not request.environ.get(_READ):
+    if has_body and not request.environ.get(_READ) and not _passed_over(request):
         response.headers["Connection"] = "close"
     return response
+
+
+def _passed_over(request: Request) -> bool:
+    """Read what comes of a body, and forget it; tell whether that was all."""
+    connection = next(filter(None, map(request.environ.get, _SOCKETS)), None)
+    length = request.content_length or 0
+    if connection is None or not 0 < length <= services().settings.max_body_bytes:
+        return False
+    patience, ends = connection.gettimeout(), time.monotonic() + MOST_SECONDS
+    connection.settimeout(PATIENCE)
+    try:
+        while length > 0 and time.monotonic() < ends:
+            piece = request.environ["wsgi.input"].read(min(length, _PIECE))
+            if not piece:
+                break
+            length -= len(piece)
+    except OSError:
+        return False
+    finally:
+        connection.settimeout(patience)
+    return length == 0
 
 
 def _json(request: Request, limit: int) -> bytes:

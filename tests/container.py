@@ -136,20 +136,27 @@ def run(arguments: Sequence[str], variables: Mapping[str, str], directory: Path)
 
 
 class PublicSide:
-    """The service s3, from ``with`` to the end of the block: nginx in front of a store."""
+    """The service s3, from ``with`` to the end of the block: nginx in front of a store.
 
-    def __init__(self, port: int, store: str, directory: Path) -> None:
+    Or the service proxy, with nginx in front of dserver, whose name is then ``what``.
+    """
+
+    def __init__(self, port: int, behind: str, directory: Path, what: str = "store") -> None:
         self.endpoint = f"http://127.0.0.1:{port}"
-        variables = {"STORE": store, "STORE_PORT": f"127.0.0.1:{port}"}
+        directory = directory / f"{what}-{port}"
+        directory.mkdir()
+        variables = {what.upper(): behind, f"{what.upper()}_PORT": f"127.0.0.1:{port}"}
         variables["NGINX_LOCAL_RESOLVERS"] = "127.0.0.1"
-        template = (DOCKER / "store.conf.template").read_text(encoding="utf-8")
-        configuration = directory / "store.conf"
+        template = (DOCKER / f"{what}.conf.template").read_text(encoding="utf-8")
+        configuration = directory / f"{what}.conf"
         names = "|".join(variables)
         configuration.write_text(
             re.sub(rf"\$\{{({names})\}}", lambda found: variables[found[1]], template)
         )
         command = [nginx_binary(), "-p", directory, "-c", configuration, "-e", "stderr"]
-        self.container = Container([*command, "-g", "daemon off;"], {}, directory)
+        # Started by root, nginx would work as somebody who may not write here.
+        user = "user root; " if os.geteuid() == 0 else ""
+        self.container = Container([*command, "-g", f"{user}daemon off;"], {}, directory)
         self._resources = ExitStack()
 
     def __enter__(self) -> PublicSide:

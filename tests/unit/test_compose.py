@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
-import runpy
 import stat
 import subprocess
 import sys
@@ -92,16 +90,17 @@ def test_nobody_starts_before_what_it_needs(services):
     }
 
 
-def test_only_dserver_and_the_public_side_of_the_store_are_reached_from_this_machine_alone(
+def test_only_dservers_proxy_and_the_public_side_of_the_store_are_reached_from_this_machine_alone(
     services,
 ):
     published = {name: one["ports"] for name, one in services.items() if "ports" in one}
     assert published == {
-        "dserver": ["127.0.0.1:5000:5000"],
+        "proxy": ["127.0.0.1:5000:5000"],
         "s3": ["127.0.0.1:9000:9000"],
     }
     assert compose_file()["networks"]["inside"]["internal"] is True
-    for name in services.keys() - published.keys() - {"keys", "doctor"}:
+    # dserver may ask stores elsewhere.
+    for name in services.keys() - published.keys() - {"keys", "doctor", "dserver"}:
         assert services[name]["networks"] == ["inside"], name
 
 
@@ -217,30 +216,6 @@ def test_no_secret_is_committed_or_part_of_the_image():
     for source in (source for source in sources if source != "\\"):
         assert (ROOT / source).exists(), source
         assert f"!{source.split('/')[0]}" in ignored, source
-
-
-SIGNED = [
-    "https://s3.example.org/lab/key?X-Amz-Credential=SECRET%2F20260101&X-Amz-Signature=SECRET&a=1",
-    "https://s3.example.org/lab/key%3FX-Amz-Security-Token%3DSECRET%26X-Amz-Date%3D1",
-    "https://lab.blob.core.windows.net/c/b?sv=2021&sig=SECRET%3D&se=2026",
-    "s3://AKIA:SECRET@bucket/key",
-    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJTRUNSRVQifQ.SECRET",
-    "x?access_token=SECRET",
-]
-
-
-@pytest.mark.parametrize("pasted", SIGNED)
-@pytest.mark.parametrize("handler", ["access", "entry"])
-def test_a_signed_url_in_a_path_is_logged_without_its_secrets(pasted, handler):
-    formatters = runpy.run_path(str(DOCKER / "gunicorn.conf.py"))["logconfig_dict"]["formatters"]
-    formatter = formatters[handler]["()"]("%(message)s")
-    line = f'127.0.0.1 "GET /signed-urls/dataset/{pasted}" 400 120 bytes 0.1 s'
-    error = (ValueError, ValueError(pasted), None)
-    record = logging.LogRecord("gunicorn", logging.INFO, "", 0, "%s", (line,), error)
-    said = formatter.format(record)
-    assert "SECRET" not in said
-    assert "/signed-urls/dataset/" in said
-    assert "0.1 s" in said
 
 
 # Scripts ---------------------------------------------------------------------------------------

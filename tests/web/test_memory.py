@@ -1,0 +1,141 @@
+"""What a worker's memory is before, while and after somebody sends it large bodies."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import requests
+
+from dserver_signed_url_plugin.demo.app import SETTINGS_VARIABLE
+from dserver_signed_url_plugin.demo.store import free_port
+from tests.container import DOCKER, Container
+from tests.dserver import Dserver, encoded, in_capitals
+
+pytestmark = pytest.mark.database("postgresql", reason="a worker's memory is the same on each")
+
+SIZE = 63_000_000
+MB = 1_000_000
+FACTORY = "dserver_signed_url_plugin.demo.app:create_app_from_environment()"
+
+
+class Worker:
+    """gunicorn's one worker, its memory looked at from outside."""
+
+    def __init__(self, address: str, pid: int, dserver: Dserver) -> None:
+        self._address, self._pid, self._dserver = address, pid, dserver
+
+    def post(self, name: str, body: bytes) -> requests.Response:
+        """Announce something as somebody."""
+        return requests.post(
+            f"{self._address}/signed-urls/upload/{encoded(self._dserver.base_uri)}",
+            data=body,
+            headers={
+                "Authorization": f"Bearer {self._dserver.tokens[name]}",
+                "Content-Type": "application/json",
+            },
+            timeout=120,
+        )
+
+    def forget_peak(self) -> None:
+        Path(f"/proc/{self._pid}/clear_refs").write_text("5")
+
+    def megabytes(self) -> float:
+        return self._said("VmRSS")
+
+    def peak(self) -> float:
+        return self._said("VmHWM")
+
+    def _said(self, name: str) -> float:
+        lines = Path(f"/proc/{self._pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) / 1000 for line in lines if line.startswith(name))
+
+
+@pytest.fixture
+def worker(make_dserver: Callable[..., Dserver], tmp_path: Path) -> Iterator[Worker]:
+    """One, as the image runs it."""
+    dserver = make_dserver()
+    listen = f"127.0.0.1:{free_port()}"
+    names = ("SQLALCHEMY_DATABASE_URI", "SECRET_KEY", "JWT_ALGORITHM", "JWT_PUBLIC_KEY")
+    config = {name: dserver.app.config[name] for name in names}
+    settings = tmp_path / "settings.json"
+    settings.write_text(json.dumps({**config, **in_capitals(dserver.bucket.settings())}))
+    variables = {
+        "DSERVER_LISTEN": listen,
+        "DSERVER_WORKERS": "1",
+        "DSERVER_THREADS": "4",
+        "FLASK_APP": FACTORY,
+        SETTINGS_VARIABLE: str(settings),
+    }
+    with Container([DOCKER / "entrypoint.sh", "serve"], variables, tmp_path) as gunicorn:
+        gunicorn.wait_until(lambda: gunicorn.answers(f"http://{listen}/config/versions"))
+        master = gunicorn.process.pid
+        [pid] = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+        made = Worker(f"http://{listen}", int(pid), dserver)
+        # What is imported and connected at the first request stays.
+        assert made.post("alice", plan(items=[{"relpath": "a"}])).status_code == 200
+        yield made
+
+
+def plan(**fields: object) -> bytes:
+    return json.dumps({"uuid": str(uuid4()), "name": "n", **fields}).encode()
+
+
+def filled(start: str, unit: str, end: str) -> bytes:
+    """An announcement of this size, in which something comes again and again."""
+    body = plan()[:-1].decode()
+    number = SIZE // (len(unit.encode()) + 1)
+    return f"{body}, {start}{','.join([unit] * number)}{end}}}".encode()
+
+
+def test_whoever_may_nothing_takes_no_memory(worker):
+    body = filled('"annotations": {"a": [', "[]", "]}")
+    before = worker.megabytes()
+    worker.forget_peak()
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: worker.post("dave", body).status_code, range(4)))
+    figures = f"{before:.0f} MB before, {worker.peak():.0f} at most, {worker.megabytes():.0f} after"
+    print(figures)  # noqa: T201
+    assert answers == [403] * 4
+    assert worker.peak() < before + 10, figures
+
+
+SHAPES = {
+    "items": ('"items": [', '{"relpath":"ab"}', "]"),
+    "items of four bytes": ('"items": [', '{"relpath":"😀"}', "]"),
+    "nothings for items": ('"items": [', "{}", "]"),
+    "lists in annotations": ('"annotations": {"a": [', "[]", "]}"),
+    "objects in overlays": ('"overlays": {"a": {"b": [', "{}", "]}}"),
+    "names of overlays": ('"overlays": {', '"ab": {}', "}"),
+    "tags": ('"tags": [', '"ab"', "]"),
+    "an unknown field": ('"surprise": [', "[]", "]"),
+    "a text": ('"name": "', "😀é", '"'),
+    "numbers": ('"tags": [', "1.5", "]"),
+    "escapes": ('"creator_username": "', "\\u00e9", '"'),
+}
+
+
+@pytest.mark.parametrize("parts", SHAPES.values(), ids=SHAPES)
+def test_no_body_takes_ten_times_its_size(worker, parts):
+    body = filled(*parts)
+    before = worker.megabytes()
+    worker.forget_peak()
+    assert worker.post("alice", body).status_code in {400, 422}
+    after = worker.megabytes()
+    figures = f"{before:.0f} MB before, {worker.peak():.0f} at most, {after:.0f} after"
+    print(figures)  # noqa: T201
+    assert worker.peak() < before + 10 * len(body) / MB, figures
+    assert after < before + 30, figures
+
+
+def test_nesting_takes_nothing(worker):
+    before = worker.megabytes()
+    overlays = plan()[:-1] + b', "overlays": ' + b"[" * SIZE
+    for body in (b"[" * SIZE, b'{"a":' * (SIZE // 5), overlays):
+        assert worker.post("alice", body).status_code in {400, 422}
+    assert worker.peak() < before + 3 * SIZE / MB
+    assert worker.megabytes() < before + 30

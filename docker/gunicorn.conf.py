@@ -5,6 +5,7 @@ Knows where requests come in and what is logged of them. Never lets a token into
 
 import logging
 import os
+import re
 from typing import Any
 
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -29,6 +30,14 @@ accesslog = "-"
 access_log_format = '%(h)s "%(m)s %(U)s" %(s)s %(b)s bytes %(L)s s'
 
 
+# Somebody may paste a signed URL, or a token, where a URI is asked for: in the path, that is.
+SECRETS = re.compile(
+    r"((?:signature|credential|token|accesskeyid|\bsig)(?:=|%(?:25)*3D))[^&\s\"']+"
+    r"|(?<=/)[^/\s@\"']+:[^/\s@\"']+(?=@)"
+    r"|\beyJ[\w-]{5,}\.[\w.-]+",
+    re.IGNORECASE,
+)
+
 # Proxies in front, each of which writes the address of whoever called it into X-Forwarded-For.
 proxies = int(os.environ.get("DSERVER_PROXIES", "0"))
 
@@ -40,11 +49,15 @@ def post_worker_init(worker: Any) -> None:
 
 
 class OneLine(logging.Formatter):
-    """A path may hold a line break, and must not look like another entry."""
+    """A path may hold a line break, and must not look like another entry; or a secret."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         """Return the entry with its line breaks spelled out."""
         return super().formatMessage(record).replace("\r", "\\r").replace("\n", "\\n")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the entry, with what an exception says, without signatures and tokens."""
+        return SECRETS.sub(lambda found: f"{found[1] or ''}…", super().format(record))
 
 
 _STDOUT = {"class": "logging.StreamHandler", "stream": "ext://sys.stdout"}

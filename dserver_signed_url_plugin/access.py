@@ -11,9 +11,13 @@ from functools import wraps
 from typing import ParamSpec, TypeVar
 
 from dservercore.utils_auth import get_jwt_identity, jwt_required
+from flask import request
+from flask_jwt_extended.exceptions import JWTExtendedException
+from jwt import PyJWTError
 
 from dserver_signed_url_plugin.errors import NotAuthenticated
 from dserver_signed_url_plugin.permissions import permit_upload
+from dserver_signed_url_plugin.services import services
 from dserver_signed_url_plugin.uris import BaseURI
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -25,6 +29,7 @@ Answer = TypeVar("Answer")
 def identified(view: Callable[P, Answer]) -> Callable[P, Answer]:
     """Let a view be called only for a valid token that names somebody.
 
+    :raises TooManyRequests: above ``SIGNED_URL_RATE_LIMIT``, of that person or else of the address.
     :raises NotAuthenticated: if it names what no database can hold, so that nobody is called so.
     """
 
@@ -35,10 +40,20 @@ def identified(view: Callable[P, Answer]) -> Callable[P, Answer]:
             raise NotAuthenticated(
                 "Your token names nobody whom dserver could know; get a new one."
             )
+        services().rates.check_person(name or "")
         return view(*args, **kwargs)
 
     required: Callable[P, Answer] = jwt_required()(known)
-    return required
+
+    @wraps(view)
+    def answered(*args: P.args, **kwargs: P.kwargs) -> Answer:
+        try:
+            return required(*args, **kwargs)
+        except (JWTExtendedException, PyJWTError, NotAuthenticated):
+            services().rates.check_address(request.remote_addr)
+            raise
+
+    return answered
 
 
 def identity() -> str:

@@ -11,11 +11,18 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
+from hashlib import sha256
 from typing import Any
 
 from dserver_signed_url_plugin import trail
 from dserver_signed_url_plugin.config import Settings
-from dserver_signed_url_plugin.errors import DatabaseBusy, InvalidField, SignedURLError
+from dserver_signed_url_plugin.errors import (
+    DatabaseBusy,
+    InvalidField,
+    NotAuthenticated,
+    SignedURLError,
+    TooManyRequests,
+)
 from dserver_signed_url_plugin.permissions import UploadPermit
 from dserver_signed_url_plugin.trail import Search
 from dserver_signed_url_plugin.uris import MAX_URI_LENGTH, BaseURI, DatasetURI
@@ -34,6 +41,9 @@ _CUT = "…"
 _UNPRINTABLE = "\N{REPLACEMENT CHARACTER}"
 _USER = re.compile(r"(?:^|(?<=/))[^/?#]*@")
 _TOKEN = re.compile(r"eyJ[\w-]*\.[\w.-]*")
+_BUCKET = re.compile(r"[^:/]+://[^/]+")
+# Of which anybody can cause as many as they like.
+_COUNTED = {NotAuthenticated.slug, TooManyRequests.slug}
 # As far as no query, fragment or encoding begins, any of which may hold a signature.
 _HARMLESS = re.compile(r"[\w:/.+~-]*")
 
@@ -49,7 +59,8 @@ class Decision:
     """Somebody asked for something, and was granted or refused it.
 
     ``username`` is what the token says, empty for nobody; ``uri`` what was asked about;
-    ``reason`` the slug of the error; ``size_in_bytes`` as announced or registered.
+    ``reason`` the slug of the error; ``size_in_bytes`` as announced or registered. ``requests`` is
+    more than 1 where some like it were counted together, and the rest is the first one's.
     """
 
     time: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
@@ -63,6 +74,7 @@ class Decision:
     expires_at: datetime | None = None
     address: str | None = None
     request_id: str | None = None
+    requests: int = 1
 
     def facts(self) -> dict[str, Any]:
         """Return it as JSON has it, times as UTC."""
@@ -107,19 +119,30 @@ class Audit:
         logger.info("%s", json.dumps(decision.facts()))
         # A database that has just refused is not asked again: the person waits for the answer.
         if self._days and decision.reason != DatabaseBusy.slug:
-            trail.write(vars(decision), self._kept_since())
+            more = {"base_uri": _base_of(decision.uri), "tally": _tally(decision)}
+            trail.write({**vars(decision), **more})
+
+    def purge(self) -> int:
+        """Delete what is older than ``SIGNED_URL_AUDIT_DAYS``; return the number of rows.
+
+        :raises DatabaseBusy: if the table cannot be used.
+        """
+        return trail.purge(self._kept_since()) if self._days else 0
 
     def page(
         self, permit: UploadPermit, place: DatasetURI | BaseURI, before: int | None, limit: int
     ) -> Page:
         """Return the decisions about a dataset, or about a base URI and all below it.
 
-        :param permit: for the base URI.
+        :param permit: for the base URI; an admin's shows addresses, too.
         :param before: what the page before it said as ``next``.
         :raises AuditOff: if this server keeps none.
         """
         below = isinstance(place, BaseURI)
-        return self.found(Search(str(place), below, before=before), limit)
+        page = self.found(Search(str(place), below, before=before), limit)
+        if permit.is_admin:
+            return page
+        return replace(page, decisions=[replace(one, address=None) for one in page.decisions])
 
     def found(self, search: Search, limit: int) -> Page:
         """Return decisions by whatever an operator asks for.
@@ -141,7 +164,26 @@ class Audit:
 
 
 def _decision(row: Mapping[str, Any]) -> Decision:
-    return Decision(**{name: _utc(value) for name, value in row.items() if name != "id"})
+    kept = row.keys() - {"id", "base_uri", "tally"}
+    return Decision(**{name: _utc(row[name]) for name in kept})
+
+
+def _tally(decision: Decision) -> str | None:
+    """Return what is counted in one row: refusals of one kind to somebody within a minute."""
+    if decision.reason not in _COUNTED:
+        return None
+    who = decision.username or decision.address
+    return sha256(f"{decision.reason} {who} {decision.time:%Y-%m-%dT%H:%M}".encode()).hexdigest()
+
+
+def _base_of(uri: str) -> str:
+    """Return the base URI of what was asked about, as far as it can be read."""
+    try:
+        place = parsed(uri)
+    except InvalidField:
+        found = _BUCKET.match(uri)
+        return found.group() if found else ""
+    return str(place.base if isinstance(place, DatasetURI) else place)
 
 
 def _utc(value: Any) -> Any:

@@ -5,11 +5,11 @@ Knows what an operator is told; what may be removed is known in removal.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
-from dserver_signed_url_plugin import pending
+from dserver_signed_url_plugin import pending, quotas
 from dserver_signed_url_plugin.audit import Audit, Decision
 from dserver_signed_url_plugin.completion import Completions
 from dserver_signed_url_plugin.errors import (
@@ -21,11 +21,12 @@ from dserver_signed_url_plugin.errors import (
 )
 from dserver_signed_url_plugin.models import PendingUpload as Upload
 from dserver_signed_url_plugin.permissions import permit_operator
+from dserver_signed_url_plugin.quotas import Use
 from dserver_signed_url_plugin.removal import Removals
 from dserver_signed_url_plugin.storage.base import Freed
 from dserver_signed_url_plugin.uris import DatasetURI
 
-__all__ = ["FAILED", "KEPT", "REMOVED", "REPAIRED", "Cleanup", "Outcome", "Upload", "Wish"]
+__all__ = ["FAILED", "KEPT", "REMOVED", "REPAIRED", "Cleanup", "Outcome", "Upload", "Use", "Wish"]
 
 REMOVED, KEPT, REPAIRED, FAILED = "removed", "kept", "repaired", "failed"
 
@@ -65,6 +66,10 @@ class Cleanup:
         if hours is None:
             return pending.listed()
         return pending.listed(datetime.now(timezone.utc) - timedelta(hours=hours))
+
+    def by_person(self) -> Sequence[Use]:
+        """Return who has how much pending."""
+        return quotas.by_person()
 
     def find(self, uuid: str) -> Upload | None:
         """Return the pending upload of this UUID."""

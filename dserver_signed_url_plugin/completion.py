@@ -34,7 +34,6 @@ from dserver_signed_url_plugin.uris import DatasetURI
 from dserver_signed_url_plugin.verification import (
     Properties,
     properties,
-    refuse_unannounced,
     verify,
     verify_promoted,
 )
@@ -124,7 +123,6 @@ class Completions:
     def _promote(
         self, upload: PendingUpload, storage: Storage, work: _Work
     ) -> Mapping[str, StoredItem]:
-        refuse_unannounced(work.items, work.holdings)
         outcome = verify(work.items, work.holdings)
         outcome.require(storage.max_item_bytes)
         if not outcome.promotions:

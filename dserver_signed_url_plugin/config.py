@@ -20,6 +20,7 @@ from dserver_signed_url_plugin.errors import ConfigurationError
 LONGEST_LIFE = 604_800  # seconds; what SigV4 allows a query signature to live
 MOST_AUDIT_DAYS = 36_500  # as far back as a date reaches without becoming none
 WRITES = "SIGNED_URL_WRITES_"
+RATE_LIMIT_STORAGE = "SIGNED_URL_RATE_LIMIT_STORAGE"
 PINNED, STAGED = "pinned", "staged"
 STORAGE = "SIGNED_URL_STORAGE_"
 BROKER = "broker"
@@ -49,6 +50,10 @@ class Settings:
     max_write_expiry: int = LONGEST_LIFE
     max_items: int = 100_000
     max_body_bytes: int = 64 * 1024 * 1024
+    max_pending: int = 1000
+    max_pending_bytes: int | None = None
+    rate_limit: str | None = None
+    rate_limit_storage: str | None = field(default=None, repr=False)
     audit_days: int = 365
     storage_seconds: int = 30
     config_path: str | None = None
@@ -71,6 +76,10 @@ class Settings:
             max_write_expiry=look.number("SIGNED_URL_MAX_WRITE_EXPIRY_SECONDS", LONGEST_LIFE),
             max_items=look.number("SIGNED_URL_MAX_ITEMS", cls.max_items),
             max_body_bytes=look.number("SIGNED_URL_MAX_BODY_BYTES", cls.max_body_bytes),
+            max_pending=look.number("SIGNED_URL_MAX_PENDING", cls.max_pending),
+            max_pending_bytes=look.number("SIGNED_URL_MAX_PENDING_BYTES", 0, least=0) or None,
+            rate_limit=look.text("SIGNED_URL_RATE_LIMIT"),
+            rate_limit_storage=look.text(RATE_LIMIT_STORAGE),
             audit_days=look.number("SIGNED_URL_AUDIT_DAYS", cls.audit_days, least=0),
             storage_seconds=look.number("SIGNED_URL_STORAGE_SECONDS", cls.storage_seconds),
             config_path=look.config_path(),
@@ -232,9 +241,10 @@ def _check_dtools_file() -> None:
 
 
 def secrets_in(config: Source) -> list[str]:
-    """Return the names in Flask's config that hold a store's credentials."""
+    """Return the names in Flask's config that hold credentials of a store, or of a Redis."""
     return [
         name
         for name in config
-        if name.startswith("DTOOL_") and any(word in name for word in ("KEY", "SECRET", "TOKEN"))
+        if name == RATE_LIMIT_STORAGE
+        or (name.startswith("DTOOL_") and any(word in name for word in ("KEY", "SECRET", "TOKEN")))
     ]

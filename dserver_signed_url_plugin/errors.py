@@ -85,6 +85,25 @@ class LengthRequired(SignedURLError):
     status, slug = 411, "length-required"
 
 
+class TooManyRequests(SignedURLError):
+    """The person, or the address, sent more requests than the server's rate allows.
+
+    :param retry_after: seconds after which it is worth calling again.
+    """
+
+    status, slug = 429, "too-many-requests"
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class TooMuchPending(SignedURLError):
+    """The uploader has as many uploads, or bytes, pending as this server allows one person."""
+
+    status, slug = 409, "too-much-pending"
+
+
 class DatasetNotFound(SignedURLError):
     """dserver does not know the dataset, or its storage no longer holds it."""
 

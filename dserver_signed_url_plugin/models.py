@@ -62,7 +62,7 @@ class PendingUpload(sql_db.Model):
     # SHA-256 of all that was announced: the same call again resumes, another one is refused.
     fingerprint: Mapped[str] = mapped_column(String(64))
     # The identity that began the upload, whoever is named as creator.
-    uploader: Mapped[str] = mapped_column(String(255))
+    uploader: Mapped[str] = mapped_column(String(255), index=True)
     # Where staged objects are; unguessable, so that URLs of an earlier upload cannot reach them.
     staging: Mapped[str] = mapped_column(String(32))
     # True while every URL handed out was pinned to announced bytes.

@@ -41,8 +41,16 @@ class DecisionSchema(Schema):
     items = fields.Integer(allow_none=True)
     size_in_bytes = fields.Integer(allow_none=True, metadata=described("null if not known"))
     expires_at = fields.String(allow_none=True, metadata=described(f"When the URLs end: {_UTC}"))
-    address = fields.String(allow_none=True, metadata=described("The client's."))
+    address = fields.String(
+        allow_none=True, metadata=described("The client's; null unless you are an admin.")
+    )
     request_id = fields.String(allow_none=True, metadata=described("As in X-Request-ID."))
+    requests = fields.Integer(
+        metadata=described(
+            "How many; of refusals without a token, or above the rate, there is one for each "
+            "address or person and minute, which tells of the first."
+        )
+    )
 
 
 class AuditSchema(Schema):

@@ -10,7 +10,7 @@ import json
 import logging
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import copy_context
 from datetime import datetime, timezone
@@ -22,11 +22,13 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    Insert,
     and_,
     case,
     delete,
     func,
     insert,
+    literal,
     or_,
     select,
     update,
@@ -35,6 +37,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from dserver_signed_url_plugin.errors import UploadBusy
 from dserver_signed_url_plugin.models import REMOVED, PendingUpload
+from dserver_signed_url_plugin.quotas import Quota
 
 logger = logging.getLogger(__name__)
 
@@ -88,17 +91,24 @@ def announced(upload: PendingUpload) -> tuple[dict[str, Any], dict[str, Any]]:
     return json.loads(row.manifest_json), json.loads(row.descriptions_json)
 
 
-def claim(uuid: str, **values: Any) -> PendingUpload:
+def claim(uuid: str, quota: Quota | None = None, **values: Any) -> PendingUpload:
     """Write a row for the UUID, unless there is one; return the row that there is.
 
+    :param quota: what the uploader may have pending, which what is there already never exceeds.
+    :raises TooMuchPending: if that leaves no room for one more.
     :raises UploadBusy: if rows of this UUID come and go.
     """
+    is_tried = False
     for _ in range(_CLAIMS):
         held = find(uuid)
         if held is not None:
             return held
+        if is_tried and quota is not None:
+            raise quota.refusal(values["uploader"], values["size_in_bytes"])
         try:
-            _execute(insert(PendingUpload).values(uuid=uuid, **values))
+            # Not every driver tells how many rows this has written.
+            _execute(_insertion(quota, {"uuid": uuid, **values}))
+            is_tried = True
         except IntegrityError:
             sql_db.session.rollback()
     raise UploadBusy(f"Upload {uuid} is begun and removed at this moment; call again.", 1)
@@ -224,6 +234,16 @@ def leased(upload: PendingUpload) -> Iterator[Lease]:
         heart.join()
         sql_db.session.rollback()
         lease.give_back()
+
+
+def _insertion(quota: Quota | None, values: Mapping[str, Any]) -> Insert:
+    """Return the statement that writes a row, if there is room for it."""
+    if quota is None:
+        return insert(PendingUpload).values(**values)
+    room = quota.has_room(values["uploader"], values["size_in_bytes"])
+    columns = PendingUpload.__table__.c
+    row = [literal(value, columns[name].type) for name, value in values.items()]
+    return insert(PendingUpload).from_select(list(values), select(*row).where(room))
 
 
 def _copies(where: ColumnElement[bool], older_than: datetime | None) -> list[PendingUpload]:

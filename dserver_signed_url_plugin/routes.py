@@ -83,6 +83,7 @@ _REFUSALS = {
     400: "A URI, name, relpath or body cannot be used; `message` says why",
     401: "No token, or one that is not valid",
     403: "No permission on the base URI, or dserver does not know it",
+    429: "More requests than this server takes of one person or address; `Retry-After` says when",
     501: "The storage of this base URI cannot sign URLs; `message` names it",
     502: "The store is away or refuses the server; call again after `Retry-After`, or later",
     503: "The database is busy or away; call again after `Retry-After`",
@@ -96,7 +97,8 @@ _BODIES = {411: "The body came without its length", 413: "The body is too large"
 _UPLOADING = {
     **_BODIES,
     409: "Registered already; or the UUID is pending elsewhere, by someone else or with other "
-    "contents; or storage holds a dataset there; or another request is opening it",
+    "contents; or storage holds a dataset there; or another request is opening it; or this person "
+    "has as much pending as this server allows",
 }
 _COMPLETING = {
     **_BODIES,

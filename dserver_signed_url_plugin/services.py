@@ -15,6 +15,7 @@ from dserver_signed_url_plugin.deposits import Deposits
 from dserver_signed_url_plugin.downloads import Downloads
 from dserver_signed_url_plugin.lifecycle import Lifecycles
 from dserver_signed_url_plugin.progress import Progresses
+from dserver_signed_url_plugin.rates import Rates
 from dserver_signed_url_plugin.removal import Removals
 from dserver_signed_url_plugin.sharing import Sharing
 from dserver_signed_url_plugin.storage import Storages
@@ -41,6 +42,7 @@ class Services:
     lifecycles: Lifecycles
     sweep: Sweep
     audit: Audit
+    rates: Rates
 
     @classmethod
     def of(cls, settings: Settings) -> Services:
@@ -67,6 +69,7 @@ class Services:
             lifecycles,
             Sweep(storages, lifecycles, audit),
             audit,
+            Rates(settings),
         )
 
     def attach(self, app: Flask) -> None:

@@ -1,7 +1,7 @@
 """The book of decisions: who was granted or refused what, kept for a while.
 
-Knows the table and its statements, and that nobody's request may wait for it. What a decision is
-and what must not be in it is known in audit.
+Knows the table and its statements, and that nobody's request may wait for it. What a decision is,
+what must not be in it, and which are counted together is known in audit.
 """
 
 from __future__ import annotations
@@ -19,17 +19,18 @@ from sqlalchemy import (
     BigInteger,
     Connection,
     DateTime,
+    Delete,
+    Index,
     Integer,
     Select,
     String,
     delete,
-    func,
     insert,
-    or_,
     select,
     text,
+    update,
 )
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dserver_signed_url_plugin.errors import DatabaseBusy
@@ -44,15 +45,25 @@ _HURRY = text(
 )
 # 1 is NORMAL: a commit is not yet on the disk where SQLite writes ahead, and nothing can break.
 _PRAGMAS = {"busy_timeout": MOST_MILLISECONDS, "synchronous": 1}
-# Every so many rows one takes old ones with it: more than come, so that none are left behind.
-ROWS_BETWEEN_PURGES = 100
+# As many rows as are deleted at once: nobody who writes one waits for long.
 MOST_PURGED = 1000
 
 
+_UNREADABLE = (
+    "The table signed_url_audit cannot be used: the server's database is busy, or its "
+    "administrator has still to run `flask db upgrade`."
+)
+
+
 class SignedURLAudit(sql_db.Model):
-    """One decision; ``username`` and ``uri`` are empty where there was none. Times are UTC."""
+    """One decision, or some that were counted together.
+
+    ``username`` and ``uri`` are empty where there was none. Times are UTC.
+    """
 
     __tablename__ = "signed_url_audit"
+    # A base URI's decisions, the newest first.
+    __table_args__ = (Index("ix_signed_url_audit_base_uri", "base_uri", "id"),)
 
     # SQLite counts by itself only what is called INTEGER.
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
@@ -67,6 +78,11 @@ class SignedURLAudit(sql_db.Model):
     expires_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     address: Mapped[str | None] = mapped_column(String(64))
     request_id: Mapped[str | None] = mapped_column(String(64))
+    # Defaults of the database, for whoever adds the columns to a table that has rows.
+    base_uri: Mapped[str] = mapped_column(String(1024), server_default="")
+    requests: Mapped[int] = mapped_column(server_default="1")
+    # What is counted together has the same, and nothing else has it.
+    tally: Mapped[str | None] = mapped_column(String(64), index=True, unique=True)
 
 
 @dataclass(frozen=True)
@@ -84,8 +100,8 @@ class Search:
     before: int | None = None
 
 
-def write(values: Mapping[str, Any], keep_since: datetime) -> None:
-    """Write a row, and now and then delete some that are older than ``keep_since``.
+def write(values: Mapping[str, Any]) -> None:
+    """Write a row, or count one more request in the row that has the same ``tally``.
 
     What the session has not committed is undone. A row that cannot be written is lost, with a
     warning: whoever asked for something gets the answer that was decided.
@@ -94,16 +110,34 @@ def write(values: Mapping[str, Any], keep_since: datetime) -> None:
         # Gives the session's connection back, for otherwise a request would need two at once.
         sql_db.session.rollback()
         with _hurried() as connection:
-            number = _insert(connection, values)
+            if not _counted(connection, values["tally"]):
+                _insert(connection, values)
             connection.commit()
-        if number % ROWS_BETWEEN_PURGES == 0:
-            _purge(keep_since)
     except (SQLAlchemyError, sqlite3.Error) as error:
         # Its words would hold the statement.
         logger.warning(
             "signed_url_audit could not be written (%s); was `flask db upgrade` run?",
             type(error).__name__,
         )
+
+
+def purge(keep_since: datetime) -> int:
+    """Delete the rows that are older; return their number. Two at once take different ones.
+
+    :raises DatabaseBusy: if they cannot be deleted.
+    """
+    purged = 0
+    try:
+        sql_db.session.rollback()
+        while True:
+            with _hurried() as connection:
+                done: int = connection.execute(_oldest(keep_since)).rowcount
+                connection.commit()
+            purged += done
+            if done < MOST_PURGED:
+                return purged
+    except SQLAlchemyError as error:
+        raise DatabaseBusy(_UNREADABLE) from error
 
 
 def find(search: Search, most: int) -> Sequence[Mapping[str, Any]]:
@@ -113,26 +147,21 @@ def find(search: Search, most: int) -> Sequence[Mapping[str, Any]]:
     """
     try:
         # The session, because a view's own statements left it holding a connection.
-        found = sql_db.session.execute(_statement(search).limit(most)).mappings()
+        found = sql_db.session.execute(statement(search).limit(most)).mappings()
         rows: Sequence[Mapping[str, Any]] = found.all()
         sql_db.session.rollback()
     except SQLAlchemyError as error:
         sql_db.session.rollback()
-        raise DatabaseBusy(
-            "The table signed_url_audit cannot be read: the server's database is busy, or its "
-            "administrator has still to run `flask db upgrade`."
-        ) from error
+        raise DatabaseBusy(_UNREADABLE) from error
     return rows
 
 
-def _statement(search: Search) -> Select[Any]:
+def statement(search: Search) -> Select[Any]:
+    """Return the statement that finds them; each search by URI has an index."""
     row = SignedURLAudit
     wanted = select(*row.__table__.columns).order_by(row.id.desc())
     if search.uri is not None:
-        # Not LIKE, for which SQLite takes capitals and small letters for the same.
-        below = func.substr(row.uri, 1, len(search.uri) + 1) == f"{search.uri}/"
-        exactly = row.uri == search.uri
-        wanted = wanted.where(or_(exactly, below) if search.below else exactly)
+        wanted = wanted.where((row.base_uri if search.below else row.uri) == search.uri)
     if search.username is not None:
         wanted = wanted.where(row.username == search.username)
     if search.since is not None:
@@ -142,14 +171,26 @@ def _statement(search: Search) -> Select[Any]:
     return wanted
 
 
-def _insert(connection: Connection, values: Mapping[str, Any]) -> int:
-    """Write a row and return its number."""
-    key = connection.execute(insert(SignedURLAudit.__table__), values).inserted_primary_key
-    return 0 if key is None else int(key[0])
+def _counted(connection: Connection, tally: str | None) -> bool:
+    """Count one more request in the row of this tally; False if there is none."""
+    if tally is None:
+        return False
+    one_more = update(SignedURLAudit).where(SignedURLAudit.tally == tally)
+    statement = one_more.values(requests=SignedURLAudit.requests + 1)
+    return bool(connection.execute(statement).rowcount)
 
 
-def _purge(keep_since: datetime) -> None:
-    """Delete some of the oldest rows; two at once take different ones."""
+def _insert(connection: Connection, values: Mapping[str, Any]) -> None:
+    try:
+        connection.execute(insert(SignedURLAudit.__table__), values)
+    except IntegrityError:
+        # Somebody else has just written the first of this tally.
+        connection.rollback()
+        if not _counted(connection, values["tally"]):
+            raise
+
+
+def _oldest(keep_since: datetime) -> Delete:
     old = (
         select(SignedURLAudit.id)
         .where(SignedURLAudit.time < keep_since)
@@ -157,9 +198,7 @@ def _purge(keep_since: datetime) -> None:
         .limit(MOST_PURGED)
         .with_for_update(skip_locked=True)
     )
-    with _hurried() as connection:
-        connection.execute(delete(SignedURLAudit).where(SignedURLAudit.id.in_(old)))
-        connection.commit()
+    return delete(SignedURLAudit).where(SignedURLAudit.id.in_(old))
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from dserver_signed_url_plugin.lifetimes import chosen
 from dserver_signed_url_plugin.models import FROZEN, OPEN, OPENING, REMOVED, PendingUpload
 from dserver_signed_url_plugin.permissions import UploadPermit
 from dserver_signed_url_plugin.plans import HASH_FUNCTION, UploadPlan
+from dserver_signed_url_plugin.quotas import Quota
 from dserver_signed_url_plugin.storage import Storages
 from dserver_signed_url_plugin.storage.base import Item, Life, Opening, Storage, WriteURLs
 from dserver_signed_url_plugin.uris import DatasetURI
@@ -56,6 +57,7 @@ class Uploads:
         :raises AlreadyRegistered: if dserver has a dataset under this URI.
         :raises UploadConflict: if the UUID is pending elsewhere, by somebody else or otherwise.
         :raises StorageOccupied: if storage holds a dataset that is not this upload's.
+        :raises TooMuchPending: if this person has as much pending as this server allows.
         """
         seconds = chosen(
             plan.expiry_seconds, self._settings.write_expiry, self._settings.max_write_expiry
@@ -68,7 +70,7 @@ class Uploads:
         self.check(permit, plan)
         life = storage.life(seconds, writing=True)
         try:
-            upload = _claim(permit, plan, uri, creator)
+            upload = _claim(permit, plan, uri, creator, self._quota(permit))
             if upload.state == OPENING or _is_lost(upload, storage):
                 _open(upload, plan, uri, storage)
             # What is opened may be what an operator struck out and left in storage.
@@ -80,6 +82,11 @@ class Uploads:
             raise UploadConflict(message) from gone
         urls = storage.write_urls(plan.uuid, upload.staging, plan.items, plan.pinned, life)
         return UploadGrant(uri, life, plan.items, urls, storage.max_item_bytes)
+
+    def _quota(self, permit: UploadPermit) -> Quota | None:
+        """Return what a person may have pending; an operator at dserver's own shell is none."""
+        settings = self._settings
+        return Quota(settings.max_pending, settings.max_pending_bytes) if permit.username else None
 
     def check(self, permit: UploadPermit, plan: UploadPlan) -> None:
         """Refuse, before anything is written, what this server or this store does not take.
@@ -107,10 +114,13 @@ class Uploads:
         plan.check_size(storage.max_item_bytes)
 
 
-def _claim(permit: UploadPermit, plan: UploadPlan, uri: DatasetURI, creator: str) -> PendingUpload:
+def _claim(
+    permit: UploadPermit, plan: UploadPlan, uri: DatasetURI, creator: str, quota: Quota | None
+) -> PendingUpload:
     fingerprint = plan.fingerprint()
     upload = pending.claim(
         plan.uuid,
+        quota,
         uri=str(uri),
         base_uri=str(uri.base),
         name=plan.name,
@@ -127,7 +137,7 @@ def _claim(permit: UploadPermit, plan: UploadPlan, uri: DatasetURI, creator: str
     )
     if upload.state == REMOVED:
         _revive(upload, permit, fingerprint)
-        return _claim(permit, plan, uri, creator)
+        return _claim(permit, plan, uri, creator, quota)
     if upload.uri != str(uri):
         raise UploadConflict(f"Upload {plan.uuid} is already pending at another base URI.")
     if not permit.may_act_for(upload.uploader):

@@ -28,6 +28,8 @@ class Verification:
     missing: list[str] = field(default_factory=list)
     has_missing_of_any_size: bool = False
     mismatched: list[dict[str, Any]] = field(default_factory=list)
+    # Identifiers of what storage holds and nobody announced; `dtool verify` would find it.
+    strays: list[str] = field(default_factory=list)
 
     @property
     def to_send(self) -> set[str]:
@@ -35,11 +37,12 @@ class Verification:
         return {*self.missing, *(entry["relpath"] for entry in self.mismatched)}
 
     def require(self, most_item_bytes: int) -> None:
-        """Go on only if nothing is missing or different.
+        """Go on only if nothing is missing, different or unannounced.
 
         :param most_item_bytes: what a single PUT can carry.
         :raises UploadIncomplete: with relpaths, what was expected and what was found.
         """
+        sentences = []
         if self.missing or self.mismatched:
             limit = (
                 f" A single PUT carries at most {most_item_bytes} bytes, so a larger item cannot "
@@ -47,18 +50,25 @@ class Verification:
                 if self.has_missing_of_any_size
                 else ""
             )
-            raise UploadIncomplete(
+            sentences.append(
                 f"{len(self.missing)} item(s) are missing and {len(self.mismatched)} differ from "
                 "what was announced: announce the same again, PUT them to the URLs and with the "
-                f"headers that this returns, then complete again.{limit}",
-                self.missing,
-                self.mismatched,
+                f"headers that this returns, then complete again.{limit}"
             )
+        if self.strays:
+            sentences.append(
+                f"Storage holds {len(self.strays)} item(s) under this UUID that were not "
+                "announced, from another upload; upload again under a new UUID."
+            )
+        if sentences:
+            strays = [_stray(identifier) for identifier in self.strays]
+            raise UploadIncomplete(" ".join(sentences), self.missing, [*self.mismatched, *strays])
 
 
 def verify(items: Sequence[Item], holdings: Holdings) -> Verification:
     """Compare what was announced with what the store lists, by size and MD5."""
-    outcome = Verification()
+    announced = {item.identifier for item in items}
+    outcome = Verification(strays=sorted(holdings.final.keys() - announced))
     for item in items:
         final = holdings.final.get(item.identifier)
         staged = holdings.staged.get(item.identifier)
@@ -92,19 +102,6 @@ def verify_promoted(
         else:
             outcome.mismatched.append(_mismatch(item, now))
     return outcome
-
-
-def refuse_unannounced(items: Sequence[Item], holdings: Holdings) -> None:
-    """Go on only if storage has no item that nobody announced; `dtool verify` would find it.
-
-    :raises UploadIncomplete: with their number.
-    """
-    strangers = len(holdings.final.keys() - {item.identifier for item in items})
-    if strangers:
-        raise UploadIncomplete(
-            f"Storage holds {strangers} item(s) under this UUID that were not announced, from "
-            "another upload; upload again under a new UUID."
-        )
 
 
 def properties(item: Item, stored: StoredItem, hint: object) -> Properties:
@@ -145,6 +142,11 @@ def _mismatch(item: Item, found: StoredItem | None) -> dict[str, Any]:
         "expected": {"size_in_bytes": item.size_in_bytes, "hash": item.hash},
         "found": found and _told(found),
     }
+
+
+def _stray(identifier: str) -> dict[str, Any]:
+    """Name an object that nobody announced: what its path was is not known."""
+    return {"relpath": identifier, "expected": None, "found": "stray"}
 
 
 def _told(found: StoredItem) -> dict[str, Any]:

@@ -88,4 +88,5 @@ def _line(decision: Decision) -> str:
     names = {"items": "items", "size_in_bytes": "bytes", "expires_at": "until"}
     names |= {"address": "from", "request_id": "request"}
     words += [f"{word}={facts[name]}" for name, word in names.items() if facts[name] is not None]
+    words += [f"requests={decision.requests}"] if decision.requests > 1 else []
     return " ".join(words)

@@ -15,6 +15,7 @@ from dserver_signed_url_plugin.cleanup import FAILED, Outcome, Wish
 from dserver_signed_url_plugin.cli import report
 from dserver_signed_url_plugin.cli.bars import watched
 from dserver_signed_url_plugin.cli.commands import Commands
+from dserver_signed_url_plugin.errors import SignedURLError
 from dserver_signed_url_plugin.services import services
 
 pending_upload = Commands("pending_upload", help="List and clean up uploads not registered yet.")
@@ -43,14 +44,21 @@ def _removing(command: Command) -> Command:
 
 @pending_upload.command("list")
 @click.option("--older-than", type=_hours, metavar="HOURS", help="Only those older than this.")
+@click.option("--by-person", is_flag=True, help="Only who has how many, and how many bytes.")
 @_json
-def list_uploads(older_than: float | None, as_json: bool) -> None:
-    """List pending uploads, oldest first.
+def list_uploads(older_than: float | None, by_person: bool, as_json: bool) -> None:
+    """List pending uploads, oldest first; or who has how much pending, most bytes first.
 
     \b
     Example:
       flask pending_upload list --older-than 24
     """  # noqa: D301 (click looks for the character itself, not for its name)
+    if by_person:
+        if older_than is not None:
+            raise click.UsageError("--by-person counts all: leave --older-than out.")
+        uses = services().cleanup.by_person()
+        click.echo(report.people_json(uses) if as_json else report.people(uses))
+        return
     uploads = services().cleanup.older_than(older_than)
     click.echo(report.listing_json(uploads) if as_json else report.listing(uploads))
 
@@ -61,11 +69,13 @@ def list_uploads(older_than: float | None, as_json: bool) -> None:
 )
 @_removing
 def cleanup(older_than: float, as_json: bool, **wished: bool) -> None:
-    """Remove uploads that were given up.
+    """Remove uploads that were given up, and decisions that were kept long enough.
 
     Left alone are uploads whose URLs can still write (unless --force) and those that somebody is
     completing; what is frozen already is registered, never removed. Without --delete-storage the
     proto-dataset stays in storage, and its uploader may announce the same upload again.
+
+    Decisions older than SIGNED_URL_AUDIT_DAYS are deleted from the audit's table.
 
     Exit code: 0, or 1 if any upload could not be dealt with; the next run tries it again.
 
@@ -77,7 +87,9 @@ def cleanup(older_than: float, as_json: bool, **wished: bool) -> None:
     uploads = services().cleanup.older_than(older_than)
     waiting = watched(uploads, "Cleaning up", len(uploads))
     outcomes = [services().cleanup.treat(upload, wish) for upload in waiting]
-    _finish([*outcomes, *services().cleanup.forget_removed(wish)], wish, as_json)
+    outcomes += services().cleanup.forget_removed(wish)
+    _purge_audit(wish)
+    _finish(outcomes, wish, as_json)
 
 
 @pending_upload.command("delete")
@@ -100,6 +112,19 @@ def delete(uuid: str, as_json: bool, **wished: bool) -> None:
     _finish([outcome], wish, as_json)
     if outcome.is_kept:
         sys.exit(1)
+
+
+def _purge_audit(wish: Wish) -> None:
+    if wish.dry_run:
+        return
+    try:
+        purged = services().audit.purge()
+    except SignedURLError as error:
+        # What became of the uploads is said all the same; the next run deletes these too.
+        click.echo(error.message, err=True)
+        return
+    if purged:
+        click.echo(f"Deleted {purged:,} decision(s) that were kept long enough.", err=True)
 
 
 def _finish(outcomes: Sequence[Outcome], wish: Wish, as_json: bool) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from dserver_signed_url_plugin.cleanup import REMOVED, REPAIRED, Outcome, Upload, Wish
+from dserver_signed_url_plugin.cleanup import REMOVED, REPAIRED, Outcome, Upload, Use, Wish
 
 _WORDS = {REMOVED: "would remove", REPAIRED: "would repair"}
 
@@ -24,6 +24,22 @@ def listing(uploads: Sequence[Upload]) -> str:
 def listing_json(uploads: Sequence[Upload]) -> str:
     """Return what `list --json` says: a list of uploads."""
     return _json([_facts(upload) for upload in uploads])
+
+
+def people(uses: Sequence[Use]) -> str:
+    """Return what `list --by-person` says."""
+    if not uses:
+        return "No pending uploads found."
+    return "\n".join(
+        f"{use.uploader or 'an operator'}: {use.uploads:,} upload(s), {use.size_in_bytes:,} bytes "
+        f"announced, oldest {use.oldest:%Y-%m-%dT%H:%M:%S}"
+        for use in uses
+    )
+
+
+def people_json(uses: Sequence[Use]) -> str:
+    """Return what `list --by-person --json` says: a list of people."""
+    return _json([{**vars(use), "oldest": use.oldest.isoformat()} for use in uses])
 
 
 def outcomes(done: Sequence[Outcome], wish: Wish) -> str:

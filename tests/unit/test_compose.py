@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
+import runpy
 import stat
 import subprocess
 import sys
@@ -216,6 +218,30 @@ def test_no_secret_is_committed_or_part_of_the_image():
     for source in (source for source in sources if source != "\\"):
         assert (ROOT / source).exists(), source
         assert f"!{source.split('/')[0]}" in ignored, source
+
+
+SIGNED = [
+    "https://s3.example.org/lab/key?X-Amz-Credential=SECRET%2F20260101&X-Amz-Signature=SECRET&a=1",
+    "https://s3.example.org/lab/key%3FX-Amz-Security-Token%3DSECRET%26X-Amz-Date%3D1",
+    "https://lab.blob.core.windows.net/c/b?sv=2021&sig=SECRET%3D&se=2026",
+    "s3://AKIA:SECRET@bucket/key",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJTRUNSRVQifQ.SECRET",
+    "x?access_token=SECRET",
+]
+
+
+@pytest.mark.parametrize("pasted", SIGNED)
+@pytest.mark.parametrize("handler", ["access", "entry"])
+def test_a_signed_url_in_a_path_is_logged_without_its_secrets(pasted, handler):
+    formatters = runpy.run_path(str(DOCKER / "gunicorn.conf.py"))["logconfig_dict"]["formatters"]
+    formatter = formatters[handler]["()"]("%(message)s")
+    line = f'127.0.0.1 "GET /signed-urls/dataset/{pasted}" 400 120 bytes 0.1 s'
+    error = (ValueError, ValueError(pasted), None)
+    record = logging.LogRecord("gunicorn", logging.INFO, "", 0, "%s", (line,), error)
+    said = formatter.format(record)
+    assert "SECRET" not in said
+    assert "/signed-urls/dataset/" in said
+    assert "0.1 s" in said
 
 
 # Scripts ---------------------------------------------------------------------------------------

@@ -10,7 +10,6 @@ from dserver_signed_url_plugin.storage.base import Holdings, Item, Promotion, St
 from dserver_signed_url_plugin.verification import (
     Verification,
     properties,
-    refuse_unannounced,
     verify,
     verify_promoted,
 )
@@ -151,12 +150,26 @@ def test_a_copy_that_was_not_made_is_missing():
     assert verify_promoted(PROMOTED, {"id-2": RIGHT}) == Verification(missing=["a.txt"])
 
 
-def test_items_that_nobody_announced_are_counted_and_refused():
-    refuse_unannounced([BARE], holdings(RIGHT, RIGHT))
-    refuse_unannounced([BARE], Holdings(staged={"stranger": RIGHT}))
-    strangers = Holdings(final={"id-1": RIGHT, "id-2": RIGHT, "id-3": RIGHT})
-    with pytest.raises(UploadIncomplete, match="2 item"):
-        refuse_unannounced([BARE], strangers)
+def test_items_that_nobody_announced_are_named_counted_and_refused():
+    verify([BARE], holdings(RIGHT, RIGHT)).require(MOST)
+    verify([BARE], Holdings(final={"id-1": RIGHT}, staged={"stranger": RIGHT})).require(MOST)
+    strangers = Holdings(final={"id-3": RIGHT, "id-1": RIGHT, "id-2": RIGHT})
+    with pytest.raises(UploadIncomplete, match="2 item.* not announced") as refused:
+        verify([BARE], strangers).require(MOST)
+    facts = refused.value.facts
+    assert facts["mismatched"] == [
+        {"relpath": "id-2", "expected": None, "found": "stray"},
+        {"relpath": "id-3", "expected": None, "found": "stray"},
+    ]
+    assert (facts["mismatched_total"], facts["missing_total"]) == (2, 0)
+
+
+def test_a_stray_is_named_beside_what_is_missing_and_is_nothing_to_send():
+    outcome = verify([BARE], Holdings(final={"id-2": RIGHT}))
+    assert outcome.to_send == {"a.txt"}
+    with pytest.raises(UploadIncomplete, match="1 item.* missing .* 1 item.* not announced") as why:
+        outcome.require(MOST)
+    assert (why.value.facts["missing"], why.value.facts["mismatched_total"]) == (["a.txt"], 1)
 
 
 # The manifest --------------------------------------------------------------------------------

@@ -31,7 +31,8 @@ def test_a_request_without_a_sane_id_gets_one(dserver, given):
         client.get("/signed-urls/dataset/s3:%2F%2Fx", headers=headers).headers["X-Request-ID"]
         for _ in range(2)
     ]
-    assert ids == [row["request_id"] for row in rows(dserver)]
+    # Refusals without a token are counted in one row, which tells of the first.
+    assert ids[0] == rows(dserver)[0]["request_id"]
     assert len({given, *ids}) == 3
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import datetime, timedelta, timezone
 
+import dservercore.utils
 import pytest
 
 from tests.clients import Deposit, DtoolDserver
@@ -56,6 +57,30 @@ def test_a_base_uri_stands_for_all_below_it_and_nothing_beside_it(dserver):
     shown = audit(dserver.alice, dserver.base_uri).json["decisions"]
     assert [decision["uri"] for decision in shown] == [dserver.base_uri, uri]
     assert [row["uri"] for row in audit(dserver.alice, uri).json["decisions"]] == [uri]
+
+
+def test_only_admins_see_addresses(dserver):
+    uri = f"{dserver.base_uri}/{Deposit().uuid}"
+    dserver.bob.read(uri)
+    with dserver.app.app_context():
+        dservercore.utils.register_permissions(
+            dserver.base_uri,
+            {
+                "users_with_search_permissions": ["alice"],
+                "users_with_register_permissions": ["alice", "admin"],
+            },
+        )
+    for person, address in ((dserver.alice, None), (dserver.admin, "127.0.0.1")):
+        for place in (uri, dserver.base_uri):
+            decisions = audit(person, place).json["decisions"]
+            assert {decision["address"] for decision in decisions} == {address}
+
+
+def test_what_cannot_be_read_is_found_at_its_bucket(dserver):
+    dserver.bob.read(f"{dserver.base_uri}/my-dataset?X-Amz-Signature=secret")
+    (decision,) = audit(dserver.alice, dserver.base_uri).json["decisions"]
+    assert decision["uri"].startswith(f"{dserver.base_uri}/my-dataset")
+    assert "secret" not in decision["uri"]
 
 
 def test_the_command_shows_the_same_as_the_log(dserver, caplog):

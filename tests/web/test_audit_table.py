@@ -5,17 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 from dservercore import sql_db
 from sqlalchemy import text
 
-from dserver_signed_url_plugin.audit import Decision
-from dserver_signed_url_plugin.trail import MOST_PURGED, ROWS_BETWEEN_PURGES
+from dserver_signed_url_plugin.cli.pending_upload import pending_upload
+from dserver_signed_url_plugin.trail import MOST_PURGED, Search, statement
 from tests.clients import Deposit, DtoolDserver
 from tests.decisions import audit, number_of_rows, rows, run, said, write
-from tests.dserver import Dserver, Person
+from tests.dserver import Dserver, Person, encoded
 from tests.refusals import assert_refused
 
 CLIENT = DtoolDserver()
@@ -128,20 +129,37 @@ def test_without_the_table_there_are_still_the_lines(deposited, caplog):
     assert "SIGNED_URL_AUDIT_DAYS" in shown.stderr
 
 
-def until_a_row_purges(dserver: Dserver) -> None:
-    """Make decisions until one takes old ones with it."""
-    for _ in range(ROWS_BETWEEN_PURGES):
-        dserver.nobody.read(dserver.base_uri)
+def clean_up(dserver: Dserver, *options: str) -> Any:
+    """Type what cron does."""
+    command = ["cleanup", "--older-than", "48", *options]
+    return dserver.app.test_cli_runner().invoke(pending_upload, command)
 
 
-def test_what_is_older_than_the_setting_goes_bit_by_bit(make_dserver):
+def test_the_clean_up_deletes_what_is_older_than_the_setting(make_dserver):
     dserver = make_dserver(SIGNED_URL_AUDIT_DAYS=30)
-    write(dserver, MOST_PURGED + 10, days_ago=30.1)
+    write(dserver, 2 * MOST_PURGED + 10, days_ago=30.1)
     write(dserver, 5, days_ago=29.9)
-    until_a_row_purges(dserver)
-    assert number_of_rows(dserver) == 10 + 5 + ROWS_BETWEEN_PURGES
-    until_a_row_purges(dserver)
-    assert number_of_rows(dserver) == 5 + 2 * ROWS_BETWEEN_PURGES
+    for _ in range(200):
+        dserver.dave.read(dserver.base_uri)
+    before = number_of_rows(dserver)
+    assert before >= 2 * MOST_PURGED + 15, "a request deletes nothing"
+
+    assert clean_up(dserver, "--dry-run").exit_code == 0
+    assert number_of_rows(dserver) == before
+    done = clean_up(dserver)
+    assert (done.exit_code, "Deleted 2,010 decision(s)" in done.stderr) == (0, True)
+    assert number_of_rows(dserver) == before - 2 * MOST_PURGED - 10
+    assert "decision" not in clean_up(dserver).output
+
+
+def test_without_its_table_the_clean_up_says_so_and_cleans_up(make_dserver):
+    dserver = make_dserver()
+    with dserver.app.app_context():
+        sql_db.session.execute(text("DROP TABLE signed_url_audit"))
+        sql_db.session.commit()
+    done = clean_up(dserver)
+    assert (done.exit_code, "flask db upgrade" in done.stderr) == (0, True)
+    assert "nothing to clean up" in done.stdout
 
 
 def test_what_is_older_than_the_setting_is_not_shown_before_it_goes(make_dserver):
@@ -152,15 +170,67 @@ def test_what_is_older_than_the_setting_is_not_shown_before_it_goes(make_dserver
     assert run(dserver, "--since", "2000-01-01", "--user", "carol").stdout.count("\n") == 2
 
 
-def test_two_that_purge_at_once_do_not_disturb_each_other(make_dserver, caplog):
+def test_two_that_purge_at_once_do_not_disturb_each_other(make_dserver):
     dserver = make_dserver(SIGNED_URL_AUDIT_DAYS=30)
-    write(dserver, 3 * MOST_PURGED, days_ago=31)
+    write(dserver, 5 * MOST_PURGED, days_ago=31)
 
-    def decide(_: int) -> None:
+    def purge(_: int) -> int:
         with dserver.app.app_context():
-            dserver.services.audit.record(Decision(action="x", username="", uri=""))
+            return dserver.services.audit.purge()
 
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(decide, range(4 * ROWS_BETWEEN_PURGES)))
-    assert number_of_rows(dserver) == 4 * ROWS_BETWEEN_PURGES
+        assert sum(pool.map(purge, range(2))) == 5 * MOST_PURGED
+    assert number_of_rows(dserver) == 0
+
+
+# Counted together ----------------------------------------------------------------------------
+
+
+def test_refusals_without_a_token_are_one_row_per_address_and_minute(make_dserver, caplog):
+    dserver = make_dserver()
+    uri = f"{dserver.base_uri}/{Deposit().uuid}"
+
+    def knock(number: int) -> int:
+        client = dserver.app.test_client()
+        address = {"REMOTE_ADDR": f"192.0.2.{number % 3}"}
+        return client.get(f"/signed-urls/dataset/{encoded(uri)}", environ_base=address).status_code
+
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(knock, range(300))) == {401}
+    found = rows(dserver)
+    minutes = {row["time"].replace(second=0, microsecond=0) for row in found}
+    assert len(found) == 3 * len(minutes) <= 6
+    assert {row["address"] for row in found} == {"192.0.2.0", "192.0.2.1", "192.0.2.2"}
+    assert sum(row["requests"] for row in found) == 300
+    assert {(row["username"], row["reason"]) for row in found} == {("", "not-authenticated")}
+    # Each has its line, and nobody is told that a row was lost.
+    assert len(said(caplog)) == 300
     assert "could not be written" not in caplog.text
+    assert f"requests={found[0]['requests']}" in run(dserver).stdout
+
+
+def test_what_has_a_name_is_counted_one_by_one(make_dserver):
+    dserver = make_dserver()
+    for _ in range(3):
+        dserver.dave.read(f"{dserver.base_uri}/{Deposit().uuid}")
+    assert [(row["username"], row["requests"]) for row in rows(dserver)] == [("dave", 1)] * 3
+
+
+# Looking it up -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("below", [True, False])
+def test_a_search_uses_an_index(make_dserver, database, below):
+    dserver = make_dserver()
+    uri = "s3://lab-7" if below else "s3://lab-7/550e8400-e29b-41d4-a716-446655440000"
+    for number in range(50):
+        write(dserver, 200, days_ago=1, uri=f"s3://lab-{number}")
+    with dserver.app.app_context():
+        sql_db.session.execute(text("ANALYZE"))
+        search = Search(uri, below, since=datetime.now(timezone.utc) - timedelta(days=365))
+        words = {"sqlite": "EXPLAIN QUERY PLAN ", "postgresql": "EXPLAIN "}[database.name]
+        wanted = statement(search).limit(101)
+        written = wanted.compile(sql_db.engine, compile_kwargs={"literal_binds": True})
+        plan = sql_db.session.connection().exec_driver_sql(words + str(written))
+        said = "\n".join(str(row) for row in plan)
+    assert f"ix_signed_url_audit_{'base_uri' if below else 'uri'}" in said

@@ -13,6 +13,7 @@ import pytest
 from dservercore import ValidationError, sql_db
 from dtoolcore.utils import generate_identifier
 from sqlalchemy import event, text
+from sqlalchemy.exc import OperationalError
 
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
 from tests.clients import Deposit, DtoolDserver, each_client
@@ -86,23 +87,23 @@ def test_a_missing_column_is_told_from_a_missing_table(dserver, logged, change, 
     assert "if it is away" not in result.stderr
 
 
-def test_a_database_that_is_away_lacks_nothing(make_dserver):
-    dserver = make_dserver()
+def test_a_database_that_is_away_lacks_nothing(dserver):
     with dserver.app.app_context():
         engine = sql_db.engine
+    event.listen(engine, "connect", _refuse_connection)
+    engine.dispose()
+    try:
+        result = dserver.app.test_cli_runner().invoke(pending_upload, ["list"])
+    finally:
+        event.remove(engine, "connect", _refuse_connection)
         engine.dispose()
-        event.listen(engine, "do_connect", _refuse_connection, insert=True)
-        try:
-            result = dserver.app.test_cli_runner().invoke(pending_upload, ["list"])
-        finally:
-            event.remove(engine, "do_connect", _refuse_connection)
     assert result.exit_code == 1
     assert "if it is away, see whether it runs" in result.stderr
     assert "missing" not in result.stderr
 
 
-def _refuse_connection(dialect: Any, *_: Any) -> Any:
-    raise dialect.dbapi.OperationalError("connection refused")
+def _refuse_connection(*_: Any) -> None:
+    raise OperationalError(None, None, Exception("connection refused"))
 
 
 REFUSE = {

@@ -133,14 +133,13 @@ def test_nothing_is_said_of_s3(account, trouble):
 # Settings and addresses -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("key", [None, "not Base64!"])
-def test_a_key_that_cannot_be_used_is_named(account, key):
+def test_a_key_that_is_missing_is_named(account):
     variable = f"DTOOL_AZURE_ACCOUNT_KEY_{account.name}"
-    settings = settings_of(account) | {variable.upper(): key}
+    settings = settings_of(account)
+    del settings[variable.upper()]
     answer = ask(account.base_uri, settings)
     assert (answer.exit_code, answer.stdout) == (UNUSABLE, "")
     assert variable in answer.stderr
-    assert "not Base64!" not in answer.stderr
 
 
 def test_a_wrong_key_fails_where_the_server_asks(account):

@@ -17,7 +17,7 @@ LOOK = ("/signed-urls/upload/{uri}", "get")
 CANCEL = ("/signed-urls/upload/{uri}", "delete")
 AUDIT = ("/signed-urls/audit/{uri}", "get")
 DOORS = (DATASET, ITEM, UPLOAD, COMPLETE, LOOK, CANCEL, AUDIT)
-EVERYWHERE = {200, 400, 401, 403, 422, 501, 502, 503}
+EVERYWHERE = {200, 400, 401, 403, 422, 429, 501, 502, 503}
 
 
 @pytest.fixture(scope="module")

@@ -96,29 +96,35 @@ class Completions:
             manifest, descriptions = pending.announced(upload)
             holdings = _holdings(upload, storage)
             temporary = holdings.temporary
+            readme = None
             if upload.state == FROZEN:
                 _refuse_lost(manifest["items"].keys(), holdings, lease)
-            else:
-                manifest = self._freeze(upload, storage, _Work(lease, items_of(manifest), holdings))
+                readme = _frozen_readme(upload, storage, manifest)
+            if readme is None:
+                work = _Work(lease, items_of(manifest), holdings)
+                manifest, readme = self._freeze(upload, storage, work)
                 upload = pending.refetch(upload)
             lease.check()
-            readme = storage.readme(upload.uuid)
             datasets.register(uri, _dataset_info(upload, uri, manifest, descriptions, readme))
         storage.tidy(upload.uuid, temporary)
         lease.strike_out()
 
-    def _freeze(self, upload: PendingUpload, storage: Storage, work: _Work) -> dict[str, Any]:
-        """Verify, promote, and write what makes it a dataset; return its manifest."""
+    def _freeze(
+        self, upload: PendingUpload, storage: Storage, work: _Work
+    ) -> tuple[dict[str, Any], str]:
+        """Verify, promote, and write what makes it a dataset; return its manifest and README."""
         readme = _staged_readme(upload, storage)
+        kept = _readme_in_place(upload, storage) if readme is None else None
         stored = self._promote(upload, storage, work)
         manifest = _manifest(self._properties(upload, storage, work.items, stored))
         frozen_at = upload.frozen_at if upload.frozen_at is not None else time.time()
         # Noted first, so that a repeated completion freezes with the same time.
         work.lease.note(frozen_at=frozen_at)
-        freezing = Freezing(readme, manifest, _frozen_metadata(upload, frozen_at))
+        written = None if kept is not None else readme or ""
+        freezing = Freezing(written, manifest, _frozen_metadata(upload, frozen_at))
         storage.freeze(upload.uuid, freezing, work.lease.check)
         work.lease.note(state=FROZEN, manifest_json=json.dumps(manifest))
-        return manifest
+        return manifest, readme or kept or ""
 
     def _promote(
         self, upload: PendingUpload, storage: Storage, work: _Work
@@ -195,16 +201,44 @@ def _refuse_lost(identifiers: Set[str], holdings: Holdings, lease: Lease) -> Non
         )
 
 
+def _frozen_readme(
+    upload: PendingUpload, storage: Storage, manifest: Mapping[str, Any]
+) -> str | None:
+    """Return the README of what was frozen before; None if that is to be done again.
+
+    Something may have vanished since, or never have been kept, whatever the store said.
+    """
+    freezing = Freezing(None, manifest, _frozen_metadata(upload, upload.frozen_at))
+    content = storage.readme(upload.uuid, MOST_README_BYTES)
+    if content is None or not storage.is_frozen(upload.uuid, freezing):
+        return None
+    try:
+        return _decoded(content)
+    except InvalidField:
+        return None
+
+
 def _staged_readme(upload: PendingUpload, storage: Storage) -> str | None:
     content = storage.staged_document(upload.uuid, upload.staging, "readme", MOST_README_BYTES)
-    if content is None:
-        return None
-    if len(content) > MOST_README_BYTES:
+    return None if content is None else _decoded(content)
+
+
+def _readme_in_place(upload: PendingUpload, storage: Storage) -> str | None:
+    """Return the README that the proto-dataset has already, from an earlier attempt or by hand."""
+    content = storage.readme(upload.uuid, MOST_README_BYTES)
+    return None if content is None else _decoded(content)
+
+
+def _decoded(readme: bytes) -> str:
+    if len(readme) > MOST_README_BYTES:
         raise InvalidField("readme", f"is larger than {MOST_README_BYTES} bytes; PUT another.")
     try:
-        return content.decode()
+        return readme.decode()
     except UnicodeDecodeError as error:
-        raise InvalidField("readme", "is not UTF-8; PUT it again.") from error
+        raise InvalidField(
+            "readme",
+            "is not UTF-8; announce the same upload again, PUT another README, and complete it.",
+        ) from error
 
 
 def _uploaded_items(document: bytes | None) -> Mapping[str, Any]:

@@ -15,6 +15,7 @@ from uuid import uuid4
 from dservercore.utils_auth import get_jwt_identity
 from flask import Blueprint, Response, request
 
+from dserver_signed_url_plugin import correlation
 from dserver_signed_url_plugin.audit import GRANTED, REFUSED, Decision
 from dserver_signed_url_plugin.completion import Completion
 from dserver_signed_url_plugin.downloads import DatasetGrant, ItemGrant
@@ -56,6 +57,7 @@ class _Notes:
 
 def install(blueprint: Blueprint) -> None:
     """Let every request to the doors of the blueprint become exactly one decision."""
+    blueprint.before_request(_correlate)
     blueprint.after_request(_write_down)
     blueprint.teardown_request(_write_down_crash)
 
@@ -89,6 +91,10 @@ def _notes() -> _Notes:
     return notes
 
 
+def _correlate() -> None:
+    correlation.begin(_notes().request_id, _action())
+
+
 def _write_down(response: Response) -> Response:
     notes = _notes()
     response.headers[REQUEST_ID] = notes.request_id
@@ -101,6 +107,7 @@ def _write_down(response: Response) -> Response:
 def _write_down_crash(error: BaseException | None) -> None:
     """Write down what Flask passes on to its caller, as it does while debugging or testing."""
     notes = _notes()
+    correlation.end()
     if error is not None and not notes.is_written:
         _record(notes, HTTPStatus.INTERNAL_SERVER_ERROR)
 

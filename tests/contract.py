@@ -103,7 +103,7 @@ class StorageContract:
 
     def test_read_urls_name_and_open_all_of_a_dataset(self, dataset, storage, soon):
         urls = storage.read_urls(dataset.uuid, soon)
-        assert get(urls.readme).content.decode() == README == storage.readme(dataset.uuid)
+        assert get(urls.readme).content == README.encode() == storage.readme(dataset.uuid, 100)
         assert set(get(urls.manifest).json()["items"]) == set(dataset.contents)
         assert get(urls.admin_metadata).json()["type"] == "dataset"
         annotations = {name: get(url).json() for name, url in urls.annotations.items()}
@@ -211,7 +211,7 @@ class StorageContract:
         for name in DOCUMENTS:
             upload.put_document(staged, name, b"changed")
         assert upload.downloaded(soon) == upload.contents
-        assert upload.storage.readme(upload.uuid) == README
+        assert upload.storage.readme(upload.uuid, 100) == README.encode()
         urls = upload.storage.read_urls(upload.uuid, soon)
         assert get(urls.admin_metadata).json()["type"] == "dataset"
 
@@ -258,11 +258,21 @@ class StorageContract:
 
     def test_freezing_without_a_readme_keeps_the_one_there_is(self, upload, storage, soon):
         upload.put_all(soon, pinned=True)
-        upload.freeze(None)
-        assert storage.readme(upload.uuid) == ""
+        assert storage.readme(upload.uuid, 100) is None
         upload.freeze(README)
         upload.freeze(None)
-        assert storage.readme(upload.uuid) == README
+        content = README.encode()
+        assert storage.readme(upload.uuid, 100) == content
+        assert storage.readme(upload.uuid, 3) == content[:4]
+
+    def test_what_was_frozen_is_looked_at_again(self, upload, storage, soon):
+        upload.put_all(soon, pinned=True)
+        upload.promote(upload.promotions())
+        assert not storage.is_frozen(upload.uuid, upload.freezing())
+        upload.freeze()
+        assert storage.is_frozen(upload.uuid, upload.freezing())
+        assert storage.is_frozen(upload.uuid, upload.freezing(None))
+        assert not storage.is_frozen(upload.uuid, upload.freezing("another"))
 
     def test_tidying_removes_what_was_staged_and_nothing_else(self, upload, storage, soon):
         self.put_in_every_way(upload, soon)

@@ -163,7 +163,8 @@ class _Handler(BaseHTTPRequestHandler):
             for key, content in self.store.objects.items()
             if key.startswith(prefix)
         )
-        self._answer(200, f"<ListBucketResult>{found}</ListBucketResult>".encode())
+        told = f"<Prefix>{escape(prefix)}</Prefix>{found}"
+        self._answer(200, f"<ListBucketResult>{told}</ListBucketResult>".encode())
 
     def _bucket_post(self) -> None:
         for key in re.findall(r"<Key>(.*?)</Key>", self.content.decode()):
@@ -176,12 +177,13 @@ class _Handler(BaseHTTPRequestHandler):
         if self.key not in self.store.objects:
             raise Refusal(404, "NoSuchKey")
         content = self.store.objects[self.key]
+        etag = f'"{self.store.etag(content)}"'
         if "Range" in self.headers and not self.store.faults.ignores_ranges:
             first, last = self.headers["Range"].removeprefix("bytes=").split("-")
-            self._answer(206, content[int(first) : int(last) + 1])
+            self._answer(206, content[int(first) : int(last) + 1], ETag=etag)
         else:
             kept = self.store.content_types.get(self.key, "binary/octet-stream")
-            self._answer(200, content, **{"Content-Type": kept})
+            self._answer(200, content, **{"Content-Type": kept, "ETag": etag})
 
     _object_head = _object_get
 
@@ -202,7 +204,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.store.faults.keeps_content_type:
             self.store.content_types[self.key] = self.headers["Content-Type"]
         etag = self.store.etag(content)
-        self._answer(200, f"<CopyObjectResult><ETag>{etag}</ETag></CopyObjectResult>".encode())
+        told = f"<CopyObjectResult><ETag>{etag}</ETag></CopyObjectResult>"
+        self._answer(200, told.encode(), ETag=f'"{etag}"')
 
     def _answer(self, status: int, content: bytes = b"", **headers: str) -> None:
         self.send_response_only(status)

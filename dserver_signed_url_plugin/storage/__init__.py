@@ -19,6 +19,7 @@ from dserver_signed_url_plugin.storage import deadline
 from dserver_signed_url_plugin.storage.base import Storage
 from dserver_signed_url_plugin.storage.deadline import Deadline
 from dserver_signed_url_plugin.storage.examination import Examination
+from dserver_signed_url_plugin.storage.failures import translated, translating
 from dserver_signed_url_plugin.storage.guard import Store, guarded, limited
 from dserver_signed_url_plugin.storage.lifecycle import LifecycleRules
 from dserver_signed_url_plugin.uris import BaseURI
@@ -72,7 +73,7 @@ class Storages:
         :raises StorageUnavailable: if it has no usable settings or credentials.
         """
         path = self._own(_OWN, base_uri) or _ANY_OTHER
-        return self._storages.of(base_uri, lambda: _named(path)(base_uri, self._settings))
+        return self._storages.of(base_uri, lambda: self._make(path, base_uri))
 
     def signed_by(self, base_uri: BaseURI) -> str:
         """Return who makes the URLs of a base URI: this plugin, or a storage broker of dtool's.
@@ -94,7 +95,7 @@ class Storages:
             self.of(base_uri)
             return None
         with self.call():
-            made: Examination = _named(path)(base_uri, self._settings)
+            made: Examination = self._make(path, base_uri)
         return limited(made, self._settings.storage_seconds)
 
     def lifecycle(self, base_uri: BaseURI) -> LifecycleRules:
@@ -107,7 +108,12 @@ class Storages:
         if path is None:
             advice = self._own(_LIFECYCLES_ELSEWHERE, base_uri) or _ANY_LIFECYCLE_ELSEWHERE
             raise LifecycleUnsupported(f"{advice}, and let `flask lifecycle sweep` follow.")
-        return self._lifecycles.of(base_uri, lambda: _named(path)(base_uri, self._settings))
+        return self._lifecycles.of(base_uri, lambda: self._make(path, base_uri))
+
+    def _make(self, path: str, base_uri: BaseURI) -> Any:
+        """Make what a base URI is served by, and let it raise no errors but ours."""
+        with translating("connecting", str(base_uri)):
+            return translated(_named(path)(base_uri, self._settings), str(base_uri))
 
     def _own(self, table: Mapping[str, str], base_uri: BaseURI) -> str | None:
         """Return what a table has for this scheme, unless a storage broker is to serve it."""

@@ -137,7 +137,7 @@ class Opening:
 
 @dataclass(frozen=True)
 class Freezing:
-    """What makes a proto-dataset a dataset; no README means to keep it, or to make an empty one."""
+    """What makes a proto-dataset a dataset; no README means to keep the one that is there."""
 
     readme: str | None
     manifest: Mapping[str, Any]
@@ -253,13 +253,20 @@ class Storage(Protocol):
         """Write README, manifest, and admin metadata last, which makes it a dataset.
 
         :param check: called before each; raises if another has taken over.
+        :raises StorageUnavailable: also if they are not there afterwards, whatever the store said.
         """
 
-    def readme(self, uuid: str) -> str:
-        """Return the README that the dataset has."""
+    def is_frozen(self, uuid: str, freezing: Freezing) -> bool:
+        """Tell whether all that freeze writes is there, as it was written."""
+
+    def readme(self, uuid: str, limit: int) -> bytes | None:
+        """Return the README that the dataset has, cut after limit + 1 bytes, or None."""
 
     def tidy(self, uuid: str, temporary: Sequence[str] | None = None) -> None:
-        """Delete what is temporary: the keys that holdings named, or all that can be found."""
+        """Delete what is temporary: the keys that holdings named, or all that can be found.
+
+        :raises StorageUnavailable: also if it is there afterwards, whatever the store said.
+        """
 
     def has_admin_metadata(self, uuid: str) -> bool:
         """Tell whether what opening writes last is there."""
@@ -276,6 +283,7 @@ class Storage(Protocol):
         :param claim: by which the upload was opened.
         :param check: called right before what cannot be undone; raises if another has taken over.
         :raises UploadFrozen: if it is a dataset.
+        :raises StorageUnavailable: also if it is there afterwards, whatever the store said.
         """
 
     def elsewhere(self, uuids: Set[str]) -> Set[str]:

@@ -7,7 +7,6 @@ is bound to the announced bytes is up to ``generate_signed_item_write_url`` of t
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -45,10 +44,9 @@ from dserver_signed_url_plugin.storage.base import (
 )
 from dserver_signed_url_plugin.storage.documents import is_name, tag_names
 from dserver_signed_url_plugin.storage.dtool_brokers import installed, made, missing_in
+from dserver_signed_url_plugin.storage.failures import log_failure
 from dserver_signed_url_plugin.storage.guard import apart
 from dserver_signed_url_plugin.uris import BaseURI
-
-logger = logging.getLogger(__name__)
 
 _CLAIM = "claim"
 # The dataset in whose name a broker is asked whether it can sign at all.
@@ -198,19 +196,39 @@ class BrokerStorage:
     def freeze(self, uuid: str, freezing: Freezing, check: Callable[[], None]) -> None:
         """Write README, manifest, and admin metadata last, as dtool's freeze does."""
         with self._broker(uuid) as broker:
-            if freezing.readme is not None or _text(broker, broker.get_readme_key()) is None:
+            if freezing.readme is not None:
                 check()
-                broker.put_readme(freezing.readme or "")
+                broker.put_readme(freezing.readme)
             check()
             broker.put_manifest(freezing.manifest)
             check()
             broker.put_admin_metadata(dict(freezing.admin_metadata))
             broker.post_freeze_hook()
+        check()
+        if not self.is_frozen(uuid, freezing):
+            raise StorageUnavailable(
+                f"The storage broker {self._name} has not kept what was written of {uuid}; call "
+                "again later, or ask the server's administrator."
+            )
 
-    def readme(self, uuid: str) -> str:
-        """Return the README that the dataset has."""
+    def is_frozen(self, uuid: str, freezing: Freezing) -> bool:
+        """Let the broker read back what was written."""
         with self._broker(uuid) as broker:
-            return str(broker.get_readme_content())
+            if not broker.has_admin_metadata() or _text(broker, broker.get_manifest_key()) is None:
+                return False
+            kept = broker.get_admin_metadata().get("type"), broker.get_manifest()
+            is_readme = freezing.readme in (None, _text(broker, broker.get_readme_key()))
+            return is_readme and kept == ("dataset", freezing.manifest)
+
+    def readme(self, uuid: str, limit: int) -> bytes | None:
+        """Return the README that the dataset has, or None."""
+        with self._broker(uuid) as broker:
+            try:
+                text = _text(broker, broker.get_readme_key())
+            except UnicodeDecodeError as error:
+                # What cannot be decoded is there all the same.
+                return bytes(error.object)
+            return None if text is None else text.encode()
 
     def tidy(self, uuid: str, temporary: Sequence[str] | None = None) -> None:
         """Delete the keys that holdings named; a broker cannot be asked for others."""
@@ -273,10 +291,11 @@ class BrokerStorage:
             raise
         # A broker is anybody's code, and dtool names no errors that it may raise.
         except Exception as error:
-            logger.warning("Storage broker %s: %s", self._name, type(error).__name__)
+            kind = type(error).__name__
+            log_failure(f"Storage broker {self._name}", "call", str(self._base_uri), kind)
             passes = isinstance(error, ConnectionError | TimeoutError)
             raise (StorageAway if passes else StorageUnavailable)(
-                f"The storage broker {self._name} failed ({type(error).__name__}); "
+                f"The storage broker {self._name} failed ({kind}); "
                 "call again later, or ask the server's administrator."
             ) from error
 
@@ -304,6 +323,8 @@ def _text(broker: Any, key: str) -> str | None:
     """
     try:
         return str(broker.get_text(key))
+    except UnicodeDecodeError:
+        raise
     except Exception:
         if not broker.has_admin_metadata():
             raise

@@ -10,15 +10,15 @@ from tests.stored import Upload, uninterrupted
 
 FEW, MANY = 3, 40
 COSTS = {
-    "open": 8,
+    "open": 10,
     "urls": 0,
     "room": 1,
     "holdings": 1,
     "document": 2,
     "no document": 1,
-    "freeze": 5,
-    "freeze with two items to correct": 7,
-    "tidy": 1,
+    "freeze": 7,
+    "freeze with two items to correct": 9,
+    "tidy": 2,
     "read": 4,
     "item": 1,
     "kind": 1,

@@ -119,7 +119,7 @@ def test_what_is_no_azure_is_not_taken_for_an_empty_one(answer):
         with pytest.raises(StorageUnavailable):
             Upload(storage).held()
         with pytest.raises(StorageUnavailable):
-            storage.readme("6f9619ff-8b86-4011-b42d-00c04fc964ff")
+            storage.readme("6f9619ff-8b86-4011-b42d-00c04fc964ff", 1)
 
 
 def test_a_store_that_stumbles_is_asked_once_more():

@@ -134,7 +134,7 @@ class TestS3(StagingContract):
         self, bucket, storage, dataset, soon
     ):
         moved = storage_of(bucket, **{f"DTOOL_S3_DATASET_PREFIX_{bucket.name}": "elsewhere/"})
-        assert moved.readme(dataset.uuid) == README
+        assert moved.readme(dataset.uuid, 100) == README.encode()
         with pytest.raises(StorageOccupied):
             moved.open(dataset.opening, uninterrupted)
         assert Upload(moved, uuid=dataset.uuid).downloaded(soon) == dataset.contents
@@ -219,7 +219,7 @@ class TestS3(StagingContract):
         with pytest.raises(StorageUnavailable, match="has no bucket lab-gone"):
             storage_of(gone).open(Upload(storage_of(gone)).opening, uninterrupted)
 
-    @pytest.mark.parametrize("act", ["readme", "kind", "tidy"])
+    @pytest.mark.parametrize("act", ["has_admin_metadata", "kind", "tidy"])
     def test_a_store_that_is_away_is_a_sentence_without_secrets(self, bucket, act):
         away = storage_of(Bucket(bucket.name, f"http://127.0.0.1:{free_port()}", "AK", "SK"))
         with pytest.raises(StorageUnavailable) as refusal:

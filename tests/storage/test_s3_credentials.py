@@ -69,7 +69,12 @@ def elsewhere(status, region):
             self.end_headers()
 
         def do_GET(self):
-            self.send_error(404)
+            # What says so must be S3.
+            word = b"<Error><Code>NoSuchKey</Code></Error>"
+            self.send_response(404)
+            self.send_header("Content-Length", str(len(word)))
+            self.end_headers()
+            self.wfile.write(word)
 
         def log_message(self, *args):
             pass

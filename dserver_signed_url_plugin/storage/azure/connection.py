@@ -7,7 +7,9 @@ StorageUnavailable with a sentence of ours, or a plain answer where absence is o
 from __future__ import annotations
 
 import base64
+import hashlib
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,7 +17,6 @@ from datetime import datetime
 from typing import Any
 
 import requests
-import requests.adapters
 from azure.common import AzureException, AzureHttpError
 from azure.storage.blob import BlobBlock, BlockBlobService, DeleteSnapshot, Include
 from azure.storage.common.models import RetryContext
@@ -24,15 +25,21 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from dserver_signed_url_plugin.config import Settings
-from dserver_signed_url_plugin.errors import ItemArchived, StorageAway, StorageUnavailable
+from dserver_signed_url_plugin.errors import (
+    ItemArchived,
+    SignedURLError,
+    StorageAway,
+    StorageUnavailable,
+)
 from dserver_signed_url_plugin.storage import deadline
 from dserver_signed_url_plugin.storage.azure.account import ConfiguredAccount
+from dserver_signed_url_plugin.storage.azure.answers import CheckingAdapter, NotAsked
 from dserver_signed_url_plugin.storage.azure.listing import ListedBlob, page
 from dserver_signed_url_plugin.storage.azure.sas import BlobSigner
+from dserver_signed_url_plugin.storage.failures import log_failure
 from dserver_signed_url_plugin.storage.parallel import PARALLEL
 from dserver_signed_url_plugin.storage.sockets import Bounded
 
-logger = logging.getLogger(__name__)
 # The SDK logs, as errors, every answer that is no success, and with a refusal what was signed.
 logging.getLogger("azure.storage.common.storageclient").setLevel(logging.CRITICAL + 1)
 logging.getLogger("azure.storage.common._auth").setLevel(logging.CRITICAL + 1)
@@ -45,12 +52,14 @@ _NO_BLOCK = frozenset({"InvalidBlockList", "InvalidBlobType", "LeaseIdMissing"})
 _ARCHIVED = frozenset({"BlobArchived", "BlobBeingRehydrated"})
 _ARCHIVE = "Archive"
 RESTORE = "`az storage blob set-tier --tier Hot`"
+_CODE = re.compile(r"[A-Za-z0-9]{1,64}")
 _EMPTY = frozenset({"InvalidRange"})
 # Statuses of a store that is overloaded or broken, which are no answer to what was asked.
 _PASSING = frozenset({429, 500, 502, 503, 504})
 
 # One repetition and short times (to connect, to answer), in seconds: a person waits.
 _TIMEOUTS = (5, 15)
+_MOST_PAGES = 1_000
 _ONCE_MORE = LinearRetry(backoff=0.2, max_attempts=1, random_jitter_range=0.1)
 
 
@@ -134,6 +143,8 @@ class AzureConnection:
                 )
         except _Answered as answer:
             return answer.code not in _CHANGED
+        if self.container(container) is not None:
+            raise self._not_asked("deleting", "still there")
         return True
 
     def listing(self, container: str, prefix: str | None = None) -> Iterator[ListedBlob]:
@@ -141,16 +152,19 @@ class AzureConnection:
         marker = None
         include = Include(metadata=True, copy=True)
         with suppress(_Answered), self._asking("listing", _ABSENT):
-            while True:
+            for _ in range(_MOST_PAGES):
                 # Here alone the SDK lets somebody else read the answer; its version is pinned.
                 found = self._service._list_blobs(
                     container, prefix, marker, include=include, _converter=_page
                 )
                 yield from found.blobs
-                marker = found.next_marker
+                before, marker = marker, found.next_marker
                 if marker is None:
                     return
+                if marker == before:
+                    break
                 deadline.progress()
+            raise self._not_asked("listing", "a listing without an end")
 
     # Blobs ---------------------------------------------------------------------------------
 
@@ -176,6 +190,10 @@ class AzureConnection:
             is_being_restored = getattr(said, "rehydration_status", None) is not None
             return FoundBlob(dict(found.metadata), said.blob_tier == _ARCHIVE, is_being_restored)
         return None
+
+    def holds(self, container: str, blob: str, text: str) -> bool:
+        """Tell whether a blob is there and is this text."""
+        return self.get(container, blob) == text.encode()
 
     def set_metadata(self, container: str, blob: str, metadata: Mapping[str, str]) -> None:
         """Replace a blob's metadata."""
@@ -231,7 +249,7 @@ class AzureConnection:
             yield
             deadline.heard()
         except AzureHttpError as error:
-            code = getattr(error, "error_code", None) or str(error.status_code)
+            code = _code_of(error)
             if code in answers:
                 deadline.heard()
                 raise _Answered(code) from error
@@ -239,14 +257,41 @@ class AzureConnection:
                 raise ItemArchived("What dserver must read of it", RESTORE) from error
             passes = error.status_code in _PASSING
             raise self._unavailable(doing, code, passes) from error
+        except (SignedURLError, _Answered):
+            raise
         except AzureException as error:
-            logger.warning("Azure %s in account %s: no answer", doing, self.account)
-            raise StorageAway(
-                f"The store of {self.account} does not answer ({doing}); call again later."
+            raise self._silent(doing, error) from error
+        except Exception as error:
+            self._log(doing, type(error).__name__)
+            raise StorageUnavailable(
+                f"The store of {self.account} gave an answer that cannot be read ({doing}: "
+                f"{type(error).__name__}); call again later, or ask the server's administrator."
             ) from error
 
+    def _silent(self, doing: str, error: AzureException) -> StorageUnavailable:
+        """Say that there was no answer, or none that can be believed."""
+        # The SDK wraps whatever was raised while it asked, or read the answer.
+        cause = error.__context__ or error
+        if isinstance(cause, NotAsked):
+            return self._not_asked(doing, str(cause))
+        self._log(doing, type(cause).__name__)
+        return StorageAway(
+            f"The store of {self.account} does not answer ({doing}); call again later."
+        )
+
+    def _not_asked(self, doing: str, wrong: str) -> StorageUnavailable:
+        """Say that an answer is not believed, and what is wrong with it."""
+        self._log(doing, wrong)
+        return StorageUnavailable(
+            f"The store of {self.account} did not answer what it was asked, or did not do it "
+            f"({doing}: {wrong}); call again later, or ask the server's administrator."
+        )
+
+    def _log(self, doing: str, cause: str) -> None:
+        log_failure("Azure", doing, self.account, cause)
+
     def _unavailable(self, doing: str, code: str, passes: bool = False) -> StorageUnavailable:
-        logger.warning("Azure %s in account %s: %s", doing, self.account, code)
+        self._log(doing, code)
         if code == "ContainerBeingDeleted":
             return StorageUnavailable(
                 "The store is still deleting what it held under this UUID; call again in half a "
@@ -274,7 +319,7 @@ class _SecurePool(HTTPSConnectionPool):
         """The same over TLS."""
 
 
-class _InTime(requests.adapters.HTTPAdapter):
+class _InTime(CheckingAdapter):
     """Makes its connections such that none waits longer than the call may."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -319,6 +364,18 @@ def _retry(context: RetryContext) -> float | None:
         return None
     seconds: float | None = _ONCE_MORE.retry(context)
     return seconds
+
+
+def _code_of(error: AzureHttpError) -> str:
+    """Return the store's own word for a refusal, or the status where it has none."""
+    code = str(getattr(error, "error_code", None) or error.status_code)
+    # Whoever answers may send anything here, and it is shown.
+    return code if _CODE.fullmatch(code) else "unknown"
+
+
+def md5_of(text: str) -> str:
+    """Return the MD5 (32 hex digits) that a store has of a text that it keeps."""
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
 def _quoted(blob: ListedBlob) -> str:

@@ -72,10 +72,10 @@ def opening_texts(opening: Opening) -> Iterator[tuple[str, str]]:
             yield f"{kind}/{name}.json", json.dumps(value, indent=2)
 
 
-def frozen_texts(freezing: Freezing, has_readme: bool) -> Iterator[tuple[str, str]]:
+def frozen_texts(freezing: Freezing) -> Iterator[tuple[str, str]]:
     """Yield (blob, text) of what makes it a dataset, in this order."""
-    if freezing.readme is not None or not has_readme:
-        yield BLOBS["readme"], freezing.readme or ""
+    if freezing.readme is not None:
+        yield BLOBS["readme"], freezing.readme
     # dtool's own formatting of a manifest.
     yield BLOBS["manifest"], json.dumps(freezing.manifest, indent=2, sort_keys=True)
     yield BLOBS["admin_metadata"], json.dumps(freezing.admin_metadata)

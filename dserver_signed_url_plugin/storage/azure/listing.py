@@ -46,9 +46,14 @@ class Page:
 
 
 def page(document: bytes) -> Page:
-    """Read one answer to List Blobs."""
+    """Read one answer to List Blobs.
+
+    :raises ValueError: for another document, and for what such an answer cannot hold.
+    """
     # The store itself wrote it, over a connection that only the server's key opens.
     root = ElementTree.fromstring(document)  # noqa: S314
+    if root.tag != "EnumerationResults":
+        raise ValueError("no EnumerationResults")
     blobs = [_blob(element) for element in root.iterfind("Blobs/Blob")]
     return Page(blobs, root.findtext("NextMarker") or None)
 

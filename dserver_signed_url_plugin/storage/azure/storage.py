@@ -11,13 +11,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from itertools import chain
 
 from dserver_signed_url_plugin.config import LONGEST_LIFE, Settings
-from dserver_signed_url_plugin.errors import ItemArchived, ItemNotFound, UploadBusy, UploadFrozen
+from dserver_signed_url_plugin.errors import (
+    ItemArchived,
+    ItemNotFound,
+    StorageUnavailable,
+    UploadBusy,
+    UploadFrozen,
+)
 from dserver_signed_url_plugin.filenames import Disposition, served_as
 from dserver_signed_url_plugin.storage import claims, deadline
 from dserver_signed_url_plugin.storage.azure.connection import (
     RESTORE,
     AzureConnection,
     FoundContainer,
+    md5_of,
 )
 from dserver_signed_url_plugin.storage.azure.layout import (
     BLOBS,
@@ -143,6 +150,7 @@ class AzureStorage:
         each(lambda text: self._create(opening.uuid, *text), list(opening_texts(opening)))
         check()
         self._create(opening.uuid, BLOBS["admin_metadata"], json.dumps(opening.admin_metadata))
+        self._require_opened(opening)
 
     def write_urls(
         self, uuid: str, staging: str, items: Iterable[Item], pinned: bool, life: Life
@@ -174,7 +182,15 @@ class AzureStorage:
             for blob in self._azure.listing(uuid)
             if blob.name in announced and not blob.stored.fits(announced[blob.name])
         ]
+        if not wrong:
+            return
         each(lambda blob: self._azure.delete(uuid, blob), wrong)
+        left = {(blob.name, blob.etag) for blob in self._azure.listing(uuid)}
+        if left & {(blob.name, blob.etag) for blob in wrong}:
+            raise StorageUnavailable(
+                f"The store still holds items of {uuid} that it said it had deleted; call again "
+                "later, or ask the server's administrator."
+            )
 
     def holdings(self, uuid: str, staging: str) -> Holdings:
         """List the dataset's blobs, one request per 5,000; tidy needs no names."""
@@ -206,24 +222,32 @@ class AzureStorage:
 
     def freeze(self, uuid: str, freezing: Freezing, check: Callable[[], None]) -> None:
         """Correct items' metadata, write README and manifest, and admin metadata last."""
-        found = {blob.name: blob for blob in self._azure.listing(uuid)}
-        wanted = {
-            identifier: item_metadata(entry["relpath"])
-            for identifier, entry in freezing.manifest["items"].items()
-        }
-        there = {name: blob.metadata for name, blob in found.items()}
-        wrong = [(name, right) for name, right in wanted.items() if there.get(name) != right]
+        found, wrong = self._wrong(uuid, freezing)
         check()
         each(lambda item: self._correct(uuid, *item), wrong)
-        for name, text in frozen_texts(freezing, BLOBS["readme"] in found):
+        for name, text in frozen_texts(freezing):
             check()
             self._write(uuid, name, text, found.get(name))
         check()
         self._azure.set_container_metadata(uuid, container_metadata(freezing.admin_metadata))
+        check()
+        if not self.is_frozen(uuid, freezing):
+            raise self._not_kept(uuid)
 
-    def readme(self, uuid: str) -> str:
-        """Return the README that the dataset has."""
-        return (self._azure.get(uuid, BLOBS["readme"]) or b"").decode()
+    def is_frozen(self, uuid: str, freezing: Freezing) -> bool:
+        """List the blobs once more, and ask for the container's metadata."""
+        found, wrong = self._wrong(uuid, freezing)
+        untold = [
+            (name, text)
+            for name, text in frozen_texts(freezing)
+            if name not in found or found[name].stored.md5 != md5_of(text)
+        ]
+        are_there = all(each(lambda text: self._azure.holds(uuid, *text), untold))
+        return not wrong and are_there and self.kind(uuid) == "dataset"
+
+    def readme(self, uuid: str, limit: int) -> bytes | None:
+        """Return the README that the dataset has, cut after limit + 1 bytes, or None."""
+        return self._azure.get(uuid, BLOBS["readme"], limit)
 
     def tidy(self, uuid: str, temporary: Sequence[str] | None = None) -> None:
         """Delete the container of staged documents and the claim; a late PUT finds no other."""
@@ -305,6 +329,31 @@ class AzureStorage:
         """Write an item's metadata, which is one of many."""
         self._azure.set_metadata(uuid, blob, metadata)
         deadline.progress()
+
+    def _wrong(
+        self, uuid: str, freezing: Freezing
+    ) -> tuple[dict[str, ListedBlob], list[tuple[str, Mapping[str, str]]]]:
+        """List the blobs by name; and (name, metadata) of the items whose metadata are others."""
+        found = {blob.name: blob for blob in self._azure.listing(uuid)}
+        wanted = {
+            identifier: item_metadata(entry["relpath"])
+            for identifier, entry in freezing.manifest["items"].items()
+        }
+        there = {name: blob.metadata for name, blob in found.items()}
+        return found, [(name, right) for name, right in wanted.items() if there.get(name) != right]
+
+    def _require_opened(self, opening: Opening) -> None:
+        """Make sure that what was written is there; whoever was first wrote the same."""
+        there = {blob.name for blob in self._azure.listing(opening.uuid)}
+        wanted = {BLOBS["admin_metadata"], *(name for name, _ in opening_texts(opening))}
+        if not wanted <= there or self.kind(opening.uuid) is None:
+            raise self._not_kept(opening.uuid)
+
+    def _not_kept(self, uuid: str) -> StorageUnavailable:
+        return StorageUnavailable(
+            f"The store has not kept what was written of {uuid}, although it said so; call again "
+            "later, or ask the server's administrator."
+        )
 
     def _create(self, container: str, blob: str, text: str) -> None:
         """Write a document that belongs to whoever is first."""

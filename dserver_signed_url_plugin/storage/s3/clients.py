@@ -22,6 +22,7 @@ from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import StorageUnavailable
 from dserver_signed_url_plugin.storage.configured import dtool_setting, rewritten
 from dserver_signed_url_plugin.storage.parallel import PARALLEL
+from dserver_signed_url_plugin.storage.s3 import answers
 from dserver_signed_url_plugin.storage.s3.bounded import bound
 from dserver_signed_url_plugin.storage.s3.failures import Failures
 from dserver_signed_url_plugin.storage.sigv4 import Credentials, Place
@@ -164,8 +165,12 @@ class S3Clients:
         return client if region in (None, client.meta.region_name) else self._client(None, region)
 
     def _client(self, endpoint: str | None, region: str | None) -> S3Client:
+        """Make a client that believes no answer but S3's to what it asked.
+
+        Source: boto3, "Extensibility guide".
+        """
         try:
-            return self._session.client(
+            client = self._session.client(
                 "s3", endpoint_url=endpoint, region_name=region, config=self._config
             )
         except ValueError as error:
@@ -173,6 +178,8 @@ class S3Clients:
             raise StorageUnavailable(
                 f"The address of {self.bucket} is none, as AWS_ENDPOINT_URL or a profile has it."
             ) from error
+        client.meta.events.register("before-parse.s3", answers.check)
+        return client
 
     def _bucket_region(self, client: S3Client) -> str | None:
         """Ask AWS where the bucket lives: a signature made for another region is refused."""

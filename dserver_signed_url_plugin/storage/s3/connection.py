@@ -6,7 +6,7 @@ Missing where an object's absence is an answer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,8 +18,9 @@ from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import StorageUnavailable
 from dserver_signed_url_plugin.storage import deadline
 from dserver_signed_url_plugin.storage.base import StoredItem
+from dserver_signed_url_plugin.storage.s3.answers import NotAsked, entries, etag_of, is_md5, md5_of
 from dserver_signed_url_plugin.storage.s3.clients import S3Clients
-from dserver_signed_url_plugin.storage.s3.failures import Failures, Missing, code_of
+from dserver_signed_url_plugin.storage.s3.failures import Failures, Missing, code_of, is_bare
 from dserver_signed_url_plugin.storage.sigv4 import Credentials
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class FoundObject:
     """
 
     metadata: Mapping[str, str]
+    etag: str
     is_archived: bool = False
     is_being_restored: bool = False
 
@@ -50,6 +52,7 @@ class FoundObject:
         archived = answer.get("StorageClass") in _ARCHIVES or "ArchiveStatus" in answer
         return cls(
             {name.lower(): value for name, value in answer["Metadata"].items()},
+            etag_of(answer),
             archived and 'ongoing-request="false"' not in restored,
             'ongoing-request="true"' in restored,
         )
@@ -92,23 +95,45 @@ class S3Connection:
 
     def get(self, key: str, limit: int | None = None) -> bytes | None:
         """Return an object, or at most its first limit + 1 bytes, or None where there is none."""
+        content, etag = self._read(key, limit)
+        is_whole = content is not None and (limit is None or len(content) <= limit)
+        if content is None or not is_whole or not is_md5(etag) or etag == md5_of(content):
+            return content
+        # Either a store whose ETags are no MD5, or an answer that something has changed.
+        again, _ = self._read(key, limit)
+        if again != content:
+            raise self._failures.not_asked("reading", "bytes that differ from their ETag")
+        return content
+
+    def _read(self, key: str, limit: int | None = None) -> tuple[bytes | None, str]:
+        """Return an object, and its ETag where that may be its MD5."""
         try:
             with self._failures.translated("reading", may_miss=True):
                 answer = self._client.get_object(Bucket=self.bucket, Key=key)
                 content = answer["Body"].read(None if limit is None else limit + 1)
                 deadline.heard()
-                return content
         except Missing:
-            return None
+            return None, ""
+        is_opaque = answer.get("ServerSideEncryption", "").startswith("aws:kms")
+        return content, "" if is_opaque else etag_of(answer)
 
     def find(self, key: str) -> FoundObject | None:
         """Return what the store says of an object, or None where there is none."""
         try:
             with self._failures.translated("looking up", may_miss=True):
-                answer = self._client.head_object(Bucket=self.bucket, Key=key)
+                return FoundObject.of(self._head(key))
         except Missing:
             return None
-        return FoundObject.of(answer)
+
+    def _head(self, key: str) -> Mapping[str, Any]:
+        try:
+            return self._client.head_object(Bucket=self.bucket, Key=key)
+        except botocore.exceptions.ClientError as error:
+            if not is_bare(error):
+                raise
+        # Anybody answers 404; the answer to GET has a body, by which S3 is known.
+        self._client.get_object(Bucket=self.bucket, Key=key)
+        raise NotAsked("an object that is there and is not")
 
     def put(self, key: str, body: str, metadata: Mapping[str, str] | None = None) -> None:
         """Write one object; text is stored as UTF-8."""
@@ -148,12 +173,27 @@ class S3Connection:
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.bucket, Prefix=prefix
             )
-            for page in pages:
-                for found in page.get("Contents", []):
-                    md5 = found["ETag"].strip('"').lower()
-                    yield found["Key"], StoredItem(found["Size"], md5, found["LastModified"])
-                if page.get("IsTruncated"):
-                    deadline.progress()
+            yield from entries(_noted(pages), prefix)
+
+    def first_listed(self, prefix: str) -> Mapping[str, StoredItem]:
+        """Return the first 1,000 keys or fewer, at one request."""
+        with self._failures.translated("listing"):
+            page = self._client.list_objects_v2(Bucket=self.bucket, Prefix=prefix)
+            return dict(entries([page], prefix))
+
+    def holds(self, key: str, text: str, metadata: Mapping[str, str] | None = None) -> bool:
+        """Tell whether an object is this text, by its ETag or else by its bytes.
+
+        Of its metadata only dtool's type is compared: stores spell other names in their own way.
+        """
+        found = self.find(key)
+        if found is None:
+            return False
+        kind = (metadata or {}).get("type")
+        if found.metadata.get("type", kind) not in (kind, None):
+            return False
+        content = text.encode()
+        return found.etag == md5_of(content) or self._read(key)[0] == content
 
     def delete(self, keys: Sequence[str]) -> None:
         """Delete objects, at one request per 1,000."""
@@ -185,6 +225,18 @@ class S3Connection:
             return False
 
     def _put(self, key: str, body: str, metadata: Mapping[str, str], **condition: Any) -> None:
-        self._client.put_object(
-            Bucket=self.bucket, Key=key, Body=body.encode(), Metadata=dict(metadata), **condition
+        content = body.encode()
+        answer = self._client.put_object(
+            Bucket=self.bucket, Key=key, Body=content, Metadata=dict(metadata), **condition
         )
+        # Where a store encrypts, or has ETags of its own, the bytes themselves tell.
+        if etag_of(answer) != md5_of(content) and self._read(key)[0] != content:
+            raise NotAsked("not kept")
+
+
+def _noted(pages: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Yield pages; where another follows, work was done."""
+    for page in pages:
+        yield page
+        if page.get("IsTruncated"):
+            deadline.progress()

@@ -1,29 +1,38 @@
 """What boto raises becomes an error of ours: StorageUnavailable with a sentence, or Missing.
 
-Knows the codes of S3 and the errors of botocore; makes no request.
+Knows the codes of S3 and the errors of botocore; makes no request. Whatever is raised leaves as an
+error of ours, because nobody can list all that a store's answer may set off.
 """
 
 from __future__ import annotations
 
-import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 
 import botocore.exceptions
+import urllib3.exceptions
 
-from dserver_signed_url_plugin.errors import ItemArchived, StorageAway, StorageUnavailable
+from dserver_signed_url_plugin.errors import (
+    ItemArchived,
+    SignedURLError,
+    StorageAway,
+    StorageUnavailable,
+)
+from dserver_signed_url_plugin.storage.failures import log_failure
+from dserver_signed_url_plugin.storage.s3.answers import NotAsked, is_told_by_store
 
-logger = logging.getLogger(__name__)
-
-_ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
+_ABSENT = frozenset({"NoSuchKey", "NotFound"})
 _CHANGED = frozenset({"412", "PreconditionFailed", "ConditionalRequestConflict"})
 _ARCHIVED = "InvalidObjectState"
 RESTORE = "`aws s3api restore-object`"
+_CODE = re.compile(r"[A-Za-z0-9.]{1,64}")
 _NO_CREDENTIALS = (
     botocore.exceptions.NoCredentialsError,
     botocore.exceptions.CredentialRetrievalError,
 )
+_NO_ANSWER = (botocore.exceptions.BotoCoreError, OSError, urllib3.exceptions.HTTPError)
 
 
 class Missing(Exception):
@@ -40,37 +49,54 @@ class Failures:
     def translated(self, doing: str, may_miss: bool = False) -> Iterator[None]:
         try:
             yield
+        except (SignedURLError, Missing):
+            raise
         except botocore.exceptions.ClientError as error:
             code = code_of(error)
-            if may_miss and code in _ABSENT | _CHANGED:
+            if may_miss and (code in _ABSENT | _CHANGED or _is_head(error)):
                 raise Missing from error
             if code == _ARCHIVED:
                 raise ItemArchived("What dserver must read of it", RESTORE) from error
             raise self.unavailable(doing, code, passes=_passes(error)) from error
-        except _NO_CREDENTIALS as error:
-            raise StorageUnavailable(
+        except NotAsked as error:
+            raise self.not_asked(doing, str(error)) from error
+        except Exception as error:
+            raise self._failed(doing, error) from error
+
+    def _failed(self, doing: str, error: Exception) -> StorageUnavailable:
+        self._log(doing, type(error).__name__)
+        if isinstance(error, _NO_CREDENTIALS):
+            return StorageUnavailable(
                 f"The server has no credentials for {self.bucket}; its administrator must set them."
-            ) from error
-        except RuntimeError as error:
-            # botocore's word for temporary credentials that have ended and cannot be renewed.
-            if isinstance(error, RecursionError):
-                raise
-            raise StorageUnavailable(
+            )
+        if _is_end_of_credentials(error):
+            return StorageUnavailable(
                 f"The server's credentials for {self.bucket} have ended; its administrator must "
                 "renew them."
-            ) from error
-        except (botocore.exceptions.BotoCoreError, OSError) as error:
-            logger.warning("S3 %s in bucket %s: %s", doing, self.bucket, type(error).__name__)
-            raise StorageAway(
+            )
+        if isinstance(error, _NO_ANSWER):
+            return StorageAway(
                 f"The store of {self.bucket} does not answer ({doing}); call again later."
-            ) from error
+            )
+        return StorageUnavailable(
+            f"The store of {self.bucket} gave an answer that cannot be read ({doing}: "
+            f"{type(error).__name__}); call again later, or ask the server's administrator."
+        )
+
+    def not_asked(self, doing: str, wrong: str) -> StorageUnavailable:
+        """Say that an answer is not believed, and what is wrong with it."""
+        self._log(doing, wrong)
+        return StorageUnavailable(
+            f"The store of {self.bucket} did not answer what it was asked, or did not do it "
+            f"({doing}: {wrong}); call again later, or ask the server's administrator."
+        )
 
     def unavailable(self, doing: str, code: str, passes: bool = False) -> StorageUnavailable:
         """Say that the store refused.
 
         :param passes: whether it may do the same a moment later.
         """
-        logger.warning("S3 %s in bucket %s: %s", doing, self.bucket, code)
+        self._log(doing, code)
         if code == "NoSuchBucket":
             return StorageUnavailable(f"The store has no bucket {self.bucket}.")
         kind = StorageAway if passes else StorageUnavailable
@@ -78,6 +104,9 @@ class Failures:
             f"The store of {self.bucket} refused the server ({doing}: {code}); "
             "call again later, or ask the server's administrator."
         )
+
+    def _log(self, doing: str, cause: str) -> None:
+        log_failure("S3", doing, self.bucket, cause)
 
 
 def _passes(error: botocore.exceptions.ClientError) -> bool:
@@ -90,4 +119,22 @@ def _passes(error: botocore.exceptions.ClientError) -> bool:
 
 def code_of(error: botocore.exceptions.ClientError) -> str:
     """Return the store's own word for a refusal."""
-    return error.response.get("Error", {}).get("Code", "unknown")
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    # Whoever answers may send anything here, and it is shown.
+    return code if _CODE.fullmatch(code) else "unknown"
+
+
+def is_bare(error: botocore.exceptions.ClientError) -> bool:
+    """Tell whether HEAD, whose answer has no body, was answered 404 with no header of S3's."""
+    headers = error.response["ResponseMetadata"]["HTTPHeaders"]
+    return code_of(error) == "404" and not is_told_by_store(headers)
+
+
+def _is_end_of_credentials(error: Exception) -> bool:
+    # botocore has no class of its own for temporary credentials that it could not renew.
+    return type(error) is RuntimeError and "refreshed credentials are still expired" in str(error)
+
+
+def _is_head(error: botocore.exceptions.ClientError) -> bool:
+    """Tell whether HEAD was answered 404, where no body could say why."""
+    return error.operation_name == "HeadObject" and code_of(error) == "404"

@@ -24,6 +24,7 @@ from dserver_signed_url_plugin.storage.base import StoredItem
 from dserver_signed_url_plugin.storage.lifecycle import Change, Lifetime, Rule
 from dserver_signed_url_plugin.storage.parallel import each
 from dserver_signed_url_plugin.storage.remembered import Remembered
+from dserver_signed_url_plugin.storage.s3 import answers
 from dserver_signed_url_plugin.storage.s3.asking import AskedBucket, Unwilling
 from dserver_signed_url_plugin.storage.s3.layout import Layout, is_folder, registration_key
 from dserver_signed_url_plugin.storage.s3.lifecycle_document import Document
@@ -58,6 +59,7 @@ def _keep_bytes(
 ) -> None:
     """Answer with the bytes: boto3 would parse them, and drop what it does not know."""
     if response_dict["status_code"] == 200:
+        answers.check_root(response_dict["body"], b"LifecycleConfiguration")
         customized_response_dict.setdefault(_BYTES, response_dict["body"])
         response_dict["body"] = b""
 

@@ -6,7 +6,6 @@ S3 through S3Connection alone. Never sees a person, a permission or the database
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from datetime import timedelta
 
@@ -37,6 +36,7 @@ from dserver_signed_url_plugin.storage.base import (
 from dserver_signed_url_plugin.storage.manifests import Manifest, relpath_in
 from dserver_signed_url_plugin.storage.parallel import each
 from dserver_signed_url_plugin.storage.reading import KINDS, Signing, read_urls
+from dserver_signed_url_plugin.storage.s3.answers import md5_of
 from dserver_signed_url_plugin.storage.s3.connection import FoundObject, S3Connection
 from dserver_signed_url_plugin.storage.s3.failures import RESTORE
 from dserver_signed_url_plugin.storage.s3.layout import (
@@ -138,12 +138,14 @@ class S3Storage:
         """Write the claim, then what `dtool create` would write, then tags and the like."""
         layout = self._vacant_layout(opening)
         check()
+        texts = dict(layout.opening_texts(opening))
         self._s3.put(layout.claim, claims.written(opening))
         check()
-        each(lambda text: self._s3.put(*text), list(layout.opening_texts(opening)))
+        each(lambda text: self._s3.put(*text), list(texts.items()))
         check()
         # Never over what is there: a request that slept must not turn a dataset back.
         self._s3.create(*layout.admin_metadata(opening.admin_metadata))
+        self._require_opened(layout, {**texts, layout.claim: claims.written(opening)})
         self._places.remember(layout)
 
     def write_urls(
@@ -221,28 +223,32 @@ class S3Storage:
         }
 
     def freeze(self, uuid: str, freezing: Freezing, check: Callable[[], None]) -> None:
-        """Write README, manifest, and admin metadata last."""
+        """Write README, manifest, and admin metadata last; then look whether they are there."""
         layout = self._places.of(uuid)
-        key = layout.document("readme")
-        if freezing.readme is not None or self._s3.find(key) is None:
+        for text in layout.frozen_texts(freezing):
             check()
-            self._s3.put(key, freezing.readme or "")
-        # dtool's own formatting of a manifest.
-        manifest = json.dumps(freezing.manifest, indent=2, sort_keys=True)
+            self._s3.put(*text)
         check()
-        self._s3.put(layout.document("manifest"), manifest)
-        check()
-        self._s3.put(*layout.admin_metadata(freezing.admin_metadata))
+        if not self.is_frozen(uuid, freezing):
+            raise self._not_kept(uuid)
 
-    def readme(self, uuid: str) -> str:
-        """Return the README that the dataset has."""
-        return (self._s3.get(self._places.of(uuid).document("readme")) or b"").decode()
+    def is_frozen(self, uuid: str, freezing: Freezing) -> bool:
+        """Look at each object, one HEAD each; at its bytes where its ETag is no MD5."""
+        layout = self._places.of(uuid)
+        return all(each(lambda text: self._s3.holds(*text), list(layout.frozen_texts(freezing))))
+
+    def readme(self, uuid: str, limit: int) -> bytes | None:
+        """Return the README that the dataset has, cut after limit + 1 bytes, or None."""
+        return self._s3.get(self._places.of(uuid).document("readme"), limit)
 
     def tidy(self, uuid: str, temporary: Sequence[str] | None = None) -> None:
         """Delete what was staged, and the claim; listed first unless the keys are known."""
+        uploads = self._places.of(uuid).uploads
         if temporary is None:
-            temporary = [key for key, _ in self._s3.listing(self._places.of(uuid).uploads)]
+            temporary = [key for key, _ in self._s3.listing(uploads)]
         self._s3.delete(temporary)
+        # What comes late, through a URL that lives, is not what was to go.
+        self._require_gone(self._s3.first_listed(uploads).keys() & set(temporary))
 
     def has_admin_metadata(self, uuid: str) -> bool:
         """Look for the object."""
@@ -270,8 +276,12 @@ class S3Storage:
         freed = self._freed(layout, stored)
         check()
         self._s3.delete([key for key in stored if key != layout.claim])
-        check()
-        self._s3.delete([registration_key(uuid), layout.claim])
+        left = self._s3.first_listed(layout.root)
+        self._require_gone({key for key in left if left[key] == stored.get(key)} - {layout.claim})
+        # Without these nobody could go on with what was left.
+        for key in (registration_key(uuid), layout.claim):
+            check()
+            self._delete(key)
         self._places.forget(uuid)
         return freed
 
@@ -281,7 +291,7 @@ class S3Storage:
 
     def vacate(self, uuid: str) -> str:
         """Delete the registration key, by which the UUID counts as taken."""
-        self._s3.delete([registration_key(uuid)])
+        self._delete(registration_key(uuid))
         self._places.forget(uuid)
         return ""
 
@@ -306,6 +316,36 @@ class S3Storage:
     def _may_go(self, found: Place, claim: Claim) -> bool:
         """Tell whether what was found is the upload's that has this claim, or nobody's."""
         return claims.may_go(claim, self._s3.get(found.layout.claim), found.is_taken)
+
+    def _require_opened(self, layout: Layout, texts: Mapping[str, str]) -> None:
+        """Make sure that what was written is there; a listing, and one HEAD for what is beside."""
+        stored = self._listed(layout)
+        untold = [
+            (key, text)
+            for key, text in texts.items()
+            if key not in stored or stored[key].md5 != md5_of(text.encode())
+        ]
+        is_there = layout.document("admin_metadata") in stored
+        if not (is_there and all(each(lambda text: self._s3.holds(*text), untold))):
+            raise self._not_kept(layout.uuid)
+
+    def _not_kept(self, uuid: str) -> StorageUnavailable:
+        return StorageUnavailable(
+            f"The store of {self._s3.bucket} has not kept what was written of {uuid}, although it "
+            "said so; call again later, or ask the server's administrator."
+        )
+
+    def _delete(self, key: str) -> None:
+        """Delete one object, and make sure that it is gone."""
+        self._s3.delete([key])
+        self._require_gone({key} if self._s3.find(key) is not None else set())
+
+    def _require_gone(self, left: Set[str]) -> None:
+        if left:
+            raise StorageUnavailable(
+                f"The store of {self._s3.bucket} still holds {len(left)} or more objects that it "
+                "said it had deleted; call again later, or ask the server's administrator."
+            )
 
     def _listed(self, layout: Layout) -> dict[str, StoredItem]:
         return dict(self._s3.listing(layout.root))

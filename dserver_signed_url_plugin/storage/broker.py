@@ -204,8 +204,9 @@ class BrokerStorage:
             check()
             broker.put_admin_metadata(dict(freezing.admin_metadata))
             broker.post_freeze_hook()
-        check()
         if not self.is_frozen(uuid, freezing):
+            # Perhaps because somebody else has taken over.
+            check()
             raise StorageUnavailable(
                 f"The storage broker {self._name} has not kept what was written of {uuid}; call "
                 "again later, or ask the server's administrator."

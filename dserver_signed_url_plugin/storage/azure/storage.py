@@ -230,8 +230,9 @@ class AzureStorage:
             self._write(uuid, name, text, found.get(name))
         check()
         self._azure.set_container_metadata(uuid, container_metadata(freezing.admin_metadata))
-        check()
         if not self.is_frozen(uuid, freezing):
+            # Perhaps because somebody else has taken over.
+            check()
             raise self._not_kept(uuid)
 
     def is_frozen(self, uuid: str, freezing: Freezing) -> bool:

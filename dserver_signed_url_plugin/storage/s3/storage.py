@@ -228,8 +228,9 @@ class S3Storage:
         for text in layout.frozen_texts(freezing):
             check()
             self._s3.put(*text)
-        check()
         if not self.is_frozen(uuid, freezing):
+            # Perhaps because somebody else has taken over.
+            check()
             raise self._not_kept(uuid)
 
     def is_frozen(self, uuid: str, freezing: Freezing) -> bool:

@@ -5,11 +5,12 @@ Knows what an operator is told; what may be removed is known in removal.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
-from dserver_signed_url_plugin import pending, quotas
+from dserver_signed_url_plugin import database, pending, quotas
 from dserver_signed_url_plugin.audit import Audit, Decision
 from dserver_signed_url_plugin.completion import Completions
 from dserver_signed_url_plugin.errors import (
@@ -25,6 +26,8 @@ from dserver_signed_url_plugin.quotas import Use
 from dserver_signed_url_plugin.removal import Removals
 from dserver_signed_url_plugin.storage.base import Freed
 from dserver_signed_url_plugin.uris import DatasetURI
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["FAILED", "KEPT", "REMOVED", "REPAIRED", "Cleanup", "Outcome", "Upload", "Use", "Wish"]
 
@@ -76,7 +79,7 @@ class Cleanup:
         return next((upload for upload in pending.listed() if upload.uuid == uuid), None)
 
     def treat(self, upload: Upload, wish: Wish) -> Outcome:
-        """Remove an upload, or say why not; never raises an error of this plugin."""
+        """Remove an upload, or say why not; raises nothing but what the database refuses."""
         try:
             freed = self._removed(upload, wish)
         except (URLsAlive, UploadBusy) as reason:
@@ -85,8 +88,10 @@ class Cleanup:
             return self._repaired(upload, wish, reason)
         except pending.Gone:
             return Outcome(upload, KEPT, "it was completed or removed meanwhile")
-        except SignedURLError as error:
-            return Outcome(upload, FAILED, error.message)
+        except database.REFUSALS:
+            raise
+        except Exception as error:  # noqa: BLE001 (each failure is its own, whatever it is)
+            return _failed(upload, error)
         return Outcome(upload, REMOVED, freed=freed)
 
     def forget_removed(self, wish: Wish) -> Iterator[Outcome]:
@@ -96,8 +101,10 @@ class Cleanup:
                 self._removals.forget(removed)
             except (pending.Gone, UploadBusy):
                 continue
-            except SignedURLError as error:
-                yield Outcome(removed, FAILED, error.message)
+            except database.REFUSALS:
+                raise
+            except Exception as error:  # noqa: BLE001 (each failure is its own, whatever it is)
+                yield _failed(removed, error)
 
     def _removed(self, upload: Upload, wish: Wish) -> Freed:
         if not wish.dry_run:
@@ -115,8 +122,10 @@ class Cleanup:
             self._completions.complete(permit_operator(uri.base), uri)
         except UploadBusy as busy:
             return Outcome(upload, KEPT, busy.message)
-        except SignedURLError as error:
-            return Outcome(upload, FAILED, f"{reason.message} {error.message}")
+        except database.REFUSALS:
+            raise
+        except Exception as error:  # noqa: BLE001 (each failure is its own, whatever it is)
+            return _failed(upload, error, reason.message)
         self._record("upload-complete", upload, upload.size_in_bytes)
         return Outcome(upload, REPAIRED, "it is registered now")
 
@@ -131,3 +140,14 @@ class Cleanup:
                 size_in_bytes=size_in_bytes,
             )
         )
+
+
+def _failed(upload: Upload, error: Exception, before: str = "") -> Outcome:
+    """Say why an upload could not be dealt with; what nobody foresaw must not stop the others."""
+    if isinstance(error, SignedURLError):
+        words = error.message
+    else:
+        words = f"something unexpected happened ({type(error).__name__}); it is tried again."
+        # Its words may hold a URL or a password, so they are not logged.
+        logger.error("Upload %s: %s", upload.uuid, type(error).__name__)
+    return Outcome(upload, FAILED, f"{before} {words}".strip())

@@ -5,11 +5,12 @@ People follow their signed URLs straight to the store; what passes here is what 
 
 from __future__ import annotations
 
+import hashlib
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -53,6 +54,7 @@ class Request:
     method: str
     target: str
     headers: dict[str, str]
+    body: bytes = b""
 
     @property
     def is_copy(self) -> bool:
@@ -67,7 +69,27 @@ def _as_they_are(_: Request, headers: dict[str, str]) -> dict[str, str]:
     return headers
 
 
-def _let_pass(_: Request) -> Fault | None:
+@dataclass(frozen=True)
+class Instead:
+    """Another answer than the store's.
+
+    :param length: what Content-Length says, where that is wrong.
+    :param to_itself: whether it leads back to where it was asked for.
+    """
+
+    status: int
+    content: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    length: int | None = None
+    to_itself: bool = False
+
+    @classmethod
+    def kept(cls, request: Request) -> Instead:
+        """Say, as S3 does, that a body was kept."""
+        return cls(200, headers={"ETag": f'"{hashlib.md5(request.body).hexdigest()}"'})
+
+
+def _let_pass(_: Request) -> Fault | Instead | None:
     return None
 
 
@@ -122,8 +144,8 @@ class StoreProxy:
 
     def heal(self) -> None:
         """Forward everything from now on."""
-        self.before: Callable[[Request], Fault | None] = _let_pass
-        self.after: Callable[[Request], Fault | None] = _let_pass
+        self.before: Callable[[Request], Fault | Instead | None] = _let_pass
+        self.after: Callable[[Request], Fault | Instead | None] = _let_pass
         self.rewritten: Callable[[bytes], bytes] = bytes
         self.headed = _as_they_are
 
@@ -133,9 +155,9 @@ class StoreProxy:
         last = at if until is None else until
         self.before = lambda request: fault if at <= request.number <= last else None
 
-    def note(self, method: str, target: str, headers: dict[str, str]) -> Request:
+    def note(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Request:
         with self._lock:
-            request = Request(len(self.requests) + 1, method, target, headers)
+            request = Request(len(self.requests) + 1, method, target, headers, body)
             self.requests.append(request)
         return request
 
@@ -166,13 +188,15 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(501, {}, _CHUNKS_REFUSED)
             return
         body = self._body(headers)
-        request = self.proxy.note(self.command, self.path, headers)
+        request = self.proxy.note(self.command, self.path, headers, body)
         fault = self.proxy.before(request)
         if fault is None:
             status, answered, content = self._ask(request, body)
             fault = self.proxy.after(request)
         if fault is Fault.DROPPED:
             self._drop()
+        elif isinstance(fault, Instead):
+            self._answer_instead(fault)
         elif fault is not None:
             self._answer(fault.value, {}, b"")
         else:
@@ -222,6 +246,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         with suppress(OSError):
             self.wfile.write(content)
+
+    def _answer_instead(self, wrong: Instead) -> None:
+        headers = dict(wrong.headers)
+        if wrong.to_itself:
+            headers["Location"] = self.path
+        if wrong.length is not None:
+            headers["Content-Length"] = str(wrong.length)
+        self._answer(wrong.status, headers, b"" if self.command == "HEAD" else wrong.content)
+        if wrong.length is not None:
+            self._drop()
 
     def _drop(self) -> None:
         self.close_connection = True

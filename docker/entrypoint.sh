@@ -6,6 +6,8 @@ here=$(dirname "$0")
 
 case "${1:-serve}" in
     serve)
+        # What is free goes back to the system, and not only what lies at the end.
+        export MALLOC_ARENA_MAX=2 MALLOC_MMAP_THRESHOLD_=131072 MALLOC_TRIM_THRESHOLD_=131072
         exec gunicorn --config "$here/gunicorn.conf.py" "$FLASK_APP"
         ;;
     migrate)

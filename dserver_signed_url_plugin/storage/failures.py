@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from dserver_signed_url_plugin import correlation
 from dserver_signed_url_plugin.errors import SignedURLError, StorageUnavailable
+from dserver_signed_url_plugin.storage.examination import Refused
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +35,8 @@ def translating(doing: str, place: str, foreign: Sequence[Exception] = ()) -> It
     """
     try:
         yield
-    except SignedURLError:
+    except (SignedURLError, Refused):
+        # The latter is what the doctor came for.
         raise
     except Exception as error:
         if any(error is each for each in foreign):

@@ -15,8 +15,8 @@ pytestmark = pytest.mark.database("sqlite", reason="each database is asked the s
 
 # More than the 1,000 keys that one listing or deletion takes.
 FEW, MANY = 10, 1200
-# What begins an upload, with two looks at whether what was written is there.
-BEGINNING = 7 + 2
+# What begins an upload, with three looks at whether what was written is there.
+BEGINNING = 7 + 3
 
 DESCRIPTIONS = {
     "tags": ["one", "two"],

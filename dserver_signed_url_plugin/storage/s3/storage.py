@@ -138,14 +138,18 @@ class S3Storage:
         """Write the claim, then what `dtool create` would write, then tags and the like."""
         layout = self._vacant_layout(opening)
         check()
-        texts = dict(layout.opening_texts(opening))
-        self._s3.put(layout.claim, claims.written(opening))
+        claim = claims.written(opening)
+        self._s3.put(layout.claim, claim)
+        # Without a claim what comes after it would be nobody's.
+        if not self._s3.holds(layout.claim, claim):
+            raise self._not_kept(opening.uuid)
         check()
+        texts = dict(layout.opening_texts(opening))
         each(lambda text: self._s3.put(*text), list(texts.items()))
         check()
         # Never over what is there: a request that slept must not turn a dataset back.
         self._s3.create(*layout.admin_metadata(opening.admin_metadata))
-        self._require_opened(layout, {**texts, layout.claim: claims.written(opening)})
+        self._require_opened(layout, texts)
         self._places.remember(layout)
 
     def write_urls(

@@ -51,8 +51,12 @@ class PendingUpload(sql_db.Model):
     name: Mapped[str] = mapped_column(String(80))
     creator_username: Mapped[str] = mapped_column(String(255))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    # When it was last announced, signed for, or tried to complete; None counts as created_at.
+    last_active_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     frozen_at: Mapped[float | None] = mapped_column(Double)
+    # As announced; and as frozen, which holds what the store said instead of what nobody announced.
     manifest_json: Mapped[str] = mapped_column(Text, deferred=True)
+    frozen_manifest_json: Mapped[str | None] = mapped_column(Text, deferred=True)
 
     number_of_items: Mapped[int]
     # Bytes as announced; None where not every item said its size.
@@ -83,6 +87,11 @@ class PendingUpload(sql_db.Model):
     def created_at_utc(self) -> datetime:
         """When the upload was announced, aware; SQLite forgets the zone."""
         return _aware(self.created_at)
+
+    @property
+    def last_active_at_utc(self) -> datetime:
+        """When somebody last worked on the upload, aware."""
+        return _aware(self.last_active_at or self.created_at)
 
     @property
     def urls_expire_at_utc(self) -> datetime | None:

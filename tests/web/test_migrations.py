@@ -92,6 +92,22 @@ def test_up_again_changes_nothing(host):
     assert len(host.run(select(PendingUpload.id))) == 1
 
 
+def test_an_upload_from_before_counts_as_active_when_it_was_created(host):
+    host.types("upgrade", "0002")
+    host.run(PendingUpload.__table__.insert(), {**UPLOAD, "pinned": True, "state": "open"})
+    host.types("upgrade")
+    [(created, active, frozen)] = host.run(
+        select(
+            PendingUpload.created_at,
+            PendingUpload.last_active_at,
+            PendingUpload.frozen_manifest_json,
+        )
+    )
+    assert (active, frozen) == (created, None)
+    host.types("downgrade", "0002")
+    assert len(host.run(select(PendingUpload.id))) == 1
+
+
 def metadata_of(names: set[str]) -> list[Table]:
     return [sql_db.metadata.tables[name] for name in names]
 

@@ -1,0 +1,37 @@
+"""When a pending upload was last worked on, and the manifest with which it was frozen."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import context, op
+
+revision = "0003"
+down_revision = "0002"
+
+TABLE = "pending_upload"
+
+
+def upgrade() -> None:
+    """Add both columns, as far as they are missing; what is there was last active when created."""
+    for column in (
+        sa.Column("last_active_at", sa.DateTime(timezone=True)),
+        sa.Column("frozen_manifest_json", sa.Text()),
+    ):
+        if column.name not in _columns():
+            op.add_column(TABLE, column)
+    op.execute(
+        f"UPDATE {TABLE} SET last_active_at = created_at WHERE last_active_at IS NULL"  # noqa: S608 (no input of anybody's)
+    )
+
+
+def downgrade() -> None:
+    """Forget both."""
+    for name in ("frozen_manifest_json", "last_active_at"):
+        op.drop_column(TABLE, name)
+
+
+def _columns() -> set[str]:
+    """Return the names of the columns that are there; what is written down starts from nothing."""
+    if context.is_offline_mode():
+        return set()
+    return {column["name"] for column in sa.inspect(op.get_bind()).get_columns(TABLE)}

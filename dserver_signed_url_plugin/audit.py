@@ -129,17 +129,16 @@ class Audit:
         """
         return trail.purge(self._kept_since()) if self._days else 0
 
-    def page(
-        self, permit: UploadPermit, place: DatasetURI | BaseURI, before: int | None, limit: int
-    ) -> Page:
+    def page(self, permit: UploadPermit, uuid: str | None, before: int | None, limit: int) -> Page:
         """Return the decisions about a dataset, or about a base URI and all below it.
 
         :param permit: for the base URI; an admin's shows addresses, too.
+        :param uuid: of the dataset; None for all that is below the base URI.
         :param before: what the page before it said as ``next``.
         :raises AuditOff: if this server keeps none.
         """
-        below = isinstance(place, BaseURI)
-        page = self.found(Search(str(place), below, before=before), limit)
+        place = permit.base_uri if uuid is None else permit.base_uri.dataset(uuid)
+        page = self.found(Search(str(place), uuid is None, before=before), limit)
         if permit.is_admin:
             return page
         return replace(page, decisions=[replace(one, address=None) for one in page.decisions])

@@ -16,6 +16,7 @@ from dserver_signed_url_plugin.completion import Completions
 from dserver_signed_url_plugin.errors import (
     AlreadyRegistered,
     SignedURLError,
+    UploadActive,
     UploadBusy,
     UploadFrozen,
     URLsAlive,
@@ -36,8 +37,9 @@ REMOVED, KEPT, REPAIRED, FAILED = "removed", "kept", "repaired", "failed"
 
 @dataclass(frozen=True)
 class Wish:
-    """What an operator asks for."""
+    """What an operator asks for; ``older_than`` are hours, None for whatever its age."""
 
+    older_than: float | None = None
     delete_storage: bool = False
     force: bool = False
     dry_run: bool = False
@@ -65,10 +67,8 @@ class Cleanup:
         self._removals, self._completions, self._audit = removals, completions, audit
 
     def older_than(self, hours: float | None) -> list[Upload]:
-        """Return the pending uploads announced more than so many hours ago, oldest first."""
-        if hours is None:
-            return pending.listed()
-        return pending.listed(datetime.now(timezone.utc) - timedelta(hours=hours))
+        """Return the pending uploads on which nobody has worked for so long, oldest first."""
+        return pending.listed(_ago(hours))
 
     def by_person(self) -> Sequence[Use]:
         """Return who has how much pending."""
@@ -82,7 +82,7 @@ class Cleanup:
         """Remove an upload, or say why not; raises nothing but what the database refuses."""
         try:
             freed = self._removed(upload, wish)
-        except (URLsAlive, UploadBusy) as reason:
+        except (URLsAlive, UploadActive, UploadBusy) as reason:
             return Outcome(upload, KEPT, reason.message)
         except (AlreadyRegistered, UploadFrozen) as reason:
             return self._repaired(upload, wish, reason)
@@ -108,7 +108,9 @@ class Cleanup:
 
     def _removed(self, upload: Upload, wish: Wish) -> Freed:
         if not wish.dry_run:
-            freed = self._removals.remove(upload, wish.delete_storage, wish.force)
+            freed = self._removals.remove(
+                upload, wish.delete_storage, wish.force, _ago(wish.older_than)
+            )
             self._record("cleanup", upload, freed.size_in_bytes)
             return freed
         self._removals.removable(upload, wish.force)
@@ -119,7 +121,7 @@ class Cleanup:
             return Outcome(upload, REPAIRED, reason.message)
         uri = DatasetURI.parse(upload.uri)
         try:
-            self._completions.complete(permit_operator(uri.base), uri)
+            self._completions.complete(permit_operator(uri.base), uri.uuid)
         except UploadBusy as busy:
             return Outcome(upload, KEPT, busy.message)
         except database.REFUSALS:
@@ -151,3 +153,7 @@ def _failed(upload: Upload, error: Exception, before: str = "") -> Outcome:
         # Its words may hold a URL or a password, so they are not logged.
         logger.error("Upload %s: %s", upload.uuid, type(error).__name__)
     return Outcome(upload, FAILED, f"{before} {words}".strip())
+
+
+def _ago(hours: float | None) -> datetime | None:
+    return None if hours is None else datetime.now(timezone.utc) - timedelta(hours=hours)

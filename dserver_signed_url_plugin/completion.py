@@ -68,7 +68,7 @@ class Completions:
     def __init__(self, settings: Settings, storages: Storages) -> None:
         self._settings, self._storages = settings, storages
 
-    def complete(self, permit: UploadPermit, uri: DatasetURI) -> Completion:
+    def complete(self, permit: UploadPermit, uuid: str) -> Completion:
         """Verify, freeze and register an upload; for a finished one, the same answer again.
 
         :raises UploadIncomplete: with what is missing or different, item by item.
@@ -76,34 +76,37 @@ class Completions:
         :raises UploadBusy: if another completion is running.
         :raises UploadConflict: if the UUID is pending at another URI.
         """
+        uri = permit.base_uri.dataset(uuid)
         upload = _find(permit, uri)
         if upload is None:
             return _finished(uri)
         storage = self._storages.of(permit.base_uri)
         try:
-            with pending.leased(upload) as lease:
-                self._finish(pending.refetch(upload), uri, storage, lease)
+            # What an operator repairs at night has not been worked on by anybody.
+            with pending.leased(upload, active=not permit.is_operators) as lease:
+                self._finish(uri, storage, lease)
         except pending.Gone:
             # Somebody else was quicker, at completing it or at giving it up.
             pass
         return _finished(uri)
 
-    def _finish(
-        self, upload: PendingUpload, uri: DatasetURI, storage: Storage, lease: Lease
-    ) -> None:
+    def _finish(self, uri: DatasetURI, storage: Storage, lease: Lease) -> None:
+        upload = lease.upload
+        if upload.state == REMOVED:
+            raise pending.Gone
         temporary: Sequence[str] | None = None
         if datasets.find(uri) is None:
-            manifest, descriptions = pending.announced(upload)
             holdings = _holdings(upload, storage)
             temporary = holdings.temporary
             readme = None
             if upload.state == FROZEN:
+                manifest, descriptions = pending.frozen(upload)
                 _refuse_lost(manifest["items"].keys(), holdings, lease)
                 readme = _frozen_readme(upload, storage, manifest)
             if readme is None:
-                work = _Work(lease, items_of(manifest), holdings)
+                announced, descriptions = pending.announced(upload)
+                work = _Work(lease, items_of(announced), holdings)
                 manifest, readme = self._freeze(upload, storage, work)
-                upload = pending.refetch(upload)
             lease.check()
             datasets.register(uri, _dataset_info(upload, uri, manifest, descriptions, readme))
         storage.tidy(upload.uuid, temporary)
@@ -123,7 +126,7 @@ class Completions:
         written = None if kept is not None else readme or ""
         freezing = Freezing(written, manifest, _frozen_metadata(upload, frozen_at))
         storage.freeze(upload.uuid, freezing, work.lease.check)
-        work.lease.note(state=FROZEN, manifest_json=json.dumps(manifest))
+        work.lease.note(state=FROZEN, frozen_manifest_json=json.dumps(manifest))
         return manifest, readme or kept or ""
 
     def _promote(
@@ -194,7 +197,7 @@ def _holdings(upload: PendingUpload, storage: Storage) -> Holdings:
 def _refuse_lost(identifiers: Set[str], holdings: Holdings, lease: Lease) -> None:
     """Go back to before the freeze if the store, by a lifecycle rule, has not kept it since."""
     if not holdings.opened or not identifiers <= holdings.final.keys():
-        lease.note(state=OPEN)
+        lease.note(state=OPEN, frozen_manifest_json=None)
         raise UploadIncomplete(
             "Storage has lost parts of what was frozen, before dserver could register it: announce "
             "the same upload again, PUT its items, then complete it."

@@ -92,9 +92,9 @@ class Deposits:
                     self._send(prepared, grant, shown)
             except ChangedFile:
                 # What was announced is nowhere any more, so nobody could go on with it.
-                _patiently(lambda: self.removals.cancel(prepared.permit, uri))
+                _patiently(lambda: self.removals.cancel(prepared.permit, uri.uuid))
                 raise
-        _patiently(lambda: self.completions.complete(prepared.permit, uri))
+        _patiently(lambda: self.completions.complete(prepared.permit, uri.uuid))
         return uri
 
     def _begun(self, prepared: Prepared) -> tuple[Prepared, DatasetURI, UploadGrant | None]:
@@ -111,17 +111,17 @@ class Deposits:
         first = _first_alike(permit, plan)
         if grant is None or first in {None, plan.uuid}:
             return replace(prepared, plan=plan), uri, grant
-        self.removals.cancel(permit, uri)
+        self.removals.cancel(permit, uri.uuid)
         return self._begun(prepared)
 
     def _send(self, prepared: Prepared, grant: UploadGrant, shown: Shown) -> None:
         """Send what is not stored yet, through new URLs once the store refuses those it took."""
-        while wanted := self._wanted(prepared.permit, grant.uri):
+        while wanted := self._wanted(prepared.permit, grant.uri.uuid):
             try:
                 self._send_once(prepared.files, wanted, grant, shown)
                 return
             except NotSent as failure:
-                left = self._wanted(prepared.permit, grant.uri)
+                left = self._wanted(prepared.permit, grant.uri.uuid)
                 # Where nothing is written twice, the store refuses what another run, or an
                 # attempt whose answer was lost, has stored.
                 if failure.relpath not in left:
@@ -144,9 +144,9 @@ class Deposits:
         with shown(f"{label}, {stored} stored already" if stored else label, total) as told:
             send(parcels, told)
 
-    def _wanted(self, permit: UploadPermit, uri: DatasetURI) -> set[str]:
+    def _wanted(self, permit: UploadPermit, uuid: str) -> set[str]:
         """Return the relpaths of what is still to be sent; none, if another run has finished it."""
-        found = self.progresses.of(permit, uri, urls=False, asked=None).verification
+        found = self.progresses.of(permit, uuid, urls=False, asked=None).verification
         return set() if found is None else found.to_send
 
 

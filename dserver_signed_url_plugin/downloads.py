@@ -53,7 +53,7 @@ class Downloads:
     def dataset(
         self,
         permit: ReadPermit,
-        uri: DatasetURI,
+        uuid: str,
         asked: int | None,
         disposition: Disposition = "attachment",
     ) -> DatasetGrant:
@@ -64,7 +64,7 @@ class Downloads:
         :raises DatasetNotFound: if dserver does not know it, or storage no longer holds it.
         :raises Outlived: if a lifecycle rule of its store is about to delete it.
         """
-        seconds = self._seconds(asked)
+        uri, seconds = permit.base_uri.dataset(uuid), self._seconds(asked)
         size = _registered(uri).size_in_bytes
         storage = self._storages.of(permit.base_uri)
         life = self._life(storage, uri, seconds, None)
@@ -73,7 +73,7 @@ class Downloads:
     def item(
         self,
         permit: ReadPermit,
-        uri: DatasetURI,
+        uuid: str,
         identifier: str,
         asked: int | None,
         disposition: Disposition = "attachment",
@@ -86,7 +86,7 @@ class Downloads:
         :raises ItemNotFound: if the dataset has no such item.
         :raises Outlived: if a lifecycle rule of its store is about to delete it.
         """
-        seconds = self._seconds(asked)
+        uri, seconds = permit.base_uri.dataset(uuid), self._seconds(asked)
         _registered(uri)
         if not _IDENTIFIER.fullmatch(identifier):
             raise ItemNotFound("An item identifier is 40 hexadecimal digits: SHA-1 of its relpath.")

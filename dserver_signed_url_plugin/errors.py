@@ -177,6 +177,12 @@ class URLsAlive(SignedURLError):
     status, slug = 409, "urls-alive"
 
 
+class UploadActive(SignedURLError):
+    """Somebody has worked on this upload since it was chosen to be cleaned up."""
+
+    status, slug = 409, "upload-active"
+
+
 class StorageOccupied(SignedURLError):
     """Storage holds a dataset under this URI that this upload did not create."""
 

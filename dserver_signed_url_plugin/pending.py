@@ -23,8 +23,8 @@ from sqlalchemy import (
     Connection,
     Engine,
     Insert,
+    SQLColumnExpression,
     and_,
-    case,
     delete,
     func,
     insert,
@@ -45,6 +45,8 @@ logger = logging.getLogger(__name__)
 LEASE = 10.0
 RENEWAL = 2.0
 _CLAIMS = 5
+
+_LAST_ACTIVE = func.coalesce(PendingUpload.last_active_at, PendingUpload.created_at)
 
 
 class Gone(Exception):
@@ -79,16 +81,21 @@ def refetch(upload: PendingUpload) -> PendingUpload:
 
 
 def announced(upload: PendingUpload) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the manifest of an upload, and its tags and annotations.
+    """Return the manifest of an upload as it was announced, and its tags and annotations.
 
     :raises Gone: if it was completed or removed meanwhile.
     """
-    columns = select(PendingUpload.manifest_json, PendingUpload.descriptions_json)
-    row = sql_db.session.execute(columns.where(PendingUpload.id == upload.id)).one_or_none()
-    sql_db.session.rollback()
-    if row is None:
-        raise Gone
-    return json.loads(row.manifest_json), json.loads(row.descriptions_json)
+    return _documents(upload, PendingUpload.manifest_json)
+
+
+def frozen(upload: PendingUpload) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the manifest with which an upload was frozen, and its tags and annotations.
+
+    :raises Gone: if it was completed or removed meanwhile.
+    """
+    # Rows that were frozen before there were two hold it where the announced one was.
+    kept = func.coalesce(PendingUpload.frozen_manifest_json, PendingUpload.manifest_json)
+    return _documents(upload, kept)
 
 
 def claim(uuid: str, quota: Quota | None = None, **values: Any) -> PendingUpload:
@@ -107,21 +114,28 @@ def claim(uuid: str, quota: Quota | None = None, **values: Any) -> PendingUpload
             raise quota.refusal(values["uploader"], values["size_in_bytes"])
         try:
             # Not every driver tells how many rows this has written.
-            _execute(_insertion(quota, {"uuid": uuid, **values}))
+            row = {"uuid": uuid, "last_active_at": values["created_at"], **values}
+            _execute(_insertion(quota, row))
             is_tried = True
         except IntegrityError:
             sql_db.session.rollback()
     raise UploadBusy(f"Upload {uuid} is begun and removed at this moment; call again.", 1)
 
 
-def listed(older_than: datetime | None = None) -> list[PendingUpload]:
-    """Return the uploads that wait, oldest first; of those announced before older_than (UTC)."""
-    return _copies(PendingUpload.state != REMOVED, older_than)
+def listed(idle_since: datetime | None = None) -> list[PendingUpload]:
+    """Return the uploads that wait, the oldest first.
+
+    :param idle_since: only those on which nobody has worked since then (UTC).
+    """
+    waiting = PendingUpload.state != REMOVED
+    if idle_since is None:
+        return _copies(waiting)
+    return _copies(and_(waiting, idle_since > _LAST_ACTIVE))
 
 
 def removed() -> list[PendingUpload]:
     """Return the uploads that were removed while their URLs lived."""
-    return _copies(PendingUpload.state == REMOVED, None)
+    return _copies(PendingUpload.state == REMOVED)
 
 
 def alike(uploader: str, base_uri: str, fingerprint: str) -> PendingUpload | None:
@@ -132,32 +146,19 @@ def alike(uploader: str, base_uri: str, fingerprint: str) -> PendingUpload | Non
             PendingUpload.base_uri == base_uri,
             PendingUpload.fingerprint == fingerprint,
             PendingUpload.state != REMOVED,
-        ),
-        None,
+        )
     )
     return min(found, key=lambda upload: upload.id, default=None)
 
 
-def note_urls(upload: PendingUpload, expire_at: datetime, pinned: bool) -> None:
-    """Remember, before URLs are handed out, when the last one ends and if any was not pinned.
-
-    :raises Gone: if the row is gone, and the URLs must not be handed out.
-    """
-    known = PendingUpload.urls_expire_at
-    values: dict[str, Any] = {
-        "urls_expire_at": case((or_(known.is_(None), known < expire_at), expire_at), else_=known)
-    }
-    if not pinned:
-        values["pinned"] = False
-    if not _execute(update(PendingUpload).where(PendingUpload.id == upload.id).values(**values)):
-        raise Gone
-
-
 class Lease:
-    """The right to open or complete one upload; others get UploadBusy meanwhile.
+    """The right to work on one upload; others get UploadBusy meanwhile.
 
-    Whatever its holder writes into the row is written only if nobody has taken over.
+    ``upload`` is the row under the lease, with its holder's changes; what was read before may be
+    out of date. What its holder writes is written only if nobody has taken over.
     """
+
+    upload: PendingUpload
 
     def __init__(self, engine: Engine, row_id: int) -> None:
         self._engine = engine
@@ -165,13 +166,19 @@ class Lease:
         self._row = PendingUpload.id == row_id
         self._mine = and_(self._row, PendingUpload.lease == self.token)
 
-    def take(self) -> bool:
-        """Take the row, unless somebody else holds it; False if so, or if it is gone."""
+    def take(self, active: bool) -> bool:
+        """Take the row, unless somebody else holds it; False if so, or if it is gone.
+
+        :param active: whether this is work on the upload, which is then not idle.
+        """
+        values: dict[str, Any] = {"lease": self.token}
+        if active:
+            values["last_active_at"] = datetime.now(timezone.utc)
         with self._engine.begin() as connection:
             now = _now(connection)
             free = or_(PendingUpload.lease.is_(None), PendingUpload.lease_ends < now)
             taken = update(PendingUpload).where(self._row, free)
-            return _met(connection, taken.values(lease=self.token, lease_ends=now + LEASE))
+            return _met(connection, taken.values(lease_ends=now + LEASE, **values))
 
     def renew(self) -> bool:
         """Prolong the lease; False if it is lost. Usable from any thread."""
@@ -194,6 +201,29 @@ class Lease:
         """
         if not _execute(update(PendingUpload).where(self._mine).values(**values)):
             raise _taken_over()
+        for name, value in values.items():
+            setattr(self.upload, name, value)
+
+    def note_urls(self, expire_at: datetime, pinned: bool) -> None:
+        """Remember, before URLs are handed out, when the last one ends and if any was not pinned.
+
+        :raises UploadBusy: if somebody else has taken over, and they must not be handed out.
+        """
+        known = self.upload.urls_expire_at_utc
+        self.note(
+            urls_expire_at=expire_at if known is None else max(known, expire_at),
+            pinned=self.upload.pinned and pinned,
+        )
+
+    def retire(self) -> None:
+        """Give the upload up, but keep its row while somebody can still write.
+
+        :raises UploadBusy: if somebody else has taken over.
+        """
+        if self.upload.urls_live:
+            self.note(state=REMOVED)
+        else:
+            self.strike_out()
 
     def strike_out(self) -> None:
         """Delete the row.
@@ -209,14 +239,15 @@ class Lease:
 
 
 @contextmanager
-def leased(upload: PendingUpload) -> Iterator[Lease]:
-    """Hold an upload for as long as the block runs.
+def leased(upload: PendingUpload, active: bool = False) -> Iterator[Lease]:
+    """Hold an upload for as long as the block runs, which decides by the lease's row.
 
+    :param active: whether this is work on the upload, which is then not idle.
     :raises UploadBusy: if somebody else holds it.
     :raises Gone: if it is no longer there.
     """
     lease = Lease(sql_db.engine, upload.id)
-    if not lease.take():
+    if not lease.take(active):
         refetch(upload)
         raise UploadBusy(
             "Another request is working on this upload right now; call again in a few seconds.",
@@ -228,6 +259,7 @@ def leased(upload: PendingUpload) -> Iterator[Lease]:
     heart = threading.Thread(target=beat, name=_beat.__name__, daemon=True)
     heart.start()
     try:
+        lease.upload = refetch(upload)
         yield lease
     finally:
         done.set()
@@ -246,10 +278,19 @@ def _insertion(quota: Quota | None, values: Mapping[str, Any]) -> Insert:
     return insert(PendingUpload).from_select(list(values), select(*row).where(room))
 
 
-def _copies(where: ColumnElement[bool], older_than: datetime | None) -> list[PendingUpload]:
+def _documents(
+    upload: PendingUpload, manifest: SQLColumnExpression[str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    columns = select(manifest, PendingUpload.descriptions_json)
+    row = sql_db.session.execute(columns.where(PendingUpload.id == upload.id)).one_or_none()
+    sql_db.session.rollback()
+    if row is None:
+        raise Gone
+    return json.loads(row[0]), json.loads(row[1])
+
+
+def _copies(where: ColumnElement[bool]) -> list[PendingUpload]:
     statement = select(PendingUpload).where(where).order_by(PendingUpload.created_at)
-    if older_than is not None:
-        statement = statement.where(PendingUpload.created_at < older_than)
     found = list(sql_db.session.scalars(statement))
     sql_db.session.expunge_all()
     sql_db.session.rollback()

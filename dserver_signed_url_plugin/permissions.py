@@ -30,6 +30,11 @@ class UploadPermit:
     base_uri: BaseURI
     is_admin: bool
 
+    @property
+    def is_operators(self) -> bool:
+        """Whether it is for whoever has dserver's own shell, who has no name here."""
+        return not self.username
+
     def may_act_for(self, uploader: str) -> bool:
         """Tell whether an upload that uploader began is this person's to go on with."""
         return self.is_admin or self.username == uploader

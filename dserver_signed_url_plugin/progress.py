@@ -6,13 +6,14 @@ Looks, and signs what is still to be sent; changes nothing that is stored and ri
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dserver_signed_url_plugin import datasets, pending
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import PermissionDenied, UploadConflict, UploadNotFound
 from dserver_signed_url_plugin.lifetimes import chosen
 from dserver_signed_url_plugin.models import FROZEN, OPENING, REMOVED, PendingUpload
+from dserver_signed_url_plugin.pending import Lease
 from dserver_signed_url_plugin.permissions import UploadPermit
 from dserver_signed_url_plugin.storage import Storages
 from dserver_signed_url_plugin.storage.base import Holdings, Item, Storage, WriteURLs
@@ -29,6 +30,7 @@ class Progress:
 
     uri: DatasetURI
     state: str
+    is_opened: bool = True
     upload: PendingUpload | None = None
     items: Sequence[Item] = ()
     stored_bytes: int = 0
@@ -42,42 +44,41 @@ class Progresses:
     def __init__(self, settings: Settings, storages: Storages) -> None:
         self._settings, self._storages = settings, storages
 
-    def of(self, permit: UploadPermit, uri: DatasetURI, urls: bool, asked: int | None) -> Progress:
+    def of(self, permit: UploadPermit, uuid: str, urls: bool, asked: int | None) -> Progress:
         """Compare an upload with what storage holds.
 
         :param urls: whether to sign PUTs for exactly what is missing or wrong.
         :param asked: seconds these URLs should live, or None for the server's default.
         :raises UploadNotFound: if there is neither an upload nor a dataset.
         :raises PermissionDenied: to anybody but who began it, or an admin.
+        :raises UploadConflict: if there is nothing to sign.
+        :raises UploadBusy: if URLs are asked for while it is being opened or completed.
         """
         seconds = chosen(asked, self._settings.write_expiry, self._settings.max_write_expiry)
-        upload = pending.find(uri.uuid)
+        uri = permit.base_uri.dataset(uuid)
+        upload = pending.find(uuid)
         if upload is None or upload.uri != str(uri) or upload.state == REMOVED:
             return _registered(uri)
         if not permit.may_act_for(upload.uploader):
             raise PermissionDenied("Only who began this upload, or an admin, may look into it.")
         storage = self._storages.of(permit.base_uri)
         try:
-            return self._looked_up(upload, uri, storage, seconds if urls else None)
+            if not urls:
+                return _looked_up(upload, uri, storage)
+            with pending.leased(upload, active=True) as lease:
+                return _granted(lease, uri, storage, seconds)
         except pending.Gone:
             return _registered(uri)
 
-    def _looked_up(
-        self, upload: PendingUpload, uri: DatasetURI, storage: Storage, seconds: int | None
-    ) -> Progress:
-        items = announced_items(upload)
-        # Where opening was interrupted nothing can have been stored.
-        opened = upload.state != OPENING
-        holdings = storage.holdings(upload.uuid, upload.staging) if opened else Holdings()
-        found = verify(items, holdings)
-        grant = None
-        if seconds is not None:
-            wanted = found.to_send
-            to_send = [item for item in items if item.relpath in wanted]
-            if not holdings.opened:
-                raise UploadConflict("Announce the same upload again first.")
-            grant = _grant(upload, uri, storage, to_send, seconds)
-        return Progress(uri, upload.state, upload, items, _bytes_right(found), found, grant)
+
+def _looked_up(upload: PendingUpload, uri: DatasetURI, storage: Storage) -> Progress:
+    items = announced_items(upload)
+    # Where opening was interrupted nothing can have been stored.
+    opened = upload.state != OPENING
+    holdings = storage.holdings(upload.uuid, upload.staging) if opened else Holdings()
+    found = verify(items, holdings)
+    stored = _bytes_right(found)
+    return Progress(uri, upload.state, holdings.opened, upload, items, stored, found)
 
 
 def _registered(uri: DatasetURI) -> Progress:
@@ -91,15 +92,24 @@ def _bytes_right(found: Verification) -> int:
     return sum(each.size_in_bytes for each in stored)
 
 
-def _grant(
-    upload: PendingUpload, uri: DatasetURI, storage: Storage, items: Sequence[Item], seconds: int
-) -> UploadGrant:
+def _granted(lease: Lease, uri: DatasetURI, storage: Storage, seconds: int) -> Progress:
+    """Look an upload up, and sign what is still to be sent."""
+    upload = lease.upload
+    if upload.state == REMOVED:
+        raise pending.Gone
+    progress = _looked_up(upload, uri, storage)
+    if not progress.is_opened:
+        raise UploadConflict("Announce the same upload again first.")
     if upload.state == FROZEN:
         raise UploadConflict("Nothing is missing: complete the upload.")
+    wanted = set() if progress.verification is None else progress.verification.to_send
+    items = [item for item in progress.items if item.relpath in wanted]
     life = storage.life(seconds, writing=True)
     pinned = all(item.hash is not None for item in items)
     pinned = pinned and upload.pinned and not storage.stages_all
+    lease.check()
     storage.make_room(upload.uuid, items)
-    pending.note_urls(upload, life.ends, pinned)
+    lease.note_urls(life.ends, pinned)
     urls: WriteURLs = storage.write_urls(upload.uuid, upload.staging, items, pinned, life)
-    return UploadGrant(uri, life, items, urls, storage.max_item_bytes)
+    grant = UploadGrant(uri, life, items, urls, storage.max_item_bytes)
+    return replace(progress, grant=grant)

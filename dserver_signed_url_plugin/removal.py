@@ -7,11 +7,13 @@ told so, what somebody may still be writing to.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from dserver_signed_url_plugin import datasets, pending
 from dserver_signed_url_plugin.errors import (
     AlreadyRegistered,
     PermissionDenied,
+    UploadActive,
     UploadFrozen,
     URLsAlive,
 )
@@ -37,7 +39,7 @@ class Removals:
     def __init__(self, storages: Storages) -> None:
         self._storages = storages
 
-    def cancel(self, permit: UploadPermit, uri: DatasetURI) -> Cancellation:
+    def cancel(self, permit: UploadPermit, uuid: str) -> Cancellation:
         """Remove an upload for the person who began it, storage included.
 
         Where there is none (any more), nothing is freed.
@@ -46,7 +48,8 @@ class Removals:
         :raises UploadFrozen: if it only waits to be registered.
         :raises UploadBusy: if it is being opened or completed.
         """
-        upload = pending.find(uri.uuid)
+        uri = permit.base_uri.dataset(uuid)
+        upload = pending.find(uuid)
         if upload is None or upload.uri != str(uri) or upload.state == REMOVED:
             _refuse_registered(uri)
             return Cancellation(uri)
@@ -55,33 +58,46 @@ class Removals:
         try:
             return Cancellation(uri, self.remove(upload, delete_storage=True, force=True))
         except pending.Gone:
+            # Somebody else was quicker, at completing it or at giving it up.
+            _refuse_registered(uri)
             return Cancellation(uri)
 
-    def remove(self, upload: PendingUpload, delete_storage: bool, force: bool) -> Freed:
+    def remove(
+        self,
+        upload: PendingUpload,
+        delete_storage: bool,
+        force: bool,
+        idle_since: datetime | None = None,
+    ) -> Freed:
         """Remove an upload; storage first, so that a failure leaves the row to try again.
 
         :param force: remove it although URLs that can write still live.
+        :param idle_since: only if nobody has worked on it since then (UTC).
         :raises URLsAlive: if they do, and it is not forced.
+        :raises UploadActive: if somebody has.
         :raises Gone: if it was completed or removed meanwhile.
         """
-        storage = self.removable(upload, force)
+        self.removable(upload, force, idle_since)
         with pending.leased(upload) as lease:
-            upload = pending.refetch(upload)
-            if upload.state == REMOVED:
+            if lease.upload.state == REMOVED:
                 raise pending.Gone
             # Since it was listed, it may have been resumed, frozen or registered.
-            self.removable(upload, force)
-            freed = _discard(storage, upload, lease) if delete_storage else Freed()
-            _retire(upload, lease)
+            storage = self.removable(lease.upload, force, idle_since)
+            freed = _discard(storage, lease) if delete_storage else Freed()
+            lease.retire()
         return freed
 
-    def removable(self, upload: PendingUpload, force: bool) -> Storage:
+    def removable(
+        self, upload: PendingUpload, force: bool, idle_since: datetime | None = None
+    ) -> Storage:
         """Return the storage of an upload that may be removed, as far as can be seen from here.
 
         :raises URLsAlive: and the other reasons why it may not.
         """
         uri = DatasetURI.parse(upload.uri)
         _refuse_registered(uri)
+        if idle_since is not None and upload.last_active_at_utc >= idle_since:
+            raise UploadActive(f"somebody worked on it at {upload.last_active_at_utc:%H:%M:%S} UTC")
         if upload.urls_live and not force:
             ends = upload.urls_expire_at_utc
             raise URLsAlive(f"its URLs can write until {ends:%Y-%m-%d %H:%M:%S} UTC")
@@ -100,21 +116,17 @@ class Removals:
             return
         storage = self._storages.of(DatasetURI.parse(removed.uri).base)
         with pending.leased(removed) as lease:
+            # Since it was listed, it may have been announced again.
+            if lease.upload.state != REMOVED or lease.upload.urls_live:
+                return
             # What has no admin metadata is no proto-dataset that somebody chose to keep.
             if storage.kind(removed.uuid) is None:
-                _discard(storage, removed, lease)
+                _discard(storage, lease)
             lease.strike_out()
 
 
-def _discard(storage: Storage, upload: PendingUpload, lease: Lease) -> Freed:
-    return storage.discard(upload.uuid, upload.storage_claim, lease.check)
-
-
-def _retire(upload: PendingUpload, lease: Lease) -> None:
-    if upload.urls_live:
-        lease.note(state=REMOVED)
-    else:
-        lease.strike_out()
+def _discard(storage: Storage, lease: Lease) -> Freed:
+    return storage.discard(lease.upload.uuid, lease.upload.storage_claim, lease.check)
 
 
 def _refuse_registered(uri: DatasetURI) -> None:

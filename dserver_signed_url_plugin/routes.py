@@ -175,7 +175,7 @@ def read_dataset(query: ReadingQuery, uri: str) -> DatasetGrant:
     dataset = DatasetURI.parse(uri)
     permit = permit_read(identity(), dataset.base)
     asked, disposition = query["expiry_seconds"], query["disposition"]
-    return services().downloads.dataset(permit, dataset, asked, disposition)
+    return services().downloads.dataset(permit, dataset.uuid, asked, disposition)
 
 
 @blueprint.route("/item/<path:uri>/<identifier>", methods=["GET"], parameters=[_URI, _IDENTIFIER])
@@ -188,7 +188,7 @@ def read_item(query: ReadingQuery, uri: str, identifier: str) -> ItemGrant:
     dataset = DatasetURI.parse(uri)
     permit = permit_read(identity(), dataset.base)
     asked, disposition = query["expiry_seconds"], query["disposition"]
-    return services().downloads.item(permit, dataset, identifier, asked, disposition)
+    return services().downloads.item(permit, dataset.uuid, identifier, asked, disposition)
 
 
 @blueprint.route("/upload/<path:base_uri>", methods=["POST"], parameters=[_BASE_URI])
@@ -213,7 +213,7 @@ def look_at_upload(query: ProgressQuery, uri: str) -> Progress:
     """Answer how far an upload has come; with ?urls=true, sign what is still to be sent."""
     dataset = DatasetURI.parse(uri)
     permit = permit_completion(identity(), dataset.base)
-    return services().progresses.of(permit, dataset, query["urls"], query["expiry_seconds"])
+    return services().progresses.of(permit, dataset.uuid, query["urls"], query["expiry_seconds"])
 
 
 @blueprint.route("/upload/<path:uri>", methods=["DELETE"], parameters=[_URI])
@@ -224,7 +224,7 @@ def cancel_upload(uri: str) -> Cancellation:
     """Cancel an upload, storage included. The same call again answers again."""
     dataset = DatasetURI.parse(uri)
     permit = permit_completion(identity(), dataset.base)
-    return services().removals.cancel(permit, dataset)
+    return services().removals.cancel(permit, dataset.uuid)
 
 
 @blueprint.route("/upload-complete", methods=["POST"])
@@ -237,7 +237,7 @@ def complete_upload(asked: CompletionRequest) -> Completion:
     witness.about(asked.uri)
     dataset = DatasetURI.parse(asked.uri)
     permit = permit_completion(identity(), dataset.base)
-    return services().completions.complete(permit, dataset)
+    return services().completions.complete(permit, dataset.uuid)
 
 
 @blueprint.route("/audit/<path:uri>", methods=["GET"], parameters=[_URI])
@@ -251,6 +251,6 @@ def read_audit(query: AuditQuery, uri: str) -> Page:
     A base URI stands for all that is below it.
     """
     place = parsed(uri)
-    base = place.base if isinstance(place, DatasetURI) else place
+    base, uuid = (place.base, place.uuid) if isinstance(place, DatasetURI) else (place, None)
     permit = permit_upload(identity(), base)
-    return services().audit.page(permit, place, query["before"], query["limit"])
+    return services().audit.page(permit, uuid, query["before"], query["limit"])

@@ -87,7 +87,7 @@ class Sharing:
         permit = permit_operator_read(uri.base)
         # Asked first: from here on the rules are known as they are now.
         may_go = not self.lifecycles.can_be_read(uri.base)
-        grant = self.downloads.dataset(permit, uri, seconds)
+        grant = self.downloads.dataset(permit, uri.uuid, seconds)
         files = _files(grant.urls)
         named = [_one(files, relpath, uri) for relpath in relpaths or sorted(files)]
         sizes = [file.size_in_bytes for file in named if file.size_in_bytes is not None]

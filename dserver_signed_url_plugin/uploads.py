@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
@@ -25,12 +26,16 @@ from dserver_signed_url_plugin.errors import (
 )
 from dserver_signed_url_plugin.lifetimes import chosen
 from dserver_signed_url_plugin.models import FROZEN, OPEN, OPENING, REMOVED, PendingUpload
+from dserver_signed_url_plugin.pending import Lease
 from dserver_signed_url_plugin.permissions import UploadPermit
 from dserver_signed_url_plugin.plans import HASH_FUNCTION, UploadPlan
 from dserver_signed_url_plugin.quotas import Quota
 from dserver_signed_url_plugin.storage import Storages
 from dserver_signed_url_plugin.storage.base import Item, Life, Opening, Storage, WriteURLs
 from dserver_signed_url_plugin.uris import DatasetURI
+
+# So often a UUID whose removed upload was somebody else's is claimed anew.
+_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -63,24 +68,26 @@ class Uploads:
             plan.expiry_seconds, self._settings.write_expiry, self._settings.max_write_expiry
         )
         uri = permit.base_uri.dataset(plan.uuid)
-        creator = plan.creator_username or permit.username
         datasets.check_registrable(uri)
         _refuse_registered(uri)
         storage = self._storages.of(permit.base_uri)
         self.check(permit, plan)
         life = storage.life(seconds, writing=True)
         try:
-            upload = _claim(permit, plan, uri, creator, self._quota(permit))
-            if upload.state == OPENING or _is_lost(upload, storage):
-                _open(upload, plan, uri, storage)
-            # What is opened may be what an operator struck out and left in storage.
-            if upload.state != FROZEN:
-                storage.make_room(plan.uuid, plan.items)
-            pending.note_urls(upload, life.ends, plan.all_pinned and not storage.stages_all)
+            row, quota = _row(permit, plan, uri), self._quota(permit)
+            with _held(permit, row, quota) as lease:
+                if lease.upload.state == OPENING or _is_lost(lease.upload, storage):
+                    _open(lease, plan, uri, storage)
+                # What is opened may be what an operator struck out and left in storage.
+                if lease.upload.state != FROZEN:
+                    lease.check()
+                    storage.make_room(plan.uuid, plan.items)
+                lease.note_urls(life.ends, plan.all_pinned and not storage.stages_all)
+                staging = lease.upload.staging
         except pending.Gone as gone:
             message = f"Upload {plan.uuid} was completed or removed meanwhile."
             raise UploadConflict(message) from gone
-        urls = storage.write_urls(plan.uuid, upload.staging, plan.items, plan.pinned, life)
+        urls = storage.write_urls(plan.uuid, staging, plan.items, plan.pinned, life)
         return UploadGrant(uri, life, plan.items, urls, storage.max_item_bytes)
 
     def _quota(self, permit: UploadPermit) -> Quota | None:
@@ -114,81 +121,99 @@ class Uploads:
         plan.check_size(storage.max_item_bytes)
 
 
-def _claim(
-    permit: UploadPermit, plan: UploadPlan, uri: DatasetURI, creator: str, quota: Quota | None
-) -> PendingUpload:
-    fingerprint = plan.fingerprint()
-    upload = pending.claim(
-        plan.uuid,
-        quota,
-        uri=str(uri),
-        base_uri=str(uri.base),
-        name=plan.name,
-        creator_username=creator,
-        created_at=datetime.now(timezone.utc),
-        frozen_at=plan.frozen_at,
-        manifest_json=json.dumps(_manifest(plan.items)),
-        number_of_items=len(plan.items),
-        size_in_bytes=plan.size_in_bytes,
-        descriptions_json=json.dumps({"tags": plan.tags, "annotations": plan.annotations}),
-        fingerprint=fingerprint,
-        uploader=permit.username,
-        staging=secrets.token_hex(16),
-    )
+def _row(permit: UploadPermit, plan: UploadPlan, uri: DatasetURI) -> dict[str, Any]:
+    """Return what is kept of an announcement."""
+    return {
+        "uuid": plan.uuid,
+        "uri": str(uri),
+        "base_uri": str(uri.base),
+        "name": plan.name,
+        "creator_username": plan.creator_username or permit.username,
+        "created_at": datetime.now(timezone.utc),
+        "frozen_at": plan.frozen_at,
+        "manifest_json": json.dumps(_manifest(plan.items)),
+        "number_of_items": len(plan.items),
+        "size_in_bytes": plan.size_in_bytes,
+        "descriptions_json": json.dumps({"tags": plan.tags, "annotations": plan.annotations}),
+        "fingerprint": plan.fingerprint(),
+        "uploader": permit.username,
+        "staging": secrets.token_hex(16),
+    }
+
+
+@contextmanager
+def _held(permit: UploadPermit, row: Mapping[str, Any], quota: Quota | None) -> Iterator[Lease]:
+    """Hold the upload that is announced, which is begun, resumed, or begun again.
+
+    :raises Gone: if it was completed or removed meanwhile.
+    """
+    for _ in range(_ATTEMPTS):
+        claimed = pending.claim(quota=quota, **row)
+        # Refused before anything is held, so that nobody is in the way of whoever began it.
+        _refuse_another(claimed, permit, row)
+        with pending.leased(claimed, active=True) as lease:
+            _refuse_another(lease.upload, permit, row)
+            if lease.upload.state == REMOVED:
+                if not _is_same(lease.upload, permit, row):
+                    lease.strike_out()
+                    continue
+                lease.note(state=OPENING)
+            yield lease
+            return
+    raise pending.Gone
+
+
+def _refuse_another(upload: PendingUpload, permit: UploadPermit, row: Mapping[str, Any]) -> None:
+    """Refuse a UUID that is pending as another upload, or whose old URLs could do harm.
+
+    :raises UploadConflict: with the reason.
+    """
     if upload.state == REMOVED:
-        _revive(upload, permit, fingerprint)
-        return _claim(permit, plan, uri, creator, quota)
-    if upload.uri != str(uri):
-        raise UploadConflict(f"Upload {plan.uuid} is already pending at another base URI.")
-    if not permit.may_act_for(upload.uploader):
-        raise UploadConflict(f"Upload {plan.uuid} is already pending by someone else.")
-    if upload.fingerprint != fingerprint:
-        raise UploadConflict(
-            f"Upload {plan.uuid} is already pending with another name, creator, other items, "
-            "tags, annotations or overlays; send the same again to resume it, or use a new UUID."
-        )
-    return upload
-
-
-def _revive(removed: PendingUpload, permit: UploadPermit, fingerprint: str) -> None:
-    """Let the UUID of a removed upload be begun again, if no old URL can do harm by that."""
-    same = permit.may_act_for(removed.uploader) and removed.fingerprint == fingerprint
-    with pending.leased(removed) as lease:
-        if same:
-            lease.note(state=OPENING)
-        elif not removed.urls_live:
-            lease.strike_out()
-        else:
-            ends = removed.urls_expire_at_utc
+        if upload.urls_live and not _is_same(upload, permit, row):
+            ends = upload.urls_expire_at_utc
             raise UploadConflict(
-                f"Upload {removed.uuid} was removed, but its URLs can write until "
+                f"Upload {upload.uuid} was removed, but its URLs can write until "
                 f"{ends:%Y-%m-%d %H:%M:%S} UTC: use a new UUID."
             )
-
-
-def _open(upload: PendingUpload, plan: UploadPlan, uri: DatasetURI, storage: Storage) -> None:
-    with pending.leased(upload) as lease:
-        # Whoever held the lease before may have opened it, and more.
-        upload = pending.refetch(upload)
-        if upload.state != OPENING and not _is_lost(upload, storage):
-            return
-        opening = Opening(
-            uuid=upload.uuid,
-            staging=upload.staging,
-            claim=upload.storage_claim,
-            admin_metadata=admin_metadata(upload, type="protodataset"),
-            tags=plan.tags,
-            annotations=plan.annotations,
-            overlays=plan.overlays,
+        return
+    if upload.uri != row["uri"]:
+        raise UploadConflict(f"Upload {upload.uuid} is already pending at another base URI.")
+    if not permit.may_act_for(upload.uploader):
+        raise UploadConflict(f"Upload {upload.uuid} is already pending by someone else.")
+    if upload.fingerprint != row["fingerprint"]:
+        raise UploadConflict(
+            f"Upload {upload.uuid} is already pending with another name, creator, other items, "
+            "tags, annotations or overlays; send the same again to resume it, or use a new UUID."
         )
-        try:
-            # Whoever held the UUID before may have completed it since we looked.
-            _refuse_registered(uri)
-            storage.open(opening, lease.check)
-        except (AlreadyRegistered, StorageOccupied):
-            lease.strike_out()
-            raise
-        lease.note(state=OPEN)
+
+
+def _is_same(removed: PendingUpload, permit: UploadPermit, row: Mapping[str, Any]) -> bool:
+    """Tell whether a removed upload is announced again by whom it belongs to."""
+    is_theirs = permit.may_act_for(removed.uploader) and removed.uri == row["uri"]
+    return is_theirs and removed.fingerprint == row["fingerprint"]
+
+
+def _open(lease: Lease, plan: UploadPlan, uri: DatasetURI, storage: Storage) -> None:
+    upload = lease.upload
+    opening = Opening(
+        uuid=upload.uuid,
+        staging=upload.staging,
+        claim=upload.storage_claim,
+        admin_metadata=admin_metadata(upload, type="protodataset"),
+        tags=plan.tags,
+        annotations=plan.annotations,
+        overlays=plan.overlays,
+    )
+    try:
+        # Whoever held the UUID before may have completed it since we looked.
+        _refuse_registered(uri)
+        storage.open(opening, lease.check)
+    except (AlreadyRegistered, StorageOccupied):
+        # What was opened once may be this upload's own, frozen: its row is needed to register it.
+        if upload.state == OPENING:
+            lease.retire()
+        raise
+    lease.note(state=OPEN, frozen_manifest_json=None)
 
 
 def _is_lost(upload: PendingUpload, storage: Storage) -> bool:

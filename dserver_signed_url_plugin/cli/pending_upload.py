@@ -43,7 +43,12 @@ def _removing(command: Command) -> Command:
 
 
 @pending_upload.command("list")
-@click.option("--older-than", type=_hours, metavar="HOURS", help="Only those older than this.")
+@click.option(
+    "--older-than",
+    type=_hours,
+    metavar="HOURS",
+    help="Only those on which nobody has worked for so long.",
+)
 @click.option("--by-person", is_flag=True, help="Only who has how many, and how many bytes.")
 @_json
 def list_uploads(older_than: float | None, by_person: bool, as_json: bool) -> None:
@@ -65,11 +70,17 @@ def list_uploads(older_than: float | None, by_person: bool, as_json: bool) -> No
 
 @pending_upload.command("cleanup")
 @click.option(
-    "--older-than", type=_hours, metavar="HOURS", required=True, help="Those older than this."
+    "--older-than",
+    type=_hours,
+    metavar="HOURS",
+    required=True,
+    help="Those on which nobody has worked for so long.",
 )
 @_removing
 def cleanup(older_than: float, as_json: bool, **wished: bool) -> None:
     """Remove uploads that were given up, and decisions that were kept long enough.
+
+    Age is the time since somebody announced the upload, asked for its URLs or tried to complete it.
 
     Left alone are uploads whose URLs can still write (unless --force) and those that somebody is
     completing; what is frozen already is registered, never removed. Without --delete-storage the
@@ -83,7 +94,7 @@ def cleanup(older_than: float, as_json: bool, **wished: bool) -> None:
     Example, for cron:
       flask pending_upload cleanup --older-than 48 --delete-storage
     """  # noqa: D301 (click looks for the character itself, not for its name)
-    wish = Wish(**wished)
+    wish = Wish(older_than, **wished)
     uploads = services().cleanup.older_than(older_than)
     waiting = watched(uploads, "Cleaning up", len(uploads))
     outcomes = [services().cleanup.treat(upload, wish) for upload in waiting]

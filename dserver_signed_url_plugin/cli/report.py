@@ -73,20 +73,25 @@ def outcomes_json(done: Sequence[Outcome], wish: Wish) -> str:
 
 
 def _lines(upload: Upload) -> list[str]:
-    hours = (datetime.now(timezone.utc) - upload.created_at_utc).total_seconds() / 3600
     ends, size = upload.urls_expire_at_utc, upload.size_in_bytes
     return [
         f"UUID: {upload.uuid}",
         f"  Name: {upload.name}",
         f"  URI: {upload.uri}",
         f"  Creator: {upload.creator_username}",
-        f"  Created: {upload.created_at_utc:%Y-%m-%dT%H:%M:%S} ({hours:.1f} hours ago)",
+        f"  Created: {_moment(upload.created_at_utc)}",
         f"  Items: {upload.number_of_items}",
+        f"  Last active: {_moment(upload.last_active_at_utc)}",
         f"  Uploader: {upload.uploader or 'an operator'}",
         f"  Bytes: {'unknown' if size is None else f'{size:,}'}",
         f"  URLs end: {'none given out' if ends is None else f'{ends:%Y-%m-%dT%H:%M:%S}'}",
         f"  State: {upload.state}",
     ]
+
+
+def _moment(moment: datetime) -> str:
+    hours = (datetime.now(timezone.utc) - moment).total_seconds() / 3600
+    return f"{moment:%Y-%m-%dT%H:%M:%S} ({hours:.1f} hours ago)"
 
 
 def _facts(upload: Upload) -> dict[str, Any]:
@@ -98,6 +103,7 @@ def _facts(upload: Upload) -> dict[str, Any]:
         "creator_username": upload.creator_username,
         "uploader": upload.uploader,
         "created_at": upload.created_at_utc.isoformat(),
+        "last_active_at": upload.last_active_at_utc.isoformat(),
         "urls_expire_at": ends and ends.isoformat(),
         "items": upload.number_of_items,
         "size_in_bytes": upload.size_in_bytes,

@@ -140,10 +140,10 @@ def gone_and_claimed_again(upload):
     [
         pending.refetch,
         pending.announced,
-        lambda upload: pending.note_urls(upload, NOW, True),
+        pending.frozen,
         lambda upload: pending.leased(upload).__enter__(),
     ],
-    ids=["refetch", "announced", "note_urls", "leased"],
+    ids=["refetch", "announced", "frozen", "leased"],
 )
 def test_a_row_that_is_gone_is_noticed(upload, act, meanwhile):
     meanwhile(upload)
@@ -153,8 +153,14 @@ def test_a_row_that_is_gone_is_noticed(upload, act, meanwhile):
 
 @pytest.mark.parametrize(
     "act",
-    [pending.Lease.check, pending.Lease.strike_out, lambda lease: lease.note(state=OPEN)],
-    ids=["check", "strike_out", "note"],
+    [
+        pending.Lease.check,
+        pending.Lease.strike_out,
+        pending.Lease.retire,
+        lambda lease: lease.note(state=OPEN),
+        lambda lease: lease.note_urls(NOW, True),
+    ],
+    ids=["check", "strike_out", "retire", "note", "note_urls"],
 )
 def test_whoever_lost_a_lease_changes_nothing_any_more(upload, act):
     with pending.leased(upload) as lease:
@@ -178,7 +184,8 @@ def test_what_was_announced_is_read_when_asked_for(upload):
 @pytest.mark.parametrize("order", [(1, 2, 3), (3, 2, 1), (2, 3, 1)])
 def test_the_latest_end_of_urls_is_remembered(upload, order):
     for hours in order:
-        pending.note_urls(upload, NOW + timedelta(hours=hours), True)
+        with pending.leased(upload) as lease:
+            lease.note_urls(NOW + timedelta(hours=hours), True)
     expected = NOW + timedelta(hours=3)
     assert pending.find(UUID).urls_expire_at_utc == expected
 
@@ -188,11 +195,74 @@ def test_the_latest_end_of_urls_is_remembered(upload, order):
 )
 def test_urls_that_were_not_pinned_are_never_forgotten(upload, handed_out, pinned):
     for kind in handed_out:
-        pending.note_urls(upload, NOW, kind)
+        with pending.leased(upload) as lease:
+            lease.note_urls(NOW, kind)
     assert pending.find(UUID).pinned is pinned
 
 
+def test_the_frozen_manifest_is_kept_beside_the_announced_one(upload):
+    with pending.leased(upload) as lease:
+        lease.note(state=FROZEN, frozen_manifest_json='{"items": {}}')
+    assert pending.announced(upload) == ({}, {})
+    assert pending.frozen(upload) == ({"items": {}}, {})
+
+
+def test_what_was_frozen_before_there_were_two_manifests_has_the_one(upload):
+    assert pending.frozen(upload) == pending.announced(upload)
+
+
+# Age -----------------------------------------------------------------------------------------
+
+LONG_AGO = NOW - timedelta(days=3)
+
+
+def idle(since=NOW):
+    return [found.uuid for found in pending.listed(since)]
+
+
+def test_an_upload_is_idle_from_its_announcement_on():
+    claim(created_at=LONG_AGO)
+    assert (idle(), idle(LONG_AGO)) == ([UUID], [])
+
+
+@pytest.mark.parametrize(("active", "expected"), [(True, []), (False, [UUID])])
+def test_whoever_works_on_an_upload_under_a_lease_says_so(active, expected):
+    with pending.leased(claim(created_at=LONG_AGO), active=active):
+        pass
+    assert idle() == expected
+
+
+def test_a_row_that_says_nothing_of_activity_was_active_when_it_was_created():
+    note(claim(created_at=LONG_AGO), last_active_at=None)
+    assert idle() == [UUID]
+    assert pending.find(UUID).last_active_at_utc == LONG_AGO
+
+
 # Leases --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("meanwhile", [{"state": FROZEN}, {"pinned": False}])
+def test_a_lease_hands_out_the_row_as_it_is_not_as_it_was_read(upload, meanwhile):
+    note(upload, **meanwhile)
+    with pending.leased(upload) as lease:
+        assert {name: getattr(lease.upload, name) for name in meanwhile} == meanwhile
+
+
+def test_what_its_holder_writes_is_in_the_row_of_the_lease(upload):
+    with pending.leased(upload) as lease:
+        lease.note(state=OPEN)
+        lease.note_urls(NOW, pinned=False)
+        assert (lease.upload.state, lease.upload.pinned) == (OPEN, False)
+        assert lease.upload.urls_expire_at_utc == NOW
+
+
+@pytest.mark.parametrize(("hours", "kept"), [(1, True), (-1, False)])
+def test_the_row_of_what_is_given_up_is_kept_while_its_urls_live(upload, hours, kept):
+    with pending.leased(upload) as lease:
+        lease.note_urls(datetime.now(timezone.utc) + timedelta(hours=hours), True)
+        lease.retire()
+    assert rows() == kept
+    assert len(pending.removed()) == kept
 
 
 def hold(upload, token="somebody", seconds=60.0):

@@ -53,8 +53,8 @@ def put_hours_ago(azure_dserver, grant, deposit):
         now = datetime.now(timezone.utc)
         row = update(PendingUpload).where(PendingUpload.uuid == deposit.uuid)
         with azure_dserver.app.app_context():
-            created, ends = now - timedelta(hours=72), now + timedelta(hours=alive)
-            sql_db.session.execute(row.values(created_at=created, urls_expire_at=ends))
+            active, ends = now - timedelta(hours=72), now + timedelta(hours=alive)
+            sql_db.session.execute(row.values(last_active_at=active, urls_expire_at=ends))
             sql_db.session.commit()
 
     return act

@@ -50,7 +50,8 @@ def age(dserver, deposit, created, ends):
     """Let an upload be old; nobody waits for two days."""
     row = update(PendingUpload).where(PendingUpload.uuid == deposit.uuid)
     with dserver.app.app_context():
-        sql_db.session.execute(row.values(created_at=created, urls_expire_at=ends))
+        times = {"created_at": created, "last_active_at": created, "urls_expire_at": ends}
+        sql_db.session.execute(row.values(**times))
         sql_db.session.commit()
 
 

@@ -232,7 +232,7 @@ def abandon(app: Flask, deposit: Deposit) -> None:
     then = datetime.now(timezone.utc) - timedelta(days=3)
     row = update(PendingUpload).where(PendingUpload.uuid == deposit.uuid)
     with app.app_context():
-        sql_db.session.execute(row.values(created_at=then, urls_expire_at=then))
+        sql_db.session.execute(row.values(last_active_at=then, urls_expire_at=then))
         sql_db.session.commit()
 
 

@@ -247,7 +247,8 @@ def test_times_come_back_in_utc_whatever_the_zone_of_the_session(dserver):
         zone = sql_db.session.scalar(text("SHOW timezone"))
         assert zone not in ("UTC", "GMT", "Etc/UTC")
         upload = pending.claim(uuid, **values)
-        pending.note_urls(upload, begun, pinned=True)
+        with pending.leased(upload) as lease:
+            lease.note_urls(begun, pinned=True)
         found = pending.find(uuid)
         for time in (found.created_at_utc, found.urls_expire_at_utc):
             assert (time, time.utcoffset()) == (begun, timedelta(0))

@@ -12,8 +12,8 @@ from dtoolcore.utils import generate_identifier
 from sqlalchemy import delete, event, select
 
 from dserver_signed_url_plugin.models import PendingUpload
-from tests.clients import Deposit, DtoolDserver, each_client
-from tests.dserver import Dserver, Person
+from tests.clients import Deposit, DtoolDserver, RelpathsOnly, each_client
+from tests.dserver import Dserver, Person, encoded
 from tests.holdings import check_dataset, holdings
 from tests.refusals import assert_refused, nothing_is_written
 
@@ -163,3 +163,35 @@ def test_an_upload_is_not_resumed_for_another_creator(dserver, s3, client, other
     assert done.status_code == 200
     stored = holdings(s3, dserver.bucket, deposit.uuid)
     assert dict(stored[f"{deposit.uuid}/dtool"].metadata)["creator_username"] == "somebody"
+
+
+class Away:
+    """A search plugin whose database does not answer."""
+
+    def register_dataset(self, info: Any) -> None:
+        raise ConnectionError("away")
+
+
+@pytest.mark.parametrize("way", ["begun again", "signed for"])
+def test_what_the_store_lost_after_the_freeze_may_be_other_bytes(dserver, s3, way):
+    # Nobody said what the items are: what was frozen is not what was announced.
+    client, before = RelpathsOnly(), Deposit({"one.txt": b"eins", "two.txt": b"zwei"})
+    after = replace(before, files={"one.txt": b"ganz anders", "two.txt": b"zwei"})
+    grant = client.begin(dserver.alice, dserver.base_uri, before)
+    client.put(grant, before)
+    search, dserver.app.search = dserver.app.search, Away()
+    assert dserver.alice.complete(grant["uri"]).status_code == 502
+    dserver.app.search = search
+
+    lost = f"{before.uuid}/data/{generate_identifier('one.txt')}"
+    s3.delete_object(Bucket=dserver.bucket.name, Key=lost)
+    refused = dserver.alice.complete(grant["uri"])
+    assert (refused.status_code, "has lost" in refused.json["message"]) == (400, True)
+    if way == "begun again":
+        again = client.begin(dserver.alice, dserver.base_uri, after)
+    else:
+        path = f"/signed-urls/upload/{encoded(grant['uri'])}?urls=true"
+        again = dserver.alice.get(path).json["upload"]
+    client.put(again, after)
+    assert dserver.alice.complete(grant["uri"]).status_code == 200
+    check_dataset(dserver, s3, after)

@@ -13,7 +13,7 @@ from sqlalchemy import update
 from dserver_signed_url_plugin.cleanup import Wish
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
 from dserver_signed_url_plugin.models import PendingUpload
-from tests.clients import Deposit, DserverClientJS, DtoolDserver
+from tests.clients import Deposit, DserverClientJS, DtoolDserver, RelpathsOnly
 from tests.dserver import encoded
 from tests.holdings import verifies
 from tests.proxy import Fault
@@ -89,6 +89,7 @@ def test_the_list_shows_what_the_spec_shows_oldest_first(run, begin):
     assert lines[first + 4].startswith("Created: 20")
     assert lines[first + 4].endswith("(26.5 hours ago)")
     assert lines[first + 5] == "Items: 2"
+    assert lines[first + 6].startswith("Last active: 20")
     assert first < lines.index(f"UUID: {young.uuid}")
 
 
@@ -99,6 +100,51 @@ def test_the_list_can_be_limited_and_read_by_scripts(run, begin):
     [upload] = json.loads(output)
     assert (code, upload["uuid"], upload["items"], upload["size_in_bytes"]) == (0, old.uuid, 2, 8)
     assert run("list", "--older-than", "48") == (0, "No pending uploads found.\n")
+
+
+@pytest.mark.parametrize("work", ["announced", "signed for", "tried to complete"])
+def test_what_was_begun_long_ago_and_worked_on_today_is_not_old(run, begin, dserver, work):
+    deposit = begin(hours=72, client=RelpathsOnly())
+    uri = f"{dserver.base_uri}/{deposit.uuid}"
+    if work == "announced":
+        RelpathsOnly().begin(dserver.alice, dserver.base_uri, deposit)
+    elif work == "signed for":
+        assert dserver.alice.get(f"/signed-urls/upload/{encoded(uri)}?urls=true").status_code == 200
+    else:
+        back = fail_to_register(dserver)
+        assert dserver.alice.complete(uri).status_code == 502
+        back()
+    with dserver.app.app_context():
+        now = datetime.now(timezone.utc)
+        sql_db.session.execute(update(PendingUpload).values(urls_expire_at=now))
+        sql_db.session.commit()
+    assert run("list", "--older-than", "48") == (0, "No pending uploads found.\n")
+    code, output = run("cleanup", "--older-than", "48", "--delete-storage", "--force")
+    assert (code, "nothing to clean up" in output) == (0, True)
+    [listed] = json.loads(run("list", "--json")[1])
+    assert listed["created_at"] < listed["last_active_at"]
+    assert "(72.0 hours ago)" in run("list")[1]
+    assert "(0.0 hours ago)" in run("list")[1]
+    assert dserver.alice.complete(uri).status_code == 200
+
+
+def test_looking_at_an_upload_is_no_work_on_it(run, begin, dserver):
+    deposit = begin(hours=72)
+    uri = f"{dserver.base_uri}/{deposit.uuid}"
+    assert dserver.alice.get(f"/signed-urls/upload/{encoded(uri)}").status_code == 200
+    assert deposit.uuid in run("list", "--older-than", "48")[1]
+
+
+def test_what_a_cleanup_could_not_repair_is_tried_again_by_the_next(run, begin, dserver):
+    deposit = begin(hours=72)
+    back = fail_to_register(dserver)
+    dserver.alice.complete(f"{dserver.base_uri}/{deposit.uuid}")
+    then = datetime.now(timezone.utc) - timedelta(hours=50)
+    age(dserver, deposit, then, then)
+    assert run("cleanup", "--older-than", "48")[0] == 1
+    back()
+    code, output = run("cleanup", "--older-than", "48")
+    assert (code, "it is registered now" in output) == (0, True)
 
 
 def test_a_cleanup_deletes_every_object_and_the_row(run, begin, s3, bucket):
@@ -132,11 +178,11 @@ def test_what_is_frozen_is_registered_and_never_removed(run, begin, dserver, dto
     uri = f"{dserver.base_uri}/{deposit.uuid}"
     assert dserver.alice.complete(uri).status_code == 502
 
-    code, output = run("cleanup", "--older-than", "48", "--delete-storage", "--force")
+    code, output = run("cleanup", "--older-than", "0", "--delete-storage", "--force")
     assert code == 1
     assert "failed" in output
     back()
-    code, output = run("cleanup", "--older-than", "48", "--delete-storage", "--force")
+    code, output = run("cleanup", "--older-than", "0", "--delete-storage", "--force")
     assert code == 0
     assert "repaired" in output
     assert verifies(dserver, deposit)
@@ -153,7 +199,7 @@ def test_what_is_frozen_in_storage_alone_is_finished_too(run, begin, dserver, dt
         sql_db.session.execute(row.values(state="open"))
         sql_db.session.commit()
     back()
-    assert run("cleanup", "--older-than", "48", "--delete-storage")[0] == 0
+    assert run("cleanup", "--older-than", "0", "--delete-storage")[0] == 0
     assert verifies(dserver, deposit)
 
 

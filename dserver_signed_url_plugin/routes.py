@@ -109,7 +109,8 @@ _COMPLETING = {
 
 _LOOKING = {
     404: "There is no upload and no dataset under this URI",
-    409: "There is nothing to sign: announce the upload again, or complete it",
+    409: "There is nothing to sign: announce the upload again, or complete it; or another "
+    "request is opening or completing it",
 }
 _AUDITING = {404: "This server keeps no table of decisions"}
 _CANCELLING = {

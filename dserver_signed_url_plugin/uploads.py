@@ -22,6 +22,7 @@ from dserver_signed_url_plugin.errors import (
     AlreadyRegistered,
     InvalidField,
     StorageOccupied,
+    StorageUnavailable,
     UploadConflict,
 )
 from dserver_signed_url_plugin.lifetimes import chosen
@@ -212,6 +213,10 @@ def _open(lease: Lease, plan: UploadPlan, uri: DatasetURI, storage: Storage) -> 
         # What was opened once may be this upload's own, frozen: its row is needed to register it.
         if upload.state == OPENING:
             lease.retire()
+        raise
+    except StorageUnavailable:
+        # What was written may be gone because somebody else has taken over, which is no failure.
+        lease.check()
         raise
     lease.note(state=OPEN, frozen_manifest_json=None)
 

@@ -197,12 +197,13 @@ def test_a_clean_up_registers_what_is_frozen(
     azure_dserver, blobs, deposit, grant, put_hours_ago, clean_up
 ):
     put_hours_ago(alive=-1)
+    at_once = ("--older-than", "0", "--force")
     search, azure_dserver.app.search = azure_dserver.app.search, Away()
     assert azure_dserver.alice.complete(grant["uri"]).status_code == 502
     assert cancel(azure_dserver.alice, grant["uri"]).status_code == 409
-    assert clean_up("--force")[0] == 1
+    assert clean_up(*at_once)[0] == 1
     azure_dserver.app.search = search
-    code, output = clean_up("--force")
+    code, output = clean_up(*at_once)
     assert (code, "repaired" in output) == (0, True)
     check_dataset(azure_dserver, blobs, deposit)
 

@@ -28,8 +28,9 @@ ROOT = Path(__file__).parents[1]
 DOCKER = ROOT / "docker"
 PATIENCE = 60
 
-# ${NAME}, ${NAME:-default} and ${NAME:?reason}; a default may hold one of these in turn.
-_VARIABLE = re.compile(r"\$(?:\$|\{(\w+)(?::([-?])((?:[^{}$]|\$\{[^{}]*\})*))?\})")
+# ${NAME}, ${NAME:-default}, ${NAME-default if unset} and ${NAME:?reason}; a default may hold one of
+# these in turn.
+_VARIABLE = re.compile(r"\$(?:\$|\{(\w+)(?:(:-|:\?|-)((?:[^{}$]|\$\{[^{}]*\})*))?\})")
 
 
 def made_env(path: Path) -> dict[str, str]:
@@ -63,9 +64,9 @@ def fill_in(text: str, variables: Mapping[str, str]) -> str:
         name, sign, alternative = match.groups()
         if name is None:
             return "$"
-        if variables.get(name):
+        if variables.get(name) or (sign == "-" and name in variables):
             return variables[name]
-        assert sign != "?", f"{name} must be set: {alternative}"
+        assert sign != ":?", f"{name} must be set: {alternative}"
         return fill_in(alternative or "", variables)
 
     return _VARIABLE.sub(value, text)

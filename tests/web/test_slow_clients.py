@@ -100,3 +100,10 @@ def test_a_refusal_reaches_whoever_sends_a_large_body(dserver, public):
     assert bob.ask("POST", "upload-complete", json=large).status_code == 413
     path = f"upload/{encoded(dserver.base_uri)}"
     assert bob.ask("POST", path, json=large).status_code == 403
+
+
+def test_no_signature_that_was_pasted_into_a_path_is_logged(public):
+    pasted = encoded("s3://lab/key?X-Amz-Signature=secret")
+    requests.get(f"{public.endpoint}/signed-urls/dataset/{pasted}", timeout=30)
+    public.container.wait_until(lambda: "/signed-urls/dataset/" in public.said)
+    assert "secret" not in public.said

@@ -94,7 +94,7 @@ class Completions:
         upload = lease.upload
         if upload.state == REMOVED:
             raise pending.Gone
-        temporary: Sequence[str] | None = None
+        temporary: Mapping[str, StoredItem | None] | None = None
         if datasets.find(uri) is None:
             holdings = _holdings(upload, storage)
             temporary = holdings.temporary

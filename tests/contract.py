@@ -245,7 +245,7 @@ class StorageContract:
 
     def test_nothing_is_held_of_what_was_never_opened(self, storage):
         held = Upload(storage).held()
-        assert (held.opened, held.final, held.staged, held.temporary) == (False, {}, {}, [])
+        assert (held.opened, held.final, held.staged, held.temporary) == (False, {}, {}, {})
 
     def test_a_staged_document_is_read_up_to_a_limit(self, upload, storage, soon):
         urls = upload.urls(soon, pinned=True)
@@ -280,7 +280,7 @@ class StorageContract:
         upload.freeze()
         storage.tidy(upload.uuid, upload.held().temporary)
         held = upload.held()
-        assert (held.staged, held.temporary) == ({}, [])
+        assert (held.staged, held.temporary) == ({}, {})
         assert upload.downloaded(soon) == upload.contents
         storage.tidy(upload.uuid)
         assert upload.downloaded(soon) == upload.contents

@@ -149,7 +149,7 @@ class Holdings:
     """What the store holds of one upload or dataset, found by listing.
 
     ``final`` are items at their real key, ``staged`` those that still wait for promotion, both by
-    identifier; ``temporary`` the keys of all that is to go; ``opened`` is False where the
+    identifier; ``temporary`` is all that is to go, by key; ``opened`` is False where the
     proto-dataset itself is gone, ``has_manifest`` where nobody can read the dataset. ``objects``
     counts all of them, whatever they are, where the storage lists them.
     """
@@ -159,7 +159,7 @@ class Holdings:
     objects: int = 0
     final: dict[str, StoredItem] = field(default_factory=dict)
     staged: dict[str, StoredItem] = field(default_factory=dict)
-    temporary: list[str] = field(default_factory=list)
+    temporary: dict[str, StoredItem | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -262,8 +262,8 @@ class Storage(Protocol):
     def readme(self, uuid: str, limit: int) -> bytes | None:
         """Return the README that the dataset has, cut after limit + 1 bytes, or None."""
 
-    def tidy(self, uuid: str, temporary: Sequence[str] | None = None) -> None:
-        """Delete what is temporary: the keys that holdings named, or all that can be found.
+    def tidy(self, uuid: str, temporary: Mapping[str, StoredItem | None] | None = None) -> None:
+        """Delete what is temporary: what holdings found, or all that can be found now.
 
         :raises StorageUnavailable: also if it is there afterwards, whatever the store said.
         """

@@ -178,7 +178,7 @@ class BrokerStorage:
                     said["size_in_bytes"], said["hash"], written
                 )
             keys = [_key(broker, _CLAIM), *(_key(broker, staging, name) for name in DOCUMENTS)]
-            found.temporary = [key for key in keys if _text(broker, key) is not None]
+            found.temporary = dict.fromkeys(key for key in keys if _text(broker, key) is not None)
             return found
 
     def staged_document(self, uuid: str, staging: str, document: str, limit: int) -> bytes | None:
@@ -231,7 +231,7 @@ class BrokerStorage:
                 return bytes(error.object)
             return None if text is None else text.encode()
 
-    def tidy(self, uuid: str, temporary: Sequence[str] | None = None) -> None:
+    def tidy(self, uuid: str, temporary: Mapping[str, StoredItem | None] | None = None) -> None:
         """Delete the keys that holdings named; a broker cannot be asked for others."""
         with self._broker(uuid) as broker:
             for key in temporary or ():

@@ -250,7 +250,7 @@ class AzureStorage:
         """Return the README that the dataset has, cut after limit + 1 bytes, or None."""
         return self._azure.get(uuid, BLOBS["readme"], limit)
 
-    def tidy(self, uuid: str, temporary: Sequence[str] | None = None) -> None:
+    def tidy(self, uuid: str, temporary: Mapping[str, StoredItem | None] | None = None) -> None:
         """Delete the container of staged documents and the claim; a late PUT finds no other."""
         self._azure.delete_container(upload_container(uuid))
 

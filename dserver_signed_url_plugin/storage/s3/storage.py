@@ -187,7 +187,7 @@ class S3Storage:
         staged = layout.staged_items(staging)
         for key, stored in self._s3.listing(layout.root):
             if key.startswith(layout.uploads):
-                found.temporary.append(key)
+                found.temporary[key] = stored
             if is_folder(key, stored):
                 continue
             found.objects += 1
@@ -246,14 +246,14 @@ class S3Storage:
         """Return the README that the dataset has, cut after limit + 1 bytes, or None."""
         return self._s3.get(self._places.of(uuid).document("readme"), limit)
 
-    def tidy(self, uuid: str, temporary: Sequence[str] | None = None) -> None:
+    def tidy(self, uuid: str, temporary: Mapping[str, StoredItem | None] | None = None) -> None:
         """Delete what was staged, and the claim; listed first unless the keys are known."""
         uploads = self._places.of(uuid).uploads
         if temporary is None:
-            temporary = [key for key, _ in self._s3.listing(uploads)]
-        self._s3.delete(temporary)
+            temporary = dict(self._s3.listing(uploads))
+        self._s3.delete(list(temporary))
         # What comes late, through a URL that lives, is not what was to go.
-        self._require_gone(self._s3.first_listed(uploads).keys() & set(temporary))
+        self._require_gone(self._left(uploads, temporary))
 
     def has_admin_metadata(self, uuid: str) -> bool:
         """Look for the object."""
@@ -281,8 +281,7 @@ class S3Storage:
         freed = self._freed(layout, stored)
         check()
         self._s3.delete([key for key in stored if key != layout.claim])
-        left = self._s3.first_listed(layout.root)
-        self._require_gone({key for key in left if left[key] == stored.get(key)} - {layout.claim})
+        self._require_gone(self._left(layout.root, stored) - {layout.claim})
         # Without these nobody could go on with what was left.
         for key in (registration_key(uuid), layout.claim):
             check()
@@ -344,6 +343,11 @@ class S3Storage:
         """Delete one object, and make sure that it is gone."""
         self._s3.delete([key])
         self._require_gone({key} if self._s3.find(key) is not None else set())
+
+    def _left(self, prefix: str, deleted: Mapping[str, StoredItem | None]) -> Set[str]:
+        """Return which of the first keys are there as they were before they were deleted."""
+        left = self._s3.first_listed(prefix)
+        return {key for key in left if left[key] == deleted.get(key)}
 
     def _require_gone(self, left: Set[str]) -> None:
         if left:

@@ -107,9 +107,9 @@ def _granted(lease: Lease, uri: DatasetURI, storage: Storage, seconds: int) -> P
     life = storage.life(seconds, writing=True)
     pinned = all(item.hash is not None for item in items)
     pinned = pinned and upload.pinned and not storage.stages_all
-    lease.check()
-    storage.make_room(upload.uuid, items)
+    # First, because it makes sure that nobody has taken over.
     lease.note_urls(life.ends, pinned)
+    storage.make_room(upload.uuid, items)
     urls: WriteURLs = storage.write_urls(upload.uuid, upload.staging, items, pinned, life)
     grant = UploadGrant(uri, life, items, urls, storage.max_item_bytes)
     return replace(progress, grant=grant)

@@ -79,11 +79,11 @@ class Uploads:
             with _held(permit, row, quota) as lease:
                 if lease.upload.state == OPENING or _is_lost(lease.upload, storage):
                     _open(lease, plan, uri, storage)
+                # First, because it makes sure that nobody has taken over.
+                lease.note_urls(life.ends, plan.all_pinned and not storage.stages_all)
                 # What is opened may be what an operator struck out and left in storage.
                 if lease.upload.state != FROZEN:
-                    lease.check()
                     storage.make_room(plan.uuid, plan.items)
-                lease.note_urls(life.ends, plan.all_pinned and not storage.stages_all)
                 staging = lease.upload.staging
         except pending.Gone as gone:
             message = f"Upload {plan.uuid} was completed or removed meanwhile."

@@ -42,6 +42,7 @@ STATUS = {
     "UnreadableBody": 400,
     "UploadBusy": 409,
     "UploadConflict": 409,
+    "UploadActive": 409,
     "UploadFrozen": 409,
     "UploadIncomplete": 400,
     "UploadNotFound": 404,

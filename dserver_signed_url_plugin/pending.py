@@ -25,10 +25,10 @@ from sqlalchemy import (
     Insert,
     SQLColumnExpression,
     and_,
+    bindparam,
     delete,
     func,
     insert,
-    literal,
     or_,
     select,
     update,
@@ -115,7 +115,7 @@ def claim(uuid: str, quota: Quota | None = None, **values: Any) -> PendingUpload
         try:
             # Not every driver tells how many rows this has written.
             row = {"uuid": uuid, "last_active_at": values["created_at"], **values}
-            _execute(_insertion(quota, row))
+            _execute(_insertion(quota, row), _new(row))
             is_tried = True
         except IntegrityError:
             sql_db.session.rollback()
@@ -199,7 +199,9 @@ class Lease:
 
         :raises UploadBusy: if somebody else has taken over.
         """
-        if not _execute(update(PendingUpload).where(self._mine).values(**values)):
+        # SQLAlchemy keeps statements, and the values in them: a manifest may be megabytes.
+        names: dict[str, Any] = {name: bindparam(f"new_{name}") for name in values}
+        if not _execute(update(PendingUpload).where(self._mine).values(**names), _new(values)):
             raise _taken_over()
         for name, value in values.items():
             setattr(self.upload, name, value)
@@ -269,13 +271,18 @@ def leased(upload: PendingUpload, active: bool = False) -> Iterator[Lease]:
 
 
 def _insertion(quota: Quota | None, values: Mapping[str, Any]) -> Insert:
-    """Return the statement that writes a row, if there is room for it."""
-    if quota is None:
-        return insert(PendingUpload).values(**values)
-    room = quota.has_room(values["uploader"], values["size_in_bytes"])
+    """Return the statement that writes a row of these values, if there is room for it."""
     columns = PendingUpload.__table__.c
-    row = [literal(value, columns[name].type) for name, value in values.items()]
-    return insert(PendingUpload).from_select(list(values), select(*row).where(room))
+    # Without the values, because SQLAlchemy keeps statements and a manifest may be megabytes.
+    row = select(*(bindparam(f"new_{name}", type_=columns[name].type) for name in values))
+    if quota is not None:
+        row = row.where(quota.has_room(values["uploader"], values["size_in_bytes"]))
+    return insert(PendingUpload.__table__).from_select(list(values), row)
+
+
+def _new(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters by which statements here take values for columns."""
+    return {f"new_{name}": value for name, value in values.items()}
 
 
 def _documents(
@@ -321,8 +328,9 @@ def _met(connection: Connection, statement: Any) -> bool:
     return connection.execute(statement).rowcount == 1
 
 
-def _execute(statement: Any) -> bool:
+def _execute(statement: Any, values: Mapping[str, Any] | None = None) -> bool:
     """Run one statement and commit; tell whether it met a row."""
-    result = sql_db.session.execute(statement, execution_options={"synchronize_session": False})
+    options = {"synchronize_session": False}
+    result = sql_db.session.execute(statement, values, execution_options=options)
     sql_db.session.commit()
     return bool(result.rowcount)

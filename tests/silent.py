@@ -10,7 +10,11 @@ from enum import Enum
 
 from tests.dserver import Account, Bucket
 
-_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/xml\r\nContent-Length: 100000\r\n\r\n"
+# With what tells either store from a proxy in front of it.
+_HEAD = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/xml\r\nContent-Length: 100000\r\n"
+    b'ETag: "d41d8cd98f00b204e9800998ecf8427e"\r\nx-ms-request-id: silent\r\n\r\n'
+)
 KEY = "a2V5"
 
 

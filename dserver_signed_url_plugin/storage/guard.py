@@ -24,8 +24,8 @@ from dserver_signed_url_plugin.storage.deadline import Deadline
 
 logger = logging.getLogger(__name__)
 
-# So many calls wait for a store that has not answered; others wait for its first answer, in
-# seconds, and for no longer.
+# So many calls wait for a store that has not answered; others wait for its first answer, for a
+# tenth of the time that a call has, but for so many seconds at least.
 _FEW = 2
 _FIRST_ANSWER = 1.0
 # So many calls in a row that failed quickly mean that the store is away.
@@ -170,9 +170,10 @@ class Store:
 
     def _wait_for_an_answer(self) -> None:
         waited = self._waited
-        if self._heard_at is not None or waited >= _FIRST_ANSWER:
+        most = max(_FIRST_ANSWER, self._seconds / 10)
+        if self._heard_at is not None or waited >= most:
             raise self._refusal(1)
-        self._changed.wait(_FIRST_ANSWER - waited)
+        self._changed.wait(most - waited)
         if self._is_away:
             self._refuse_for(self._closed_until - monotonic())
 

@@ -167,6 +167,7 @@ def _free(raw: Raw, kind: Any, field: str) -> Any:
         raise UnfitField(field, "holds too many small values for one body; send fewer.")
     if len(raw) <= _LONGEST_NOTHING and bytes(raw).translate(None, b" \t\r\n") in _NOTHINGS:
         return kind()
+    check_text(bytes(raw), field)
     return decoded(raw, kind, _SENTENCES, field)
 
 

@@ -6,7 +6,10 @@ Knows what may be wrong with a body before anybody looks at its fields.
 from __future__ import annotations
 
 import codecs
+import socket
+import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 from flask import Request, Response, request
@@ -65,6 +68,10 @@ def _passed_over(request: Request) -> bool:
         return False
     patience, ends = connection.gettimeout(), time.monotonic() + MOST_SECONDS
     connection.settimeout(PATIENCE)
+    # A read waits for its whole piece, however slowly that comes: only this ends it.
+    end = threading.Timer(MOST_SECONDS, _stop_reading, [connection])
+    end.daemon = True
+    end.start()
     try:
         while length > 0 and time.monotonic() < ends:
             piece = request.environ["wsgi.input"].read(min(length, _PIECE))
@@ -74,8 +81,15 @@ def _passed_over(request: Request) -> bool:
     except OSError:
         return False
     finally:
+        end.cancel()
         connection.settimeout(patience)
     return length == 0
+
+
+def _stop_reading(connection: Any) -> None:
+    with suppress(OSError):
+        # The socket's own method: that of TLS forgets its keys, which the answer needs.
+        socket.socket.shutdown(connection, socket.SHUT_RD)
 
 
 def _json(request: Request, limit: int) -> bytes:

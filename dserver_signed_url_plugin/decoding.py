@@ -52,15 +52,16 @@ def decoded(
         raise _refused(first_fault(bytes(raw), _byte(error)), field) from error
 
 
-def check_text(raw: bytes) -> None:
+def check_text(raw: bytes, field: str = "") -> None:
     """Refuse JSON with a NUL in a text, as far as that can be found in a second.
 
+    :param field: where in the body the JSON stands, if it is a part.
     :raises InvalidField: with the field.
     """
     if may_hold_nul(raw):
         fault = first_fault(raw, None)
         if fault.is_json:
-            raise _refused(fault, "")
+            raise _refused(fault, field)
 
 
 def check_is_object(raw: bytes) -> None:
@@ -92,7 +93,8 @@ def _unfit(said: str, sentences: Mapping[str, str], field: str) -> InvalidField:
         reason = "Missing data for required field." if is_missing else "Unknown field."
     else:
         last = next((step for step in reversed(steps) if not step.isdigit()), "")
-        reason = sentences.get(last, words + ".")
+        too_wide = words.endswith("out of range") and last in ("annotations", "overlays")
+        reason = "Holds a number out of range." if too_wide else sentences.get(last, words + ".")
     return UnfitField(".".join(steps) or "body", reason)
 
 

@@ -101,7 +101,7 @@ def frozen(upload: PendingUpload) -> tuple[dict[str, Any], dict[str, Any]]:
 def claim(uuid: str, quota: Quota | None = None, **values: Any) -> PendingUpload:
     """Write a row for the UUID, unless there is one; return the row that there is.
 
-    :param quota: what the uploader may have pending, which what is there already never exceeds.
+    :param quota: what the uploader may have pending, asked where a row is written.
     :raises TooMuchPending: if that leaves no room for one more.
     :raises UploadBusy: if rows of this UUID come and go.
     """
@@ -115,6 +115,7 @@ def claim(uuid: str, quota: Quota | None = None, **values: Any) -> PendingUpload
         try:
             # Not every driver tells how many rows this has written.
             row = {"uuid": uuid, "last_active_at": values["created_at"], **values}
+            _wait_for_others(quota, values["uploader"])
             _execute(_insertion(quota, row), _new(row))
             is_tried = True
         except IntegrityError:
@@ -268,6 +269,16 @@ def leased(upload: PendingUpload, active: bool = False) -> Iterator[Lease]:
         heart.join()
         sql_db.session.rollback()
         lease.give_back()
+
+
+def _wait_for_others(quota: Quota | None, uploader: str) -> None:
+    """Let PostgreSQL add one person's bytes one after the other, until the transaction ends.
+
+    SQLite writes one after the other by itself.
+    """
+    is_shared = sql_db.engine.dialect.name == "postgresql"
+    if is_shared and quota is not None and quota.size_in_bytes is not None:
+        sql_db.session.execute(select(func.pg_advisory_xact_lock(func.hashtext(uploader))))
 
 
 def _insertion(quota: Quota | None, values: Mapping[str, Any]) -> Insert:

@@ -64,6 +64,16 @@ class Quota:
         bytes_used = select(_BYTES).where(mine, _WAITS).scalar_subquery()
         return and_(room, bytes_used <= self.size_in_bytes - size_in_bytes)
 
+    def check(self, uploader: str, size_in_bytes: int | None) -> None:
+        """Refuse to begin a removed upload again, for which there is no room.
+
+        :raises TooMuchPending: with the limit.
+        """
+        has_room = sql_db.session.scalar(select(self.has_room(uploader, size_in_bytes)))
+        sql_db.session.rollback()
+        if not has_room:
+            raise self.refusal(uploader, size_in_bytes)
+
     def refusal(self, uploader: str, size_in_bytes: int | None) -> TooMuchPending:
         """Return the error for an upload for which there was no room."""
         statement = select(func.count(), _BYTES).where(PendingUpload.uploader == uploader, _WAITS)

@@ -158,6 +158,8 @@ def _held(permit: UploadPermit, row: Mapping[str, Any], quota: Quota | None) -> 
                 if not _is_same(lease.upload, permit, row):
                     lease.strike_out()
                     continue
+                if quota is not None:
+                    quota.check(lease.upload.uploader, lease.upload.size_in_bytes)
                 lease.note(state=OPENING)
             yield lease
             return

@@ -47,18 +47,24 @@ class Visit(Deadline):
         self.store, self._call = store, call
         self.started = monotonic()
         self.asked_at: float | None = None
-        self._is_long = False
+        # Whether it waits for an answer, and for one that is known to take long.
+        self.is_asking = self.is_long = False
 
     def left(self) -> float:
         """Return the seconds for which it may still wait."""
         if self.asked_at is None:
             self.asked_at = monotonic()
+        self.is_asking = True
         seconds = self._call.left()
-        return seconds if self._is_long else min(seconds, self.store.patience_left(self))
+        return seconds if self.is_long else min(seconds, self.store.patience_left(self))
 
     def heard(self) -> None:
-        """Tell the store that it answers, unless it was not asked."""
-        if self.asked_at is not None:
+        """Tell the store that it answers, unless it was not asked.
+
+        Of one that is away any success is news: it may have answered to what asks by itself.
+        """
+        if self.asked_at is not None or self.store.is_away:
+            self.is_asking = False
             self.store.heard(self)
 
     def progress(self) -> None:
@@ -68,7 +74,7 @@ class Visit(Deadline):
 
     def allow(self, seconds: float) -> None:
         """Let the store be silent for longer."""
-        self._is_long = self._is_long or seconds > 1
+        self.is_long = self.is_long or seconds > 1
         self._call.allow(seconds)
 
 
@@ -136,7 +142,7 @@ class Store:
 
     def _admit(self, call: Deadline) -> Visit:
         with self._changed:
-            if self._is_away:
+            if self.is_away:
                 self._refuse_for(self._closed_until - monotonic())
             while not self._has_room:
                 self._wait_for_an_answer()
@@ -145,12 +151,13 @@ class Store:
             return visit
 
     @property
-    def _is_away(self) -> bool:
+    def is_away(self) -> bool:
         return self._failures >= _MANY_FAILURES
 
     @property
     def _has_room(self) -> bool:
-        return len(self._visits) < _FEW or (self._heard_at is not None and not self._is_silent)
+        short = sum(not visit.is_long for visit in self._visits)
+        return short < _FEW or (self._heard_at is not None and not self._is_silent)
 
     @property
     def _is_silent(self) -> bool:
@@ -159,7 +166,8 @@ class Store:
 
     @property
     def _waited(self) -> float:
-        asked = [visit.asked_at for visit in self._visits if visit.asked_at is not None]
+        waiting = (visit for visit in self._visits if visit.is_asking and not visit.is_long)
+        asked = [visit.asked_at for visit in waiting if visit.asked_at is not None]
         if not asked:
             return 0.0
         return monotonic() - max(min(asked), self._heard_at or 0)
@@ -174,7 +182,7 @@ class Store:
         if self._heard_at is not None or waited >= most:
             raise self._refusal(1)
         self._changed.wait(most - waited)
-        if self._is_away:
+        if self.is_away:
             self._refuse_for(self._closed_until - monotonic())
 
     def _refuse_for(self, seconds: float) -> None:
@@ -201,7 +209,7 @@ class Store:
                 return
             is_silent = visit.left() <= 0 and waited >= self._patience
             self._failures = _MANY_FAILURES if is_silent else self._failures + 1
-            if self._is_away:
+            if self.is_away:
                 pause = min(self._seconds / 6 * 2**self._pauses, self._seconds)
                 self._closed_until, self._heard_at = now + pause, None
                 self._pauses = min(self._pauses + 1, 10)

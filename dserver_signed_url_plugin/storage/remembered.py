@@ -67,7 +67,11 @@ class Remembered(Generic[Answer]):
                 thread = threading.Thread(
                     target=Context().run, args=(self._ask_apart, self._asking), daemon=True
                 )
-                thread.start()
+                try:
+                    thread.start()
+                except RuntimeError as error:
+                    self._asking = None
+                    raise StorageAway("The server has no thread left to ask.") from error
             asking, asked_at = self._asking, self._asked_at
         wait([asking], max(0.0, asked_at + _SOON - monotonic()))
         if asking.done():

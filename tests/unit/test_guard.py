@@ -103,6 +103,27 @@ def test_a_slow_store_is_asked_by_all_once_it_has_answered(never):
     assert [message for message, _ in outcomes(store, 32, lambda: never.wait(1))] == [""] * 32
 
 
+def test_calls_that_were_answered_and_do_work_of_their_own_keep_nobody_out(never):
+    store = Store("lab", 3)
+    working, done = threading.Barrier(3), threading.Event()
+
+    def work() -> None:
+        deadline.left()
+        deadline.progress()
+        working.wait()
+        done.wait()
+
+    with ThreadPoolExecutor(2) as pool:
+        busy = [pool.submit(ask, store, work) for _ in range(2)]
+        working.wait()
+        # Longer than anybody has patience with a silent store.
+        never.wait(1.5)
+        assert [message for message, _ in outcomes(store, 1, lambda: None)] == [""]
+        done.set()
+        for one in busy:
+            one.result()
+
+
 def test_what_asks_nothing_tells_nothing_of_the_store(never):
     store = Store("lab", 2)
     for _ in range(3):

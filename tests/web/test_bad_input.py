@@ -111,6 +111,22 @@ def test_what_only_looks_like_such_text_is_taken(lab):
     assert post(lab, json.dumps(body)).status_code == 200
 
 
+def test_such_text_is_found_behind_a_hundred_thousand_items(lab):
+    facts = {"size_in_bytes": 1, "hash": "0" * 32, "utc_timestamp": 1.5}
+    items = [{"relpath": f"{number}.txt", **facts} for number in range(100_000)]
+    body = json.dumps(plan(items=items, annotations={"a": {"b\x00": "x"}}))
+    answer = post(lab, body)
+    assert_refused(answer, 400, "annotations.a", "NUL")
+
+
+@pytest.mark.parametrize("field", ["annotations", "overlays"])
+@pytest.mark.parametrize("number", ["1e999", "9" * 5000])
+def test_a_number_that_nothing_can_hold_is_said_to_be_one(lab, field, number):
+    body = json.dumps(described(field, "NUMBER")).replace('"NUMBER"', number)
+    answer = post(lab, body)
+    assert_refused(answer, 422, field, "out of range")
+
+
 @pytest.mark.parametrize("character", ["\x00", "\ud800"])
 def test_completing_names_the_field_of_such_text_too(lab, character):
     body = json.dumps({"uri": f"s3://a{character}b"})

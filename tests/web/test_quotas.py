@@ -62,6 +62,21 @@ def test_beginning_and_cancelling_does_not_fill_the_table(make_dserver):
     assert_refused(begin(dserver.alice, dserver), 409, "cancelled not long ago")
 
 
+def test_beginning_again_what_was_cancelled_counts_like_the_first_time(make_dserver):
+    dserver = make_dserver(SIGNED_URL_MAX_PENDING_BYTES=10, SIGNED_URL_MAX_PENDING=2)
+    deposits = [Deposit({"six.txt": b"sechs!"}) for _ in range(3)]
+    for deposit in deposits:
+        assert begin(dserver.alice, dserver, deposit).status_code == 200
+        assert dserver.alice.delete(upload(dserver, deposit)).status_code == 200
+    assert begin(dserver.alice, dserver, deposits[0]).status_code == 200
+    for deposit in deposits[1:]:
+        refused = begin(dserver.alice, dserver, deposit)
+        assert_refused(refused, 409, "SIGNED_URL_MAX_PENDING_BYTES", "6 bytes", "6 more", "10")
+    # Nobody is left holding it.
+    assert dserver.alice.delete(upload(dserver, deposits[0])).status_code == 200
+    assert begin(dserver.alice, dserver, deposits[1]).status_code == 200
+
+
 def test_nobody_has_more_bytes_pending_than_the_server_allows(make_dserver):
     dserver = make_dserver(SIGNED_URL_MAX_PENDING_BYTES=10)
     first = Deposit({"six.txt": b"sechs!"})

@@ -102,8 +102,17 @@ def test_a_refusal_reaches_whoever_sends_a_large_body(dserver, public):
     assert bob.ask("POST", path, json=large).status_code == 403
 
 
-def test_no_signature_that_was_pasted_into_a_path_is_logged(public):
-    pasted = encoded("s3://lab/key?X-Amz-Signature=secret")
-    requests.get(f"{public.endpoint}/signed-urls/dataset/{pasted}", timeout=30)
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        "s3://lab/key?X-Amz-Signature=secret",
+        "s3://lab/key?\nX-Amz-Signature=secret",
+        "https://lab.blob.example.org/key?sv=1&sig=secret",
+        "eyJhbGciOiJub25lIn0.eyJzdWIiOiJzZWNyZXQifQ.secret",
+    ],
+)
+def test_no_signature_and_no_token_that_was_pasted_into_a_path_is_logged(public, pasted):
+    requests.get(f"{public.endpoint}/signed-urls/dataset/{encoded(pasted)}", timeout=30)
     public.container.wait_until(lambda: "/signed-urls/dataset/" in public.said)
     assert "secret" not in public.said
+    assert "eyJzdWI" not in public.said

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import pytest
 from flask_jwt_extended import create_access_token
 
+from dserver_signed_url_plugin.bodies import MOST_SECONDS, PATIENCE
 from tests.dserver import Dserver, Person, encoded
 from tests.refusals import assert_refused, nothing_is_written
 from tests.serving import serving
@@ -47,6 +50,28 @@ def test_nobody_waits_for_a_body_that_may_not_be_sent(lab, address, name, status
     assert answer.startswith(f"HTTP/1.1 {status} ")
     # What follows would be taken for the next request.
     assert "\r\nConnection: close\r\n" in answer
+
+
+def test_nobody_is_read_to_the_end_who_sends_a_byte_now_and_then(address):
+    where = urlsplit(address)
+    ended = threading.Event()
+    with socket.create_connection((str(where.hostname), int(where.port or 0)), 20) as connection:
+        connection.sendall(
+            b"POST /signed-urls/upload-complete HTTP/1.1\r\nHost: dserver\r\n"
+            b"Content-Type: application/json\r\nContent-Length: 1000000\r\n\r\n"
+        )
+
+        def drip() -> None:
+            with suppress(OSError):
+                while not ended.wait(PATIENCE / 4):
+                    connection.sendall(b" ")
+
+        threading.Thread(target=drip, daemon=True).start()
+        # Many times longer than the server reads, and much less than such a body takes.
+        connection.settimeout(6 * MOST_SECONDS)
+        answer = connection.recv(65536).decode()
+        ended.set()
+    assert answer.startswith("HTTP/1.1 401 ")
 
 
 def test_a_body_that_is_too_large_is_refused_before_it_comes(lab, address):

@@ -31,7 +31,9 @@ _STATUSES = {"GetObject": {200, 206}}
 # DELETE is answered with 204, and by some stores with 200.
 _OTHERWISE, _DELETED = {200}, {200, 204}
 _FIRST_ELEMENT = re.compile(
-    rb"\A(?:\xef\xbb\xbf)?\s*(?:<\?.*?\?>\s*|<!--.*?-->\s*)*<(?:[\w.-]+:)?([\w.-]+)[\s/>]",
+    # No part can be read in two ways, or a few bytes would keep this busy for hours.
+    rb"\A(?:\xef\xbb\xbf)?\s*(?:<\?(?:(?!\?>).)*\?>\s*|<!--(?:(?!-->).)*-->\s*)*"
+    rb"<(?:[\w.-]+:)?([\w.-]+)[\s/>]",
     re.DOTALL,
 )
 _MD5 = re.compile("[0-9a-f]{32}")

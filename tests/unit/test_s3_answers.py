@@ -1,0 +1,45 @@
+"""What is taken for a document of S3's, however much stands before its first element."""
+
+from __future__ import annotations
+
+from time import monotonic
+
+import pytest
+
+from dserver_signed_url_plugin.storage.s3.answers import NotAsked, check_root
+
+ROOT = b"ListBucketResult"
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        b"",
+        b"\xef\xbb\xbf",
+        b'<?xml version="1.0"?>\n',
+        b"<?a?><?b?> <!-- from a -- proxy --> \n",
+        b"<!-- <?in?> -->",
+        b"<??>" * 10_000,
+    ],
+)
+def test_a_document_is_known_by_its_root_element(before):
+    for root in (
+        b"<ListBucketResult>",
+        b'<ListBucketResult xmlns="s3">',
+        b"<s3:ListBucketResult/>",
+    ):
+        check_root(before + root, ROOT)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"ListBucketResult", b"<!-- <ListBucketResult>"])
+def test_anything_else_is_no_answer(body):
+    with pytest.raises(NotAsked):
+        check_root(body, ROOT)
+
+
+@pytest.mark.parametrize("part", [b"<??>", b"<!---->", b"<? ?> ", b"<!-- <??> -->"])
+def test_a_proxy_cannot_keep_a_worker_busy_by_a_few_bytes(part):
+    began = monotonic()
+    with pytest.raises(NotAsked):
+        check_root(part * 10_000, ROOT)
+    assert monotonic() - began < 5

@@ -102,6 +102,24 @@ def test_a_refusal_reaches_whoever_sends_a_large_body(dserver, public):
     assert bob.ask("POST", path, json=large).status_code == 403
 
 
+def test_nobody_fills_the_proxy_with_bodies_that_never_end(dserver, public):
+    where = urlsplit(public.endpoint)
+    head = (
+        b"POST /signed-urls/upload-complete HTTP/1.1\r\nHost: dserver\r\n"
+        b"Content-Length: 50000000\r\n\r\n"
+    )
+    with ExitStack() as opened:
+        for _ in range(8):
+            connection = socket.create_connection((str(where.hostname), int(where.port or 0)), 10)
+            opened.enter_context(connection).sendall(head)
+        last = opened.enter_context(socket.create_connection(connection.getpeername(), 10))
+        last.sendall(head)
+        assert last.recv(65536).startswith(b"HTTP/1.1 429 ")
+        bob = Caller(public.endpoint, tokens(dserver.app, timedelta(hours=1))["bob"])
+        small = bob.ask("POST", "upload-complete", json={"uri": f"{dserver.base_uri}/{UUID}"})
+        assert small.status_code == 403
+
+
 @pytest.mark.parametrize(
     "pasted",
     [

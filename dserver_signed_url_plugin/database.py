@@ -72,6 +72,9 @@ def advice(refusal: Exception) -> str:
             f"a column is missing: run `{_UPGRADE}`; if it has been run, `{_CHECK}` tells which "
             "table somebody else has made"
         )
+    # lock_not_available and query_canceled; SQLite's word is locked.
+    if state in {"55P03", "57014"} or "is locked" in said:
+        return "it is busy: wait a moment"
     if isinstance(refusal, AWAY):
         return "if it is busy, wait a moment; if it is away, see whether it runs"
     return "see what it says"

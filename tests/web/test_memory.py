@@ -156,4 +156,5 @@ def test_the_memory_of_large_announcements_comes_back(worker):
     figures = f"{before:.0f} MB before, {worker.peak():.0f} at most, {after} after each"
     print(figures)  # noqa: T201
     # The answers are 65 MB each; what is left over grows no further.
-    assert after[-1] < before + 130, figures
+    # Any one of them may be measured before the system has it back.
+    assert min(after[-3:]) < before + 130, figures

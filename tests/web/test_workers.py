@@ -184,7 +184,7 @@ def new_lock(impatient, database) -> Callable[[], Lock]:
 def check_database_busy(answer: TestResponse) -> None:
     assert answer.status_code == 503, answer.text
     assert int(answer.headers["Retry-After"]) >= 1
-    assert "database is busy" in answer.json["message"]
+    assert "it is busy: wait a moment" in answer.json["message"]
 
 
 def test_a_call_that_meets_a_locked_database_can_be_repeated(impatient, new_lock, s3):

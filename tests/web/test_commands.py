@@ -56,7 +56,7 @@ def test_a_database_that_somebody_else_holds_is_said_to_be_busy(make_dserver, da
     with database.locked(dserver.app.config["SQLALCHEMY_DATABASE_URI"]):
         result = run(dserver, temp_share, create)
     assert (result.exit_code, result.stdout) == (1, "")
-    assert "if it is busy, wait a moment" in result.stderr
+    assert "it is busy: wait a moment" in result.stderr
     assert "INSERT" not in result.stderr
     assert run(dserver, temp_share, create).exit_code == 0
 

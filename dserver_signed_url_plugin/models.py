@@ -86,17 +86,17 @@ class PendingUpload(sql_db.Model):
     @property
     def created_at_utc(self) -> datetime:
         """When the upload was announced, aware; SQLite forgets the zone."""
-        return _aware(self.created_at)
+        return in_utc(self.created_at)
 
     @property
     def last_active_at_utc(self) -> datetime:
         """When somebody last worked on the upload, aware."""
-        return _aware(self.last_active_at or self.created_at)
+        return in_utc(self.last_active_at or self.created_at)
 
     @property
     def urls_expire_at_utc(self) -> datetime | None:
         """When the last URL handed out ends, aware; None if there was none."""
-        return None if self.urls_expire_at is None else _aware(self.urls_expire_at)
+        return None if self.urls_expire_at is None else in_utc(self.urls_expire_at)
 
     @property
     def urls_live(self) -> bool:
@@ -105,6 +105,6 @@ class PendingUpload(sql_db.Model):
         return ends is not None and ends > datetime.now(timezone.utc)
 
 
-def _aware(moment: datetime) -> datetime:
+def in_utc(moment: datetime) -> datetime:
     """Return UTC: SQLite forgets the zone, and PostgreSQL answers in that of the session."""
     return moment.replace(tzinfo=moment.tzinfo or timezone.utc).astimezone(timezone.utc)

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any
 
 from dservercore import sql_db
 from sqlalchemy import ColumnElement, Double, and_, case, cast, func, select, true
 
 from dserver_signed_url_plugin.errors import TooMuchPending
-from dserver_signed_url_plugin.models import REMOVED, PendingUpload
+from dserver_signed_url_plugin.models import REMOVED, PendingUpload, in_utc
 
 # A removed upload, whose row is kept until its URLs have ended, counts a tenth.
 _WHOLE = 10
@@ -106,12 +106,8 @@ def by_person() -> Sequence[Use]:
     )
     statement = select(*columns).where(_WAITS).group_by(PendingUpload.uploader)
     found = [
-        Use(uploader, uploads, int(size), _aware(oldest))
+        Use(uploader, uploads, int(size), in_utc(oldest))
         for uploader, uploads, size, oldest in sql_db.session.execute(statement)
     ]
     sql_db.session.rollback()
     return sorted(found, key=lambda use: (-use.size_in_bytes, -use.uploads, use.uploader))
-
-
-def _aware(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=moment.tzinfo or timezone.utc).astimezone(timezone.utc)

@@ -20,6 +20,7 @@ from tests.clients import Deposit, DtoolDserver, each_client
 from tests.dserver import Dserver
 from tests.proxy import Request
 from tests.refusals import assert_refused, nothing_is_written
+from tests.search_plugins import Refuses
 
 CLIENT = DtoolDserver()
 FILES = {"geheim/one.txt": b"eins"}
@@ -213,24 +214,11 @@ def test_no_connection_is_kept_while_the_store_works_for_a_reader(watched):
 # Its words -----------------------------------------------------------------------------------
 
 
-class Unreachable:
-    """A search plugin whose driver says where its database is, and with which password."""
-
-    def __init__(self, plugin: Any, error: Exception) -> None:
-        self._plugin, self._error = plugin, error
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._plugin, name)
-
-    def register_dataset(self, info: Any) -> None:
-        raise self._error
-
-
 @pytest.mark.parametrize("kind", [RuntimeError, ValueError, OSError, ValidationError])
 def test_the_words_of_an_index_are_neither_logged_nor_answered(dserver, logged, kind):
     deposit = Deposit(FILES)
     words = f"mongodb://dserver:{PASSWORD}@10.0.0.7:27017 does not answer"
-    dserver.app.search = Unreachable(dserver.app.search, kind(words))
+    dserver.app.search = Refuses(dserver.app.search, kind(words))
     answer = CLIENT.upload(dserver.alice, dserver.base_uri, deposit)
     assert_refused(answer, 502, "index", kind.__name__)
     # What an index refuses to keep, dservercore logs by itself.

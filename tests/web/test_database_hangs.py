@@ -18,6 +18,7 @@ from tests.dserver import Dserver
 from tests.holdings import check_dataset
 from tests.proxy import Request
 from tests.refusals import assert_refused
+from tests.search_plugins import Refuses
 
 # What is promised, in seconds.
 SOON = 10
@@ -119,19 +120,6 @@ def test_a_database_that_somebody_else_locked_is_not_waited_for_long(dserver, da
         check_soon(lambda: dserver.alice.begin(dserver.base_uri, plan))
         check_soon(lambda: dserver.alice.complete(grant["uri"]))
     assert dserver.alice.complete(grant["uri"]).status_code == 200
-
-
-class Refuses:
-    """A search plugin that asks dserver's own database, which is away."""
-
-    def __init__(self, plugin: Any, error: Exception) -> None:
-        self._plugin, self._error = plugin, error
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._plugin, name)
-
-    def register_dataset(self, info: Any) -> None:
-        raise self._error
 
 
 @pytest.mark.parametrize("kind", [OperationalError, InterfaceError])

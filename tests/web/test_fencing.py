@@ -22,6 +22,7 @@ from tests.dserver import Dserver, encoded
 from tests.holdings import check_dataset, holdings
 from tests.overtaken import Sleep, another, at_request, lose_leases
 from tests.proxy import Request
+from tests.search_plugins import Index
 
 FILES = {"one.txt": b"eins", "two.txt": b"zwei"}
 DESCRIPTIONS = {"tags": ["tag"], "annotations": {"a": 1}}
@@ -125,22 +126,6 @@ def test_a_cancellation_that_slept_while_it_looked_deletes_nothing(dserver, prox
     assert sleep.outcome.status_code == 200
     check_taken_over(late)
     check_dataset(dserver, s3, deposit)
-
-
-class Index:
-    """A search plugin that takes no dataset while it is away."""
-
-    def __init__(self, plugin: Any) -> None:
-        self._plugin = plugin
-        self.is_away = False
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._plugin, name)
-
-    def register_dataset(self, info: Any) -> None:
-        if self.is_away:
-            raise RuntimeError("The index is away.")
-        self._plugin.register_dataset(info)
 
 
 @pytest.mark.parametrize(

@@ -18,25 +18,10 @@ from tests.at_lease import paused
 from tests.clients import Deposit, DserverClientJS
 from tests.dserver import Dserver, Person, encoded
 from tests.holdings import check_readable
+from tests.search_plugins import Index
 
 FILES = {"one.txt": b"eins", "two.txt": b"zwei"}
 CLIENT = DserverClientJS()
-
-
-class Index:
-    """A search plugin that takes no dataset while it is away."""
-
-    def __init__(self, plugin: Any) -> None:
-        self._plugin = plugin
-        self.is_away = False
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._plugin, name)
-
-    def register_dataset(self, info: Any) -> None:
-        if self.is_away:
-            raise RuntimeError("The index is away.")
-        self._plugin.register_dataset(info)
 
 
 @pytest.fixture

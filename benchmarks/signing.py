@@ -17,7 +17,7 @@ from dserver_signed_url_plugin.storage.azure.layout import item_headers
 from dserver_signed_url_plugin.storage.azure.sas import CREATE, READ, BlobSigner
 from dserver_signed_url_plugin.storage.base import Item
 from dserver_signed_url_plugin.storage.s3.layout import item_metadata, pinned_headers, served
-from dserver_signed_url_plugin.storage.sigv4 import Credentials, Place, QuerySigner
+from dserver_signed_url_plugin.storage.s3.sigv4 import Credentials, Endpoint, QuerySigner
 
 URLS = 5000
 ENDPOINT, BUCKET, REGION = "https://s3.example.org", "bucket", "eu-central-1"
@@ -38,7 +38,7 @@ def measure() -> list[tuple[str, float, float]]:
 
 
 def _s3() -> dict[str, Sign]:
-    place = Place("https", "s3.example.org", f"/{BUCKET}/", REGION)
+    place = Endpoint("https", "s3.example.org", f"/{BUCKET}/", REGION)
     credentials = Credentials(ACCESS_KEY, SECRET_KEY)
     sign = QuerySigner(place, credentials, datetime.now(timezone.utc), 3600).sign
     return {

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dserver_signed_url_plugin import variables
+from dserver_signed_url_plugin import environment
 from dserver_signed_url_plugin.addresses import web_address
-from dserver_signed_url_plugin.errors import ConfigurationError
+from dserver_signed_url_plugin.errors import ConfigurationError, LifetimeTooLong
 
 LONGEST_LIFE = 604_800  # seconds; what SigV4 allows a query signature to live
 MOST_AUDIT_DAYS = 36_500  # as far back as a date reaches without becoming none
@@ -194,7 +194,7 @@ class _Lookup:
             raise ConfigurationError(f"{name} must name a readable JSON file: {text!r}.") from error
         if not isinstance(content, dict):
             raise ConfigurationError(f"{name} must name a file that holds one JSON object.")
-        variables.check(content)
+        environment.check(content)
         return text
 
     def host_rewrite(self) -> HostRewrite | None:
@@ -216,8 +216,8 @@ class _Lookup:
 
     def dtool_settings(self) -> dict[str, str]:
         """Collect dtool's variables out of Flask's config; the environment dtool reads itself."""
-        variables.check(self._environ)
-        variables.check({name: str(value or "") for name, value in self._config.items()})
+        environment.check(self._environ)
+        environment.check({name: str(value or "") for name, value in self._config.items()})
         return {
             name: str(value).strip()
             for name, value in self._config.items()
@@ -237,7 +237,7 @@ def _check_dtools_file() -> None:
     with suppress(OSError, ValueError, RuntimeError):
         content = json.loads(Path(DTOOLS_FILE).expanduser().read_text(encoding="utf-8"))
         if isinstance(content, dict):
-            variables.check(content)
+            environment.check(content)
 
 
 def secrets_in(config: Source) -> list[str]:
@@ -248,3 +248,13 @@ def secrets_in(config: Source) -> list[str]:
         if name == RATE_LIMIT_STORAGE
         or (name.startswith("DTOOL_") and any(word in name for word in ("KEY", "SECRET", "TOKEN")))
     ]
+
+
+def chosen_life(asked: int | None, default: int, maximum: int) -> int:
+    """Return how long a signed URL is to live, in seconds: as asked for, or the default.
+
+    :raises LifetimeTooLong: naming the maximum.
+    """
+    if asked is not None and asked > maximum:
+        raise LifetimeTooLong("expiry_seconds", f"must be at most {maximum} on this server.")
+    return default if asked is None else asked

@@ -10,15 +10,14 @@ import re
 from dataclasses import dataclass
 
 from dserver_signed_url_plugin import datasets
-from dserver_signed_url_plugin.config import Settings
+from dserver_signed_url_plugin.config import Settings, chosen_life
 from dserver_signed_url_plugin.datasets import RegisteredDataset
-from dserver_signed_url_plugin.errors import DatasetNotFound, ItemNotFound, Outlived
+from dserver_signed_url_plugin.errors import DatasetExpiring, DatasetNotFound, ItemNotFound
 from dserver_signed_url_plugin.filenames import Disposition
-from dserver_signed_url_plugin.lifecycle import Lifecycles
-from dserver_signed_url_plugin.lifetimes import chosen
+from dserver_signed_url_plugin.lifecycle.rules import Lifecycles
 from dserver_signed_url_plugin.permissions import ReadPermit
-from dserver_signed_url_plugin.storage import Storages
 from dserver_signed_url_plugin.storage.base import Life, ReadURLs, Storage
+from dserver_signed_url_plugin.storage.registry import Storages
 from dserver_signed_url_plugin.uris import DatasetURI
 
 _IDENTIFIER = re.compile(r"[0-9a-f]{40}")
@@ -62,7 +61,7 @@ class Downloads:
         :param asked: seconds the URLs should live, or None for the server's default.
         :param disposition: whether a browser saves the items or shows them.
         :raises DatasetNotFound: if dserver does not know it, or storage no longer holds it.
-        :raises Outlived: if a lifecycle rule of its store is about to delete it.
+        :raises DatasetExpiring: if a lifecycle rule of its store is about to delete it.
         """
         uri, seconds = permit.base_uri.dataset(uuid), self._seconds(asked)
         size = _registered(uri).size_in_bytes
@@ -84,7 +83,7 @@ class Downloads:
         :param disposition: whether a browser saves the item or shows it.
         :raises DatasetNotFound: if dserver does not know the dataset.
         :raises ItemNotFound: if the dataset has no such item.
-        :raises Outlived: if a lifecycle rule of its store is about to delete it.
+        :raises DatasetExpiring: if a lifecycle rule of its store is about to delete it.
         """
         uri, seconds = permit.base_uri.dataset(uuid), self._seconds(asked)
         _registered(uri)
@@ -105,14 +104,14 @@ class Downloads:
             return life
         life = life.until(ends, "lifecycle")
         if life.seconds < 1:
-            raise Outlived(
+            raise DatasetExpiring(
                 f"A lifecycle rule of the store may delete {uri} at any moment, so that no URL can "
                 "be promised to work: deposit it where it is kept longer."
             )
         return life
 
     def _seconds(self, asked: int | None) -> int:
-        return chosen(asked, self._settings.read_expiry, self._settings.max_read_expiry)
+        return chosen_life(asked, self._settings.read_expiry, self._settings.max_read_expiry)
 
 
 def _registered(uri: DatasetURI) -> RegisteredDataset:

@@ -110,7 +110,7 @@ class DatasetNotFound(SignedURLError):
     status, slug = 404, "dataset-not-found"
 
 
-class Outlived(SignedURLError):
+class DatasetExpiring(SignedURLError):
     """The store may delete a dataset at any moment, so that no URL can be promised to work."""
 
     status, slug = 410, "outlived"
@@ -171,7 +171,7 @@ class UploadFrozen(SignedURLError):
     status, slug = 409, "upload-frozen"
 
 
-class URLsAlive(SignedURLError):
+class URLsStillValid(SignedURLError):
     """Somebody may still be writing through URLs of this upload."""
 
     status, slug = 409, "urls-alive"

@@ -14,10 +14,11 @@ from flask import Flask
 from flask.blueprints import BlueprintSetupState
 from flask_smorest import Blueprint
 
-from dserver_signed_url_plugin import database, models, tables
+from dserver_signed_url_plugin import database, tables
 from dserver_signed_url_plugin.config import Settings, secrets_in
-from dserver_signed_url_plugin.routes import blueprint
 from dserver_signed_url_plugin.services import Services
+from dserver_signed_url_plugin.uploads import models
+from dserver_signed_url_plugin.web.routes import blueprint
 
 # A host's own `flask db migrate` needs both.
 __all__ = ["SignedURLExtension", "models", "tables"]

@@ -7,20 +7,20 @@ from typing import cast
 
 from flask import Flask, current_app
 
-from dserver_signed_url_plugin.audit import Audit
-from dserver_signed_url_plugin.cleanup import Cleanup
-from dserver_signed_url_plugin.completion import Completions
+from dserver_signed_url_plugin.audit.decisions import Audit
 from dserver_signed_url_plugin.config import Settings
-from dserver_signed_url_plugin.deposits import Deposits
 from dserver_signed_url_plugin.downloads import Downloads
-from dserver_signed_url_plugin.lifecycle import Lifecycles
-from dserver_signed_url_plugin.progress import Progresses
-from dserver_signed_url_plugin.rates import Rates
-from dserver_signed_url_plugin.removal import Removals
-from dserver_signed_url_plugin.sharing import Sharing
-from dserver_signed_url_plugin.storage import Storages
-from dserver_signed_url_plugin.sweep import Sweep
-from dserver_signed_url_plugin.uploads import Uploads
+from dserver_signed_url_plugin.lifecycle.rules import Lifecycles
+from dserver_signed_url_plugin.lifecycle.sweep import Sweep
+from dserver_signed_url_plugin.rate_limits import RateLimits
+from dserver_signed_url_plugin.shares.deposits import Deposits
+from dserver_signed_url_plugin.shares.links import ShareLinks
+from dserver_signed_url_plugin.storage.registry import Storages
+from dserver_signed_url_plugin.uploads.begin import Uploads
+from dserver_signed_url_plugin.uploads.cancel import Cancellations
+from dserver_signed_url_plugin.uploads.cleanup import Cleanup
+from dserver_signed_url_plugin.uploads.complete import Completions
+from dserver_signed_url_plugin.uploads.status import UploadStatuses
 
 _NAME = "signed-url"
 
@@ -34,24 +34,24 @@ class Services:
     uploads: Uploads
     completions: Completions
     downloads: Downloads
-    progresses: Progresses
-    removals: Removals
+    progresses: UploadStatuses
+    removals: Cancellations
     cleanup: Cleanup
     deposits: Deposits
-    sharing: Sharing
+    sharing: ShareLinks
     lifecycles: Lifecycles
     sweep: Sweep
     audit: Audit
-    rates: Rates
+    rates: RateLimits
 
     @classmethod
     def of(cls, settings: Settings) -> Services:
         """Put the services together."""
         storages = Storages(settings)
         uploads = Uploads(settings, storages)
-        progresses = Progresses(settings, storages)
+        progresses = UploadStatuses(settings, storages)
         completions = Completions(settings, storages)
-        removals = Removals(storages)
+        removals = Cancellations(storages)
         lifecycles = Lifecycles(storages)
         downloads = Downloads(settings, storages, lifecycles)
         audit = Audit(settings)
@@ -65,11 +65,11 @@ class Services:
             removals,
             Cleanup(removals, completions, audit),
             Deposits(storages, uploads, progresses, completions, removals),
-            Sharing(settings, downloads, lifecycles, audit),
+            ShareLinks(settings, downloads, lifecycles, audit),
             lifecycles,
             Sweep(storages, lifecycles, audit),
             audit,
-            Rates(settings),
+            RateLimits(settings),
         )
 
     def attach(self, app: Flask) -> None:

@@ -237,7 +237,7 @@ class StorageContract:
         upload.put_all(soon, pinned=True)
         upload.freeze()
         if tidied:
-            storage.tidy(upload.uuid)
+            storage.delete_temporary(upload.uuid)
         before = everything()
         with pytest.raises(StorageOccupied):
             storage.open(upload.opening, uninterrupted)
@@ -278,11 +278,11 @@ class StorageContract:
         self.put_in_every_way(upload, soon)
         upload.put_document(upload.urls(soon, pinned=True), "manifest", b"{}")
         upload.freeze()
-        storage.tidy(upload.uuid, upload.held().temporary)
+        storage.delete_temporary(upload.uuid, upload.held().temporary)
         held = upload.held()
         assert (held.staged, held.temporary) == ({}, {})
         assert upload.downloaded(soon) == upload.contents
-        storage.tidy(upload.uuid)
+        storage.delete_temporary(upload.uuid)
         assert upload.downloaded(soon) == upload.contents
 
     # Discarding ----------------------------------------------------------------------------
@@ -337,7 +337,7 @@ class StorageContract:
         self, upload, storage, soon, everything
     ):
         self.put_in_every_way(upload, soon)
-        storage.tidy(upload.uuid)
+        storage.delete_temporary(upload.uuid)
         before = everything()
         assert storage.size(upload.uuid, upload.opening.claim) == Freed()
         assert upload.discard() == Freed()
@@ -345,12 +345,12 @@ class StorageContract:
 
     def test_a_place_that_lost_its_claim_stays_the_uploads(self, upload, storage, soon, everything):
         self.put_in_every_way(upload, soon)
-        storage.tidy(upload.uuid)
+        storage.delete_temporary(upload.uuid)
         again = replace(upload, was_left=True)
         storage.open(again.opening, uninterrupted)
         with pytest.raises(StorageOccupied):
             storage.open(replace(again, uploader="carol").opening, uninterrupted)
-        storage.tidy(upload.uuid)
+        storage.delete_temporary(upload.uuid)
         again.discard()
         assert everything() == {}
 

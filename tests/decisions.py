@@ -11,8 +11,8 @@ from dservercore import sql_db
 from sqlalchemy import func, insert, select
 from werkzeug.test import TestResponse
 
+from dserver_signed_url_plugin.audit.repository import SignedURLAudit
 from dserver_signed_url_plugin.cli.signed_url import signed_url
-from dserver_signed_url_plugin.trail import SignedURLAudit
 from tests.dserver import Dserver, Person, encoded
 
 

@@ -18,8 +18,8 @@ from flask import Flask
 
 from dserver_signed_url_plugin.cli.signed_url import signed_url
 from dserver_signed_url_plugin.config import Settings
+from dserver_signed_url_plugin.environment import PUBLIC_BLOB_ENDPOINT, PUBLIC_ENDPOINT
 from dserver_signed_url_plugin.services import Services
-from dserver_signed_url_plugin.variables import PUBLIC_BLOB_ENDPOINT, PUBLIC_ENDPOINT
 from tests.dserver import Account, Bucket, in_capitals
 from tests.write_keys import write_key
 

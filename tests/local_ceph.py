@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
-from dserver_signed_url_plugin.demo.children import SECONDS_TO_START, Child
+from dserver_signed_url_plugin.demo.processes import SECONDS_TO_START, Child
 from dserver_signed_url_plugin.demo.store import HOST, allow_browsers, ensure_bucket, free_port
 
 CONFIGURATION = """

@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
-from dserver_signed_url_plugin.variables import (
+from dserver_signed_url_plugin.environment import (
     BLOB_ENDPOINT,
     ENDPOINT,
     PUBLIC_BLOB_ENDPOINT,

@@ -10,7 +10,7 @@ from typing import Any
 from dservercore import sql_db
 
 from dserver_signed_url_plugin.demo.store import s3_client
-from dserver_signed_url_plugin.models import PendingUpload
+from dserver_signed_url_plugin.uploads.models import PendingUpload
 from tests.dserver import Bucket, Dserver
 
 

@@ -129,7 +129,7 @@ class Upload:
         self.put_all(life, pinned)
         self.promote(self.promotions())
         self.freeze()
-        self.storage.tidy(self.uuid)
+        self.storage.delete_temporary(self.uuid)
         return self
 
     def downloaded(self, life: Life) -> dict[str, bytes]:

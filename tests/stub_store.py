@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
-from dserver_signed_url_plugin.storage.sigv4 import Credentials, Place, QuerySigner
+from dserver_signed_url_plugin.storage.s3.sigv4 import Credentials, Endpoint, QuerySigner
 from tests.dserver import Bucket
 
 KEYS = Credentials("STUBKEY", "stub-secret")
@@ -138,7 +138,7 @@ class _Handler(BaseHTTPRequestHandler):
             return False
         headers = {name: self.headers.get(name, "") for name in names if name != "host"}
         region = self.query["X-Amz-Credential"][0].split("/")[-3]
-        place = Place("http", self.headers["Host"], f"/{self.store.name}/", region)
+        place = Endpoint("http", self.headers["Host"], f"/{self.store.name}/", region)
         url = QuerySigner(place, KEYS, signed_at, life).sign(self.command, self.key, headers)
         expected = parse_qs(urlsplit(url).query)["X-Amz-Signature"][0]
         return hmac.compare_digest(expected, self.query["X-Amz-Signature"][0])

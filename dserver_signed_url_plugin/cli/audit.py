@@ -12,7 +12,7 @@ from datetime import datetime, timedelta, timezone
 import click
 from flask.cli import with_appcontext
 
-from dserver_signed_url_plugin.audit import Decision, Search, parsed
+from dserver_signed_url_plugin.audit.decisions import Decision, Search, parsed
 from dserver_signed_url_plugin.errors import SignedURLError
 from dserver_signed_url_plugin.services import services
 from dserver_signed_url_plugin.uris import BaseURI, DatasetURI

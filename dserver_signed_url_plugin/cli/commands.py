@@ -10,7 +10,7 @@ import click
 from flask.cli import AppGroup
 
 from dserver_signed_url_plugin import database
-from dserver_signed_url_plugin.errors import Outlived, SignedURLError
+from dserver_signed_url_plugin.errors import DatasetExpiring, SignedURLError
 
 
 class Commands(AppGroup):
@@ -30,7 +30,7 @@ def sentences(advice: str = "") -> Iterator[None]:
     """
     try:
         yield
-    except Outlived as error:
+    except DatasetExpiring as error:
         raise click.ClickException(error.message) from error
     except SignedURLError as error:
         raise click.ClickException(f"{error.message} {advice}".rstrip()) from error

@@ -15,7 +15,7 @@ from typing import Any
 import click
 from flask.cli import with_appcontext
 
-from dserver_signed_url_plugin.doctor import Doctor, Report, Status, Use
+from dserver_signed_url_plugin.doctor import Doctor, Purpose, Report, Status
 from dserver_signed_url_plugin.errors import SignedURLError
 from dserver_signed_url_plugin.services import services
 from dserver_signed_url_plugin.uris import BaseURI
@@ -76,9 +76,9 @@ def doctor(base_uri: str, origin: str | None, as_json: bool) -> None:
 
 
 def _exit_code(report: Report) -> int:
-    if not report.is_fit_for(Use.READING):
+    if not report.is_fit_for(Purpose.READING):
         return _NOT_FOR_READING
-    return 0 if report.is_fit_for(Use.UPLOADING) else _NOT_FOR_UPLOADING
+    return 0 if report.is_fit_for(Purpose.UPLOADING) else _NOT_FOR_UPLOADING
 
 
 def _not_examined(base_uri: str, signed_by: str, as_json: bool) -> str:
@@ -104,8 +104,8 @@ def _facts(report: Report) -> dict[str, Any]:
         "base_uri": report.base_uri,
         "endpoint": report.inside,
         "public_endpoint": report.outside,
-        "reading": report.is_fit_for(Use.READING),
-        "uploading": report.is_fit_for(Use.UPLOADING),
+        "reading": report.is_fit_for(Purpose.READING),
+        "uploading": report.is_fit_for(Purpose.UPLOADING),
         "findings": [
             {
                 "name": found.name,
@@ -148,7 +148,7 @@ def _lines(report: Report, signed_by: str) -> Iterator[str]:
 def _verdict(report: Report) -> Sequence[str]:
     return [
         f"Fit for {use.value}: {'yes' if report.is_fit_for(use) else 'no'}."
-        for use in (Use.READING, Use.UPLOADING)
+        for use in (Purpose.READING, Purpose.UPLOADING)
     ]
 
 

@@ -15,12 +15,12 @@ from typing import Any
 
 import click
 
-from dserver_signed_url_plugin.cli.bars import watched
 from dserver_signed_url_plugin.cli.commands import Commands
+from dserver_signed_url_plugin.cli.progress_bar import watched
 from dserver_signed_url_plugin.errors import InvalidField, SignedURLError
-from dserver_signed_url_plugin.lifecycle import Change, Lifetime, Rule
+from dserver_signed_url_plugin.lifecycle.rules import Change, Retention, Rule
+from dserver_signed_url_plugin.lifecycle.sweep import DatasetState, SweptDataset
 from dserver_signed_url_plugin.services import services
-from dserver_signed_url_plugin.sweep import Finding, State
 from dserver_signed_url_plugin.uris import BaseURI
 
 lifecycle = Commands(
@@ -107,7 +107,7 @@ def set_(base_uri: BaseURI, ephemeral: bool, dry_run: bool, as_json: bool, **lif
       flask lifecycle set s3://tempstore --days 1
     """  # noqa: D301 (click looks for the character itself, not for its name)
     with _exiting():
-        done = services().lifecycles.set(base_uri, Lifetime(**lifetime), ephemeral, dry_run)
+        done = services().lifecycles.set(base_uri, Retention(**lifetime), ephemeral, dry_run)
     number = done.registered_datasets
     _tell(base_uri, done.change, dry_run, as_json, registered_datasets=number)
     if number and not as_json:
@@ -162,7 +162,7 @@ def sweep(base_uri: BaseURI, even_if_all: bool, dry_run: bool, as_json: bool) ->
         click.echo(json.dumps(_sweep_facts(base_uri, found, dry_run), indent=2))
     else:
         click.echo("\n".join(_sweep_lines(found, dry_run)))
-    if any(finding.state is State.FAILED for finding in found):
+    if any(finding.state is DatasetState.FAILED for finding in found):
         sys.exit(1)
 
 
@@ -232,7 +232,7 @@ def _change_lines(base_uri: BaseURI, change: Change, dry_run: bool) -> Iterator[
         yield from _lines(base_uri, change.after)
 
 
-def _sweep_facts(base_uri: BaseURI, found: Sequence[Finding], dry_run: bool) -> dict[str, Any]:
+def _sweep_facts(base_uri: BaseURI, found: Sequence[SweptDataset], dry_run: bool) -> dict[str, Any]:
     return {
         "base_uri": str(base_uri),
         "dry_run": dry_run,
@@ -248,10 +248,10 @@ def _sweep_facts(base_uri: BaseURI, found: Sequence[Finding], dry_run: bool) -> 
     }
 
 
-def _sweep_lines(found: Sequence[Finding], dry_run: bool) -> Iterator[str]:
+def _sweep_lines(found: Sequence[SweptDataset], dry_run: bool) -> Iterator[str]:
     for finding in found:
-        if finding.state is not State.PRESENT:
-            state = "would remove" if finding.state is State.GONE else finding.state.value
+        if finding.state is not DatasetState.PRESENT:
+            state = "would remove" if finding.state is DatasetState.GONE else finding.state.value
             reason = f": {finding.reason}" if finding.reason else ""
             yield f"{finding.dataset.uri} {finding.dataset.name}: {state}{reason}"
     counts = Counter(finding.state.value for finding in found)

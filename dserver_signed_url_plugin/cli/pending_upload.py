@@ -11,12 +11,12 @@ from typing import TypeVar
 
 import click
 
-from dserver_signed_url_plugin.cleanup import FAILED, Outcome, Wish
-from dserver_signed_url_plugin.cli import report
-from dserver_signed_url_plugin.cli.bars import watched
+from dserver_signed_url_plugin.cli import output
 from dserver_signed_url_plugin.cli.commands import Commands
+from dserver_signed_url_plugin.cli.progress_bar import watched
 from dserver_signed_url_plugin.errors import SignedURLError
 from dserver_signed_url_plugin.services import services
+from dserver_signed_url_plugin.uploads.cleanup import FAILED, CleanupOptions, CleanupResult
 
 pending_upload = Commands("pending_upload", help="List and clean up uploads not registered yet.")
 
@@ -62,10 +62,10 @@ def list_uploads(older_than: float | None, by_person: bool, as_json: bool) -> No
         if older_than is not None:
             raise click.UsageError("--by-person counts all: leave --older-than out.")
         uses = services().cleanup.by_person()
-        click.echo(report.people_json(uses) if as_json else report.people(uses))
+        click.echo(output.people_json(uses) if as_json else output.people(uses))
         return
     uploads = services().cleanup.older_than(older_than)
-    click.echo(report.listing_json(uploads) if as_json else report.listing(uploads))
+    click.echo(output.listing_json(uploads) if as_json else output.listing(uploads))
 
 
 @pending_upload.command("cleanup")
@@ -94,7 +94,7 @@ def cleanup(older_than: float, as_json: bool, **wished: bool) -> None:
     Example, for cron:
       flask pending_upload cleanup --older-than 48 --delete-storage
     """  # noqa: D301 (click looks for the character itself, not for its name)
-    wish = Wish(older_than, **wished)
+    wish = CleanupOptions(older_than, **wished)
     uploads = services().cleanup.older_than(older_than)
     waiting = watched(uploads, "Cleaning up", len(uploads))
     outcomes = [services().cleanup.treat(upload, wish) for upload in waiting]
@@ -118,14 +118,14 @@ def delete(uuid: str, as_json: bool, **wished: bool) -> None:
     upload = services().cleanup.find(uuid)
     if upload is None:
         raise click.ClickException(f"There is no pending upload {uuid}.")
-    wish = Wish(**wished)
+    wish = CleanupOptions(**wished)
     outcome = services().cleanup.treat(upload, wish)
     _finish([outcome], wish, as_json)
     if outcome.is_kept:
         sys.exit(1)
 
 
-def _purge_audit(wish: Wish) -> None:
+def _purge_audit(wish: CleanupOptions) -> None:
     if wish.dry_run:
         return
     try:
@@ -138,8 +138,8 @@ def _purge_audit(wish: Wish) -> None:
         click.echo(f"Deleted {purged:,} decision(s) that were kept long enough.", err=True)
 
 
-def _finish(outcomes: Sequence[Outcome], wish: Wish, as_json: bool) -> None:
-    say = report.outcomes_json if as_json else report.outcomes
+def _finish(outcomes: Sequence[CleanupResult], wish: CleanupOptions, as_json: bool) -> None:
+    say = output.outcomes_json if as_json else output.outcomes
     click.echo(say(outcomes, wish))
     if any(outcome.result == FAILED for outcome in outcomes):
         sys.exit(1)

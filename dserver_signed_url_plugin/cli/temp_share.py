@@ -14,13 +14,12 @@ from typing import TypeVar
 
 import click
 
-from dserver_signed_url_plugin import files
-from dserver_signed_url_plugin.cli.bars import bar
 from dserver_signed_url_plugin.cli.commands import Commands, sentences
+from dserver_signed_url_plugin.cli.progress_bar import bar
 from dserver_signed_url_plugin.errors import InvalidField, LifetimeTooLong
-from dserver_signed_url_plugin.schemas import granted
 from dserver_signed_url_plugin.services import services
-from dserver_signed_url_plugin.sharing import Share, SharedFile
+from dserver_signed_url_plugin.shares import local_files
+from dserver_signed_url_plugin.shares.links import Share, SharedFile
 from dserver_signed_url_plugin.uris import BaseURI, DatasetURI
 
 temp_share = Commands("temp_share", help="Share files for a while, with people without account.")
@@ -78,8 +77,8 @@ def create(
     deposits, sharing = services().deposits, services().sharing
     with _usage(), _interruption("Nothing was begun."):
         seconds = sharing.seconds(expires)
-        base, found = BaseURI.parse(base_uri), files.found(paths)
-        name = name or files.dataset_name(paths[0])
+        base, found = BaseURI.parse(base_uri), local_files.found(paths)
+        name = name or local_files.dataset_name(paths[0])
         prepared = deposits.prepare(base, name, found, bar)
     with _vanished(), _interruption(_GOES_ON):
         uri = deposits.carry_out(prepared, bar)
@@ -124,7 +123,7 @@ def _show(share: Share, as_json: bool) -> None:
         )
     if as_json:
         shared = [vars(file) for file in share.files]
-        facts = {**granted(share.uri, life), "uuid": share.uri.uuid, "files": shared}
+        facts = {"uri": str(share.uri), **life.as_answer(), "uuid": share.uri.uuid, "files": shared}
         click.echo(json.dumps(facts, indent=2))
         return
     click.echo("\n".join(map(_line, share.files)))
@@ -148,7 +147,7 @@ def _usage() -> Iterator[None]:
             f"must be at most {most}, which is SIGNED_URL_MAX_READ_EXPIRY_SECONDS.",
             param_hint="--expires",
         ) from error
-    except (InvalidField, files.UnusableFile) as error:
+    except (InvalidField, local_files.UnusableFile) as error:
         raise click.UsageError(error.message) from error
 
 
@@ -157,7 +156,7 @@ def _vanished() -> Iterator[None]:
     """Say that a file which can no longer be read may come back."""
     try:
         yield
-    except files.UnusableFile as error:
+    except local_files.UnusableFile as error:
         raise click.ClickException(f"{error.message} {_GOES_ON}") from error
 
 

@@ -15,7 +15,7 @@ from base64 import b64encode
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from dserver_signed_url_plugin.demo.children import LocalStorage, never
+from dserver_signed_url_plugin.demo.processes import LocalStorage, never
 from dserver_signed_url_plugin.demo.store import (
     FOR_BROWSERS,
     HOST,

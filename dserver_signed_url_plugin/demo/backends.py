@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 
 from dserver_signed_url_plugin.addresses import blob_endpoint
 from dserver_signed_url_plugin.demo.azurite import LocalAzure
-from dserver_signed_url_plugin.demo.children import LocalStorage
 from dserver_signed_url_plugin.demo.info import StoreInfo
+from dserver_signed_url_plugin.demo.processes import LocalStorage
 from dserver_signed_url_plugin.demo.settings import DataDirectory
 from dserver_signed_url_plugin.demo.store import LocalStore, StoreUnavailable, ensure_bucket
+from dserver_signed_url_plugin.environment import wrong_with
 from dserver_signed_url_plugin.uris import BaseURI
-from dserver_signed_url_plugin.variables import wrong_with
 
 DEFAULT_BASE_URI = BaseURI("s3", "dtool-demo")
 ACCOUNT_NAME = re.compile(r"[a-z0-9]{3,24}")

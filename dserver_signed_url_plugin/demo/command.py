@@ -23,7 +23,7 @@ from dserver_signed_url_plugin.uris import BaseURI
 
 if TYPE_CHECKING:
     from dserver_signed_url_plugin.demo.server import Demo
-    from dserver_signed_url_plugin.demo.story import Story
+    from dserver_signed_url_plugin.demo.walkthrough import Walkthrough
 
 EXTRAS = {"demo": ("gunicorn", "ministack", "requests"), "azure": ("dtool_azure",)}
 READ_TOKEN = 'import json, sys; print(json.load(open(sys.argv[1]))["tokens"]["bob"])'
@@ -152,15 +152,15 @@ def _running(choices: dict[str, Any], stop: StopRequest, once: bool = False) -> 
     base_uri = _base_uri(choices.pop("base_uri"), choices.pop("bucket"))
     _demand_extras(base_uri)
     from dserver_signed_url_plugin.demo.backends import VariableMissing
-    from dserver_signed_url_plugin.demo.children import ChildFailed, Interrupted
-    from dserver_signed_url_plugin.demo.server import Options, serving
+    from dserver_signed_url_plugin.demo.processes import ChildFailed, Interrupted
+    from dserver_signed_url_plugin.demo.server import DemoOptions, serving
     from dserver_signed_url_plugin.demo.store import StoreUnavailable
     from dserver_signed_url_plugin.errors import ConfigurationError
 
     try:
         with (
             _directory(choices.pop("data_dir")) as data_dir,
-            serving(Options(data_dir, base_uri=base_uri, **choices), stop) as demo,
+            serving(DemoOptions(data_dir, base_uri=base_uri, **choices), stop) as demo,
         ):
             yield demo
     except Interrupted:
@@ -191,13 +191,13 @@ def _directory(chosen: Path | None) -> Iterator[Path]:
 
 def _tell(demo: Demo, stop: StopRequest, once: bool) -> None:
     from dserver_signed_url_plugin.demo.info import write_info
-    from dserver_signed_url_plugin.demo.story import Story
+    from dserver_signed_url_plugin.demo.walkthrough import Walkthrough
 
     info = demo.info
     write_info(demo.info_file, info)
     click.echo(f"dserver:  {info['base_url']}")
     click.echo(f"{demo.place}\n")
-    story = Story(info)
+    story = Walkthrough(info)
     held = story.tell(click.echo, stop)
     failed = not held and (once or not stop())
     if not once and not stop():
@@ -207,7 +207,7 @@ def _tell(demo: Demo, stop: StopRequest, once: bool) -> None:
     sys.exit(1 if failed else 0)
 
 
-def _how_to_continue(story: Story, info_file: Path) -> str:
+def _how_to_continue(story: Walkthrough, info_file: Path) -> str:
     dataset, item = story.continuation()
     return f"""
 To continue as bob, in another terminal:

@@ -25,7 +25,7 @@ class StoreInfo(TypedDict, total=False):
     account_key: str
 
 
-class Info(StoreInfo):
+class DemoInfo(StoreInfo):
     """The content of the info file: all that is needed to use the demo."""
 
     base_url: str
@@ -33,7 +33,7 @@ class Info(StoreInfo):
     tokens: dict[str, str]
 
 
-def write_info(path: Path, info: Info) -> None:
+def write_info(path: Path, info: DemoInfo) -> None:
     """Write the file, readable by its owner only."""
     write_private(path, json.dumps(info, indent=2) + "\n")
 

@@ -26,8 +26,8 @@ from dserver_signed_url_plugin.demo.backends import (
     Bucket,
     opened,
 )
-from dserver_signed_url_plugin.demo.children import POLL_SECONDS, Child, LocalStorage, never
-from dserver_signed_url_plugin.demo.info import Info
+from dserver_signed_url_plugin.demo.info import DemoInfo
+from dserver_signed_url_plugin.demo.processes import POLL_SECONDS, Child, LocalStorage, never
 from dserver_signed_url_plugin.demo.settings import DataDirectory
 from dserver_signed_url_plugin.demo.store import REGION
 from dserver_signed_url_plugin.uris import BaseURI
@@ -39,7 +39,7 @@ GUNICORN_SETTINGS = "python:dserver_signed_url_plugin.demo.gunicorn_settings"
 
 
 @dataclass(frozen=True)
-class Options:
+class DemoOptions:
     """What may be chosen about a demo."""
 
     data_dir: Path
@@ -55,7 +55,7 @@ class Demo:
     """A dserver that answers."""
 
     place: Bucket | Account
-    info: Info
+    info: DemoInfo
     info_file: Path
     children: tuple[Child | LocalStorage, ...]
 
@@ -68,7 +68,7 @@ class Demo:
 
 
 @contextmanager
-def serving(options: Options, stop_requested: Callable[[], bool] = never) -> Iterator[Demo]:
+def serving(options: DemoOptions, stop_requested: Callable[[], bool] = never) -> Iterator[Demo]:
     """Run the demo inside the block; it answers from the block's first line on."""
     directory = DataDirectory.create(options.data_dir)
     base_uri = str(options.base_uri or DEFAULT_BASE_URI)
@@ -92,7 +92,7 @@ def _prepare(directory: DataDirectory, base_uri: str) -> dict[str, str]:
 
 
 def _gunicorn(
-    options: Options, directory: DataDirectory, environment: dict[str, str], running: ExitStack
+    options: DemoOptions, directory: DataDirectory, environment: dict[str, str], running: ExitStack
 ) -> tuple[tuple[str, int], Child]:
     """Start gunicorn; return where it can be reached, and its process."""
     environment[SETTINGS_VARIABLE] = str(directory.settings)
@@ -138,9 +138,9 @@ def _answers(address: tuple[str, int]) -> bool:
 
 def _info(
     address: tuple[str, int], base_uri: str, backend: Backend, people: dict[str, str]
-) -> Info:
+) -> DemoInfo:
     host, port = address
-    return Info(
+    return DemoInfo(
         base_url=f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}",
         base_uri=base_uri,
         tokens=people,

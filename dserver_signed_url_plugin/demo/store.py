@@ -20,7 +20,7 @@ import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from dserver_signed_url_plugin.demo.children import LocalStorage, never
+from dserver_signed_url_plugin.demo.processes import LocalStorage, never
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -12,27 +12,35 @@ from typing import Any
 
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.doctor import azure, s3
-from dserver_signed_url_plugin.doctor.case import Case
-from dserver_signed_url_plugin.doctor.checkup import Checkup, Step
+from dserver_signed_url_plugin.doctor.checks import CheckPlan, Step
+from dserver_signed_url_plugin.doctor.context import CheckContext
 from dserver_signed_url_plugin.doctor.findings import (
+    CheckResult,
     Finding,
-    Outcome,
+    Purpose,
     Report,
     Status,
-    Use,
     failed,
     skipped,
 )
 from dserver_signed_url_plugin.doctor.http import Unreachable
+from dserver_signed_url_plugin.doctor.probe import Probe
 from dserver_signed_url_plugin.errors import StorageUnavailable
-from dserver_signed_url_plugin.storage import Storages
-from dserver_signed_url_plugin.storage.examination import Examination, Refused
+from dserver_signed_url_plugin.storage.base import Refused
+from dserver_signed_url_plugin.storage.registry import Storages
 from dserver_signed_url_plugin.uris import BaseURI
 
-__all__ = ["Doctor", "Report", "Status", "Use"]
+__all__ = ["Doctor", "Purpose", "Report", "Status"]
 
 # For each scheme whose storage lets itself be examined.
-_CHECKUPS: Mapping[str, Checkup[Any]] = {"s3": s3.CHECKUP, "azure": azure.CHECKUP}
+_CHECKUPS: Mapping[str, CheckPlan[Any]] = {"s3": s3.CHECKUP, "azure": azure.CHECKUP}
+
+
+# Imported when they are needed: not everybody has every vendor's SDK.
+_PROBES = {
+    "s3": "dserver_signed_url_plugin.doctor.s3.probe:S3Probe",
+    "azure": "dserver_signed_url_plugin.doctor.azure.probe:AzureProbe",
+}
 
 
 class Doctor:
@@ -49,11 +57,11 @@ class Doctor:
         :raises SigningUnsupported: if nothing here can sign for it.
         :raises StorageUnavailable: if it has no usable settings or credentials.
         """
-        store = self._storages.examination(base_uri)
+        store: Probe | None = self._storages.probe(base_uri, _PROBES)
         if store is None:
             return None
         checkup = _CHECKUPS[base_uri.scheme]
-        case = Case(base_uri.location, store, checkup.words, self._settings, origin)
+        case = CheckContext(base_uri.location, store, checkup.words, self._settings, origin)
         findings: list[Finding] = []
         try:
             for step in checkup.steps:
@@ -68,7 +76,7 @@ class Doctor:
         )
 
 
-def _finding(step: Step[Any], case: Case[Examination]) -> Finding:
+def _finding(step: Step[Any], case: CheckContext[Probe]) -> Finding:
     tried = step.tried.format(
         inside=case.store.inside, outside=case.store.outside, scratch=case.store.scratch
     )
@@ -79,7 +87,7 @@ def _finding(step: Step[Any], case: Case[Examination]) -> Finding:
     return Finding(step.name, tried, step.spoils, outcome, unmet)
 
 
-def _outcome(step: Step[Any], case: Case[Examination]) -> Outcome:
+def _outcome(step: Step[Any], case: CheckContext[Probe]) -> CheckResult:
     """Examine, and turn what nobody foresaw into what it means."""
     try:
         outcome = step.examine(case)

@@ -6,26 +6,26 @@ Knows how far clocks may be apart.
 from __future__ import annotations
 
 from dserver_signed_url_plugin.doctor import http
-from dserver_signed_url_plugin.doctor.case import Case
-from dserver_signed_url_plugin.doctor.findings import Outcome, failed, ok, warning
-from dserver_signed_url_plugin.storage.examination import Examination
+from dserver_signed_url_plugin.doctor.context import CheckContext
+from dserver_signed_url_plugin.doctor.findings import CheckResult, failed, ok, warning
+from dserver_signed_url_plugin.doctor.probe import Probe
 
 _SKEW_NOTICED = 60  # seconds
 _SKEW_REFUSED = 15 * 60  # by S3 and by Azure
 _STOPS_TIME = "Switch on time synchronisation (NTP) on the server, or on the store."
 
 
-def inside(case: Case[Examination]) -> Outcome:
+def inside(case: CheckContext[Probe]) -> CheckResult:
     """Ask without a signature, to see whether a store is there."""
     return _address(case, True)
 
 
-def outside(case: Case[Examination]) -> Outcome:
+def outside(case: CheckContext[Probe]) -> CheckResult:
     """Ask as somebody would who has no URL."""
     return _address(case, False)
 
 
-def _address(case: Case[Examination], internal: bool) -> Outcome:
+def _address(case: CheckContext[Probe], internal: bool) -> CheckResult:
     setting = case.words.endpoint if internal else case.words.public_endpoint
     try:
         answer = case.client.ask("GET", case.store.bare_url(case.key("absent"), internal))
@@ -46,7 +46,7 @@ def _address(case: Case[Examination], internal: bool) -> Outcome:
     return ok(answer.said, "A store answers, and asks for a signature.")
 
 
-def clock(case: Case[Examination]) -> Outcome:
+def clock(case: CheckContext[Probe]) -> CheckResult:
     """Compare the store's clock with ours."""
     ahead = case.client.ask(
         "GET", case.store.bare_url(case.key("absent"), inside=True)

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dserver_signed_url_plugin.doctor.case import PINNED, Case
-from dserver_signed_url_plugin.doctor.findings import Outcome, failed, ok, skipped
-from dserver_signed_url_plugin.storage.examination import Examination
+from dserver_signed_url_plugin.doctor.context import PINNED, CheckContext
+from dserver_signed_url_plugin.doctor.findings import CheckResult, failed, ok, skipped
+from dserver_signed_url_plugin.doctor.probe import Probe
 
 _NO_ORIGIN = "No --origin of a web page was given."
 
 
-def reading(case: Case[Examination]) -> Outcome:
+def reading(case: CheckContext[Probe]) -> CheckResult:
     """GET with the Origin of a web page."""
     if case.origin is None:
         return skipped(_NO_ORIGIN)
@@ -25,7 +25,7 @@ def reading(case: Case[Examination]) -> Outcome:
     return failed(f"{answer.said}, without leave", means, case.words.cors_rule)
 
 
-def uploading(case: Case[Examination]) -> Outcome:
+def uploading(case: CheckContext[Probe]) -> CheckResult:
     """Ask for leave (OPTIONS) to PUT with the headers of a pinned URL."""
     if case.origin is None:
         return skipped(_NO_ORIGIN)

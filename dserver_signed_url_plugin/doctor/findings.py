@@ -19,7 +19,7 @@ class Status(str, Enum):
     SKIPPED = "skipped"
 
 
-class Use(str, Enum):
+class Purpose(str, Enum):
     """What a base URI is to be fit for; what spoils reading spoils uploading too."""
 
     READING = "reading"
@@ -27,7 +27,7 @@ class Use(str, Enum):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CheckResult:
     """What came back, what it means and what to do. Never a signature, a token or a key."""
 
     status: Status
@@ -45,13 +45,13 @@ class Finding:
 
     name: str
     tried: str
-    spoils: Use | None
-    outcome: Outcome
+    spoils: Purpose | None
+    outcome: CheckResult
     waits_for: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
-class Cure:
+class Fix:
     """Commands or settings, ready to paste, and for whom they are."""
 
     title: str
@@ -67,29 +67,29 @@ class Report:
     outside: str
     scratch: str
     findings: Sequence[Finding]
-    cures: Sequence[Cure] = ()
+    cures: Sequence[Fix] = ()
 
-    def is_fit_for(self, use: Use) -> bool:
+    def is_fit_for(self, use: Purpose) -> bool:
         """Tell whether all that this use needs was examined, and nothing of it failed."""
-        needed = [found for found in self.findings if found.spoils in {Use.READING, use}]
+        needed = [found for found in self.findings if found.spoils in {Purpose.READING, use}]
         return not any(found.outcome.status is Status.FAILED or found.waits_for for found in needed)
 
 
-def ok(answered: str, means: str) -> Outcome:
+def ok(answered: str, means: str) -> CheckResult:
     """Say that all is as it should be."""
-    return Outcome(Status.OK, answered, means)
+    return CheckResult(Status.OK, answered, means)
 
 
-def warning(answered: str, means: str, advice: str) -> Outcome:
+def warning(answered: str, means: str, advice: str) -> CheckResult:
     """Say that it works, and that somebody should know something about it."""
-    return Outcome(Status.WARNING, answered, means, advice)
+    return CheckResult(Status.WARNING, answered, means, advice)
 
 
-def failed(answered: str, means: str, advice: str) -> Outcome:
+def failed(answered: str, means: str, advice: str) -> CheckResult:
     """Say that it does not work, or not as promised."""
-    return Outcome(Status.FAILED, answered, means, advice)
+    return CheckResult(Status.FAILED, answered, means, advice)
 
 
-def skipped(why: str, advice: str = "") -> Outcome:
+def skipped(why: str, advice: str = "") -> CheckResult:
     """Say why it was not examined."""
-    return Outcome(Status.SKIPPED, "", why, advice)
+    return CheckResult(Status.SKIPPED, "", why, advice)

@@ -20,7 +20,7 @@ from urllib.request import HTTPErrorProcessor, Request, build_opener
 
 import ada_url
 
-from dserver_signed_url_plugin.storage.examination import Refused
+from dserver_signed_url_plugin.storage.base import Refused
 
 _PATIENCE = 10  # seconds
 _MOST_READ = 64 * 1024
@@ -34,7 +34,7 @@ class Unreachable(Exception):
 
 
 @dataclass(frozen=True)
-class Answer:
+class StoreResponse:
     """What came back; names of headers are in lower case."""
 
     status: int
@@ -65,7 +65,7 @@ class Answer:
         """Tell whether the store says no, and not merely that it is unwell."""
         return self.status in {400, 401, 403, 405, 409, 412, 501}
 
-    def granted(self) -> Answer:
+    def granted(self) -> StoreResponse:
         """Return itself; raise Refused unless the store did what was asked."""
         if not 200 <= self.status < 300:
             raise Refused(self.status, self.code)
@@ -82,7 +82,7 @@ class Answer:
         return (said - self.asked_at).total_seconds()
 
 
-class _AsItIs(HTTPErrorProcessor):
+class _KeepRedirects(HTTPErrorProcessor):
     """Leave redirects and errors to whoever asked."""
 
     def http_response(self, request: Request, response: HTTPResponse) -> HTTPResponse:
@@ -95,7 +95,7 @@ class Client:
     """Sends single requests, and lets go of the connection each time."""
 
     def __init__(self) -> None:
-        self._opener = build_opener(_AsItIs)
+        self._opener = build_opener(_KeepRedirects)
 
     def ask(
         self,
@@ -103,7 +103,7 @@ class Client:
         url: str,
         body: bytes | Iterable[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Answer:
+    ) -> StoreResponse:
         """Send one request.
 
         :param body: or its parts, with a Content-Length: each leaves before the next is asked for.
@@ -118,7 +118,7 @@ class Client:
         try:
             with self._opener.open(request, timeout=_PATIENCE) as answer:
                 named = {name.lower(): value for name, value in answer.headers.items()}
-                return Answer(answer.status, named, answer.read(_MOST_READ), asked_at)
+                return StoreResponse(answer.status, named, answer.read(_MOST_READ), asked_at)
         except URLError as error:
             raise Unreachable(_reason(error.reason)) from error
         except (OSError, HTTPException) as error:

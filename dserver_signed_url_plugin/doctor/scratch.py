@@ -8,12 +8,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from dserver_signed_url_plugin.doctor.case import Case
-from dserver_signed_url_plugin.doctor.findings import Outcome, failed, ok, warning
-from dserver_signed_url_plugin.storage.examination import Examination
+from dserver_signed_url_plugin.doctor.context import CheckContext
+from dserver_signed_url_plugin.doctor.findings import CheckResult, failed, ok, warning
+from dserver_signed_url_plugin.doctor.probe import Probe
 
 
-def listed(case: Case[Examination], contents: Mapping[str, bytes]) -> Outcome:
+def listed(case: CheckContext[Probe], contents: Mapping[str, bytes]) -> CheckResult:
     """List what was PUT through URLs: completion compares sizes and MD5 so."""
     found = case.store.listing()
     for name, content in contents.items():
@@ -33,7 +33,7 @@ def listed(case: Case[Examination], contents: Mapping[str, bytes]) -> Outcome:
     return ok("size and MD5 are right", "Completion can verify what was uploaded.")
 
 
-def removal(case: Case[Examination]) -> Outcome:
+def removal(case: CheckContext[Probe]) -> CheckResult:
     """Remove the scratch objects, as clean-up removes what was given up."""
     done = case.store.remove()
     if done.kept_versions:

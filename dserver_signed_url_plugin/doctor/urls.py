@@ -6,16 +6,16 @@ Knows what a URL must do and what it must not, and what it means if the store se
 from __future__ import annotations
 
 from dserver_signed_url_plugin.doctor import http
-from dserver_signed_url_plugin.doctor.case import OTHER, PINNED, Case, Subject
-from dserver_signed_url_plugin.doctor.findings import Outcome, failed, ok, skipped, warning
-from dserver_signed_url_plugin.storage.base import SignedRequest
-from dserver_signed_url_plugin.storage.examination import Examination, Refused
+from dserver_signed_url_plugin.doctor.context import OTHER, PINNED, CheckContext, Subject
+from dserver_signed_url_plugin.doctor.findings import CheckResult, failed, ok, skipped, warning
+from dserver_signed_url_plugin.doctor.probe import Probe
+from dserver_signed_url_plugin.storage.base import Refused, SignedRequest
 
 _LONG_AGO = 2 * 3600  # seconds, for a URL that lives one minute
 _NOTHING_TO_READ = "There is no object whose content is known."
 
 
-def signature(case: Case[Examination]) -> Outcome:
+def signature(case: CheckContext[Probe]) -> CheckResult:
     """Sign for the public endpoint, for an object that is not there."""
     answer = case.client.ask("GET", case.store.read_url(case.key("absent")))
     if answer.code in case.words.absent:
@@ -26,14 +26,14 @@ def signature(case: Case[Examination]) -> Outcome:
 # Writing -----------------------------------------------------------------------------------
 
 
-def pinned_put(case: Case[Examination]) -> Outcome:
+def pinned_put(case: CheckContext[Probe]) -> CheckResult:
     """PUT the announced bytes."""
     request = case.store.pinned_put(case.key("pinned"), PINNED)
     answer = case.put(request, PINNED).granted()
     return ok(answer.said, "The store takes the announced bytes.")
 
 
-def other_bytes(case: Case[Examination]) -> Outcome:
+def other_bytes(case: CheckContext[Probe]) -> CheckResult:
     """PUT other bytes to a pinned URL, with the headers as signed."""
     request = case.store.pinned_put(case.key("other-bytes"), PINNED)
     return refused_or_failed(
@@ -44,7 +44,7 @@ def other_bytes(case: Case[Examination]) -> Outcome:
     )
 
 
-def overwriting(case: Case[Examination]) -> Outcome:
+def overwriting(case: CheckContext[Probe]) -> CheckResult:
     """PUT twice through a staged URL."""
     for content in (PINNED, OTHER):
         url = case.store.staged_url(case.key("staged"))
@@ -55,13 +55,13 @@ def overwriting(case: Case[Examination]) -> Outcome:
 # Reading -----------------------------------------------------------------------------------
 
 
-def get(case: Case[Examination]) -> Outcome:
+def get(case: CheckContext[Probe]) -> CheckResult:
     """GET an object of the doctor's."""
     case.subject = written(case)
     return as_written(case, case.read())
 
 
-def written(case: Case[Examination]) -> Subject:
+def written(case: CheckContext[Probe]) -> Subject:
     """Return the object that was PUT, or else one that the server writes itself."""
     key = case.key("pinned")
     if case.store.read(key) != PINNED:
@@ -69,7 +69,7 @@ def written(case: Case[Examination]) -> Subject:
     return Subject(key, PINNED)
 
 
-def as_written(case: Case[Examination], answer: http.Answer) -> Outcome:
+def as_written(case: CheckContext[Probe], answer: http.StoreResponse) -> CheckResult:
     """Compare what was read with what was written, if that is known."""
     answer.granted()
     content = case.subject.content if case.subject else None
@@ -82,7 +82,7 @@ def as_written(case: Case[Examination], answer: http.Answer) -> Outcome:
     return ok(answer.said, "People can read through URLs.")
 
 
-def byte_range(case: Case[Examination]) -> Outcome:
+def byte_range(case: CheckContext[Probe]) -> CheckResult:
     """GET the first byte alone."""
     if case.subject is None:
         return skipped(_NOTHING_TO_READ)
@@ -96,7 +96,7 @@ def byte_range(case: Case[Examination]) -> Outcome:
     )
 
 
-def head(case: Case[Examination]) -> Outcome:
+def head(case: CheckContext[Probe]) -> CheckResult:
     """HEAD through a URL of its own: the method is part of the signature."""
     if case.subject is None:
         return skipped(_NOTHING_TO_READ)
@@ -110,7 +110,7 @@ def head(case: Case[Examination]) -> Outcome:
     )
 
 
-def expired(case: Case[Examination]) -> Outcome:
+def expired(case: CheckContext[Probe]) -> CheckResult:
     """GET through a URL that has died."""
     return refused_or_failed(
         case.read(ago=_LONG_AGO),
@@ -120,7 +120,7 @@ def expired(case: Case[Examination]) -> Outcome:
     )
 
 
-def tampered(case: Case[Examination]) -> Outcome:
+def tampered(case: CheckContext[Probe]) -> CheckResult:
     """GET through a URL whose signature begins with another character."""
     url, parameter, signature = case.store.read_url(case.subject_key).rpartition(
         f"&{case.words.signature}="
@@ -134,7 +134,7 @@ def tampered(case: Case[Examination]) -> Outcome:
     )
 
 
-def unsigned(case: Case[Examination]) -> Outcome:
+def unsigned(case: CheckContext[Probe]) -> CheckResult:
     """GET without any signature."""
     answer = case.client.ask("GET", case.store.bare_url(case.subject_key))
     if answer.is_refusal or answer.code in case.words.hidden:
@@ -142,7 +142,7 @@ def unsigned(case: Case[Examination]) -> Outcome:
     return warning(answer.said, *case.words.public)
 
 
-def refused_or_failed(answer: http.Answer, good: str, bad: str, advice: str) -> Outcome:
+def refused_or_failed(answer: http.StoreResponse, good: str, bad: str, advice: str) -> CheckResult:
     """Say what it means whether the store refuses, as it must, or not."""
     if answer.is_refusal:
         return ok(f"{answer.said}: refused", good)

@@ -12,8 +12,17 @@ from math import floor
 from typing import Any, Protocol
 
 from dserver_signed_url_plugin.filenames import Disposition
+from dserver_signed_url_plugin.times import timestamp
 
 DOCUMENTS = ("readme", "admin_metadata", "manifest", "structure")
+
+
+class Refused(Exception):
+    """The store answered, but not as hoped; ``code`` is its own word for why, if it has one."""
+
+    def __init__(self, status: int, code: str | None) -> None:
+        super().__init__(f"{status} {code or ''}".strip())
+        self.status, self.code = status, code
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,15 @@ class Life:
             return self
         seconds = floor((end - self.starts).total_seconds())
         return Life(self.starts, seconds, self.starts + timedelta(seconds=seconds), limited_by)
+
+    def as_answer(self) -> dict[str, int | str]:
+        """Return it as every answer with signed URLs has it."""
+        limited = {} if self.limited_by is None else {"expiry_limited_by": self.limited_by}
+        return {
+            "expiry_seconds": self.seconds,
+            "expiry_timestamp": timestamp(self.ends),
+            **limited,
+        }
 
 
 @dataclass(frozen=True)
@@ -235,7 +253,7 @@ class Storage(Protocol):
         Where the storage stages all, none is pinned.
         """
 
-    def make_room(self, uuid: str, items: Sequence[Item]) -> None:
+    def delete_outdated_items(self, uuid: str, items: Sequence[Item]) -> None:
         """Delete what is not as announced, where a new PUT could not write over it."""
 
     def holdings(self, uuid: str, staging: str) -> Holdings:
@@ -262,7 +280,9 @@ class Storage(Protocol):
     def readme(self, uuid: str, limit: int) -> bytes | None:
         """Return the README that the dataset has, cut after limit + 1 bytes, or None."""
 
-    def tidy(self, uuid: str, temporary: Mapping[str, StoredItem | None] | None = None) -> None:
+    def delete_temporary(
+        self, uuid: str, temporary: Mapping[str, StoredItem | None] | None = None
+    ) -> None:
         """Delete what is temporary: what holdings found, or all that can be found now.
 
         :raises StorageUnavailable: also if it is there afterwards, whatever the store said.
@@ -289,7 +309,7 @@ class Storage(Protocol):
     def elsewhere(self, uuids: Set[str]) -> Set[str]:
         """Return those of which there may be objects where holdings does not look for them."""
 
-    def vacate(self, uuid: str) -> str:
+    def release_uuid(self, uuid: str) -> str:
         """Free the UUID of a dataset that has no object any more, for another.
 
         :return: what stays and is in its way, in words; nothing if it is free.

@@ -42,10 +42,10 @@ from dserver_signed_url_plugin.storage.base import (
     StoredItem,
     WriteURLs,
 )
+from dserver_signed_url_plugin.storage.circuit_breaker import apart
 from dserver_signed_url_plugin.storage.documents import is_name, tag_names
 from dserver_signed_url_plugin.storage.dtool_brokers import installed, made, missing_in
-from dserver_signed_url_plugin.storage.failures import log_failure
-from dserver_signed_url_plugin.storage.guard import apart
+from dserver_signed_url_plugin.storage.error_translation import log_failure
 from dserver_signed_url_plugin.uris import BaseURI
 
 _CLAIM = "claim"
@@ -162,7 +162,7 @@ class BrokerStorage:
                 {item.identifier: request(item) for item in items},
             )
 
-    def make_room(self, uuid: str, items: Sequence[Item]) -> None:
+    def delete_outdated_items(self, uuid: str, items: Sequence[Item]) -> None:
         """Delete nothing: what a broker signs may write over what is there."""
 
     def holdings(self, uuid: str, staging: str) -> Holdings:
@@ -231,7 +231,9 @@ class BrokerStorage:
                 return bytes(error.object)
             return None if text is None else text.encode()
 
-    def tidy(self, uuid: str, temporary: Mapping[str, StoredItem | None] | None = None) -> None:
+    def delete_temporary(
+        self, uuid: str, temporary: Mapping[str, StoredItem | None] | None = None
+    ) -> None:
         """Delete the keys that holdings named; a broker cannot be asked for others."""
         with self._broker(uuid) as broker:
             for key in temporary or ():
@@ -261,7 +263,7 @@ class BrokerStorage:
         """Return all: a broker cannot be asked what else its store has."""
         return uuids
 
-    def vacate(self, uuid: str) -> str:
+    def release_uuid(self, uuid: str) -> str:
         """Leave everything: a broker has no way to delete it."""
         return f"what {self._name} keeps of it"
 

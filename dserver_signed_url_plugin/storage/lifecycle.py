@@ -12,7 +12,7 @@ from typing import Protocol
 
 
 @dataclass(frozen=True)
-class Lifetime:
+class Retention:
     """How long objects are kept, in whole days after they were written.
 
     ``prefix`` is what their keys begin with; ``abort_incomplete_days`` the days after which the
@@ -78,10 +78,10 @@ class LifecycleRules(Protocol):
     def would_end(self, uuid: str, written: datetime) -> datetime | None:
         """Return from when on (UTC) a rule might delete what a dataset had, written then (UTC)."""
 
-    def planned(self, wanted: Lifetime | None) -> Change:
+    def planned(self, wanted: Retention | None) -> Change:
         """Return what `change` would do, without doing it; raises what it would."""
 
-    def change(self, wanted: Lifetime | None) -> Change:
+    def change(self, wanted: Retention | None) -> Change:
         """Make our rule say what is wanted, or take it away; safe to repeat.
 
         :raises LifecycleUnsettled: if the store does not show it after several attempts, or shows

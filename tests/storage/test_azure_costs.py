@@ -18,7 +18,7 @@ COSTS = {
     "no document": 1,
     "freeze": 7,
     "freeze with two items to correct": 9,
-    "tidy": 2,
+    "delete_temporary": 2,
     "read": 4,
     "item": 1,
     "kind": 1,
@@ -51,7 +51,7 @@ def costs(storage, proxy, number):
     urls = count("urls", lambda: upload.urls(life, pinned=True))
     upload.put_all(life, pinned=True)
     upload.put_document(urls, "readme", b"text")
-    count("room", lambda: storage.make_room(upload.uuid, upload.items))
+    count("room", lambda: storage.delete_outdated_items(upload.uuid, upload.items))
     count("holdings", upload.held)
     count("document", lambda: staged("readme"))
     count("no document", lambda: staged("manifest"))
@@ -59,7 +59,7 @@ def costs(storage, proxy, number):
     for item in upload.items[:2]:
         storage._azure.set_metadata(upload.uuid, item.identifier, {"type": "item"})
     count("freeze with two items to correct", upload.freeze)
-    count("tidy", lambda: storage.tidy(upload.uuid))
+    count("delete_temporary", lambda: storage.delete_temporary(upload.uuid))
     count("read", lambda: storage.read_urls(upload.uuid, life))
     count("item", lambda: storage.item_url(upload.uuid, upload.items[0].identifier, life))
     count("kind", lambda: storage.kind(upload.uuid))

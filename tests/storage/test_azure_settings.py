@@ -170,7 +170,7 @@ import sys
 sys.modules[{module!r}] = None
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import SigningUnsupported
-from dserver_signed_url_plugin.storage import Storages
+from dserver_signed_url_plugin.storage.registry import Storages
 from dserver_signed_url_plugin.uris import BaseURI
 for _ in range(2):
     try:

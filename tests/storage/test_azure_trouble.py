@@ -26,7 +26,7 @@ def at(endpoint):
     return storage_of(Account("lab", endpoint, KEY))
 
 
-@pytest.mark.parametrize("act", ["kind", "tidy"])
+@pytest.mark.parametrize("act", ["kind", "delete_temporary"])
 def test_a_store_that_is_away_is_said_so_within_seconds(act):
     away = at(f"http://127.0.0.1:{free_port()}")
     start = time.monotonic()

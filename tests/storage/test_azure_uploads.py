@@ -160,7 +160,7 @@ def check_that_it_makes_room(upload, storage, life, defect):
     found = only(upload.held().final.values())
     assert found.defect is None if defect is None else defect in found.defect
     assert not found.fits(only(upload.items))
-    storage.make_room(upload.uuid, upload.items)
+    storage.delete_outdated_items(upload.uuid, upload.items)
     assert upload.held().final == {}
     assert upload.deposit(life).downloaded(life) == upload.contents
 
@@ -170,7 +170,7 @@ def test_room_is_made_for_nothing_that_fits_or_was_not_asked_for(upload, storage
     for identifier in upload.contents:
         put(replace(requested[identifier], headers=BLOCK_BLOB), b"first")
     fits, wrong, _ = upload.items
-    storage.make_room(upload.uuid, [fits, wrong])
+    storage.delete_outdated_items(upload.uuid, [fits, wrong])
     assert upload.held().final.keys() == upload.contents.keys() - {wrong.identifier}
 
 
@@ -185,7 +185,7 @@ def test_what_was_replaced_since_it_was_listed_stays(one, storage, blobs, soon):
 
 def test_making_room_where_there_is_nothing_is_harmless(storage):
     upload = Upload(storage)
-    storage.make_room(upload.uuid, upload.items)
+    storage.delete_outdated_items(upload.uuid, upload.items)
 
 
 # Metadata ------------------------------------------------------------------------------

@@ -173,7 +173,7 @@ class TestS3(StagingContract):
         held = upload.held()
         assert sorted(held.staged) == sorted(identifiers)
         assert len(held.temporary) == MANY + 1
-        storage.tidy(upload.uuid, held.temporary)
+        storage.delete_temporary(upload.uuid, held.temporary)
         assert [key for key in listed(s3, bucket) if "/upload/" in key] == []
 
     def test_more_than_a_thousand_items_are_discarded(self, upload, s3, bucket, storage):
@@ -219,7 +219,7 @@ class TestS3(StagingContract):
         with pytest.raises(StorageUnavailable, match="has no bucket lab-gone"):
             storage_of(gone).open(Upload(storage_of(gone)).opening, uninterrupted)
 
-    @pytest.mark.parametrize("act", ["has_admin_metadata", "kind", "tidy"])
+    @pytest.mark.parametrize("act", ["has_admin_metadata", "kind", "delete_temporary"])
     def test_a_store_that_is_away_is_a_sentence_without_secrets(self, bucket, act):
         away = storage_of(Bucket(bucket.name, f"http://127.0.0.1:{free_port()}", "AK", "SK"))
         with pytest.raises(StorageUnavailable) as refusal:

@@ -14,7 +14,7 @@ from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import (
     LifecycleUnsettled,
 )
-from dserver_signed_url_plugin.storage.lifecycle import Lifetime
+from dserver_signed_url_plugin.storage.lifecycle import Retention
 from dserver_signed_url_plugin.storage.parallel import each
 from dserver_signed_url_plugin.storage.s3.lifecycle import S3Lifecycle
 from dserver_signed_url_plugin.uris import BaseURI
@@ -22,7 +22,7 @@ from tests.dserver import in_capitals
 from tests.proxy import StoreProxy
 
 OURS = "dserver-signed-url-expire"
-DAY = Lifetime(1)
+DAY = Retention(1)
 MIDNIGHT = datetime(2030, 1, 1, tzinfo=timezone.utc)
 
 
@@ -66,7 +66,7 @@ def overtaken(bucket, proxy):
 
 def test_a_rule_is_set_and_taken_away(bucket, s3):
     lifecycle = lifecycle_of(bucket)
-    change = lifecycle.change(Lifetime(3, "tmp/", 7))
+    change = lifecycle.change(Retention(3, "tmp/", 7))
     [set_] = rules(s3, bucket)
     assert (set_["ID"], set_["Status"], set_["Filter"]) == (OURS, "Enabled", {"Prefix": "tmp/"})
     assert set_["Expiration"] == {"Days": 3}
@@ -104,7 +104,7 @@ def test_other_days_replace_our_rule_and_nobody_elses(bucket, s3):
     before = rules(s3, bucket)
     lifecycle = lifecycle_of(bucket)
     lifecycle.change(DAY)
-    lifecycle.change(Lifetime(2))
+    lifecycle.change(Retention(2))
     assert rules(s3, bucket)[:2] == before
     assert [each["Expiration"] for each in rules(s3, bucket)[2:]] == [{"Days": 2}]
     lifecycle.change(None)

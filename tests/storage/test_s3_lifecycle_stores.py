@@ -10,8 +10,8 @@ from dserver_signed_url_plugin.errors import (
     LifecycleUnsupported,
     StorageUnavailable,
 )
-from dserver_signed_url_plugin.storage import Storages
-from dserver_signed_url_plugin.storage.lifecycle import Lifetime
+from dserver_signed_url_plugin.storage.lifecycle import Retention
+from dserver_signed_url_plugin.storage.registry import Storages
 from dserver_signed_url_plugin.storage.s3.lifecycle import S3Lifecycle
 from dserver_signed_url_plugin.storage.s3.lifecycle_document import Document
 from dserver_signed_url_plugin.uris import BaseURI
@@ -19,8 +19,8 @@ from tests.dserver import in_capitals
 from tests.lifecycle_store import LifecycleStore, minio, naming, without_filters
 from tests.proxy import Fault, StoreProxy
 
-DAY = Lifetime(1)
-SCRATCH = Lifetime(1, "scratch/")
+DAY = Retention(1)
+SCRATCH = Retention(1, "scratch/")
 UNKNOWN = (
     b"<Rule><ID>odd</ID><Prefix>x/</Prefix><Status>Enabled</Status><Unheard><Of/></Unheard></Rule>"
 )
@@ -41,7 +41,7 @@ def test_rules_nobody_understands_keep_every_byte():
     store = LifecycleStore(in_odd_store(UNKNOWN))
     with store as bucket:
         lifecycle = lifecycle_of(bucket)
-        lifecycle.change(Lifetime(1, "tmp/"))
+        lifecycle.change(Retention(1, "tmp/"))
         assert UNKNOWN in store.document
         # Beside a rule with a prefix of its own, AWS takes no filter.
         assert b"<Filter>" not in store.document
@@ -81,7 +81,7 @@ def test_a_rule_without_a_name_that_is_lost_is_put_back_although_ours_says_the_s
 def test_our_former_rule_is_not_taken_for_one_that_the_store_has_changed():
     store = LifecycleStore()
     with store as bucket:
-        lifecycle_of(bucket).change(Lifetime(1, "tmp/"))
+        lifecycle_of(bucket).change(Retention(1, "tmp/"))
         store.stale = [store.document] * 3
         change = lifecycle_of(bucket).change(SCRATCH)
     [rule] = change.after
@@ -91,7 +91,7 @@ def test_our_former_rule_is_not_taken_for_one_that_the_store_has_changed():
 def test_a_store_that_keeps_a_part_of_our_rule_is_told_of_and_written_to_once():
     store = LifecycleStore(keeps=minio)
     with store as bucket:
-        change = lifecycle_of(bucket).change(Lifetime(1, "tmp/", abort_incomplete_days=7))
+        change = lifecycle_of(bucket).change(Retention(1, "tmp/", abort_incomplete_days=7))
     assert store.asked == ["GET", "PUT", "GET"]
     assert [each.does for each in change.after] == [("deleted 1 day after they were written",)]
     [warning] = change.warnings
@@ -112,7 +112,7 @@ def test_a_rule_that_a_store_keeps_for_all_objects_gives_way_to_our_former_one()
     store = LifecycleStore(keeps=without_filters)
     with store as bucket:
         lifecycle = lifecycle_of(bucket)
-        lifecycle.change(Lifetime(9))
+        lifecycle.change(Retention(9))
         former = store.document
         with pytest.raises(LifecycleUnsettled, match="it was taken back"):
             lifecycle.change(SCRATCH)

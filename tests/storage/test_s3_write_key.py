@@ -10,9 +10,9 @@ import pytest
 import requests
 
 from dserver_signed_url_plugin.config import Settings
+from dserver_signed_url_plugin.doctor.s3.probe import S3Probe
 from dserver_signed_url_plugin.errors import StorageUnavailable
 from dserver_signed_url_plugin.storage.s3 import S3Storage
-from dserver_signed_url_plugin.storage.s3.examination import S3Examination
 from dserver_signed_url_plugin.uris import BaseURI
 from tests.dserver import in_capitals
 from tests.stored import Upload, get, put, uninterrupted
@@ -160,7 +160,7 @@ def test_a_write_key_is_in_no_representation(bucket, pair):
 @pytest.mark.parametrize("has_one", [True, False])
 def test_an_examination_writes_as_people_do(bucket, pair, has_one):
     settings = Settings.load({**bucket.settings(), **(pair if has_one else {})}, {})
-    examined = S3Examination(BaseURI("s3", bucket.name), settings)
+    examined = S3Probe(BaseURI("s3", bucket.name), settings)
     key = next(iter(pair.values())) if has_one else bucket.access_key
     pinned, staged = examined.pinned_put("a", b"a"), examined.staged_url("b")
     assert examined.has_write_key() == has_one

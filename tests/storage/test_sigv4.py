@@ -16,7 +16,7 @@ from botocore.config import Config
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dserver_signed_url_plugin.storage.sigv4 import Credentials, Place, QuerySigner
+from dserver_signed_url_plugin.storage.s3.sigv4 import Credentials, Endpoint, QuerySigner
 
 
 @dataclass(frozen=True)
@@ -26,21 +26,22 @@ class Site:
     bucket: str
     endpoint: str | None
     style: str
-    place: Place
+    place: Endpoint
 
 
 SITES = [
-    Site("lab", "http://127.0.0.1:9000", "path", Place("http", "127.0.0.1:9000", "/lab/", "r-1")),
+    Site("lab", "http://127.0.0.1:9000", "path",
+         Endpoint("http", "127.0.0.1:9000", "/lab/", "r-1")),
     Site("lab", "https://s3.example.org", "path",
-         Place("https", "s3.example.org", "/lab/", "eu-central-1")),
+         Endpoint("https", "s3.example.org", "/lab/", "eu-central-1")),
     Site("lab", "https://s3.example.org:8443", "virtual",
-         Place("https", "lab.s3.example.org:8443", "/", "us-east-1")),
+         Endpoint("https", "lab.s3.example.org:8443", "/", "us-east-1")),
     Site("lab", "https://example.org/s3", "path",
-         Place("https", "example.org", "/s3/lab/", "us-east-1")),
+         Endpoint("https", "example.org", "/s3/lab/", "us-east-1")),
     Site("lab.with.dots", None, "path",
-         Place("https", "s3.us-west-2.amazonaws.com", "/lab.with.dots/", "us-west-2")),
+         Endpoint("https", "s3.us-west-2.amazonaws.com", "/lab.with.dots/", "us-west-2")),
     Site("lab", None, "virtual",
-         Place("https", "lab.s3.eu-north-1.amazonaws.com", "/", "eu-north-1")),
+         Endpoint("https", "lab.s3.eu-north-1.amazonaws.com", "/", "eu-north-1")),
 ]  # fmt: skip
 KEYRINGS = [
     Credentials("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"),
@@ -182,7 +183,7 @@ def test_whatever_is_signed_changes_the_signature():
 
 
 def test_the_example_in_amazons_documentation_is_reproduced():
-    place = Place("https", "examplebucket.s3.amazonaws.com", "/", "us-east-1")
+    place = Endpoint("https", "examplebucket.s3.amazonaws.com", "/", "us-east-1")
     credentials = Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
     signed_at = datetime(2013, 5, 24, tzinfo=timezone.utc)
     url = QuerySigner(place, credentials, signed_at, 86400).sign("GET", "test.txt")

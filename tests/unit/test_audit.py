@@ -7,10 +7,10 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from dserver_signed_url_plugin.audit import Decision, parsed
+from dserver_signed_url_plugin.audit.decisions import Decision, parsed
+from dserver_signed_url_plugin.audit.repository import SignedURLAudit
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import ConfigurationError, InvalidField
-from dserver_signed_url_plugin.trail import SignedURLAudit
 from dserver_signed_url_plugin.uris import BaseURI, DatasetURI
 
 UUID = "550e8400-e29b-41d4-a716-446655440000"

@@ -6,7 +6,7 @@ import os
 import sys
 from contextlib import contextmanager, redirect_stderr
 
-from dserver_signed_url_plugin.cli.bars import bar, watched
+from dserver_signed_url_plugin.cli.progress_bar import bar, watched
 from tests.terminal import opened as terminal_opened
 
 

@@ -5,8 +5,8 @@ from itertools import product
 
 import pytest
 
-from dserver_signed_url_plugin.config import HostRewrite, Settings, secrets_in
-from dserver_signed_url_plugin.errors import ConfigurationError
+from dserver_signed_url_plugin.config import HostRewrite, Settings, chosen_life, secrets_in
+from dserver_signed_url_plugin.errors import ConfigurationError, LifetimeTooLong
 
 NUMBERS = {
     "SIGNED_URL_READ_EXPIRY_SECONDS": ("read_expiry", 3600),
@@ -349,3 +349,15 @@ def test_names_of_secrets_are_known():
 def test_settings_do_not_show_the_secrets_they_hold():
     settings = Settings.load({"DTOOL_S3_SECRET_ACCESS_KEY_lab": "the-secret-key"}, {})
     assert "the-secret-key" not in repr(settings)
+
+
+@pytest.mark.parametrize(("asked", "granted"), [(None, 60), (1, 1), (61, 61), (100, 100)])
+def test_what_was_asked_for_is_granted_or_else_the_default(asked, granted):
+    assert chosen_life(asked, default=60, maximum=100) == granted
+
+
+def test_more_than_the_maximum_is_refused_naming_it():
+    with pytest.raises(LifetimeTooLong, match="at most 100") as refusal:
+        chosen_life(101, default=60, maximum=100)
+    assert refusal.value.status == 422
+    assert refusal.value.facts.keys() == {"expiry_seconds"}

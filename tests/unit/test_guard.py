@@ -12,8 +12,8 @@ import pytest
 
 from dserver_signed_url_plugin.errors import ItemNotFound, StorageAway, StorageUnavailable
 from dserver_signed_url_plugin.storage import deadline
+from dserver_signed_url_plugin.storage.circuit_breaker import CircuitBreaker, apart, guarded
 from dserver_signed_url_plugin.storage.deadline import Deadline
-from dserver_signed_url_plugin.storage.guard import Store, apart, guarded
 
 SECONDS = 30
 
@@ -23,7 +23,7 @@ def never() -> threading.Event:
     return threading.Event()
 
 
-def ask(store: Store, answer: Callable[[], Any] = lambda: None) -> Any:
+def ask(store: CircuitBreaker, answer: Callable[[], Any] = lambda: None) -> Any:
     """Be one call that asks the store."""
     with store.visit():
         deadline.left()
@@ -45,7 +45,9 @@ def silent(never: threading.Event) -> None:
             return
 
 
-def outcomes(store: Store, calls: int, answer: Callable[[], Any]) -> list[tuple[str, float]]:
+def outcomes(
+    store: CircuitBreaker, calls: int, answer: Callable[[], Any]
+) -> list[tuple[str, float]]:
     """Call at once, and return what came of each, and after how many seconds."""
     start = threading.Barrier(calls)
 
@@ -63,14 +65,14 @@ def outcomes(store: Store, calls: int, answer: Callable[[], Any]) -> list[tuple[
 
 
 def test_a_store_that_never_answered_is_waited_for_by_two_calls_only(never):
-    store = Store("lab", 3)
+    store = CircuitBreaker("lab", 3)
     waited = [seconds for _, seconds in outcomes(store, 8, lambda: silent(never))]
     assert len([seconds for seconds in waited if seconds >= 3]) == 2
     assert len([seconds for seconds in waited if seconds < 2.5]) == 6
 
 
 def test_calls_that_come_while_others_wait_are_refused_at_once(never):
-    store = Store("lab", SECONDS)
+    store = CircuitBreaker("lab", SECONDS)
     with ThreadPoolExecutor(2) as pool:
         waiting = [pool.submit(ask, store, lambda: silent(never)) for _ in range(2)]
         outcomes(store, 1, away)
@@ -85,7 +87,7 @@ def test_calls_that_come_while_others_wait_are_refused_at_once(never):
 
 
 def test_a_store_that_goes_silent_holds_two_calls_for_long(never):
-    store = Store("lab", 6)
+    store = CircuitBreaker("lab", 6)
     ask(store)
     waited = sorted(seconds for _, seconds in outcomes(store, 6, lambda: silent(never)))
     assert waited[3] < 4
@@ -93,18 +95,18 @@ def test_a_store_that_goes_silent_holds_two_calls_for_long(never):
 
 
 def test_any_number_of_calls_may_ask_a_store_that_answers(never):
-    store = Store("lab", SECONDS)
+    store = CircuitBreaker("lab", SECONDS)
     assert [message for message, _ in outcomes(store, 64, lambda: never.wait(0.02))] == [""] * 64
 
 
 def test_a_slow_store_is_asked_by_all_once_it_has_answered(never):
-    store = Store("lab", SECONDS)
+    store = CircuitBreaker("lab", SECONDS)
     ask(store, lambda: never.wait(0.8))
     assert [message for message, _ in outcomes(store, 32, lambda: never.wait(1))] == [""] * 32
 
 
 def test_calls_that_were_answered_and_do_work_of_their_own_keep_nobody_out(never):
-    store = Store("lab", 3)
+    store = CircuitBreaker("lab", 3)
     working, done = threading.Barrier(3), threading.Event()
 
     def work() -> None:
@@ -125,7 +127,7 @@ def test_calls_that_were_answered_and_do_work_of_their_own_keep_nobody_out(never
 
 
 def test_what_asks_nothing_tells_nothing_of_the_store(never):
-    store = Store("lab", 2)
+    store = CircuitBreaker("lab", 2)
     for _ in range(3):
         with store.visit():
             pass
@@ -134,7 +136,7 @@ def test_what_asks_nothing_tells_nothing_of_the_store(never):
 
 
 def test_a_store_that_did_not_answer_in_time_is_left_alone_and_then_tried_by_one(never):
-    store = Store("lab", 1)
+    store = CircuitBreaker("lab", 1)
     outcomes(store, 1, lambda: silent(never))
     with pytest.raises(StorageAway) as refusal:
         ask(store)
@@ -152,7 +154,7 @@ def test_a_store_that_did_not_answer_in_time_is_left_alone_and_then_tried_by_one
 
 
 def test_failures_in_a_row_count_as_being_away_and_an_answer_ends_the_row():
-    store = Store("lab", SECONDS)
+    store = CircuitBreaker("lab", SECONDS)
     for _ in range(2):
         for _ in range(4):
             with pytest.raises(StorageAway, match="^away$"):
@@ -170,21 +172,21 @@ def test_a_refusal_is_an_answer(kind):
     def refuse() -> None:
         raise kind("no")
 
-    store = Store("lab", SECONDS)
+    store = CircuitBreaker("lab", SECONDS)
     for _ in range(10):
         with pytest.raises(kind, match="^no$"):
             ask(store, refuse)
 
 
 def test_a_call_that_spent_its_time_elsewhere_says_nothing_of_the_store(never):
-    store = Store("lab", SECONDS)
+    store = CircuitBreaker("lab", SECONDS)
     with deadline.under(Deadline(0.05)), pytest.raises(StorageAway):
         ask(store, lambda: silent(never))
     ask(store)
 
 
 def test_progress_puts_the_deadline_off(never):
-    store = Store("lab", 0.3)
+    store = CircuitBreaker("lab", 0.3)
     with deadline.under(Deadline(0.3)), store.visit():
         for _ in range(5):
             never.wait(0.1)
@@ -193,7 +195,7 @@ def test_progress_puts_the_deadline_off(never):
 
 
 def test_one_long_thing_is_allowed_more_than_a_call():
-    with deadline.under(Deadline(1)), Store("lab", 1).visit():
+    with deadline.under(Deadline(1)), CircuitBreaker("lab", 1).visit():
         deadline.allow(100)
         assert deadline.left() > 100
 
@@ -212,7 +214,7 @@ class Things:
 
 
 def test_every_method_is_a_visit_and_one_inside_it_is_the_same():
-    store = Store("lab", SECONDS)
+    store = CircuitBreaker("lab", SECONDS)
     things = guarded(Things(), store)
     assert (things.one(), things.two(), things.life()) == (True, True, True)
 

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dserver_signed_url_plugin.errors import StorageUnavailable
-from dserver_signed_url_plugin.storage.lifecycle import Lifetime
+from dserver_signed_url_plugin.storage.lifecycle import Retention
 from dserver_signed_url_plugin.storage.s3.lifecycle_document import EMPTY, Document
 
-DAY = Lifetime(1)
+DAY = Retention(1)
 OTHER = (
     b"<Rule>\n  <Filter ><Prefix>\xc3\xbcber &lt;x&gt;/</Prefix></Filter>"
     b"<!-- theirs --><ID>tidy</ID><Status>Enabled</Status>"
@@ -48,9 +48,9 @@ def test_other_rules_keep_every_byte_and_their_place():
 
 
 def test_a_change_replaces_our_own_rule_alone():
-    after = document(OTHER).changed(DAY).changed(Lifetime(2, "tmp/", 7))
+    after = document(OTHER).changed(DAY).changed(Retention(2, "tmp/", 7))
     assert [rule.name for rule in after.rules] == ["tidy", "dserver-signed-url-expire"]
-    assert after.lacks(Lifetime(2, "tmp/", 7)) == ()
+    assert after.lacks(Retention(2, "tmp/", 7)) == ()
     assert after.lacks(DAY) is None
     assert after.lacks(None) is None
 
@@ -69,9 +69,9 @@ def test_a_document_without_rules_gets_one(xml):
 
 
 def test_a_rule_beside_rules_of_the_first_version_is_one_of_them():
-    [*_, ours] = document(OLD_OTHER).changed(Lifetime(1, "tmp/")).rules
+    [*_, ours] = document(OLD_OTHER).changed(Retention(1, "tmp/")).rules
     assert ours.is_of_the_first_version
-    [*_, ours] = document(OTHER).changed(Lifetime(1, "tmp/")).rules
+    [*_, ours] = document(OTHER).changed(Retention(1, "tmp/")).rules
     assert not ours.is_of_the_first_version
 
 
@@ -86,7 +86,7 @@ def test_our_rule_is_known_again_however_the_store_spells_it():
 
 
 def test_what_a_store_leaves_out_of_our_rule_is_known():
-    wanted = Lifetime(1, "tmp/", 7, old_version_days=1)
+    wanted = Retention(1, "tmp/", 7, old_version_days=1)
     [ours] = document().changed(wanted).ours
     abort = re.search(b"<Abort.*</Abort[^>]*>", ours.xml).group()
     assert document(ours.xml.replace(abort, b"")).lacks(wanted) == (
@@ -95,7 +95,7 @@ def test_what_a_store_leaves_out_of_our_rule_is_known():
     # Without its expiry, or with more than was wanted, it is another rule.
     expiry = b"<Expiration><Days>1</Days></Expiration>"
     assert document(ours.xml.replace(expiry, b"")).lacks(wanted) is None
-    assert document(ours.xml).lacks(Lifetime(1, "tmp/")) is None
+    assert document(ours.xml).lacks(Retention(1, "tmp/")) is None
     assert document(ours.xml, ours.xml).lacks(wanted) is None
 
 
@@ -109,12 +109,12 @@ def test_what_a_store_leaves_out_of_our_rule_is_known():
     ],
 )
 def test_our_rule_for_other_objects_is_known_by_what_it_does(left, misdirected):
-    wanted = Lifetime(1, "tmp/")
+    wanted = Retention(1, "tmp/")
     [ours] = document().changed(wanted).ours
     shown = document(ours.xml.replace(b"<Filter><Prefix>tmp/</Prefix></Filter>", left))
     assert shown.misdirects(wanted) is misdirected
     # Somebody else may have wanted another life.
-    assert not shown.misdirects(Lifetime(2, "tmp/"))
+    assert not shown.misdirects(Retention(2, "tmp/"))
 
 
 @pytest.mark.parametrize(
@@ -152,15 +152,15 @@ def test_the_document_of_the_recipe_is_shown_as_the_recipe_shows_it():
 
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=50))
 def test_any_printable_prefix_comes_back(prefix):
-    after = document(OTHER).changed(Lifetime(1, prefix))
+    after = document(OTHER).changed(Retention(1, prefix))
     assert after.rules[1].prefix == prefix
-    assert after.lacks(Lifetime(1, prefix)) == ()
+    assert after.lacks(Retention(1, prefix)) == ()
 
 
 @given(st.lists(st.sampled_from([OTHER, OLD_OTHER]), max_size=4), st.integers(1, 2**31 - 1))
 def test_setting_twice_is_setting_once(others, days):
-    once = document(*others).changed(Lifetime(days))
-    assert once.changed(Lifetime(days)).xml == once.xml
+    once = document(*others).changed(Retention(days))
+    assert once.changed(Retention(days)).xml == once.xml
     assert [rule.xml for rule in once.rules][:-1] == others
 
 

@@ -9,9 +9,10 @@ from dservercore import sql_db
 from flask import Flask
 from sqlalchemy import delete, event, func, select, update
 
-from dserver_signed_url_plugin import pending
 from dserver_signed_url_plugin.errors import UploadBusy
-from dserver_signed_url_plugin.models import FROZEN, OPEN, OPENING, PendingUpload
+from dserver_signed_url_plugin.uploads import repository
+from dserver_signed_url_plugin.uploads.lease import LEASE, Lease, leased
+from dserver_signed_url_plugin.uploads.models import FROZEN, OPEN, OPENING, PendingUpload
 
 UUID = "6f9619ff-8b86-4011-b42d-00c04fc964ff"
 NOW = datetime(2024, 1, 15, 14, 30, tzinfo=timezone.utc)
@@ -47,7 +48,7 @@ def claim(uuid=UUID, **changes):
         "uploader": "alice",
         "staging": "a" * 32,
     }
-    return pending.claim(uuid, **{**values, **changes})
+    return repository.claim(uuid, **{**values, **changes})
 
 
 @pytest.fixture
@@ -55,14 +56,14 @@ def upload():
     return claim()
 
 
-def note(upload, **values):
+def update_row(upload, **values):
     """Write into the row, whoever holds it."""
     row = update(PendingUpload).where(PendingUpload.id == upload.id)
     sql_db.session.execute(row.values(**values))
     sql_db.session.commit()
 
 
-def strike_out(upload):
+def delete_row(upload):
     """Delete the row, whoever holds it."""
     sql_db.session.execute(delete(PendingUpload).where(PendingUpload.id == upload.id))
     sql_db.session.commit()
@@ -76,14 +77,14 @@ def rows():
 
 
 def test_a_claim_writes_a_row_that_waits_to_be_opened(upload):
-    found = pending.find(UUID)
+    found = repository.find(UUID)
     assert (found.uuid, found.uploader, found.state) == (UUID, "alice", OPENING)
     assert (found.pinned, found.urls_expire_at, found.lease) == (True, None, None)
     assert found.created_at_utc == NOW
 
 
 def test_what_nobody_claimed_is_not_found():
-    assert pending.find(UUID) is None
+    assert repository.find(UUID) is None
 
 
 def test_a_second_claim_gets_the_row_of_the_first(upload):
@@ -109,28 +110,28 @@ def test_a_long_uri_is_kept():
 
 
 def test_what_was_found_stays_readable_after_the_row_is_gone(upload):
-    strike_out(upload)
+    delete_row(upload)
     assert upload.uri == f"s3://lab/{UUID}"
-    assert pending.find(UUID) is None
-    strike_out(upload)
+    assert repository.find(UUID) is None
+    delete_row(upload)
 
 
 # Noting --------------------------------------------------------------------------------------
 
 
 def test_what_the_holder_of_a_lease_notes_is_found(upload):
-    with pending.leased(upload) as lease:
-        lease.note(state=FROZEN, frozen_at=5.5)
-    found = pending.refetch(upload)
+    with leased(upload) as lease:
+        lease.update(state=FROZEN, frozen_at=5.5)
+    found = repository.refetch(upload)
     assert (found.state, found.frozen_at) == (FROZEN, 5.5)
 
 
 def gone_in_between(upload):
-    strike_out(upload)
+    delete_row(upload)
 
 
 def gone_and_claimed_again(upload):
-    strike_out(upload)
+    delete_row(upload)
     claim(uploader="carol")
 
 
@@ -138,56 +139,56 @@ def gone_and_claimed_again(upload):
 @pytest.mark.parametrize(
     "act",
     [
-        pending.refetch,
-        pending.announced,
-        pending.frozen,
-        lambda upload: pending.leased(upload).__enter__(),
+        repository.refetch,
+        repository.announced,
+        repository.frozen,
+        lambda upload: leased(upload).__enter__(),
     ],
     ids=["refetch", "announced", "frozen", "leased"],
 )
 def test_a_row_that_is_gone_is_noticed(upload, act, meanwhile):
     meanwhile(upload)
-    with pytest.raises(pending.Gone):
+    with pytest.raises(repository.UploadGone):
         act(upload)
 
 
 @pytest.mark.parametrize(
     "act",
     [
-        pending.Lease.check,
-        pending.Lease.strike_out,
-        pending.Lease.retire,
-        lambda lease: lease.note(state=OPEN),
-        lambda lease: lease.note_urls(NOW, True),
+        Lease.check,
+        Lease.delete,
+        Lease.retire,
+        lambda lease: lease.update(state=OPEN),
+        lambda lease: lease.record_urls(NOW, True),
     ],
-    ids=["check", "strike_out", "retire", "note", "note_urls"],
+    ids=["check", "delete", "retire", "update", "record_urls"],
 )
 def test_whoever_lost_a_lease_changes_nothing_any_more(upload, act):
-    with pending.leased(upload) as lease:
+    with leased(upload) as lease:
         hold(upload, "the-new-holder")
         with pytest.raises(UploadBusy, match="taken over"):
             act(lease)
-    found = pending.find(UUID)
+    found = repository.find(UUID)
     assert (found.state, found.lease) == (OPENING, "the-new-holder")
 
 
 def test_the_holder_of_a_lease_strikes_the_row_out(upload):
-    with pending.leased(upload) as lease:
-        lease.strike_out()
-    assert pending.find(UUID) is None
+    with leased(upload) as lease:
+        lease.delete()
+    assert repository.find(UUID) is None
 
 
 def test_what_was_announced_is_read_when_asked_for(upload):
-    assert pending.announced(upload) == ({}, {})
+    assert repository.announced(upload) == ({}, {})
 
 
 @pytest.mark.parametrize("order", [(1, 2, 3), (3, 2, 1), (2, 3, 1)])
 def test_the_latest_end_of_urls_is_remembered(upload, order):
     for hours in order:
-        with pending.leased(upload) as lease:
-            lease.note_urls(NOW + timedelta(hours=hours), True)
+        with leased(upload) as lease:
+            lease.record_urls(NOW + timedelta(hours=hours), True)
     expected = NOW + timedelta(hours=3)
-    assert pending.find(UUID).urls_expire_at_utc == expected
+    assert repository.find(UUID).urls_expire_at_utc == expected
 
 
 @pytest.mark.parametrize(
@@ -195,20 +196,20 @@ def test_the_latest_end_of_urls_is_remembered(upload, order):
 )
 def test_urls_that_were_not_pinned_are_never_forgotten(upload, handed_out, pinned):
     for kind in handed_out:
-        with pending.leased(upload) as lease:
-            lease.note_urls(NOW, kind)
-    assert pending.find(UUID).pinned is pinned
+        with leased(upload) as lease:
+            lease.record_urls(NOW, kind)
+    assert repository.find(UUID).pinned is pinned
 
 
 def test_the_frozen_manifest_is_kept_beside_the_announced_one(upload):
-    with pending.leased(upload) as lease:
-        lease.note(state=FROZEN, frozen_manifest_json='{"items": {}}')
-    assert pending.announced(upload) == ({}, {})
-    assert pending.frozen(upload) == ({"items": {}}, {})
+    with leased(upload) as lease:
+        lease.update(state=FROZEN, frozen_manifest_json='{"items": {}}')
+    assert repository.announced(upload) == ({}, {})
+    assert repository.frozen(upload) == ({"items": {}}, {})
 
 
 def test_what_was_frozen_before_there_were_two_manifests_has_the_one(upload):
-    assert pending.frozen(upload) == pending.announced(upload)
+    assert repository.frozen(upload) == repository.announced(upload)
 
 
 # Age -----------------------------------------------------------------------------------------
@@ -217,7 +218,7 @@ LONG_AGO = NOW - timedelta(days=3)
 
 
 def idle(since=NOW):
-    return [found.uuid for found in pending.listed(since)]
+    return [found.uuid for found in repository.listed(since)]
 
 
 def test_an_upload_is_idle_from_its_announcement_on():
@@ -227,15 +228,15 @@ def test_an_upload_is_idle_from_its_announcement_on():
 
 @pytest.mark.parametrize(("active", "expected"), [(True, []), (False, [UUID])])
 def test_whoever_works_on_an_upload_under_a_lease_says_so(active, expected):
-    with pending.leased(claim(created_at=LONG_AGO), active=active):
+    with leased(claim(created_at=LONG_AGO), active=active):
         pass
     assert idle() == expected
 
 
 def test_a_row_that_says_nothing_of_activity_was_active_when_it_was_created():
-    note(claim(created_at=LONG_AGO), last_active_at=None)
+    update_row(claim(created_at=LONG_AGO), last_active_at=None)
     assert idle() == [UUID]
-    assert pending.find(UUID).last_active_at_utc == LONG_AGO
+    assert repository.find(UUID).last_active_at_utc == LONG_AGO
 
 
 # Leases --------------------------------------------------------------------------------------
@@ -243,35 +244,35 @@ def test_a_row_that_says_nothing_of_activity_was_active_when_it_was_created():
 
 @pytest.mark.parametrize("meanwhile", [{"state": FROZEN}, {"pinned": False}])
 def test_a_lease_hands_out_the_row_as_it_is_not_as_it_was_read(upload, meanwhile):
-    note(upload, **meanwhile)
-    with pending.leased(upload) as lease:
+    update_row(upload, **meanwhile)
+    with leased(upload) as lease:
         assert {name: getattr(lease.upload, name) for name in meanwhile} == meanwhile
 
 
 def test_what_its_holder_writes_is_in_the_row_of_the_lease(upload):
-    with pending.leased(upload) as lease:
-        lease.note(state=OPEN)
-        lease.note_urls(NOW, pinned=False)
+    with leased(upload) as lease:
+        lease.update(state=OPEN)
+        lease.record_urls(NOW, pinned=False)
         assert (lease.upload.state, lease.upload.pinned) == (OPEN, False)
         assert lease.upload.urls_expire_at_utc == NOW
 
 
 @pytest.mark.parametrize(("hours", "kept"), [(1, True), (-1, False)])
 def test_the_row_of_what_is_given_up_is_kept_while_its_urls_live(upload, hours, kept):
-    with pending.leased(upload) as lease:
-        lease.note_urls(datetime.now(timezone.utc) + timedelta(hours=hours), True)
+    with leased(upload) as lease:
+        lease.record_urls(datetime.now(timezone.utc) + timedelta(hours=hours), True)
         lease.retire()
     assert rows() == kept
-    assert len(pending.removed()) == kept
+    assert len(repository.removed()) == kept
 
 
 def hold(upload, token="somebody", seconds=60.0):
-    note(upload, lease=token, lease_ends=time.time() + seconds)
+    update_row(upload, lease=token, lease_ends=time.time() + seconds)
 
 
 def test_a_second_lease_is_refused_while_the_first_is_held(upload):
-    with pending.leased(upload) as lease:
-        with pytest.raises(UploadBusy) as refusal, pending.leased(upload):
+    with leased(upload) as lease:
+        with pytest.raises(UploadBusy) as refusal, leased(upload):
             pytest.fail("two hold one upload")
         assert refusal.value.retry_after >= 1
         lease.check()
@@ -279,38 +280,38 @@ def test_a_second_lease_is_refused_while_the_first_is_held(upload):
 
 def test_a_lease_ends_with_its_block(upload):
     for _ in range(2):
-        with pending.leased(upload):
-            assert pending.find(UUID).lease is not None
-        assert pending.find(UUID).lease is None
+        with leased(upload):
+            assert repository.find(UUID).lease is not None
+        assert repository.find(UUID).lease is None
 
 
 def test_a_lease_ends_with_a_block_that_fails(upload):
-    with pytest.raises(ZeroDivisionError), pending.leased(upload):
+    with pytest.raises(ZeroDivisionError), leased(upload):
         raise ZeroDivisionError
-    with pending.leased(upload) as lease:
+    with leased(upload) as lease:
         lease.check()
 
 
 def test_a_lease_whose_holder_died_is_taken_over(upload):
     hold(upload, "the-dead", seconds=-1.0)
-    with pending.leased(upload) as lease:
-        assert pending.find(UUID).lease == lease.token != "the-dead"
+    with leased(upload) as lease:
+        assert repository.find(UUID).lease == lease.token != "the-dead"
 
 
 def test_a_lease_that_was_lost_is_noticed_and_left_to_its_new_holder(upload):
-    with pending.leased(upload) as lease:
+    with leased(upload) as lease:
         hold(upload, "the-new-holder")
         with pytest.raises(UploadBusy, match="taken over"):
             lease.check()
         assert not lease.renew()
-    assert pending.find(UUID).lease == "the-new-holder"
+    assert repository.find(UUID).lease == "the-new-holder"
 
 
 def test_a_check_prolongs_the_lease(upload):
-    with pending.leased(upload) as lease:
+    with leased(upload) as lease:
         hold(upload, lease.token, seconds=0.5)
         lease.check()
-        assert pending.find(UUID).lease_ends > time.time() + 5
+        assert repository.find(UUID).lease_ends > time.time() + 5
 
 
 HOUR = 3600
@@ -337,33 +338,33 @@ def clock(request):
 
 @clock_of_its_own
 def test_a_lease_lasts_by_the_clock_of_the_database(clock, upload):
-    with pending.leased(upload) as lease:
-        assert 0 < pending.find(UUID).lease_ends - clock() <= pending.LEASE
-        note(upload, lease_ends=clock() + 1)
+    with leased(upload) as lease:
+        assert 0 < repository.find(UUID).lease_ends - clock() <= LEASE
+        update_row(upload, lease_ends=clock() + 1)
         lease.check()
-        assert pending.find(UUID).lease_ends - clock() > pending.LEASE / 2
+        assert repository.find(UUID).lease_ends - clock() > LEASE / 2
 
 
 @clock_of_its_own
 def test_the_clock_of_the_database_says_when_a_holder_is_dead(clock, upload):
-    note(upload, lease="the-living", lease_ends=clock() + 60)
-    with pytest.raises(UploadBusy), pending.leased(upload):
+    update_row(upload, lease="the-living", lease_ends=clock() + 60)
+    with pytest.raises(UploadBusy), leased(upload):
         pytest.fail("two hold one upload")
-    note(upload, lease="the-dead", lease_ends=clock() - 60)
-    with pending.leased(upload) as lease:
-        assert pending.find(UUID).lease == lease.token
+    update_row(upload, lease="the-dead", lease_ends=clock() - 60)
+    with leased(upload) as lease:
+        assert repository.find(UUID).lease == lease.token
 
 
 def test_a_lease_on_a_row_that_goes_is_lost(upload):
-    with pending.leased(upload) as lease:
-        strike_out(upload)
+    with leased(upload) as lease:
+        delete_row(upload)
         with pytest.raises(UploadBusy):
             lease.check()
 
 
 def test_a_lease_on_one_upload_leaves_another_free(upload):
     other = claim("00000000-0000-4000-8000-000000000001")
-    with pending.leased(upload) as one, pending.leased(other) as two:
+    with leased(upload) as one, leased(other) as two:
         one.check()
         two.check()
 
@@ -374,7 +375,7 @@ def test_of_many_at_once_one_holds_the_upload(app, upload):
     def try_it(number):
         with app.app_context():
             try:
-                with pending.leased(upload):
+                with leased(upload):
                     # Held until everybody else has been refused.
                     deadline = time.monotonic() + 10
                     while len(tried) < 7 and time.monotonic() < deadline:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import uuid4
 
 from dserver_signed_url_plugin.storage.s3.layout import Layout
-from dserver_signed_url_plugin.storage.s3.places import Places
+from dserver_signed_url_plugin.storage.s3.prefixes import DatasetPrefixes
 
 
 class Empty:
@@ -30,7 +30,7 @@ class Interrupted(str):
 
 
 def test_a_place_may_be_forgotten_while_it_is_asked_for():
-    places, uuid = Places(Empty()), str(uuid4())
+    places, uuid = DatasetPrefixes(Empty()), str(uuid4())
     places.remember(Layout("old/", uuid))
     asked = Interrupted(uuid)
     asked.meanwhile = lambda: places.forget(uuid)

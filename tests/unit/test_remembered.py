@@ -9,7 +9,7 @@ from time import monotonic
 import pytest
 
 from dserver_signed_url_plugin.errors import StorageAway, StorageUnavailable
-from dserver_signed_url_plugin.storage.remembered import Remembered
+from dserver_signed_url_plugin.storage.cache import CachedAnswer
 
 
 class Source:
@@ -31,7 +31,7 @@ class Source:
 
 
 def test_an_answer_is_kept_until_somebody_asks_anew():
-    remembered = Remembered(Source())
+    remembered = CachedAnswer(Source())
     assert [remembered.soon(), remembered.soon()] == [1, 1]
     assert [remembered.anew(), remembered.soon()] == [2, 2]
 
@@ -40,7 +40,7 @@ def test_an_answer_is_kept_until_somebody_asks_anew():
 def test_a_failure_is_kept_too(error):
     source = Source()
     source.error = error
-    remembered = Remembered(source)
+    remembered = CachedAnswer(source)
     for _ in range(3):
         with pytest.raises(StorageUnavailable):
             remembered.soon()
@@ -52,7 +52,7 @@ def test_a_failure_is_kept_too(error):
 def test_nobody_waits_long_and_one_asks():
     source = Source()
     source.may_answer.clear()
-    remembered = Remembered(source)
+    remembered = CachedAnswer(source)
     began = monotonic()
 
     def one(_: int) -> None:

@@ -6,7 +6,7 @@ from time import monotonic
 
 import pytest
 
-from dserver_signed_url_plugin.storage.s3.answers import NotAsked, check_root
+from dserver_signed_url_plugin.storage.s3.response_checks import UnexpectedS3Answer, check_root
 
 ROOT = b"ListBucketResult"
 
@@ -33,13 +33,13 @@ def test_a_document_is_known_by_its_root_element(before):
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"ListBucketResult", b"<!-- <ListBucketResult>"])
 def test_anything_else_is_no_answer(body):
-    with pytest.raises(NotAsked):
+    with pytest.raises(UnexpectedS3Answer):
         check_root(body, ROOT)
 
 
 @pytest.mark.parametrize("part", [b"<??>", b"<!---->", b"<? ?> ", b"<!-- <??> -->"])
 def test_a_proxy_cannot_keep_a_worker_busy_by_a_few_bytes(part):
     began = monotonic()
-    with pytest.raises(NotAsked):
+    with pytest.raises(UnexpectedS3Answer):
         check_root(part * 10_000, ROOT)
     assert monotonic() - began < 5

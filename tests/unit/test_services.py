@@ -41,7 +41,7 @@ def test_the_services_that_people_use_ask_for_a_permit():
         "Completions.complete",
         "Downloads.dataset",
         "Downloads.item",
-        "Progresses.of",
-        "Removals.cancel",
+        "UploadStatuses.of",
+        "Cancellations.cancel",
         "Uploads.begin",
     }

@@ -7,7 +7,7 @@ import pytest
 
 from dserver_signed_url_plugin.errors import UploadIncomplete
 from dserver_signed_url_plugin.storage.base import Holdings, Item, Promotion, StoredItem
-from dserver_signed_url_plugin.verification import (
+from dserver_signed_url_plugin.uploads.verification import (
     Verification,
     properties,
     verify,

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from flask_jwt_extended import create_access_token
 
-from dserver_signed_url_plugin.audit import Decision
-from dserver_signed_url_plugin.routes import blueprint
-from dserver_signed_url_plugin.witness import ACTIONS
+from dserver_signed_url_plugin.audit.decisions import Decision
+from dserver_signed_url_plugin.web.audit_hooks import ACTIONS
+from dserver_signed_url_plugin.web.routes import blueprint
 from tests.clients import Deposit, DtoolDserver, RelpathsOnly
 from tests.decisions import audit, check_rows, rows, said, written
 from tests.dserver import Person, encoded

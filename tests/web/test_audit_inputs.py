@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from dserver_signed_url_plugin.audit import Decision
+from dserver_signed_url_plugin.audit.decisions import Decision
 from tests.clients import Deposit, DtoolDserver
 from tests.decisions import rows, said
 from tests.dserver import encoded

@@ -12,8 +12,8 @@ import pytest
 from dservercore import sql_db
 from sqlalchemy import text
 
+from dserver_signed_url_plugin.audit.repository import MOST_PURGED, Search, statement
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
-from dserver_signed_url_plugin.trail import MOST_PURGED, Search, statement
 from tests.clients import Deposit, DtoolDserver
 from tests.decisions import audit, number_of_rows, rows, run, said, write
 from tests.dserver import Dserver, Person, encoded

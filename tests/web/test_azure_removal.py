@@ -13,7 +13,7 @@ from dtoolcore.utils import generate_identifier
 from sqlalchemy import update
 
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
-from dserver_signed_url_plugin.models import PendingUpload
+from dserver_signed_url_plugin.uploads.models import PendingUpload
 from tests.accounts import BLOCK_BLOB
 from tests.clients import Deposit, DtoolDserver
 from tests.containers import check_dataset, containers

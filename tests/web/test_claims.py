@@ -11,7 +11,7 @@ from dservercore import sql_db
 from dtoolcore.utils import generate_identifier
 from sqlalchemy import delete, event, select
 
-from dserver_signed_url_plugin.models import PendingUpload
+from dserver_signed_url_plugin.uploads.models import PendingUpload
 from tests.clients import Deposit, DtoolDserver, RelpathsOnly, each_client
 from tests.dserver import Dserver, Person, encoded
 from tests.holdings import check_dataset, holdings

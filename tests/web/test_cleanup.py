@@ -10,9 +10,9 @@ import requests
 from dservercore import sql_db
 from sqlalchemy import update
 
-from dserver_signed_url_plugin.cleanup import Wish
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
-from dserver_signed_url_plugin.models import PendingUpload
+from dserver_signed_url_plugin.uploads.cleanup import CleanupOptions
+from dserver_signed_url_plugin.uploads.models import PendingUpload
 from tests.clients import Deposit, DserverClientJS, DtoolDserver, RelpathsOnly
 from tests.dserver import encoded
 from tests.holdings import verifies
@@ -303,7 +303,7 @@ def test_an_upload_resumed_after_it_was_listed_is_kept(begin, dserver):
         [listed] = dserver.services.cleanup.older_than(48)
     uri = DtoolDserver().begin(dserver.alice, dserver.base_uri, deposit)["uri"]
     with dserver.app.app_context():
-        outcome = dserver.services.cleanup.treat(listed, Wish(delete_storage=True))
+        outcome = dserver.services.cleanup.treat(listed, CleanupOptions(delete_storage=True))
     assert outcome.is_kept
     assert dserver.alice.complete(uri).status_code == 200
 

@@ -26,7 +26,7 @@ from sqlalchemy import create_engine, inspect, update
 
 from dserver_signed_url_plugin.demo.app import create_app, prepare, tokens
 from dserver_signed_url_plugin.demo.store import LocalStore, free_port, s3_client
-from dserver_signed_url_plugin.models import PendingUpload
+from dserver_signed_url_plugin.uploads.models import PendingUpload
 from tests.clients import Deposit, DserverClientJS, DtoolDserver, urls_in
 from tests.container import (
     DOCKER,

@@ -15,7 +15,7 @@ from dserver_signed_url_plugin.demo.backends import (
     VariableMissing,
     external_bucket,
 )
-from dserver_signed_url_plugin.demo.children import Child, ChildFailed
+from dserver_signed_url_plugin.demo.processes import Child, ChildFailed
 from dserver_signed_url_plugin.demo.store import LocalStore, s3_client
 from tests.demo import PATIENCE, Serve, listens, refused
 

@@ -11,7 +11,7 @@ from flask import Flask
 from dserver_signed_url_plugin.cli.signed_url import signed_url
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.doctor import Doctor
-from dserver_signed_url_plugin.storage.s3.examination import S3Examination
+from dserver_signed_url_plugin.doctor.s3.probe import S3Probe
 from dserver_signed_url_plugin.uris import BaseURI
 from tests.examined import (
     FIT,
@@ -82,7 +82,7 @@ def test_the_scratch_place_is_emptied_although_the_store_went_away(bucket, s3):
 
 
 def test_the_scratch_place_is_emptied_although_somebody_interrupts(bucket, s3):
-    class Interrupted(S3Examination):
+    class Interrupted(S3Probe):
         def copy(self, source, md5, target):
             assert keys(s3, bucket)
             raise KeyboardInterrupt

@@ -15,7 +15,7 @@ import pytest
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.demo.store import free_port
 from dserver_signed_url_plugin.doctor import Doctor
-from dserver_signed_url_plugin.storage.azure.examination import AzureExamination
+from dserver_signed_url_plugin.doctor.azure.probe import AzureProbe
 from dserver_signed_url_plugin.uris import BaseURI
 from tests.examined import (
     FIT,
@@ -93,7 +93,7 @@ def test_the_scratch_container_is_no_dataset_and_is_removed_although_somebody_in
 ):
     seen = []
 
-    class Interrupted(AzureExamination):
+    class Interrupted(AzureProbe):
         def collect(self, key):
             seen.extend(blobs.list_containers(include_metadata=True))
             raise KeyboardInterrupt

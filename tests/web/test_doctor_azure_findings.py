@@ -103,14 +103,14 @@ def test_a_proxy_that_removes_the_md5_lets_other_bytes_pass(account):
 def test_a_url_that_writes_twice_spoils_uploading(account, blobs):
     wrote = []
 
-    def make_room(request):
+    def delete_outdated_items(request):
         if request.writes("/pinned"):
             # A client that is bound to create would be refused all the same.
             if wrote and "if-none-match" not in request.headers:
                 blobs.delete_blob(container_of(request), "pinned")
             wrote.append(request.number)
 
-    report = through(account, make_room)
+    report = through(account, delete_outdated_items)
     assert (report.code, report.failed) == (NOT_FOR_UPLOADING, {"second-put", "listing"})
     assert "change a dataset" in report["second-put"]["means"]
 

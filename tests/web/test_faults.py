@@ -14,7 +14,7 @@ from dservercore import ValidationError
 from dtoolcore.utils import generate_identifier
 from werkzeug.test import TestResponse
 
-from dserver_signed_url_plugin.completion import MOST_README_BYTES
+from dserver_signed_url_plugin.uploads.complete import MOST_README_BYTES
 from tests.clients import README, Deposit, DserverClientJS, DtoolDserver, RelpathsOnly, each_client
 from tests.dserver import Dserver
 from tests.holdings import check_dataset, verifies

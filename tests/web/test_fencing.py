@@ -16,7 +16,7 @@ from dtoolcore.utils import generate_identifier
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from dserver_signed_url_plugin.models import PendingUpload
+from dserver_signed_url_plugin.uploads.models import PendingUpload
 from tests.clients import Deposit, RelpathsOnly, each_client
 from tests.dserver import Dserver, encoded
 from tests.holdings import check_dataset, holdings

@@ -123,5 +123,5 @@ def test_nothing_but_folders_is_nothing(make_dserver, s3, bucket):
         s3.put_object(Bucket=bucket.name, Key=f"{deposit.uuid}/{folder}")
     storage = dserver.storage
     assert storage.holdings(deposit.uuid, "staging").objects == 0
-    storage.vacate(deposit.uuid)
+    storage.release_uuid(deposit.uuid)
     assert storage.elsewhere({deposit.uuid}) == set()

@@ -16,7 +16,7 @@ from sqlalchemy import (
     text,
 )
 
-from dserver_signed_url_plugin.models import PendingUpload
+from dserver_signed_url_plugin.uploads.models import PendingUpload
 from tests.databases import MIGRATIONS
 from tests.hosts import UPLOAD, VERSION_TABLE, shape
 

@@ -12,8 +12,8 @@ from sqlalchemy import delete
 from sqlalchemy.exc import OperationalError
 
 from dserver_signed_url_plugin.cli.lifecycle import lifecycle
-from dserver_signed_url_plugin.models import PendingUpload
 from dserver_signed_url_plugin.storage.base import Claim, Freezing, Opening
+from dserver_signed_url_plugin.uploads.models import PendingUpload
 from dserver_signed_url_plugin.uris import BaseURI
 from tests.clients import README, Deposit, DtoolDserver
 from tests.own_broker import STORES, HangingBroker, install, own_store

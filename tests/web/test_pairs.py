@@ -11,9 +11,9 @@ import pytest
 from dservercore import sql_db
 from sqlalchemy import select, update
 
-from dserver_signed_url_plugin.cleanup import Wish
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
-from dserver_signed_url_plugin.models import PendingUpload
+from dserver_signed_url_plugin.uploads.cleanup import CleanupOptions
+from dserver_signed_url_plugin.uploads.models import PendingUpload
 from tests.at_lease import paused
 from tests.clients import Deposit, DserverClientJS
 from tests.dserver import Dserver, Person, encoded
@@ -95,7 +95,7 @@ class Upload:
 
     def forget(self) -> Any:
         with self.dserver.app.app_context():
-            return list(self.dserver.services.cleanup.forget_removed(Wish()))
+            return list(self.dserver.services.cleanup.forget_removed(CleanupOptions()))
 
     def age(self) -> None:
         """Let nobody have worked on it for three days."""

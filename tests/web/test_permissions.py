@@ -13,7 +13,7 @@ import requests
 from dservercore import sql_db
 from flask_jwt_extended import create_access_token
 
-from dserver_signed_url_plugin.models import PendingUpload
+from dserver_signed_url_plugin.uploads.models import PendingUpload
 from tests.clients import Deposit, DserverClientJS, DtoolDserver, RelpathsOnly, urls_in
 from tests.dserver import Dserver, Person, encoded
 from tests.refusals import assert_refused, nothing_is_written

@@ -21,10 +21,11 @@ import pytest
 from dservercore import sql_db
 from sqlalchemy import select, text
 
-from dserver_signed_url_plugin import pending
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
 from dserver_signed_url_plugin.demo.app import create_app
-from dserver_signed_url_plugin.models import PendingUpload
+from dserver_signed_url_plugin.uploads import repository
+from dserver_signed_url_plugin.uploads.lease import leased
+from dserver_signed_url_plugin.uploads.models import PendingUpload
 from tests.clients import Deposit, DserverClientJS, DtoolDserver
 from tests.databases import MIGRATIONS
 from tests.dserver import Dserver, Person, in_capitals
@@ -246,10 +247,10 @@ def test_times_come_back_in_utc_whatever_the_zone_of_the_session(dserver):
     with dserver.app.app_context():
         zone = sql_db.session.scalar(text("SHOW timezone"))
         assert zone not in ("UTC", "GMT", "Etc/UTC")
-        upload = pending.claim(uuid, **values)
-        with pending.leased(upload) as lease:
-            lease.note_urls(begun, pinned=True)
-        found = pending.find(uuid)
+        upload = repository.claim(uuid, **values)
+        with leased(upload) as lease:
+            lease.record_urls(begun, pinned=True)
+        found = repository.find(uuid)
         for time in (found.created_at_utc, found.urls_expire_at_utc):
             assert (time, time.utcoffset()) == (begun, timedelta(0))
             assert f"{time:%Y-%m-%dT%H:%M:%S}" == "2024-07-01T12:00:00"

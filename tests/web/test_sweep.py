@@ -12,7 +12,7 @@ from dservercore.sql_models import Dataset
 from dtoolcore.utils import generate_identifier
 
 from dserver_signed_url_plugin.cli.lifecycle import lifecycle
-from dserver_signed_url_plugin.sweep import State
+from dserver_signed_url_plugin.lifecycle.sweep import DatasetState
 from dserver_signed_url_plugin.uris import BaseURI
 from tests.clients import Deposit, DtoolDserver
 from tests.dserver import encoded
@@ -239,7 +239,7 @@ def test_two_sweeps_at_once_forget_each_dataset_once(dserver, s3, bucket):
             return [found.state for found in findings]
 
     with ThreadPoolExecutor(2) as pool:
-        assert list(pool.map(one, range(2))) == [[State.REMOVED] * 4] * 2
+        assert list(pool.map(one, range(2))) == [[DatasetState.REMOVED] * 4] * 2
     assert registered(dserver) == set()
 
 

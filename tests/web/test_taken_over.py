@@ -27,9 +27,9 @@ from sqlalchemy import (
 )
 from sqlalchemy import table as sql_table
 
+from dserver_signed_url_plugin.audit.repository import SignedURLAudit
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
-from dserver_signed_url_plugin.models import PendingUpload
-from dserver_signed_url_plugin.trail import SignedURLAudit
+from dserver_signed_url_plugin.uploads.models import PendingUpload
 from tests.dserver import encoded
 from tests.hosts import UPLOAD, shape
 

@@ -17,7 +17,7 @@ import requests
 from dserver_signed_url_plugin.cli.lifecycle import lifecycle
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
 from dserver_signed_url_plugin.cli.temp_share import temp_share
-from dserver_signed_url_plugin.files import found
+from dserver_signed_url_plugin.shares.local_files import found
 from dserver_signed_url_plugin.uris import BaseURI
 from tests.clients import Deposit, DtoolDserver
 from tests.dserver import encoded

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 from flask_jwt_extended import create_access_token
 
-from dserver_signed_url_plugin.bodies import MOST_SECONDS, PATIENCE
+from dserver_signed_url_plugin.web.body_parser import MOST_SECONDS, PATIENCE
 from tests.dserver import Dserver, Person, encoded
 from tests.refusals import assert_refused, nothing_is_written
 from tests.serving import serving

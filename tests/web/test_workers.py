@@ -15,7 +15,7 @@ from sqlalchemy import update
 from werkzeug.test import TestResponse
 
 from dserver_signed_url_plugin.demo.app import create_app
-from dserver_signed_url_plugin.models import PendingUpload
+from dserver_signed_url_plugin.uploads.models import PendingUpload
 from tests.clients import Deposit, DserverClientJS
 from tests.databases import Lock
 from tests.dserver import Dserver, Person, in_capitals

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dserver_signed_url_plugin.doctor import addresses, browsers, scratch, urls
 from dserver_signed_url_plugin.doctor.azure import account, creation
-from dserver_signed_url_plugin.doctor.azure.words import WORDS
-from dserver_signed_url_plugin.doctor.checkup import Checkup, Step
-from dserver_signed_url_plugin.doctor.findings import Use
-from dserver_signed_url_plugin.storage.examination import AccountExamination
+from dserver_signed_url_plugin.doctor.azure.terms import WORDS
+from dserver_signed_url_plugin.doctor.checks import CheckPlan, Step
+from dserver_signed_url_plugin.doctor.findings import Purpose
+from dserver_signed_url_plugin.doctor.probe import AccountProbe
 
-READING, UPLOADING = Use.READING, Use.UPLOADING
+READING, UPLOADING = Purpose.READING, Purpose.UPLOADING
 
 _HERE, _SIGNED, _WRITTEN, _READ = ("containers",), ("signature",), ("pinned-put",), ("get",)
 
 # fmt: off
-_STEPS: tuple[Step[AccountExamination], ...] = (
+_STEPS: tuple[Step[AccountProbe], ...] = (
     Step("endpoint", "GET {inside} without a signature", addresses.inside, READING),
     Step("clock", "compare the store's clock", addresses.clock, READING, ("endpoint",)),
     Step("containers", "list containers, as the server", account.containers, READING, ("clock",)),
@@ -45,7 +45,7 @@ _STEPS: tuple[Step[AccountExamination], ...] = (
     Step("cors-put", "OPTIONS from the origin", browsers.uploading, UPLOADING, _SIGNED),
 )
 # fmt: on
-_REMOVAL: Step[AccountExamination] = Step(
+_REMOVAL: Step[AccountProbe] = Step(
     "removal", "remove {scratch}", scratch.removal, UPLOADING, _HERE
 )
-CHECKUP = Checkup(WORDS, _STEPS, _REMOVAL)
+CHECKUP = CheckPlan(WORDS, _STEPS, _REMOVAL)

@@ -5,15 +5,15 @@ Knows what each answer means for reading and uploading, and what to do about it.
 
 from __future__ import annotations
 
-from dserver_signed_url_plugin.doctor.case import OTHER, PINNED, Case
-from dserver_signed_url_plugin.doctor.findings import Outcome, failed, ok, skipped, warning
+from dserver_signed_url_plugin.doctor.context import OTHER, PINNED, CheckContext
+from dserver_signed_url_plugin.doctor.findings import CheckResult, failed, ok, skipped, warning
+from dserver_signed_url_plugin.doctor.probe import AccountProbe
 from dserver_signed_url_plugin.doctor.scratch import listed
-from dserver_signed_url_plugin.storage.examination import AccountExamination
 
 _MOST_NAMED = 3
 
 
-def containers(case: Case[AccountExamination]) -> Outcome:
+def containers(case: CheckContext[AccountProbe]) -> CheckResult:
     """List containers, as the server may, and look whether any is open to everybody."""
     public = case.store.public_containers()
     if not public:
@@ -26,7 +26,7 @@ def containers(case: Case[AccountExamination]) -> Outcome:
     )
 
 
-def soft_delete(case: Case[AccountExamination]) -> Outcome:
+def soft_delete(case: CheckContext[AccountProbe]) -> CheckResult:
     """Look whether deleted blobs stay."""
     days = case.store.days_kept()
     if not days:
@@ -39,7 +39,7 @@ def soft_delete(case: Case[AccountExamination]) -> Outcome:
     )
 
 
-def lifecycle(_: Case[AccountExamination]) -> Outcome:
+def lifecycle(_: CheckContext[AccountProbe]) -> CheckResult:
     """Say what a key cannot ask for."""
     return skipped(
         "An account key reaches neither lifecycle rules nor versioning nor soft delete of "
@@ -50,13 +50,13 @@ def lifecycle(_: Case[AccountExamination]) -> Outcome:
     )
 
 
-def scratch_container(case: Case[AccountExamination]) -> Outcome:
+def scratch_container(case: CheckContext[AccountProbe]) -> CheckResult:
     """Create a container, as an upload begins."""
     case.store.create_scratch()
     return ok("201", "The server may create containers.")
 
 
-def document(case: Case[AccountExamination]) -> Outcome:
+def document(case: CheckContext[AccountProbe]) -> CheckResult:
     """Read a staged document as completion does, once from its block and once from its blob."""
     for _ in range(2):
         if case.store.collect(case.key("staged")) != OTHER:
@@ -68,6 +68,6 @@ def document(case: Case[AccountExamination]) -> Outcome:
     return ok("what was PUT last", "Completion finds README and manifest.")
 
 
-def stored(case: Case[AccountExamination]) -> Outcome:
+def stored(case: CheckContext[AccountProbe]) -> CheckResult:
     """List the item that was PUT."""
     return listed(case, {"pinned": PINNED})

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from dserver_signed_url_plugin.doctor import urls
-from dserver_signed_url_plugin.doctor.case import OTHER, PINNED, Case
-from dserver_signed_url_plugin.doctor.findings import Outcome, ok, warning
+from dserver_signed_url_plugin.doctor.context import OTHER, PINNED, CheckContext
+from dserver_signed_url_plugin.doctor.findings import CheckResult, ok, warning
+from dserver_signed_url_plugin.doctor.probe import AccountProbe
 from dserver_signed_url_plugin.storage.base import SignedRequest
-from dserver_signed_url_plugin.storage.examination import AccountExamination
 
 
-def second_put(case: Case[AccountExamination]) -> Outcome:
+def second_put(case: CheckContext[AccountProbe]) -> CheckResult:
     """PUT something else where the announced item is, without the header that forbids it too."""
     request = case.store.pinned_put(case.key("pinned"), OTHER)
     return urls.refused_or_failed(
@@ -26,7 +26,7 @@ def second_put(case: Case[AccountExamination]) -> Outcome:
     )
 
 
-def overtaken_put(case: Case[AccountExamination]) -> Outcome:
+def overtaken_put(case: CheckContext[AccountProbe]) -> CheckResult:
     """Begin a PUT of something else, PUT the announced item meanwhile, and end the first."""
     key = case.key("overtaken")
     request = _without("If-None-Match", case.store.pinned_put(key, OTHER))
@@ -48,7 +48,7 @@ def overtaken_put(case: Case[AccountExamination]) -> Outcome:
     )
 
 
-def no_blob_type(case: Case[AccountExamination]) -> Outcome:
+def no_blob_type(case: CheckContext[AccountProbe]) -> CheckResult:
     """PUT an item without the header that every blob needs."""
     request = case.store.pinned_put(case.key("no-blob-type"), OTHER)
     return urls.refused_or_failed(

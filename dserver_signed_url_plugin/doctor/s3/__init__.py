@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dserver_signed_url_plugin.doctor import addresses, browsers, scratch, urls
-from dserver_signed_url_plugin.doctor.checkup import Checkup, Step
-from dserver_signed_url_plugin.doctor.findings import Use
+from dserver_signed_url_plugin.doctor.checks import CheckPlan, Step
+from dserver_signed_url_plugin.doctor.findings import Purpose
+from dserver_signed_url_plugin.doctor.probe import BucketProbe
 from dserver_signed_url_plugin.doctor.s3 import bucket, signatures, unsigned
-from dserver_signed_url_plugin.doctor.s3.cures import cures
-from dserver_signed_url_plugin.doctor.s3.words import WORDS
-from dserver_signed_url_plugin.storage.examination import BucketExamination
+from dserver_signed_url_plugin.doctor.s3.fixes import cures
+from dserver_signed_url_plugin.doctor.s3.terms import WORDS
 
-READING, UPLOADING = Use.READING, Use.UPLOADING
+READING, UPLOADING = Purpose.READING, Purpose.UPLOADING
 
 _LISTS = "s3:ListBucket"
 _READS = "s3:GetObject"
@@ -22,7 +22,7 @@ _HERE, _SIGNED, _READ = ("bucket",), ("signature",), ("get",)
 _STAGED, _PINNED, _COPIED = ("overwriting",), ("pinned-put",), ("copy",)
 
 # fmt: off
-_STEPS: tuple[Step[BucketExamination], ...] = (
+_STEPS: tuple[Step[BucketProbe], ...] = (
     Step("endpoint", "GET {inside} without a signature", addresses.inside, READING),
     Step("clock", "compare the store's clock", addresses.clock, READING, ("endpoint",)),
     Step("credentials", "look when the credentials end", bucket.credentials, READING),
@@ -68,7 +68,7 @@ _STEPS: tuple[Step[BucketExamination], ...] = (
     Step("cors-put", "OPTIONS from the origin", browsers.uploading, UPLOADING, _SIGNED),
 )
 # fmt: on
-_REMOVAL: Step[BucketExamination] = Step(
+_REMOVAL: Step[BucketProbe] = Step(
     "removal", "remove {scratch}", scratch.removal, UPLOADING, _HERE, _REMOVES
 )
-CHECKUP = Checkup(WORDS, _STEPS, _REMOVAL, cures)
+CHECKUP = CheckPlan(WORDS, _STEPS, _REMOVAL, cures)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from dserver_signed_url_plugin.doctor import http
-from dserver_signed_url_plugin.doctor.case import PINNED, Case
-from dserver_signed_url_plugin.storage.base import SignedRequest
-from dserver_signed_url_plugin.storage.examination import BucketExamination, Refused
+from dserver_signed_url_plugin.doctor.context import PINNED, CheckContext
+from dserver_signed_url_plugin.doctor.probe import BucketProbe
+from dserver_signed_url_plugin.storage.base import Refused, SignedRequest
 
 _MD5 = hashlib.md5(PINNED, usedforsecurity=False).hexdigest()
 
@@ -22,10 +22,10 @@ Seen = Mapping[str, object]
 
 
 @dataclass(frozen=True)
-class Item:
+class ScratchItem:
     """A scratch item, written by a URL as people have it; ``place`` is where the URL writes."""
 
-    case: Case[BucketExamination]
+    case: CheckContext[BucketProbe]
     pinned: bool
     name: str
 
@@ -37,7 +37,7 @@ class Item:
     def place(self) -> str:
         return self.key if self.pinned else self.case.key(f"upload/{self.name}")
 
-    def put(self, headers: Mapping[str, str]) -> http.Answer:
+    def put(self, headers: Mapping[str, str]) -> http.StoreResponse:
         """PUT the right bytes, with more headers than the URL signs."""
         request = SignedRequest(self.case.store.staged_url(self.place))
         if self.pinned:
@@ -63,12 +63,12 @@ class Attack:
     """
 
     headers: Mapping[str, str]
-    look: Callable[[Item], Seen]
+    look: Callable[[ScratchItem], Seen]
     needs_completion: bool = True
 
 
 @dataclass(frozen=True)
-class Trial:
+class AttackResult:
     """What became of one attack: which headers were obeyed, and whether it was refused."""
 
     kind: str
@@ -77,30 +77,30 @@ class Trial:
     refused: bool
 
 
-def trials(case: Case[BucketExamination], attack: Attack) -> Iterator[Trial]:
+def trials(case: CheckContext[BucketProbe], attack: Attack) -> Iterator[AttackResult]:
     """Attack an item through each kind of URL, before it is complete and afterwards."""
     # What cannot be PUT as announced, or is not pinned here at all, is not attacked so either.
     for kind in ("pinned", "staged") if "pinned-put" in case.proved else ("staged",):
         pinned = kind == "pinned"
         clean = _completed(case, pinned)
         for moment in ("before", "after"):
-            item = Item(case, pinned, uuid4().hex) if moment == "before" else clean
+            item = ScratchItem(case, pinned, uuid4().hex) if moment == "before" else clean
             answer = item.put(attack.headers)
             if answer.is_refusal:
-                yield Trial(kind, moment, frozenset(), refused=True)
+                yield AttackResult(kind, moment, frozenset(), refused=True)
                 continue
             answer.granted()
-            yield Trial(kind, moment, _obeyed(attack, item, moment), refused=False)
+            yield AttackResult(kind, moment, _obeyed(attack, item, moment), refused=False)
 
 
-def _completed(case: Case[BucketExamination], pinned: bool) -> Item:
-    item = Item(case, pinned, uuid4().hex)
+def _completed(case: CheckContext[BucketProbe], pinned: bool) -> ScratchItem:
+    item = ScratchItem(case, pinned, uuid4().hex)
     item.put({}).granted()
     item.complete()
     return item
 
 
-def _obeyed(attack: Attack, item: Item, moment: str) -> frozenset[str]:
+def _obeyed(attack: Attack, item: ScratchItem, moment: str) -> frozenset[str]:
     # A completion that fails lets nothing into a dataset.
     if moment == "before" and attack.needs_completion and not item.complete():
         return frozenset()

@@ -8,21 +8,22 @@ from __future__ import annotations
 from datetime import datetime, timezone
 
 from dserver_signed_url_plugin.doctor.addresses import spoken
-from dserver_signed_url_plugin.doctor.case import OTHER, Case
-from dserver_signed_url_plugin.doctor.findings import Outcome, failed, ok, skipped, warning
+from dserver_signed_url_plugin.doctor.context import OTHER, CheckContext
+from dserver_signed_url_plugin.doctor.findings import CheckResult, failed, ok, skipped, warning
+from dserver_signed_url_plugin.doctor.probe import BucketProbe
 from dserver_signed_url_plugin.doctor.scratch import listed
-from dserver_signed_url_plugin.storage.examination import BucketExamination, Refused
+from dserver_signed_url_plugin.storage.base import Refused
 
 _BARELY_ALIVE = 60  # seconds
 
 
-def bucket(case: Case[BucketExamination]) -> Outcome:
+def bucket(case: CheckContext[BucketProbe]) -> CheckResult:
     """List, as the server does."""
     case.store.listing()
     return ok("200", "The server may list the bucket.")
 
 
-def credentials(case: Case[BucketExamination]) -> Outcome:
+def credentials(case: CheckContext[BucketProbe]) -> CheckResult:
     """Look whether URLs can live as long as the settings say."""
     end = case.store.credentials_end()
     if end is None:
@@ -39,7 +40,7 @@ def credentials(case: Case[BucketExamination]) -> Outcome:
     return ok(said, "URLs live as long as is promised.")
 
 
-def region(case: Case[BucketExamination]) -> Outcome:
+def region(case: CheckContext[BucketProbe]) -> CheckResult:
     """Compare the region that is signed for with the one that the store names."""
     signed, named = case.store.regions()
     if named is None:
@@ -53,7 +54,7 @@ def region(case: Case[BucketExamination]) -> Outcome:
     )
 
 
-def versioning(case: Case[BucketExamination]) -> Outcome:
+def versioning(case: CheckContext[BucketProbe]) -> CheckResult:
     """Look whether what is deleted stays."""
     try:
         state = case.store.versioning()
@@ -71,7 +72,7 @@ def versioning(case: Case[BucketExamination]) -> Outcome:
     )
 
 
-def lifecycle(case: Case[BucketExamination]) -> Outcome:
+def lifecycle(case: CheckContext[BucketProbe]) -> CheckResult:
     """Look for rules that would delete datasets, or put them out of reach."""
     try:
         rules = case.store.lifecycle()
@@ -92,19 +93,19 @@ def lifecycle(case: Case[BucketExamination]) -> Outcome:
     return ok("no rule that reaches datasets", "The store deletes nothing by itself.")
 
 
-def _unknown(refusal: Refused, permission: str) -> Outcome:
+def _unknown(refusal: Refused, permission: str) -> CheckResult:
     return skipped(
         f"The store does not tell the server ({refusal}).",
         f"Grant {permission} to have it examined; nothing else needs it.",
     )
 
 
-def stored(case: Case[BucketExamination]) -> Outcome:
+def stored(case: CheckContext[BucketProbe]) -> CheckResult:
     """List what was PUT."""
     return listed(case, {"staged": OTHER})
 
 
-def copy(case: Case[BucketExamination]) -> Outcome:
+def copy(case: CheckContext[BucketProbe]) -> CheckResult:
     """Copy within the store, as completion does with what was staged."""
     source = case.key("staged")
     copied = case.store.copy(source, case.store.listing()[source].md5, case.key("copied"))
@@ -117,7 +118,7 @@ def copy(case: Case[BucketExamination]) -> Outcome:
     return ok("200", "The server may copy what was staged.")
 
 
-def wrong_copy(case: Case[BucketExamination]) -> Outcome:
+def wrong_copy(case: CheckContext[BucketProbe]) -> CheckResult:
     """Copy on a condition that does not hold."""
     if case.store.copy(case.key("staged"), "0" * 32, case.key("wrongly-copied")):
         return warning(

@@ -8,17 +8,17 @@ from __future__ import annotations
 from contextlib import suppress
 
 from dserver_signed_url_plugin.doctor import urls
-from dserver_signed_url_plugin.doctor.case import OTHER, PINNED, Case, Subject
-from dserver_signed_url_plugin.doctor.findings import Outcome, failed, ok
-from dserver_signed_url_plugin.doctor.s3.words import (
+from dserver_signed_url_plugin.doctor.context import OTHER, PINNED, CheckContext, Subject
+from dserver_signed_url_plugin.doctor.findings import CheckResult, failed, ok
+from dserver_signed_url_plugin.doctor.probe import BucketProbe
+from dserver_signed_url_plugin.doctor.s3.terms import (
     NO_SIGNATURE,
     REGION,
     SIGNED_HEADERS,
     WRITE_KEY,
 )
 from dserver_signed_url_plugin.errors import StorageUnavailable
-from dserver_signed_url_plugin.storage.base import SignedRequest
-from dserver_signed_url_plugin.storage.examination import BucketExamination, Refused
+from dserver_signed_url_plugin.storage.base import Refused, SignedRequest
 
 _LET_HOST_BE = (
     "Let the proxy pass Host on as it comes (nginx: proxy_set_header Host $http_host), or set "
@@ -26,7 +26,7 @@ _LET_HOST_BE = (
 )
 
 
-def signature(case: Case[BucketExamination]) -> Outcome:
+def signature(case: CheckContext[BucketProbe]) -> CheckResult:
     """Sign for the public endpoint, for an object that is not there."""
     try:
         return urls.signature(case)
@@ -36,7 +36,7 @@ def signature(case: Case[BucketExamination]) -> Outcome:
         return _mismatch(case, refusal)
 
 
-def _mismatch(case: Case[BucketExamination], refusal: Refused) -> Outcome:
+def _mismatch(case: CheckContext[BucketProbe], refusal: Refused) -> CheckResult:
     """Find out what differs: the region, the key, or the host that the store is told."""
     with suppress(Refused):
         signed, named = case.store.regions()
@@ -55,11 +55,11 @@ def _mismatch(case: Case[BucketExamination], refusal: Refused) -> Outcome:
     return failed(f"{refusal}, but not at {case.store.inside}", means, _LET_HOST_BE)
 
 
-def _is_taken(case: Case[BucketExamination], url: str) -> bool:
+def _is_taken(case: CheckContext[BucketProbe], url: str) -> bool:
     return case.client.ask("GET", url).code in case.words.absent
 
 
-def pinned_put(case: Case[BucketExamination]) -> Outcome:
+def pinned_put(case: CheckContext[BucketProbe]) -> CheckResult:
     """PUT the announced bytes, with signed headers, where a PUT that signs none was taken."""
     try:
         return urls.pinned_put(case)
@@ -69,7 +69,7 @@ def pinned_put(case: Case[BucketExamination]) -> Outcome:
         return failed(str(refusal), *SIGNED_HEADERS)
 
 
-def other_pin(case: Case[BucketExamination]) -> Outcome:
+def other_pin(case: CheckContext[BucketProbe]) -> CheckResult:
     """PUT other bytes to a pinned URL, with headers that fit them."""
     signed, other = (case.store.pinned_put(case.key("other-pin"), pin) for pin in (PINNED, OTHER))
     return urls.refused_or_failed(
@@ -80,7 +80,7 @@ def other_pin(case: Case[BucketExamination]) -> Outcome:
     )
 
 
-def writing(case: Case[BucketExamination]) -> Outcome:
+def writing(case: CheckContext[BucketProbe]) -> CheckResult:
     """Look how uploads are set up."""
     layout = "pinned, or staged" if case.store.pins else "all staged"
     if case.store.has_write_key():
@@ -90,7 +90,7 @@ def writing(case: Case[BucketExamination]) -> Outcome:
     return ok(f"{layout}; the server's key", "Write URLs are signed with the key that also reads.")
 
 
-def staged_put(case: Case[BucketExamination]) -> Outcome:
+def staged_put(case: CheckContext[BucketProbe]) -> CheckResult:
     """PUT twice through a staged URL, the first that is signed with the key for writing."""
     try:
         return urls.overwriting(case)
@@ -100,7 +100,7 @@ def staged_put(case: Case[BucketExamination]) -> Outcome:
         return failed(str(refusal), *WRITE_KEY[refusal.code])
 
 
-def get(case: Case[BucketExamination]) -> Outcome:
+def get(case: CheckContext[BucketProbe]) -> CheckResult:
     """GET an object: one of the doctor's, or any other where the doctor may not write."""
     try:
         case.subject = urls.written(case)

@@ -11,10 +11,17 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from urllib.parse import quote
 
-from dserver_signed_url_plugin.doctor.case import OTHER, Case
-from dserver_signed_url_plugin.doctor.findings import Outcome, failed, ok, skipped
-from dserver_signed_url_plugin.doctor.s3.attacks import Attack, Item, Seen, Trial, trials
-from dserver_signed_url_plugin.storage.examination import BucketExamination, Refused
+from dserver_signed_url_plugin.doctor.context import OTHER, CheckContext
+from dserver_signed_url_plugin.doctor.findings import CheckResult, failed, ok, skipped
+from dserver_signed_url_plugin.doctor.probe import BucketProbe
+from dserver_signed_url_plugin.doctor.s3.attacks import (
+    Attack,
+    AttackResult,
+    ScratchItem,
+    Seen,
+    trials,
+)
+from dserver_signed_url_plugin.storage.base import Refused
 
 _EVERYBODY = 'uri="http://acs.amazonaws.com/groups/global/AllUsers"'
 _KEY = b"a key of 32 bytes for this alone"
@@ -31,44 +38,44 @@ _FILTER = (
 # What is looked at --------------------------------------------------------------------------
 
 
-def _written(item: Item) -> Seen:
+def _written(item: ScratchItem) -> Seen:
     return {"x-amz-copy-source": item.case.store.read(item.place)}
 
 
-def _content(item: Item) -> Seen:
+def _content(item: ScratchItem) -> Seen:
     try:
         return {"x-amz-server-side-encryption-customer-…": item.case.store.read(item.key)}
     except Refused as refusal:
         return {"x-amz-server-side-encryption-customer-…": str(refusal)}
 
 
-def _public(header: str) -> Callable[[Item], Seen]:
-    def look(item: Item) -> Seen:
+def _public(header: str) -> Callable[[ScratchItem], Seen]:
+    def look(item: ScratchItem) -> Seen:
         answer = item.case.client.ask("GET", item.case.store.bare_url(item.key))
         return {header: answer.status == 200}
 
     return look
 
 
-def _tags(item: Item) -> Seen:
+def _tags(item: ScratchItem) -> Seen:
     return {"x-amz-tagging": item.case.store.tags(item.key)}
 
 
-def _served(item: Item) -> Seen:
+def _served(item: ScratchItem) -> Seen:
     return item.case.store.headers(item.key)
 
 
 # The examinations ---------------------------------------------------------------------------
 
 
-def copying(case: Case[BucketExamination]) -> Outcome:
+def copying(case: CheckContext[BucketProbe]) -> CheckResult:
     """Copy an object of another prefix of the bucket."""
     key = case.key("private/of-somebody-else")
     case.store.write(key, OTHER.decode())
     return _copied(case, f"{case.store.bucket}/{key}", case.store.bare_url(key, inside=True))
 
 
-def copying_from_elsewhere(case: Case[BucketExamination]) -> Outcome:
+def copying_from_elsewhere(case: CheckContext[BucketProbe]) -> CheckResult:
     """Copy an object of another bucket, if the server's key finds one."""
     found = case.store.object_elsewhere()
     if found is None:
@@ -76,7 +83,7 @@ def copying_from_elsewhere(case: Case[BucketExamination]) -> Outcome:
     return _copied(case, *found)
 
 
-def _copied(case: Case[BucketExamination], source: str, bare_url: str) -> Outcome:
+def _copied(case: CheckContext[BucketProbe], source: str, bare_url: str) -> CheckResult:
     if case.client.ask("GET", bare_url).status == 200:
         return skipped("Not tried: anybody reads it without any URL.")
     attack = Attack({"x-amz-copy-source": f"/{quote(source)}"}, _written, needs_completion=False)
@@ -89,7 +96,7 @@ def _copied(case: Case[BucketExamination], source: str, bare_url: str) -> Outcom
     )
 
 
-def access(case: Case[BucketExamination]) -> Outcome:
+def access(case: CheckContext[BucketProbe]) -> CheckResult:
     """Open an item to everybody."""
     attacks = (
         Attack({"x-amz-acl": "public-read"}, _public("x-amz-acl")),
@@ -103,7 +110,7 @@ def access(case: Case[BucketExamination]) -> Outcome:
     )
 
 
-def tagging(case: Case[BucketExamination]) -> Outcome:
+def tagging(case: CheckContext[BucketProbe]) -> CheckResult:
     """Change an item's tags."""
     try:
         return _told(
@@ -121,7 +128,7 @@ def tagging(case: Case[BucketExamination]) -> Outcome:
         )
 
 
-def redirect(case: Case[BucketExamination]) -> Outcome:
+def redirect(case: CheckContext[BucketProbe]) -> CheckResult:
     """Lead readers of the bucket's website elsewhere."""
     attack = Attack({"x-amz-website-redirect-location": "/elsewhere"}, _served)
     return _told(
@@ -134,7 +141,7 @@ def redirect(case: Case[BucketExamination]) -> Outcome:
     )
 
 
-def headers(case: Case[BucketExamination]) -> Outcome:
+def headers(case: CheckContext[BucketProbe]) -> CheckResult:
     """Change what a store keeps beside the bytes."""
     attacks = (
         {
@@ -157,7 +164,7 @@ def headers(case: Case[BucketExamination]) -> Outcome:
     )
 
 
-def encryption(case: Case[BucketExamination]) -> Outcome:
+def encryption(case: CheckContext[BucketProbe]) -> CheckResult:
     """Encrypt an item with a key that nobody else has (SSE-C)."""
     name = "x-amz-server-side-encryption-customer"
     digest = hashlib.md5(_KEY, usedforsecurity=False).digest()
@@ -175,12 +182,12 @@ def encryption(case: Case[BucketExamination]) -> Outcome:
 
 
 def _told(
-    made: Iterator[Trial],
+    made: Iterator[AttackResult],
     good: str,
     bad: str,
     advice: tuple[str, str],
     uploaders_choice: bool = False,
-) -> Outcome:
+) -> CheckResult:
     """Say what the trials mean; of the advice, the second is for what staging does not stop.
 
     :param uploaders_choice: whether it is the uploader's until the item is complete.
@@ -202,7 +209,7 @@ def _told(
     )
 
 
-def _where(obeyed: Sequence[Trial]) -> Iterator[str]:
+def _where(obeyed: Sequence[AttackResult]) -> Iterator[str]:
     for kind in ("pinned", "staged"):
         moments = {trial.moment for trial in obeyed if trial.kind == kind}
         if len(moments) == 1:

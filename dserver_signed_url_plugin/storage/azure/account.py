@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 from dserver_signed_url_plugin.addresses import blob_endpoint
 from dserver_signed_url_plugin.config import Settings
+from dserver_signed_url_plugin.environment import ACCOUNT_KEY, BLOB_ENDPOINT, PUBLIC_BLOB_ENDPOINT
 from dserver_signed_url_plugin.errors import StorageUnavailable
-from dserver_signed_url_plugin.storage.configured import dtool_setting, rewritten
-from dserver_signed_url_plugin.variables import ACCOUNT_KEY, BLOB_ENDPOINT, PUBLIC_BLOB_ENDPOINT
+from dserver_signed_url_plugin.storage.settings import dtool_setting, rewritten
 
 
 @dataclass(frozen=True)

@@ -33,12 +33,15 @@ from dserver_signed_url_plugin.errors import (
 )
 from dserver_signed_url_plugin.storage import deadline
 from dserver_signed_url_plugin.storage.azure.account import ConfiguredAccount
-from dserver_signed_url_plugin.storage.azure.answers import CheckingAdapter, NotAsked
 from dserver_signed_url_plugin.storage.azure.listing import ListedBlob, page
+from dserver_signed_url_plugin.storage.azure.response_checks import (
+    CheckingAdapter,
+    UnexpectedAzureAnswer,
+)
 from dserver_signed_url_plugin.storage.azure.sas import BlobSigner
-from dserver_signed_url_plugin.storage.failures import log_failure
+from dserver_signed_url_plugin.storage.error_translation import log_failure
+from dserver_signed_url_plugin.storage.http_sockets import DeadlineConnection
 from dserver_signed_url_plugin.storage.parallel import PARALLEL
-from dserver_signed_url_plugin.storage.sockets import Bounded
 
 # The SDK logs, as errors, every answer that is no success, and with a refusal what was signed.
 logging.getLogger("azure.storage.common.storageclient").setLevel(logging.CRITICAL + 1)
@@ -63,7 +66,7 @@ _MOST_PAGES = 1_000
 _ONCE_MORE = LinearRetry(backoff=0.2, max_attempts=1, random_jitter_range=0.1)
 
 
-class _Answered(Exception):
+class _AzureRefusal(Exception):
     """The store said no, for a reason that is an answer; ``code`` is its own word for it."""
 
     def __init__(self, code: str) -> None:
@@ -116,14 +119,14 @@ class AzureConnection:
 
     def container(self, container: str) -> FoundContainer | None:
         """Return what the store says of a container, or None where there is none."""
-        with suppress(_Answered), self._asking("looking up", _ABSENT):
+        with suppress(_AzureRefusal), self._asking("looking up", _ABSENT):
             found = self._service.get_container_properties(container)
             return FoundContainer(dict(found.metadata), found.properties.last_modified)
         return None
 
     def create_container(self, container: str, metadata: Mapping[str, str] | None = None) -> None:
         """Create a container with its metadata, unless there is one already."""
-        with suppress(_Answered), self._asking("creating", _PRESENT):
+        with suppress(_AzureRefusal), self._asking("creating", _PRESENT):
             self._service.create_container(container, dict(metadata or {}), fail_on_exist=True)
 
     def set_container_metadata(self, container: str, metadata: Mapping[str, str]) -> None:
@@ -141,7 +144,7 @@ class AzureConnection:
                 self._service.delete_container(
                     container, fail_not_exist=True, if_unmodified_since=unmodified_since
                 )
-        except _Answered as answer:
+        except _AzureRefusal as answer:
             return answer.code not in _CHANGED
         if self.container(container) is not None:
             raise self._not_asked("deleting", "still there")
@@ -151,7 +154,7 @@ class AzureConnection:
         """Yield blobs of a container, if there is one, at one request per 5,000."""
         marker = None
         include = Include(metadata=True, copy=True)
-        with suppress(_Answered), self._asking("listing", _ABSENT):
+        with suppress(_AzureRefusal), self._asking("listing", _ABSENT):
             for _ in range(_MOST_PAGES):
                 # Here alone the SDK lets somebody else read the answer; its version is pinned.
                 found = self._service._list_blobs(
@@ -175,7 +178,7 @@ class AzureConnection:
             with self._asking("reading", _ABSENT | _EMPTY):
                 content: bytes = self._service.get_blob_to_bytes(container, blob, **part).content
                 return content
-        except _Answered as answer:
+        except _AzureRefusal as answer:
             return b"" if answer.code in _EMPTY else None
         except TypeError as error:
             # The SDK takes for granted that an answer tells how long the blob is.
@@ -183,7 +186,7 @@ class AzureConnection:
 
     def find(self, container: str, blob: str) -> FoundBlob | None:
         """Return what the store says of a blob, or None where there is none."""
-        with suppress(_Answered), self._asking("looking up", _ABSENT):
+        with suppress(_AzureRefusal), self._asking("looking up", _ABSENT):
             found = self._service.get_blob_properties(container, blob)
             said = found.properties
             # Where the store says nothing of it, the SDK has no such attribute.
@@ -202,7 +205,7 @@ class AzureConnection:
 
     def create(self, container: str, blob: str, text: str, metadata: Mapping[str, str]) -> bool:
         """Write one blob, as UTF-8; False, and nothing written, if there is one already."""
-        with suppress(_Answered), self._asking("writing", _PRESENT):
+        with suppress(_AzureRefusal), self._asking("writing", _PRESENT):
             self._put(container, blob, text, metadata, if_none_match="*")
             return True
         return False
@@ -211,21 +214,21 @@ class AzureConnection:
         self, container: str, blob: ListedBlob, text: str, metadata: Mapping[str, str]
     ) -> bool:
         """Write over one blob; False, and nothing written, if it no longer is as it was listed."""
-        with suppress(_Answered), self._asking("writing", _CHANGED):
+        with suppress(_AzureRefusal), self._asking("writing", _CHANGED):
             self._put(container, blob.name, text, metadata, if_match=_quoted(blob))
             return True
         return False
 
     def commit(self, container: str, blob: str, block: str) -> bool:
         """Make a blob of the latest block of that name; False where nobody has PUT one."""
-        with suppress(_Answered), self._asking("committing", _ABSENT | _NO_BLOCK):
+        with suppress(_AzureRefusal), self._asking("committing", _ABSENT | _NO_BLOCK):
             self._service.put_block_list(container, blob, [BlobBlock(id=block)])
             return True
         return False
 
     def delete(self, container: str, blob: ListedBlob) -> None:
         """Delete a blob and its snapshots, if it still is as it was listed."""
-        with suppress(_Answered), self._asking("deleting", _ABSENT | _CHANGED):
+        with suppress(_AzureRefusal), self._asking("deleting", _ABSENT | _CHANGED):
             self._service.delete_blob(
                 container,
                 blob.name,
@@ -252,12 +255,12 @@ class AzureConnection:
             code = _code_of(error)
             if code in answers:
                 deadline.heard()
-                raise _Answered(code) from error
+                raise _AzureRefusal(code) from error
             if code in _ARCHIVED:
                 raise ItemArchived("What dserver must read of it", RESTORE) from error
             passes = error.status_code in _PASSING
             raise self._unavailable(doing, code, passes) from error
-        except (SignedURLError, _Answered):
+        except (SignedURLError, _AzureRefusal):
             raise
         except AzureException as error:
             raise self._silent(doing, error) from error
@@ -272,7 +275,7 @@ class AzureConnection:
         """Say that there was no answer, or none that can be believed."""
         # The SDK wraps whatever was raised while it asked, or read the answer.
         cause = error.__context__ or error
-        if isinstance(cause, NotAsked):
+        if isinstance(cause, UnexpectedAzureAnswer):
             return self._not_asked(doing, str(cause))
         self._log(doing, type(cause).__name__)
         return StorageAway(
@@ -310,16 +313,16 @@ class AzureConnection:
 
 
 class _Pool(HTTPConnectionPool):
-    class ConnectionCls(Bounded, HTTPConnection):
+    class ConnectionCls(DeadlineConnection, HTTPConnection):
         """A connection that waits no longer than the call may."""
 
 
 class _SecurePool(HTTPSConnectionPool):
-    class ConnectionCls(Bounded, HTTPSConnection):
+    class ConnectionCls(DeadlineConnection, HTTPSConnection):
         """The same over TLS."""
 
 
-class _InTime(CheckingAdapter):
+class _DeadlineAdapter(CheckingAdapter):
     """Makes its connections such that none waits longer than the call may."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -337,7 +340,7 @@ _POOLS = {"http": _Pool, "https": _SecurePool}
 
 def _service(account: ConfiguredAccount) -> BlockBlobService:
     session = requests.Session()
-    adapter = _InTime(pool_maxsize=2 * PARALLEL)
+    adapter = _DeadlineAdapter(pool_maxsize=2 * PARALLEL)
     session.mount("http://", adapter)
     session.mount("https://", adapter)
     session.hooks["response"].append(_name_in_lower_case)

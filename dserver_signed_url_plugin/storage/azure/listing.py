@@ -38,14 +38,14 @@ class ListedBlob:
 
 
 @dataclass(frozen=True)
-class Page:
+class BlobPage:
     """Some of a container's blobs, and where the next page begins, if there is one."""
 
     blobs: Sequence[ListedBlob]
     next_marker: str | None
 
 
-def page(document: bytes) -> Page:
+def page(document: bytes) -> BlobPage:
     """Read one answer to List Blobs.
 
     :raises ValueError: for another document, and for what such an answer cannot hold.
@@ -55,7 +55,7 @@ def page(document: bytes) -> Page:
     if root.tag != "EnumerationResults":
         raise ValueError("no EnumerationResults")
     blobs = [_blob(element) for element in root.iterfind("Blobs/Blob")]
-    return Page(blobs, root.findtext("NextMarker") or None)
+    return BlobPage(blobs, root.findtext("NextMarker") or None)
 
 
 def _blob(element: ElementTree.Element) -> ListedBlob:

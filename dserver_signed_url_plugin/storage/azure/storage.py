@@ -60,9 +60,9 @@ from dserver_signed_url_plugin.storage.base import (
     WriteURLs,
 )
 from dserver_signed_url_plugin.storage.documents import kind_in
-from dserver_signed_url_plugin.storage.manifests import Manifest, relpath_in
+from dserver_signed_url_plugin.storage.manifest import Manifest, relpath_in
 from dserver_signed_url_plugin.storage.parallel import each
-from dserver_signed_url_plugin.storage.reading import KINDS, Signing, read_urls
+from dserver_signed_url_plugin.storage.read_urls import KINDS, Signing, read_urls
 from dserver_signed_url_plugin.uris import BaseURI
 
 
@@ -174,7 +174,7 @@ class AzureStorage:
             },
         )
 
-    def make_room(self, uuid: str, items: Sequence[Item]) -> None:
+    def delete_outdated_items(self, uuid: str, items: Sequence[Item]) -> None:
         """Delete what is not as announced, after a listing: no PUT can write over it."""
         announced = {item.identifier: item for item in items}
         wrong = [
@@ -250,7 +250,9 @@ class AzureStorage:
         """Return the README that the dataset has, cut after limit + 1 bytes, or None."""
         return self._azure.get(uuid, BLOBS["readme"], limit)
 
-    def tidy(self, uuid: str, temporary: Mapping[str, StoredItem | None] | None = None) -> None:
+    def delete_temporary(
+        self, uuid: str, temporary: Mapping[str, StoredItem | None] | None = None
+    ) -> None:
         """Delete the container of staged documents and the claim; a late PUT finds no other."""
         self._azure.delete_container(upload_container(uuid))
 
@@ -291,7 +293,7 @@ class AzureStorage:
         """Return none: a dataset is in the container of its UUID, or nowhere."""
         return frozenset()
 
-    def vacate(self, uuid: str) -> str:
+    def release_uuid(self, uuid: str) -> str:
         """Leave the container: blobs that the store keeps after deletion would go with it."""
         return "" if self._azure.container(uuid) is None else "its empty container"
 

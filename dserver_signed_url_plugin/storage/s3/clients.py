@@ -19,14 +19,7 @@ import botocore.session
 
 from dserver_signed_url_plugin.addresses import web_address
 from dserver_signed_url_plugin.config import Settings
-from dserver_signed_url_plugin.errors import StorageUnavailable
-from dserver_signed_url_plugin.storage.configured import dtool_setting, rewritten
-from dserver_signed_url_plugin.storage.parallel import PARALLEL
-from dserver_signed_url_plugin.storage.s3 import answers
-from dserver_signed_url_plugin.storage.s3.bounded import bound
-from dserver_signed_url_plugin.storage.s3.failures import Failures
-from dserver_signed_url_plugin.storage.sigv4 import Credentials, Place
-from dserver_signed_url_plugin.variables import (
+from dserver_signed_url_plugin.environment import (
     ACCESS_KEY_ID,
     DATASET_PREFIX,
     ENDPOINT,
@@ -35,6 +28,13 @@ from dserver_signed_url_plugin.variables import (
     SECRET_ACCESS_KEY,
     WRITE_KEY_PAIR,
 )
+from dserver_signed_url_plugin.errors import StorageUnavailable
+from dserver_signed_url_plugin.storage.parallel import PARALLEL
+from dserver_signed_url_plugin.storage.s3 import response_checks
+from dserver_signed_url_plugin.storage.s3.botocore_deadline import bound
+from dserver_signed_url_plugin.storage.s3.errors import ErrorTranslator
+from dserver_signed_url_plugin.storage.s3.sigv4 import Credentials, Endpoint
+from dserver_signed_url_plugin.storage.settings import dtool_setting, rewritten
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -72,7 +72,7 @@ class S3Clients:
     """
 
     def __init__(
-        self, bucket: str, settings: Settings, failures: Failures, hasty: bool = False
+        self, bucket: str, settings: Settings, failures: ErrorTranslator, hasty: bool = False
     ) -> None:
         self.bucket, self._settings, self._failures = bucket, settings, failures
         self._config = _HASTY if hasty else _CLIENT
@@ -88,7 +88,7 @@ class S3Clients:
             self.place = place_of(signing, bucket)
 
     @property
-    def inside(self) -> Place:
+    def inside(self) -> Endpoint:
         """Where the server finds the bucket."""
         return place_of(self.client, self.bucket)
 
@@ -178,7 +178,7 @@ class S3Clients:
             raise StorageUnavailable(
                 f"The address of {self.bucket} is none, as AWS_ENDPOINT_URL or a profile has it."
             ) from error
-        client.meta.events.register("before-parse.s3", answers.check)
+        client.meta.events.register("before-parse.s3", response_checks.check)
         return client
 
     def _bucket_region(self, client: S3Client) -> str | None:
@@ -194,7 +194,7 @@ class S3Clients:
         return self._endpoint(PUBLIC_ENDPOINT) or rewritten(self._settings, internal)
 
 
-def place_of(client: S3Client, bucket: str) -> Place:
+def place_of(client: S3Client, bucket: str) -> Endpoint:
     """Learn host, path style and region from botocore, which knows every rule of addressing."""
     url = client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "k"})
     parts = urlsplit(url)
@@ -202,4 +202,4 @@ def place_of(client: S3Client, bucket: str) -> Place:
     # Clients tidy up what boto3's own chain may have in another spelling.
     address = web_address(f"{parts.scheme}://{parts.netloc}", underscores=True)
     host = parts.netloc if address is None else urlsplit(address).netloc
-    return Place(parts.scheme, host, parts.path.removesuffix("k"), region)
+    return Endpoint(parts.scheme, host, parts.path.removesuffix("k"), region)

@@ -18,10 +18,21 @@ from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import StorageUnavailable
 from dserver_signed_url_plugin.storage import deadline
 from dserver_signed_url_plugin.storage.base import StoredItem
-from dserver_signed_url_plugin.storage.s3.answers import NotAsked, entries, etag_of, is_md5, md5_of
 from dserver_signed_url_plugin.storage.s3.clients import S3Clients
-from dserver_signed_url_plugin.storage.s3.failures import Failures, Missing, code_of, is_bare
-from dserver_signed_url_plugin.storage.sigv4 import Credentials
+from dserver_signed_url_plugin.storage.s3.errors import (
+    ErrorTranslator,
+    ObjectMissing,
+    code_of,
+    is_bare,
+)
+from dserver_signed_url_plugin.storage.s3.response_checks import (
+    UnexpectedS3Answer,
+    entries,
+    etag_of,
+    is_md5,
+    md5_of,
+)
+from dserver_signed_url_plugin.storage.s3.sigv4 import Credentials
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
@@ -88,8 +99,8 @@ class S3Connection:
         """Tell whether URLs to write are signed with a key pair of their own."""
         return self._clients.has_write_key
 
-    def _make_failures(self) -> Failures:
-        return Failures(self.bucket)
+    def _make_failures(self) -> ErrorTranslator:
+        return ErrorTranslator(self.bucket)
 
     # Requests ------------------------------------------------------------------------------
 
@@ -112,7 +123,7 @@ class S3Connection:
                 answer = self._client.get_object(Bucket=self.bucket, Key=key)
                 content = answer["Body"].read(None if limit is None else limit + 1)
                 deadline.heard()
-        except Missing:
+        except ObjectMissing:
             return None, ""
         is_opaque = answer.get("ServerSideEncryption", "").startswith("aws:kms")
         return content, "" if is_opaque else etag_of(answer)
@@ -122,7 +133,7 @@ class S3Connection:
         try:
             with self._failures.translated("looking up", may_miss=True):
                 return FoundObject.of(self._head(key))
-        except Missing:
+        except ObjectMissing:
             return None
 
     def _head(self, key: str) -> Mapping[str, Any]:
@@ -133,7 +144,7 @@ class S3Connection:
                 raise
         # Anybody answers 404; the answer to GET has a body, by which S3 is known.
         self._client.get_object(Bucket=self.bucket, Key=key)
-        raise NotAsked("an object that is there and is not")
+        raise UnexpectedS3Answer("an object that is there and is not")
 
     def put(self, key: str, body: str, metadata: Mapping[str, str] | None = None) -> None:
         """Write one object; text is stored as UTF-8."""
@@ -142,7 +153,7 @@ class S3Connection:
 
     def create(self, key: str, body: str, metadata: Mapping[str, str]) -> None:
         """Write one object, unless there is one already."""
-        with suppress(Missing), self._failures.translated("writing", may_miss=True):
+        with suppress(ObjectMissing), self._failures.translated("writing", may_miss=True):
             try:
                 self._put(key, body, metadata, IfNoneMatch="*")
             except botocore.exceptions.ClientError as error:
@@ -163,7 +174,7 @@ class S3Connection:
                     Metadata=dict(metadata),
                     MetadataDirective="REPLACE",
                 )
-        except Missing:
+        except ObjectMissing:
             return False
         return True
 
@@ -231,7 +242,7 @@ class S3Connection:
         )
         # Where a store encrypts, or has ETags of its own, the bytes themselves tell.
         if etag_of(answer) != md5_of(content) and self._read(key)[0] != content:
-            raise NotAsked("not kept")
+            raise UnexpectedS3Answer("not kept")
 
 
 def _noted(pages: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:

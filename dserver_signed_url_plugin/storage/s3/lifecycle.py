@@ -21,15 +21,15 @@ from dserver_signed_url_plugin.errors import (
     StorageUnavailable,
 )
 from dserver_signed_url_plugin.storage.base import StoredItem
-from dserver_signed_url_plugin.storage.lifecycle import Change, Lifetime, Rule
+from dserver_signed_url_plugin.storage.cache import CachedAnswer
+from dserver_signed_url_plugin.storage.lifecycle import Change, Retention, Rule
 from dserver_signed_url_plugin.storage.parallel import each
-from dserver_signed_url_plugin.storage.remembered import Remembered
-from dserver_signed_url_plugin.storage.s3 import answers
-from dserver_signed_url_plugin.storage.s3.asking import AskedBucket, Unwilling
+from dserver_signed_url_plugin.storage.s3 import response_checks
+from dserver_signed_url_plugin.storage.s3.bucket_admin import BucketAdmin, BucketRefusal
 from dserver_signed_url_plugin.storage.s3.layout import Layout, is_folder, registration_key
 from dserver_signed_url_plugin.storage.s3.lifecycle_document import Document
 from dserver_signed_url_plugin.storage.s3.lifecycle_rules import StoredRule
-from dserver_signed_url_plugin.storage.s3.places import Places
+from dserver_signed_url_plugin.storage.s3.prefixes import DatasetPrefixes
 from dserver_signed_url_plugin.uris import BaseURI
 
 NONE_SET = "NoSuchLifecycleConfiguration"
@@ -44,10 +44,10 @@ _OLD_VERSION_DAYS = 1  # the least that S3 takes
 _PAUSES = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6)
 
 
-def read_document(bucket: AskedBucket) -> Document:
+def read_document(bucket: BucketAdmin) -> Document:
     """Read a bucket's lifecycle document, byte for byte.
 
-    :raises Unwilling: also with NONE_SET where there is none.
+    :raises BucketRefusal: also with NONE_SET where there is none.
     """
     bucket.hook("before-parse.s3.GetBucketLifecycleConfiguration", _keep_bytes)
     answer = bucket.ask("get_bucket_lifecycle_configuration")
@@ -59,12 +59,12 @@ def _keep_bytes(
 ) -> None:
     """Answer with the bytes: boto3 would parse them, and drop what it does not know."""
     if response_dict["status_code"] == 200:
-        answers.check_root(response_dict["body"], b"LifecycleConfiguration")
+        response_checks.check_root(response_dict["body"], b"LifecycleConfiguration")
         customized_response_dict.setdefault(_BYTES, response_dict["body"])
         response_dict["body"] = b""
 
 
-def write_document(bucket: AskedBucket, document: Document) -> None:
+def write_document(bucket: BucketAdmin, document: Document) -> None:
     """Replace a bucket's lifecycle document; one without rules is deleted."""
     if not document.rules:
         bucket.ask("delete_bucket_lifecycle")
@@ -85,9 +85,9 @@ class S3Lifecycle:
     """The lifecycle rules of one bucket, over a connection of its own."""
 
     def __init__(self, base_uri: BaseURI, settings: Settings) -> None:
-        self._s3 = AskedBucket(base_uri.location, settings, hasty=True)
-        self._places = Places(self._s3)
-        self._kept = Remembered(self._ask)
+        self._s3 = BucketAdmin(base_uri.location, settings, hasty=True)
+        self._places = DatasetPrefixes(self._s3)
+        self._kept = CachedAnswer(self._ask)
 
     def rules(self) -> Sequence[Rule]:
         """Return every rule, ours and other people's."""
@@ -133,7 +133,7 @@ class S3Lifecycle:
         ends = (rule.ends(written) for rule in rules if not rule.is_for_some_sizes)
         return min(filter(None, ends), default=None)
 
-    def planned(self, wanted: Lifetime | None) -> Change:
+    def planned(self, wanted: Retention | None) -> Change:
         """Return what `change` would do, without doing it; raises what it would."""
         wanted, warnings = self._fitted(wanted)
         before = self._read()
@@ -141,7 +141,7 @@ class S3Lifecycle:
         self._check_number(after)
         return Change(_told(before.rules), _told(after.rules), warnings)
 
-    def change(self, wanted: Lifetime | None) -> Change:
+    def change(self, wanted: Retention | None) -> Change:
         """Make our rule say what is wanted, or take it away; safe to repeat.
 
         S3 has no condition for this PUT: what somebody else changes between our reading and the
@@ -160,7 +160,7 @@ class S3Lifecycle:
         dropped = map(_dropped, after.lacks(wanted) or ())
         return Change(_told(before.rules), _told(after.rules), (*warnings, *dropped))
 
-    def _settled(self, before: Document, wanted: Lifetime | None) -> Document:
+    def _settled(self, before: Document, wanted: Retention | None) -> Document:
         """Write what is wanted until the store shows it, with everybody else's rules."""
         document, seen = before, dict(before.others)
         lost: Sequence[bytes] = ()
@@ -181,7 +181,7 @@ class S3Lifecycle:
             "`flask lifecycle show`, and call again."
         )
 
-    def _fitted(self, wanted: Lifetime | None) -> tuple[Lifetime | None, Sequence[str]]:
+    def _fitted(self, wanted: Retention | None) -> tuple[Retention | None, Sequence[str]]:
         """Let the rule delete old versions where the bucket keeps them: else it frees nothing.
 
         :return: also a warning if the store does not say whether it does.
@@ -190,7 +190,7 @@ class S3Lifecycle:
             return None, ()
         try:
             is_versioned = bool(self._s3.ask("get_bucket_versioning").get("Status"))
-        except Unwilling as refusal:
+        except BucketRefusal as refusal:
             if refusal.code in _UNKNOWN:
                 return wanted, ()
             return wanted, (
@@ -231,7 +231,7 @@ class S3Lifecycle:
         try:
             with self._in_sentences():
                 return read_document(self._s3)
-        except Unwilling as refusal:
+        except BucketRefusal as refusal:
             if refusal.code != NONE_SET:
                 raise
             return Document()
@@ -253,7 +253,7 @@ class S3Lifecycle:
         bucket = self._s3.bucket
         try:
             yield
-        except Unwilling as refusal:
+        except BucketRefusal as refusal:
             if refusal.code in _UNKNOWN:
                 raise LifecycleUnsupported(
                     f"The store of {bucket} has no lifecycle rules; delete old objects by its own "

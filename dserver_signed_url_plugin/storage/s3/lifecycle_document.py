@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 from xml.parsers import expat
 
 from dserver_signed_url_plugin.errors import StorageUnavailable
-from dserver_signed_url_plugin.storage.lifecycle import Lifetime, Rule
+from dserver_signed_url_plugin.storage.lifecycle import Retention, Rule
 from dserver_signed_url_plugin.storage.s3.lifecycle_rules import StoredRule, written
 
 _ROOT = "LifecycleConfiguration"
@@ -118,7 +118,7 @@ class Document:
         here = {replace(rule.told(), name="") for rule in self.rules} | self.others.keys()
         return [xml for key, xml in others.items() if key not in here]
 
-    def lacks(self, wanted: Lifetime | None) -> Sequence[str] | None:
+    def lacks(self, wanted: Retention | None) -> Sequence[str] | None:
         """Return what our rule, however the store spells it, leaves undone of what is wanted.
 
         None where it has to be written: it is not there, or it is another rule.
@@ -133,7 +133,7 @@ class Document:
             return None
         return tuple(part for part in spelled.does if part not in does)
 
-    def misdirects(self, wanted: Lifetime) -> bool:
+    def misdirects(self, wanted: Retention) -> bool:
         """Tell whether our rule does nothing but what is wanted, but to other objects."""
         told, spelled = [rule.told() for rule in self.ours], _told(wanted)
         return any(
@@ -142,7 +142,7 @@ class Document:
             if rule.applies_to != spelled.applies_to
         )
 
-    def changed(self, wanted: Lifetime | None, kept: Iterable[bytes] = ()) -> Document:
+    def changed(self, wanted: Retention | None, kept: Iterable[bytes] = ()) -> Document:
         """Return it with our rule as wanted, and with these rules added."""
         # AWS takes a document with filters, or one with prefixes as before there were filters.
         first_version = any(r.is_of_the_first_version for r in self.rules if not r.is_ours)
@@ -160,6 +160,6 @@ class Document:
         return f'<?xml version="1.0"?>\n{text}'
 
 
-def _told(wanted: Lifetime) -> Rule:
+def _told(wanted: Retention) -> Rule:
     [rule] = Document().changed(wanted).rules
     return rule.told()

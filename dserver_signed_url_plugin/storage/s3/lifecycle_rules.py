@@ -16,7 +16,7 @@ from math import inf
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
-from dserver_signed_url_plugin.storage.lifecycle import Lifetime, Rule
+from dserver_signed_url_plugin.storage.lifecycle import Retention, Rule
 
 OURS = "dserver-signed-url-expire"
 
@@ -129,7 +129,7 @@ class StoredRule:
         return self.element.findtext(path) or ""
 
 
-def written(lifetime: Lifetime, first_version: bool) -> bytes:
+def written(lifetime: Retention, first_version: bool) -> bytes:
     """Return our rule as XML, its expiry before all else that it does.
 
     :param first_version: whether the others are, beside which AWS refuses a filter.

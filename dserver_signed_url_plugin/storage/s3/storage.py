@@ -33,12 +33,11 @@ from dserver_signed_url_plugin.storage.base import (
     StoredItem,
     WriteURLs,
 )
-from dserver_signed_url_plugin.storage.manifests import Manifest, relpath_in
+from dserver_signed_url_plugin.storage.manifest import Manifest, relpath_in
 from dserver_signed_url_plugin.storage.parallel import each
-from dserver_signed_url_plugin.storage.reading import KINDS, Signing, read_urls
-from dserver_signed_url_plugin.storage.s3.answers import md5_of
+from dserver_signed_url_plugin.storage.read_urls import KINDS, Signing, read_urls
 from dserver_signed_url_plugin.storage.s3.connection import FoundObject, S3Connection
-from dserver_signed_url_plugin.storage.s3.failures import RESTORE
+from dserver_signed_url_plugin.storage.s3.errors import RESTORE
 from dserver_signed_url_plugin.storage.s3.layout import (
     Layout,
     is_folder,
@@ -48,8 +47,9 @@ from dserver_signed_url_plugin.storage.s3.layout import (
     relpath_beside,
     served,
 )
-from dserver_signed_url_plugin.storage.s3.places import Place, Places
-from dserver_signed_url_plugin.storage.sigv4 import QuerySigner
+from dserver_signed_url_plugin.storage.s3.prefixes import DatasetPrefix, DatasetPrefixes
+from dserver_signed_url_plugin.storage.s3.response_checks import md5_of
+from dserver_signed_url_plugin.storage.s3.sigv4 import QuerySigner
 from dserver_signed_url_plugin.uris import BaseURI
 
 # What any store copies in a second, in bytes: a large item may take longer than a call.
@@ -70,7 +70,7 @@ class S3Storage:
 
     def __init__(self, base_uri: BaseURI, settings: Settings) -> None:
         self._s3 = S3Connection(base_uri.location, settings)
-        self._places = Places(self._s3)
+        self._places = DatasetPrefixes(self._s3)
         self.stages_all = settings.writes(base_uri.location) == STAGED
 
     def life(self, seconds: int, writing: bool = False) -> Life:
@@ -177,7 +177,7 @@ class S3Storage:
             items={item.identifier: request(item) for item in items},
         )
 
-    def make_room(self, uuid: str, items: Sequence[Item]) -> None:
+    def delete_outdated_items(self, uuid: str, items: Sequence[Item]) -> None:
         """Delete nothing: a PUT writes over what is there."""
 
     def holdings(self, uuid: str, staging: str) -> Holdings:
@@ -246,7 +246,9 @@ class S3Storage:
         """Return the README that the dataset has, cut after limit + 1 bytes, or None."""
         return self._s3.get(self._places.of(uuid).document("readme"), limit)
 
-    def tidy(self, uuid: str, temporary: Mapping[str, StoredItem | None] | None = None) -> None:
+    def delete_temporary(
+        self, uuid: str, temporary: Mapping[str, StoredItem | None] | None = None
+    ) -> None:
         """Delete what was staged, and the claim; listed first unless the keys are known."""
         uploads = self._places.of(uuid).uploads
         if temporary is None:
@@ -293,7 +295,7 @@ class S3Storage:
         """Return those whose registration key is gone, but not all below whatever prefix."""
         return self._places.elsewhere(uuids)
 
-    def vacate(self, uuid: str) -> str:
+    def release_uuid(self, uuid: str) -> str:
         """Delete the registration key, by which the UUID counts as taken."""
         self._delete(registration_key(uuid))
         self._places.forget(uuid)
@@ -317,7 +319,7 @@ class S3Storage:
             claims.refuse_occupied(opening, found.kind, self._s3.get(found.layout.claim))
         return found.layout
 
-    def _may_go(self, found: Place, claim: Claim) -> bool:
+    def _may_go(self, found: DatasetPrefix, claim: Claim) -> bool:
         """Tell whether what was found is the upload's that has this claim, or nobody's."""
         return claims.may_go(claim, self._s3.get(found.layout.claim), found.is_taken)
 

@@ -15,8 +15,8 @@ import pytest
 from dservercore import sql_db
 
 from dserver_signed_url_plugin.cli.temp_share import temp_share
-from dserver_signed_url_plugin.files import found
-from dserver_signed_url_plugin.models import PendingUpload
+from dserver_signed_url_plugin.shares.local_files import found
+from dserver_signed_url_plugin.uploads.models import PendingUpload
 from dserver_signed_url_plugin.uris import BaseURI
 from tests.dserver import Bucket
 from tests.proxy import Fault, StoreProxy

@@ -1,0 +1,1 @@
+"""Decisions: who was granted or refused what."""

@@ -1,0 +1,245 @@
+"""Decisions: who was granted or refused what; said in a log line, and kept in a table.
+
+Knows what a decision holds, and that no secret is in it. Never sees a request or a row.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+from hashlib import sha256
+from typing import Any
+
+from dserver_signed_url_plugin.audit import repository
+from dserver_signed_url_plugin.audit.repository import Search
+from dserver_signed_url_plugin.config import Settings
+from dserver_signed_url_plugin.errors import (
+    DatabaseBusy,
+    InvalidField,
+    NotAuthenticated,
+    SignedURLError,
+    TooManyRequests,
+)
+from dserver_signed_url_plugin.permissions import UploadPermit
+from dserver_signed_url_plugin.uris import MAX_URI_LENGTH, BaseURI, DatasetURI
+
+__all__ = [
+    "GRANTED",
+    "REFUSED",
+    "Audit",
+    "AuditOff",
+    "Decision",
+    "DecisionPage",
+    "Search",
+    "parsed",
+]
+
+# The name that operators configure.
+logger = logging.getLogger("dserver_signed_url_plugin.audit")
+
+GRANTED, REFUSED = "granted", "refused"
+
+_LONGEST = {"username": 255, "action": 32, "reason": 64, "address": 64, "request_id": 64}
+# What PostgreSQL can index; a character of UTF-8 has up to four.
+_MOST_URI_BYTES = 2600
+_UTC = "%Y-%m-%dT%H:%M:%S.%fZ"
+_CUT = "…"
+_UNPRINTABLE = "\N{REPLACEMENT CHARACTER}"
+_USER = re.compile(r"(?:^|(?<=/))[^/?#]*@")
+_TOKEN = re.compile(r"eyJ[\w-]*\.[\w.-]*")
+_BUCKET = re.compile(r"[^:/]+://[^/]+")
+# Of which anybody can cause as many as they like.
+_COUNTED = {NotAuthenticated.slug, TooManyRequests.slug}
+# As far as no query, fragment or encoding begins, any of which may hold a signature.
+_HARMLESS = re.compile(r"[\w:/.+~-]*")
+
+
+class AuditOff(SignedURLError):
+    """This server keeps no table of decisions."""
+
+    status, slug = 404, "audit-off"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """Somebody asked for something, and was granted or refused it.
+
+    ``username`` is what the token says, empty for nobody; ``uri`` what was asked about;
+    ``reason`` the slug of the error; ``size_in_bytes`` as announced or registered. ``requests`` is
+    more than 1 where some like it were counted together, and the rest is the first one's.
+    """
+
+    time: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
+    action: str
+    username: str
+    uri: str
+    outcome: str = GRANTED
+    reason: str | None = None
+    items: int | None = None
+    size_in_bytes: int | None = None
+    expires_at: datetime | None = None
+    address: str | None = None
+    request_id: str | None = None
+    requests: int = 1
+
+    def facts(self) -> dict[str, Any]:
+        """Return it as JSON has it, times as UTC."""
+        return {
+            name: value.strftime(_UTC) if isinstance(value, datetime) else value
+            for name, value in vars(self).items()
+        }
+
+    def storable(self) -> Decision:
+        """Return it with every time in UTC, every text as short and printable as the table's."""
+        texts: dict[str, Any] = {
+            name: _cut(getattr(self, name), longest) for name, longest in _LONGEST.items()
+        }
+        times: dict[str, Any] = {"time": _utc(self.time), "expires_at": _utc(self.expires_at)}
+        return replace(self, uri=_uri(self.uri), **texts, **times)
+
+
+@dataclass(frozen=True)
+class DecisionPage:
+    """Decisions about a URI, newest first; ``next`` asks for the page after it, if there is one."""
+
+    uri: str
+    decisions: Sequence[Decision]
+    next: int | None
+
+
+class Audit:
+    """Writes decisions down and looks them up; needs an app's context, but no request."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._days = settings.audit_days
+        # Whoever configures logging, and has not heard of this logger, gets its lines.
+        if logger.level == logging.NOTSET:
+            logger.setLevel(logging.INFO)
+
+    def record(self, decision: Decision) -> None:
+        """Log a decision and write it into the table; never fails, and never waits for long.
+
+        Whatever the database's session has not committed is undone.
+        """
+        decision = decision.storable()
+        logger.info("%s", json.dumps(decision.facts()))
+        # A database that has just refused is not asked again: the person waits for the answer.
+        if self._days and decision.reason != DatabaseBusy.slug:
+            more = {"base_uri": _base_of(decision.uri), "tally": _tally(decision)}
+            repository.write({**vars(decision), **more})
+
+    def purge(self) -> int:
+        """Delete what is older than ``SIGNED_URL_AUDIT_DAYS``; return the number of rows.
+
+        :raises DatabaseBusy: if the table cannot be used.
+        """
+        return repository.purge(self._kept_since()) if self._days else 0
+
+    def page(
+        self, permit: UploadPermit, uuid: str | None, before: int | None, limit: int
+    ) -> DecisionPage:
+        """Return the decisions about a dataset, or about a base URI and all below it.
+
+        :param permit: for the base URI; an admin's shows addresses, too.
+        :param uuid: of the dataset; None for all that is below the base URI.
+        :param before: what the page before it said as ``next``.
+        :raises AuditOff: if this server keeps none.
+        """
+        place = permit.base_uri if uuid is None else permit.base_uri.dataset(uuid)
+        page = self.found(Search(str(place), uuid is None, before=before), limit)
+        if permit.is_admin:
+            return page
+        return replace(page, decisions=[replace(one, address=None) for one in page.decisions])
+
+    def found(self, search: Search, limit: int) -> DecisionPage:
+        """Return decisions by whatever an operator asks for.
+
+        :raises AuditOff: if this server keeps none.
+        :raises DatabaseBusy: if the table cannot be read.
+        """
+        if not self._days:
+            raise AuditOff("This server keeps no table of decisions: SIGNED_URL_AUDIT_DAYS is 0.")
+        kept = self._kept_since()
+        since = max(search.since or kept, kept)
+        stored = None if search.uri is None else _uri(search.uri)
+        rows = repository.find(replace(search, since=since, uri=stored), limit + 1)
+        more = rows[limit - 1]["id"] if len(rows) > limit else None
+        return DecisionPage(search.uri or "", [_decision(row) for row in rows[:limit]], more)
+
+    def _kept_since(self) -> datetime:
+        return datetime.now(timezone.utc) - timedelta(days=self._days)
+
+
+def _decision(row: Mapping[str, Any]) -> Decision:
+    kept = row.keys() - {"id", "base_uri", "tally"}
+    return Decision(**{name: _utc(row[name]) for name in kept})
+
+
+def _tally(decision: Decision) -> str | None:
+    """Return what is counted in one row: refusals of one kind to somebody within a minute."""
+    if decision.reason not in _COUNTED:
+        return None
+    who = decision.username or decision.address
+    return sha256(f"{decision.reason} {who} {decision.time:%Y-%m-%dT%H:%M}".encode()).hexdigest()
+
+
+def _base_of(uri: str) -> str:
+    """Return the base URI of what was asked about, as far as it can be read."""
+    try:
+        place = parsed(uri)
+    except InvalidField:
+        found = _BUCKET.match(uri)
+        return found.group() if found else ""
+    return str(place.base if isinstance(place, DatasetURI) else place)
+
+
+def _utc(value: Any) -> Any:
+    """Return a time in UTC, the zone that SQLite forgets; anything else as it is."""
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=value.tzinfo or timezone.utc).astimezone(timezone.utc)
+    return value
+
+
+def _cut(text: str | None, longest: int) -> str | None:
+    if text is None:
+        return None
+    short = text if len(text) <= longest else text[: longest - 1] + _CUT
+    if short.isprintable():
+        return short
+    # No database takes NUL or half of a surrogate pair, and no terminal should obey the others.
+    return "".join(sign if sign.isprintable() else _UNPRINTABLE for sign in short)
+
+
+def _uri(text: str) -> str:
+    """Return a URI as dserver spells it, or as much of the text as holds no secret."""
+    try:
+        known = str(parsed(text))
+    except InvalidField:
+        known = _harmless(text[:_MOST_URI_BYTES])
+    short = _cut(_TOKEN.sub(_CUT, known), MAX_URI_LENGTH) or ""
+    return short.encode()[:_MOST_URI_BYTES].decode(errors="ignore")
+
+
+def _harmless(text: str) -> str:
+    without_user = _USER.sub("", text)
+    harmless = _HARMLESS.match(without_user)
+    kept = harmless.group() if harmless else ""
+    return kept if kept == without_user else kept + _CUT
+
+
+def parsed(text: str) -> DatasetURI | BaseURI:
+    """Read the URI of a dataset, or else a base URI.
+
+    :raises InvalidField: if it is neither, with what is wrong with it as a dataset's.
+    """
+    try:
+        return DatasetURI.parse(text)
+    except InvalidField as reason:
+        try:
+            return BaseURI.parse(text)
+        except InvalidField:
+            raise reason from None

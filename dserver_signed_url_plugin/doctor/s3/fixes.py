@@ -1,0 +1,124 @@
+"""Commands and settings that close what unsigned headers open, with all names filled in.
+
+Sources: AWS CLI Command Reference; Ceph, "Admin Guide" and "Bucket Policies"; MinIO, "mc admin".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator
+from shlex import quote
+from typing import Any
+
+from dserver_signed_url_plugin.doctor.context import CheckContext
+from dserver_signed_url_plugin.doctor.findings import Fix
+from dserver_signed_url_plugin.doctor.probe import BucketProbe
+from dserver_signed_url_plugin.errors import StorageUnavailable
+from dserver_signed_url_plugin.storage.base import Refused
+
+COPIES = frozenset({"copy-source", "copy-elsewhere"})
+CHANGES = frozenset({"acl", "tagging", "redirect", "headers", "encryption"})
+
+_LONGEST_USER = 64  # characters, in AWS
+
+
+def cures(case: CheckContext[BucketProbe], failed: Collection[str]) -> Iterator[Fix]:
+    """Yield what to do about the findings that failed; nothing where none has to do with this."""
+    bucket, pins = case.store.bucket, case.store.pins
+    settings = []
+    if not COPIES.isdisjoint(failed):
+        yield from _write_keys(case)
+        settings += [
+            f"DTOOL_S3_WRITE_ACCESS_KEY_ID_{bucket}=…",
+            f"DTOOL_S3_WRITE_SECRET_ACCESS_KEY_{bucket}=…",
+        ]
+    if pins and not (COPIES | CHANGES).isdisjoint(failed):
+        settings.append(f"SIGNED_URL_WRITES_{bucket}=staged")
+    if settings:
+        yield Fix("dserver's environment, then restart it", "\n".join(settings))
+
+
+def _write_keys(case: CheckContext[BucketProbe]) -> Iterator[Fix]:
+    """Yield how each kind of store makes a key pair that can write and read nothing."""
+    bucket, endpoint = case.store.bucket, quote(case.store.inside)
+    user = f"dserver-write-{bucket}"[:_LONGEST_USER]
+    owner = _owner(case)
+    put = quote(json.dumps(_policy(_allowed("s3:PutObject", bucket))))
+    yield Fix(
+        "Ceph, as its administrator (of the keys printed, those of the user that ends in :write)",
+        "\n".join(_subuser(quote(owner), quote(f"{owner}:write"))),
+    )
+    yield Fix(
+        f"Ceph without its administrator, with the keys of another user, here {user} (replaces the "
+        "bucket's policy)",
+        f"aws --endpoint-url {endpoint} s3api put-bucket-policy --bucket {bucket} "
+        f"--policy {quote(json.dumps(_bucket_policy(bucket, owner, user)))}",
+    )
+    yield Fix("MinIO", "\n".join(_in_minio(endpoint, user, put)))
+    yield Fix("AWS", "\n".join(_in_aws(user, put)))
+
+
+def _subuser(owner: str, subuser: str) -> Iterator[str]:
+    yield f"radosgw-admin subuser create --uid={owner} --subuser={subuser} --access=write"
+    yield (
+        f"radosgw-admin key create --uid={owner} --subuser={subuser} --key-type=s3 "
+        "--gen-access-key --gen-secret"
+    )
+
+
+def _in_minio(endpoint: str, user: str, policy: str) -> Iterator[str]:
+    yield f"mc alias set dserver {endpoint}"
+    yield f"echo {policy} > {user}.json"
+    yield f"mc admin policy create dserver {user} {user}.json"
+    yield f"mc admin user add dserver {user}"
+    yield f"mc admin policy attach dserver {user} --user {user}"
+
+
+def _in_aws(user: str, policy: str) -> Iterator[str]:
+    yield f"aws iam create-user --user-name {user}"
+    yield (
+        f"aws iam put-user-policy --user-name {user} --policy-name write --policy-document {policy}"
+    )
+    yield f"aws iam create-access-key --user-name {user}"
+
+
+def _owner(case: CheckContext[BucketProbe]) -> str:
+    """Return whom the server's key belongs to; a word to replace where the store does not tell."""
+    try:
+        return case.store.user() or "USER"
+    except (Refused, StorageUnavailable):
+        return "USER"
+
+
+def _bucket_policy(bucket: str, owner: str, user: str) -> dict[str, Any]:
+    """Return the policy by which another user may write, and the bucket's own may read that.
+
+    In Ceph an object belongs to whoever PUT it, who could therefore copy it: that is denied.
+    """
+    copying = {"StringLike": {"s3:x-amz-copy-source": "*"}}
+    return _policy(
+        {**_allowed("s3:*", bucket), "Principal": _principal(owner)},
+        {**_allowed("s3:PutObject", bucket), "Principal": _principal(user)},
+        {
+            **_allowed("s3:PutObject", bucket),
+            "Effect": "Deny",
+            "Principal": _principal(user),
+            "Condition": copying,
+        },
+    )
+
+
+def _policy(*statements: dict[str, Any]) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def _allowed(action: str, bucket: str) -> dict[str, Any]:
+    places = [f"arn:aws:s3:::{bucket}/*"]
+    if action == "s3:*":
+        places.append(f"arn:aws:s3:::{bucket}")
+    return {"Effect": "Allow", "Action": action, "Resource": places}
+
+
+def _principal(user: str) -> dict[str, Any]:
+    tenant, _, name = user.rpartition("$")
+    return {"AWS": [f"arn:aws:iam::{tenant}:user/{name}"]}

@@ -1,0 +1,1 @@
+"""What a bucket deletes by itself, and forgetting what it has deleted."""

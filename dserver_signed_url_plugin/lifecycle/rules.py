@@ -1,0 +1,119 @@
+"""Lifecycle rules of a base URI: what its store deletes by itself, and our one rule there.
+
+Knows that no rule of ours may delete registered datasets unless that is meant. Never sees a
+vendor's document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from dserver_signed_url_plugin import datasets
+from dserver_signed_url_plugin.errors import (
+    DatasetsAtStake,
+    LifecycleUnsupported,
+    StorageUnavailable,
+)
+from dserver_signed_url_plugin.storage.lifecycle import (
+    Change,
+    LifecycleRules,
+    Retention,
+    Rule,
+)
+from dserver_signed_url_plugin.storage.registry import Storages
+from dserver_signed_url_plugin.uris import BaseURI, DatasetURI
+
+__all__ = ["Change", "Lifecycles", "Retention", "RetentionChange", "Rule"]
+
+
+@dataclass(frozen=True)
+class RetentionChange:
+    """What became of the rules, and how many registered datasets they now delete."""
+
+    change: Change
+    registered_datasets: int
+
+
+class Lifecycles:
+    """Reads and changes lifecycle rules of base URIs that dserver knows.
+
+    What shows or changes rules may raise InvalidField, naming the command that makes a base URI
+    known, LifecycleUnsupported, and StorageUnavailable. What only asks raises nothing of that.
+    """
+
+    def __init__(self, storages: Storages) -> None:
+        self._storages = storages
+
+    def rules(self, base_uri: BaseURI) -> Sequence[Rule]:
+        """Return every rule, ours and other people's."""
+        return self._known(base_uri).rules()
+
+    def document(self, base_uri: BaseURI) -> str:
+        """Return all rules as the store's own document."""
+        return self._known(base_uri).document()
+
+    def ends(self, uri: DatasetURI, identifier: str | None = None) -> datetime | None:
+        """Return from when on (UTC) the store may delete a dataset's objects.
+
+        None where no rule does, or where none can be read.
+
+        :param identifier: only of this item, instead of all.
+        """
+        with suppress(LifecycleUnsupported, StorageUnavailable):
+            return self._storages.lifecycle(uri.base).ends(uri.uuid, identifier)
+        return None
+
+    def had_time(self, uri: DatasetURI, written: datetime) -> bool:
+        """Tell whether a rule is known that has deleted by now what was written then (UTC)."""
+        with suppress(LifecycleUnsupported, StorageUnavailable):
+            ends = self._storages.lifecycle(uri.base).would_end(uri.uuid, written)
+            return ends is not None and ends <= datetime.now(timezone.utc)
+        return False
+
+    def can_be_read(self, base_uri: BaseURI) -> bool:
+        """Tell whether the store says what it deletes, or is known to say nothing of that."""
+        try:
+            self._storages.lifecycle(base_uri).rules()
+        except LifecycleUnsupported:
+            return True
+        except StorageUnavailable:
+            return False
+        return True
+
+    def set(
+        self, base_uri: BaseURI, lifetime: Retention, ephemeral: bool, dry_run: bool
+    ) -> RetentionChange:
+        """Let the store delete what is older.
+
+        :param ephemeral: although that deletes registered datasets.
+        :raises DatasetsAtStake: if it does, and is not meant to.
+        :raises LifecycleUnsettled: if the store does not keep the rule.
+        """
+        lifecycle = self._known(base_uri)
+        uuids = [dataset.uuid for dataset in datasets.below(base_uri)]
+        number = len(lifecycle.reached(lifetime.prefix, uuids))
+        if number and not ephemeral:
+            raise DatasetsAtStake(
+                f"This rule would delete {number:,} registered dataset(s) of {base_uri}: choose a "
+                "--prefix that no dataset has, or say --ephemeral if that is meant.",
+                number,
+            )
+        return RetentionChange(_changed(lifecycle, lifetime, dry_run), number)
+
+    def remove(self, base_uri: BaseURI, dry_run: bool) -> Change:
+        """Take our rule away, and nobody else's.
+
+        :raises LifecycleUnsettled: if the store keeps it.
+        """
+        return _changed(self._known(base_uri), None, dry_run)
+
+    def _known(self, base_uri: BaseURI) -> LifecycleRules:
+        datasets.check_known(base_uri)
+        return self._storages.lifecycle(base_uri)
+
+
+def _changed(lifecycle: LifecycleRules, wanted: Retention | None, dry_run: bool) -> Change:
+    return lifecycle.planned(wanted) if dry_run else lifecycle.change(wanted)

@@ -1,0 +1,214 @@
+"""Sweeping: datasets that their store has deleted leave dserver's register too.
+
+Knows that only a store which answers, and has nothing left of a dataset anywhere, is believed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import Enum
+
+from dserver_signed_url_plugin import datasets
+from dserver_signed_url_plugin.audit.decisions import Audit, Decision
+from dserver_signed_url_plugin.datasets import RegisteredDataset
+from dserver_signed_url_plugin.errors import (
+    DatasetNotFound,
+    DatasetsAtStake,
+    InvalidField,
+    SignedURLError,
+)
+from dserver_signed_url_plugin.lifecycle.rules import Lifecycles
+from dserver_signed_url_plugin.storage.base import Holdings, Storage
+from dserver_signed_url_plugin.storage.parallel import PARALLEL
+from dserver_signed_url_plugin.storage.registry import Storages
+from dserver_signed_url_plugin.uris import BaseURI, DatasetURI
+
+__all__ = ["DatasetState", "RegisteredDataset", "Sweep", "SweptDataset"]
+
+_MOMENT = 1  # second: nobody is given the URLs
+_UNEXPLAINED = (
+    "it is gone, and no lifecycle rule is known that has deleted it: say --even-if-all if dserver "
+    "shall forget it"
+)
+_ELSEWHERE = (
+    "nothing is left where the server's settings say, but objects of this UUID are elsewhere in "
+    "the store; set its prefix as it was"
+)
+
+
+class DatasetState(Enum):
+    """What storage has of a registered dataset, or what became of it."""
+
+    PRESENT = "present"
+    PARTLY_GONE = "partly gone"
+    GONE = "gone"
+    REMOVED = "removed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class SweptDataset:
+    """One dataset, its state, and why."""
+
+    dataset: RegisteredDataset
+    state: DatasetState
+    reason: str = ""
+
+
+class Sweep:
+    """Takes out of the register what storage no longer has."""
+
+    def __init__(self, storages: Storages, lifecycles: Lifecycles, audit: Audit) -> None:
+        self._storages, self._lifecycles, self._audit = storages, lifecycles, audit
+
+    def registered(self, base_uri: BaseURI) -> Sequence[RegisteredDataset]:
+        """Return what is registered below a base URI.
+
+        :raises InvalidField: if dserver does not know the base URI.
+        """
+        datasets.check_known(base_uri)
+        return datasets.below(base_uri)
+
+    def findings(
+        self,
+        base_uri: BaseURI,
+        registered: Sequence[RegisteredDataset],
+        dry_run: bool,
+        even_if_all: bool = False,
+    ) -> Iterator[SweptDataset]:
+        """Look for each dataset, 16 at a time; then remove those that are gone, one by one.
+
+        Whatever fails with one is a finding, and stops no other.
+
+        :param even_if_all: forget also what no lifecycle rule known here has deleted.
+        :raises DatasetsAtStake: if some are gone, none of them by such a rule, and that was not
+            meant.
+        :raises SigningUnsupported: if there is no storage for the base URI.
+        :raises StorageUnavailable: if it has no usable settings or credentials.
+        """
+        storage, gone = self._storages.of(base_uri), []
+        with ThreadPoolExecutor(PARALLEL) as pool:
+            for found in pool.map(lambda dataset: _look(storage, dataset), registered):
+                if found.state is DatasetState.GONE:
+                    gone.append(found.dataset)
+                else:
+                    yield found
+        missed = list(_nowhere(storage, gone))
+        if not even_if_all:
+            missed = self._doubted(base_uri, missed)
+        for found in missed:
+            is_to_go = found.state is DatasetState.GONE and not dry_run
+            yield self._removed(storage, found.dataset) if is_to_go else found
+
+    def _doubted(self, base_uri: BaseURI, missed: Sequence[SweptDataset]) -> list[SweptDataset]:
+        """Let what is gone without a known reason fail: the server may ask another store."""
+        gone = [found.dataset for found in missed if found.state is DatasetState.GONE]
+        doubtful = {dataset.uri for dataset in gone if not self._is_explained(dataset)}
+        if gone and len(doubtful) == len(gone):
+            raise DatasetsAtStake(
+                f"Of {base_uri} {len(gone):,} registered dataset(s) are gone, and no lifecycle "
+                "rule is known that has deleted them. Check that this is the store where they "
+                "were, and say --even-if-all if dserver shall forget them.",
+                len(gone),
+            )
+        return [
+            SweptDataset(found.dataset, DatasetState.FAILED, _UNEXPLAINED)
+            if found.state is DatasetState.GONE and found.dataset.uri in doubtful
+            else found
+            for found in missed
+        ]
+
+    def _is_explained(self, dataset: RegisteredDataset) -> bool:
+        return self._lifecycles.had_time(DatasetURI.parse(dataset.uri), dataset.frozen_at)
+
+    def _removed(self, storage: Storage, dataset: RegisteredDataset) -> SweptDataset:
+        """Look again, because it may have waited for its turn, and let dserver forget it."""
+        found = _look(storage, dataset)
+        if found.state is not DatasetState.GONE:
+            return found
+        uri = DatasetURI.parse(dataset.uri)
+        try:
+            if datasets.find(uri) is None:
+                return SweptDataset(dataset, DatasetState.REMOVED, "by another sweep")
+            # While it is registered nobody can take its UUID, and a failure is tried again.
+            left = storage.release_uuid(dataset.uuid)
+            datasets.unregister(uri)
+        except SignedURLError as error:
+            return SweptDataset(dataset, DatasetState.FAILED, error.message)
+        self._audit.record(
+            Decision(
+                action="sweep",
+                username="",
+                uri=dataset.uri,
+                items=dataset.number_of_items,
+                size_in_bytes=dataset.size_in_bytes,
+            )
+        )
+        return SweptDataset(
+            dataset, DatasetState.REMOVED, left and f"{left} stays, and keeps its UUID taken"
+        )
+
+
+def _look(storage: Storage, dataset: RegisteredDataset) -> SweptDataset:
+    """Ask storage what it has of a dataset; never raises an error of this plugin."""
+    try:
+        _check_spelling(dataset)
+        if not storage.lists_objects:
+            return _by_kind(storage.kind(dataset.uuid), dataset)
+        holdings = storage.holdings(dataset.uuid, "")
+        if holdings.objects:
+            return _by_holdings(holdings, dataset)
+        # A listing may lag behind; this asks for the manifest by its name.
+        storage.read_urls(dataset.uuid, storage.life(_MOMENT))
+        return SweptDataset(dataset, DatasetState.PRESENT)
+    except DatasetNotFound:
+        return SweptDataset(dataset, DatasetState.GONE)
+    except SignedURLError as error:
+        return SweptDataset(dataset, DatasetState.FAILED, error.message)
+
+
+def _check_spelling(dataset: RegisteredDataset) -> None:
+    """Refuse what was registered by other means, under a URI that does not name its dataset.
+
+    :raises InvalidField: if it does not.
+    """
+    uri = DatasetURI.parse(dataset.uri)
+    if (str(uri), uri.uuid) != (dataset.uri, dataset.uuid):
+        raise InvalidField("uri", f"is not that of the dataset {dataset.uuid}; register it anew.")
+
+
+def _nowhere(storage: Storage, gone: Sequence[RegisteredDataset]) -> Iterator[SweptDataset]:
+    """Look for what is gone wherever else its objects may be: settings change."""
+    try:
+        elsewhere = storage.elsewhere({dataset.uuid for dataset in gone})
+    except SignedURLError as error:
+        yield from (SweptDataset(dataset, DatasetState.FAILED, error.message) for dataset in gone)
+        return
+    for dataset in gone:
+        if dataset.uuid in elsewhere:
+            yield SweptDataset(dataset, DatasetState.PARTLY_GONE, _ELSEWHERE)
+        else:
+            yield SweptDataset(dataset, DatasetState.GONE)
+
+
+def _by_kind(kind: str | None, dataset: RegisteredDataset) -> SweptDataset:
+    if kind is not None:
+        return SweptDataset(dataset, DatasetState.PRESENT)
+    reason = "its storage broker cannot tell whether anything is left of it"
+    return SweptDataset(dataset, DatasetState.FAILED, reason)
+
+
+def _by_holdings(holdings: Holdings, dataset: RegisteredDataset) -> SweptDataset:
+    items, found = dataset.number_of_items, len(holdings.final)
+    lost = []
+    if items is None and not found:
+        lost.append("none of its items is there")
+    elif found < (items or 0):
+        lost.append(f"{found:,} of {items:,} items are there")
+    lost += [] if holdings.opened else ["its admin metadata is gone"]
+    lost += [] if holdings.has_manifest else ["its manifest is gone"]
+    return SweptDataset(
+        dataset, DatasetState.PARTLY_GONE if lost else DatasetState.PRESENT, ", ".join(lost)
+    )

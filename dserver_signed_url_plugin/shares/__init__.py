@@ -1,0 +1,1 @@
+"""Temporary shares: files deposited by an operator, and links to them."""

@@ -1,0 +1,229 @@
+"""Files of this machine that are to become items: found, named, read.
+
+Knows the file system and what dtool calls an item; never sees a store or a row.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from hashlib import md5
+from pathlib import Path, PurePath
+from typing import BinaryIO
+
+import dtoolcore.utils
+
+from dserver_signed_url_plugin.errors import SignedURLError
+from dserver_signed_url_plugin.storage.base import Item
+from dserver_signed_url_plugin.uploads.plan import is_time
+
+_BLOCK = 256 * 1024  # bytes
+# No link is followed, and nobody is waited for who might write into a pipe.
+_AS_IT_IS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_NO_NAME = re.compile(r"[^A-Za-z0-9._-]+")
+
+Told = Callable[[int], None]
+
+
+class UnusableFile(SignedURLError):
+    """A file or directory of this machine cannot become an item; the message names it."""
+
+    status, slug = 400, "unusable-file"
+
+
+@dataclass(frozen=True)
+class LocalFile:
+    """A file, and the item that it is to become; size in bytes, MD5 once it has been read.
+
+    Read is only what was found: whoever can write into its directory may meanwhile have put a link
+    to another file, or something else, in its place, or in that of a directory below ``top``.
+    """
+
+    path: Path
+    item: Item
+    # What was named, and where below it this file is.
+    top: Path
+    below: tuple[str, ...]
+    # Device and inode.
+    identity: tuple[int, int]
+
+    def blocks(self) -> Iterator[bytes]:
+        """Read it, some bytes at a time.
+
+        :raises UnusableFile: if it cannot be read (any more), or another is in its place.
+        """
+        with _named(self.path), self._opened() as stream:
+            while block := stream.read(_BLOCK):
+                yield block
+
+    def read(self, told: Told) -> LocalFile:
+        """Return it with the MD5 and size of what is in it now.
+
+        :param told: is called with the number of bytes, as they are read.
+        :raises UnusableFile: if it cannot be read, or is written to meanwhile.
+        """
+        digest, size = md5(usedforsecurity=False), 0
+        with _named(self.path), self._opened() as stream:
+            before = os.fstat(stream.fileno())
+            while block := stream.read(_BLOCK):
+                digest.update(block)
+                size += len(block)
+                told(len(block))
+            after = os.fstat(stream.fileno())
+        if size != after.st_size or before.st_mtime_ns != after.st_mtime_ns:
+            raise UnusableFile(
+                f"{str(self.path)!r} changed while it was read; share it when it is complete."
+            )
+        return replace(self, item=replace(self.item, size_in_bytes=size, hash=digest.hexdigest()))
+
+    @contextmanager
+    def _opened(self) -> Iterator[BinaryIO]:
+        descriptor = os.open(self.top, _AS_IT_IS)
+        for name in self.below:
+            descriptor = _entered(descriptor, name)
+        info = os.fstat(descriptor)
+        if not stat.S_ISREG(info.st_mode) or _identity(info) != self.identity:
+            os.close(descriptor)
+            raise UnusableFile(
+                f"{str(self.path)!r} is no longer the file that was found: another was put in its "
+                "place. Share it again if that is meant."
+            )
+        with open(descriptor, "rb") as stream:
+            yield stream
+
+
+def found(paths: Iterable[Path]) -> list[LocalFile]:
+    """Return the files, and all files below the directories, by relpath.
+
+    A file's relpath is its name; below a directory it starts with the directory's.
+
+    :raises UnusableFile: at what is neither file nor directory, has no file, or no name of its own.
+    """
+    files = [file for path in paths for file in _files_of(path)]
+    _refuse_namesakes(files)
+    return files
+
+
+def dataset_name(path: Path) -> str:
+    """Return the name of a file or directory, as near as dtool's names come to it."""
+    plain = unicodedata.normalize("NFKD", _name(path))
+    bare = "".join(sign for sign in plain if not unicodedata.combining(sign))
+    name = _NO_NAME.sub("-", bare).strip("-.")
+    return name[: dtoolcore.utils.MAX_NAME_LENGTH] or "share"
+
+
+def _files_of(top: Path) -> Sequence[LocalFile]:
+    files = []
+    for below, info in _regular(top):
+        item = _item(PurePath(_name(top), *below), info)
+        files.append(LocalFile(top.joinpath(*below), item, top, below, _identity(info)))
+    if not files:
+        raise UnusableFile(f"{str(top)!r} holds no file; name one that does.")
+    return files
+
+
+def _regular(top: Path) -> Iterator[tuple[tuple[str, ...], os.stat_result]]:
+    """Yield a file, or every file below a directory, in the order of their names."""
+    with _named(top):
+        info = os.lstat(top)
+    if not _is_directory(top, info):
+        yield (), info
+        return
+    with _named(top):
+        descriptor = os.open(top, _AS_IT_IS | os.O_DIRECTORY)
+    yield from _regular_in(descriptor, top, ())
+
+
+def _regular_in(
+    directory: int, top: Path, below: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], os.stat_result]]:
+    """Yield what is in an open directory, which is closed in the end."""
+    try:
+        with _named(top.joinpath(*below)):
+            names = sorted(os.listdir(directory))
+        for name in names:
+            here = (*below, name)
+            path = top.joinpath(*here)
+            with _named(path):
+                info = os.stat(name, dir_fd=directory, follow_symlinks=False)
+            if not _is_directory(path, info):
+                yield here, info
+                continue
+            with _named(path):
+                inner = os.open(name, _AS_IT_IS | os.O_DIRECTORY, dir_fd=directory)
+            yield from _regular_in(inner, top, here)
+    finally:
+        os.close(directory)
+
+
+def _is_directory(path: Path, info: os.stat_result) -> bool:
+    """Tell a directory from a file.
+
+    :raises UnusableFile: if it is neither.
+    """
+    if stat.S_ISDIR(info.st_mode):
+        return True
+    if not stat.S_ISREG(info.st_mode):
+        raise UnusableFile(
+            f"{str(path)!r} is a symbolic link or a special file; only files and directories "
+            "can be shared: name what it stands for."
+        )
+    return False
+
+
+def _entered(directory: int, name: str) -> int:
+    """Open what is in a directory, which is closed."""
+    try:
+        return os.open(name, _AS_IT_IS, dir_fd=directory)
+    finally:
+        os.close(directory)
+
+
+def _identity(info: os.stat_result) -> tuple[int, int]:
+    return info.st_dev, info.st_ino
+
+
+def _item(relpath: PurePath, info: os.stat_result) -> Item:
+    name = relpath.as_posix()
+    try:
+        identifier = dtoolcore.utils.generate_identifier(name)
+    except UnicodeEncodeError as error:
+        raise UnusableFile(f"The name {name!r} is not UTF-8; rename the file.") from error
+    # A file system may hold times that dserver cannot.
+    written = info.st_mtime if is_time(info.st_mtime) else None
+    return Item(identifier, name, info.st_size, utc_timestamp=written)
+
+
+def _refuse_namesakes(files: Iterable[LocalFile]) -> None:
+    known: dict[str, LocalFile] = {}
+    for file in files:
+        other = known.setdefault(file.item.relpath, file)
+        if other is not file:
+            raise UnusableFile(
+                f"{str(other.path)!r} and {str(file.path)!r} would both be called "
+                f"{file.item.relpath!r}; rename one, or share their directories."
+            )
+
+
+def _name(path: Path) -> str:
+    return Path(os.path.abspath(path)).name
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Let an error say which file it is about."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise UnusableFile(
+                f"{str(path)!r} is no longer what was found: a link or something else was put in "
+                "its place, or in that of its directory."
+            ) from error
+        raise UnusableFile(f"{str(path)!r} cannot be read: {error.strerror}.") from error

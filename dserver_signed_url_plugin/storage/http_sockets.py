@@ -1,0 +1,69 @@
+"""HTTP connections that never wait longer than the call they work for may.
+
+A socket's own timeout begins anew with every byte; here each wait is for what is left until the
+call's deadline, whatever the store has sent by then. Where no deadline is, nothing is different.
+Names are looked up by the system's resolver, which is not bounded here.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import socket
+from typing import Any
+
+from dserver_signed_url_plugin.storage import deadline
+
+
+class _DeadlineReader(io.RawIOBase):
+    """Reads from a socket until the deadline."""
+
+    def __init__(self, connected: socket.socket, raw: io.RawIOBase) -> None:
+        self._socket, self._raw = connected, raw
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while (seconds := deadline.left()) is not None:
+            self._socket.settimeout(seconds)
+            try:
+                return self._socket.recv_into(buffer)
+            except TimeoutError:
+                # Meanwhile the deadline may have been put off; if it was not, left() says so.
+                continue
+        return self._socket.recv_into(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Response(http.client.HTTPResponse):
+    """A response that is read until the deadline."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        raw: Any = self.fp.detach()
+        self.fp = io.BufferedReader(_DeadlineReader(sock, raw))
+
+
+class DeadlineConnection(http.client.HTTPConnection):
+    """To be put before a class of connections: connects, sends and reads until the deadline."""
+
+    response_class = _Response
+
+    def connect(self) -> None:
+        """Connect, in the time that is left."""
+        seconds = deadline.left()
+        if seconds is not None:
+            own = self.timeout if isinstance(self.timeout, int | float) else seconds
+            self.timeout = min(seconds, own)
+        super().connect()
+
+    def send(self, data: Any) -> None:
+        """Send, in the time that is left: a socket's timeout is for all of what it is to send."""
+        seconds = deadline.left()
+        if seconds is not None and self.sock is not None:
+            self.sock.settimeout(seconds)
+        super().send(data)

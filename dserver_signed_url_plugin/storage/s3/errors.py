@@ -1,0 +1,143 @@
+"""What boto raises becomes an error of ours: StorageUnavailable with a sentence, or Missing.
+
+Knows the codes of S3 and the errors of botocore; makes no request. Whatever is raised leaves as an
+error of ours, because nobody can list all that a store's answer may set off.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+
+import botocore.exceptions
+import urllib3.exceptions
+
+from dserver_signed_url_plugin.errors import (
+    ItemArchived,
+    SignedURLError,
+    StorageAway,
+    StorageUnavailable,
+)
+from dserver_signed_url_plugin.storage.error_translation import log_failure
+from dserver_signed_url_plugin.storage.s3.response_checks import (
+    UnexpectedS3Answer,
+    is_told_by_store,
+)
+
+_ABSENT = frozenset({"NoSuchKey", "NotFound"})
+_CHANGED = frozenset({"412", "PreconditionFailed", "ConditionalRequestConflict"})
+_ARCHIVED = "InvalidObjectState"
+RESTORE = "`aws s3api restore-object`"
+_CODE = re.compile(r"[A-Za-z0-9.]{1,64}")
+_NO_CREDENTIALS = (
+    botocore.exceptions.NoCredentialsError,
+    botocore.exceptions.CredentialRetrievalError,
+)
+_NO_ANSWER = (botocore.exceptions.BotoCoreError, OSError, urllib3.exceptions.HTTPError)
+
+
+class ObjectMissing(Exception):
+    """The store answered, and there is no such object (any more)."""
+
+
+class ErrorTranslator:
+    """Translates what fails in requests of one bucket."""
+
+    def __init__(self, bucket: str) -> None:
+        self.bucket = bucket
+
+    @contextmanager
+    def translated(self, doing: str, may_miss: bool = False) -> Iterator[None]:
+        try:
+            yield
+        except (SignedURLError, ObjectMissing):
+            raise
+        except botocore.exceptions.ClientError as error:
+            code = code_of(error)
+            if may_miss and (code in _ABSENT | _CHANGED or _is_head(error)):
+                raise ObjectMissing from error
+            if code == _ARCHIVED:
+                raise ItemArchived("What dserver must read of it", RESTORE) from error
+            raise self.unavailable(doing, code, passes=_passes(error)) from error
+        except UnexpectedS3Answer as error:
+            raise self.not_asked(doing, str(error)) from error
+        except Exception as error:
+            raise self._failed(doing, error) from error
+
+    def _failed(self, doing: str, error: Exception) -> StorageUnavailable:
+        self._log(doing, type(error).__name__)
+        if isinstance(error, _NO_CREDENTIALS):
+            return StorageUnavailable(
+                f"The server has no credentials for {self.bucket}; its administrator must set them."
+            )
+        if _is_end_of_credentials(error):
+            return StorageUnavailable(
+                f"The server's credentials for {self.bucket} have ended; its administrator must "
+                "renew them."
+            )
+        if isinstance(error, _NO_ANSWER):
+            return StorageAway(
+                f"The store of {self.bucket} does not answer ({doing}); call again later."
+            )
+        return StorageUnavailable(
+            f"The store of {self.bucket} gave an answer that cannot be read ({doing}: "
+            f"{type(error).__name__}); call again later, or ask the server's administrator."
+        )
+
+    def not_asked(self, doing: str, wrong: str) -> StorageUnavailable:
+        """Say that an answer is not believed, and what is wrong with it."""
+        self._log(doing, wrong)
+        return StorageUnavailable(
+            f"The store of {self.bucket} did not answer what it was asked, or did not do it "
+            f"({doing}: {wrong}); call again later, or ask the server's administrator."
+        )
+
+    def unavailable(self, doing: str, code: str, passes: bool = False) -> StorageUnavailable:
+        """Say that the store refused.
+
+        :param passes: whether it may do the same a moment later.
+        """
+        self._log(doing, code)
+        if code == "NoSuchBucket":
+            return StorageUnavailable(f"The store has no bucket {self.bucket}.")
+        kind = StorageAway if passes else StorageUnavailable
+        return kind(
+            f"The store of {self.bucket} refused the server ({doing}: {code}); "
+            "call again later, or ask the server's administrator."
+        )
+
+    def _log(self, doing: str, cause: str) -> None:
+        log_failure("S3", doing, self.bucket, cause)
+
+
+def _passes(error: botocore.exceptions.ClientError) -> bool:
+    """Tell whether the store is overloaded or broken, which is no answer to what was asked."""
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return status == HTTPStatus.TOO_MANY_REQUESTS or (
+        status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.NOT_IMPLEMENTED
+    )
+
+
+def code_of(error: botocore.exceptions.ClientError) -> str:
+    """Return the store's own word for a refusal."""
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    # Whoever answers may send anything here, and it is shown.
+    return code if _CODE.fullmatch(code) else "unknown"
+
+
+def is_bare(error: botocore.exceptions.ClientError) -> bool:
+    """Tell whether HEAD, whose answer has no body, was answered 404 with no header of S3's."""
+    headers = error.response["ResponseMetadata"]["HTTPHeaders"]
+    return code_of(error) == "404" and not is_told_by_store(headers)
+
+
+def _is_end_of_credentials(error: Exception) -> bool:
+    # botocore has no class of its own for temporary credentials that it could not renew.
+    return type(error) is RuntimeError and "refreshed credentials are still expired" in str(error)
+
+
+def _is_head(error: botocore.exceptions.ClientError) -> bool:
+    """Tell whether HEAD was answered 404, where no body could say why."""
+    return error.operation_name == "HeadObject" and code_of(error) == "404"

@@ -1,0 +1,1 @@
+"""The life of an upload: announce, complete, look at, cancel, clean up."""

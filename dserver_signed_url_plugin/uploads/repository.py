@@ -1,0 +1,188 @@
+"""The book of pending uploads: claim a UUID, find it, hold it for a while, strike it out.
+
+One statement, one commit each, so that several workers, threads and servers agree on who does
+what. Knows the table; decides nothing about storage.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from dservercore import sql_db
+from sqlalchemy import (
+    ColumnElement,
+    Insert,
+    SQLColumnExpression,
+    and_,
+    bindparam,
+    func,
+    insert,
+    select,
+)
+from sqlalchemy.exc import IntegrityError
+
+from dserver_signed_url_plugin.errors import UploadBusy
+from dserver_signed_url_plugin.uploads.models import REMOVED, PendingUpload
+from dserver_signed_url_plugin.uploads.quotas import Quota
+
+_CLAIMS = 5
+
+_LAST_ACTIVE = func.coalesce(PendingUpload.last_active_at, PendingUpload.created_at)
+
+
+class UploadGone(Exception):
+    """The row was completed or removed while this request was on its way."""
+
+
+def find(uuid: str) -> PendingUpload | None:
+    """Return the pending upload of this UUID as the database has it now, or None.
+
+    What is returned is a copy: it stays readable when somebody else deletes the row. What was
+    announced, which may be megabytes, is left out; see announced().
+    """
+    statement = select(PendingUpload).where(PendingUpload.uuid == uuid)
+    found: PendingUpload | None = sql_db.session.scalar(
+        statement, execution_options={"populate_existing": True}
+    )
+    if found is not None:
+        sql_db.session.expunge(found)
+    sql_db.session.rollback()
+    return found
+
+
+def refetch(upload: PendingUpload) -> PendingUpload:
+    """Return the row as it is now.
+
+    :raises UploadGone: if it was completed or removed meanwhile.
+    """
+    now = find(upload.uuid)
+    if now is None or now.id != upload.id:
+        raise UploadGone
+    return now
+
+
+def announced(upload: PendingUpload) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the manifest of an upload as it was announced, and its tags and annotations.
+
+    :raises UploadGone: if it was completed or removed meanwhile.
+    """
+    return _documents(upload, PendingUpload.manifest_json)
+
+
+def frozen(upload: PendingUpload) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the manifest with which an upload was frozen, and its tags and annotations.
+
+    :raises UploadGone: if it was completed or removed meanwhile.
+    """
+    # Rows that were frozen before there were two hold it where the announced one was.
+    kept = func.coalesce(PendingUpload.frozen_manifest_json, PendingUpload.manifest_json)
+    return _documents(upload, kept)
+
+
+def claim(uuid: str, quota: Quota | None = None, **values: Any) -> PendingUpload:
+    """Write a row for the UUID, unless there is one; return the row that there is.
+
+    :param quota: what the uploader may have pending, asked where a row is written.
+    :raises TooMuchPending: if that leaves no room for one more.
+    :raises UploadBusy: if rows of this UUID come and go.
+    """
+    is_tried = False
+    for _ in range(_CLAIMS):
+        held = find(uuid)
+        if held is not None:
+            return held
+        if is_tried and quota is not None:
+            raise quota.refusal(values["uploader"], values["size_in_bytes"])
+        try:
+            # Not every driver tells how many rows this has written.
+            row = {"uuid": uuid, "last_active_at": values["created_at"], **values}
+            _wait_for_others(quota, values["uploader"])
+            execute(_insertion(quota, row), parameters(row))
+            is_tried = True
+        except IntegrityError:
+            sql_db.session.rollback()
+    raise UploadBusy(f"Upload {uuid} is begun and removed at this moment; call again.", 1)
+
+
+def listed(idle_since: datetime | None = None) -> list[PendingUpload]:
+    """Return the uploads that wait, the oldest first.
+
+    :param idle_since: only those on which nobody has worked since then (UTC).
+    """
+    waiting = PendingUpload.state != REMOVED
+    if idle_since is None:
+        return _copies(waiting)
+    return _copies(and_(waiting, idle_since > _LAST_ACTIVE))
+
+
+def removed() -> list[PendingUpload]:
+    """Return the uploads that were removed while their URLs lived."""
+    return _copies(PendingUpload.state == REMOVED)
+
+
+def find_identical(uploader: str, base_uri: str, fingerprint: str) -> PendingUpload | None:
+    """Return the first upload that waits of all that were announced alike, or None."""
+    found = _copies(
+        and_(
+            PendingUpload.uploader == uploader,
+            PendingUpload.base_uri == base_uri,
+            PendingUpload.fingerprint == fingerprint,
+            PendingUpload.state != REMOVED,
+        )
+    )
+    return min(found, key=lambda upload: upload.id, default=None)
+
+
+def _wait_for_others(quota: Quota | None, uploader: str) -> None:
+    """Let PostgreSQL add one person's bytes one after the other, until the transaction ends.
+
+    SQLite writes one after the other by itself.
+    """
+    is_shared = sql_db.engine.dialect.name == "postgresql"
+    if is_shared and quota is not None and quota.size_in_bytes is not None:
+        sql_db.session.execute(select(func.pg_advisory_xact_lock(func.hashtext(uploader))))
+
+
+def _insertion(quota: Quota | None, values: Mapping[str, Any]) -> Insert:
+    """Return the statement that writes a row of these values, if there is room for it."""
+    columns = PendingUpload.__table__.c
+    # Without the values, because SQLAlchemy keeps statements and a manifest may be megabytes.
+    row = select(*(bindparam(f"new_{name}", type_=columns[name].type) for name in values))
+    if quota is not None:
+        row = row.where(quota.has_room(values["uploader"], values["size_in_bytes"]))
+    return insert(PendingUpload.__table__).from_select(list(values), row)
+
+
+def parameters(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters by which statements here take values for columns."""
+    return {f"new_{name}": value for name, value in values.items()}
+
+
+def _documents(
+    upload: PendingUpload, manifest: SQLColumnExpression[str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    columns = select(manifest, PendingUpload.descriptions_json)
+    row = sql_db.session.execute(columns.where(PendingUpload.id == upload.id)).one_or_none()
+    sql_db.session.rollback()
+    if row is None:
+        raise UploadGone
+    return json.loads(row[0]), json.loads(row[1])
+
+
+def _copies(where: ColumnElement[bool]) -> list[PendingUpload]:
+    statement = select(PendingUpload).where(where).order_by(PendingUpload.created_at)
+    found = list(sql_db.session.scalars(statement))
+    sql_db.session.expunge_all()
+    sql_db.session.rollback()
+    return found
+
+
+def execute(statement: Any, values: Mapping[str, Any] | None = None) -> bool:
+    """Run one statement and commit; tell whether it met a row."""
+    options = {"synchronize_session": False}
+    result = sql_db.session.execute(statement, values, execution_options=options)
+    sql_db.session.commit()
+    return bool(result.rowcount)

@@ -1,0 +1,1 @@
+"""HTTP: routes, bodies, schemas, errors and the audit of each request."""

@@ -1,0 +1,177 @@
+"""What the bodies of requests hold: types, bounds, and what to say of a field that does not fit.
+
+Decoded by decoding, as WIRE has them; whether dtool can keep what is meant is said in plans. Some
+languages cannot tell an empty list from an empty object, and write whole numbers as 1e+05.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeVar
+
+import dtoolcore.utils
+import msgspec
+from msgspec import Meta, Raw
+
+from dserver_signed_url_plugin.errors import InvalidField, UnfitField
+from dserver_signed_url_plugin.storage.base import Item
+from dserver_signed_url_plugin.uploads.plan import EARLIEST, HASH_FUNCTION, LATEST, UploadPlan
+from dserver_signed_url_plugin.uris import MAX_URI_LENGTH, is_canonical_uuid
+from dserver_signed_url_plugin.web.json_decoder import check_is_object, check_text, decoded, weight
+
+# Tags, annotations and overlays may take so many bytes of memory, or so many times the bytes in
+# which they are written, whichever is more.
+MOST_BYTES = 32 * 1024 * 1024
+MOST_TIMES = 6
+
+_SECONDS = "Not a number of seconds since 1970 within the years 1 to 9999."
+_SENTENCES = {
+    "uuid": "Not a UUID as 36 characters in lower case with dashes.",
+    "name": "A string is required.",
+    "relpath": "A string is required.",
+    "size_in_bytes": "Not a whole number of bytes, 0 or more.",
+    "hash": "Not an MD5 as 32 hexadecimal digits.",
+    "utc_timestamp": _SECONDS,
+    "frozen_at": _SECONDS,
+    "items": "Not a list of items, each an object with a relpath.",
+    "tags": "Not a list of strings.",
+    "annotations": "Not an object.",
+    "overlays": "Not an object of objects.",
+    "expiry_seconds": "Not a whole number of seconds, 1 or more.",
+    "upload_headers": "Not true or false.",
+    "uri": f"Not a string of 1 to {MAX_URI_LENGTH} characters.",
+}
+_NOTHING = Raw(b"null")
+_NOTHINGS = (b"null", b"[]", b"{}")
+_LONGEST_NOTHING = 100
+
+Moment = Annotated[float, Meta(ge=EARLIEST, le=LATEST)]
+Body = TypeVar("Body")
+MD5 = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{32}\Z")]
+
+
+class Nothing(msgspec.Struct, forbid_unknown_fields=True):
+    """An empty object."""
+
+
+class AnnouncedItem(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """One item; ``gc=False`` because it can refer to nothing that refers to it."""
+
+    relpath: str
+    size_in_bytes: Annotated[int, Meta(ge=0)] | Annotated[float, Meta(ge=0)] | None = None
+    hash: MD5 | None = None
+    utc_timestamp: Moment | None = None
+
+    def item(self, number: int) -> Item:
+        """Return it as plans have it.
+
+        :param number: which of all it is.
+        :raises UnfitField: if its size is no whole number.
+        """
+        return Item(
+            dtoolcore.utils.generate_identifier(self.relpath),
+            self.relpath,
+            _whole(self.size_in_bytes, "size_in_bytes", f"items.{number}."),
+            self.hash and self.hash.lower(),
+            self.utc_timestamp,
+        )
+
+
+class Announcement(msgspec.Struct, forbid_unknown_fields=True):
+    """An upload, announced. What may be of any shape is decoded by plan()."""
+
+    uuid: str
+    name: str
+    items: list[AnnouncedItem] | Nothing = []
+    creator_username: str | None = None
+    frozen_at: Moment | None = None
+    hash_function: str | None = None
+    tags: Raw = _NOTHING
+    annotations: Raw = _NOTHING
+    overlays: Raw = _NOTHING
+    upload_headers: bool | None = None
+    expiry_seconds: Annotated[int, Meta(ge=1)] | Annotated[float, Meta(ge=1)] | None = None
+
+    @classmethod
+    def decode(cls, raw: bytes) -> Announcement:
+        """Read a body.
+
+        :raises InvalidField: with the field.
+        :raises UnreadableBody: for what is no JSON.
+        """
+        return _read(raw, cls)
+
+    def plan(self, most_items: int) -> UploadPlan:
+        """Return what is asked for.
+
+        :param most_items: as many as this server takes.
+        :raises InvalidField: with the field.
+        """
+        if not is_canonical_uuid(self.uuid):
+            raise UnfitField("uuid", _SENTENCES["uuid"])
+        if self.hash_function not in (None, HASH_FUNCTION):
+            raise InvalidField("hash_function", f"must be {HASH_FUNCTION}.")
+        is_pinned = self.upload_headers
+        return UploadPlan(
+            uuid=self.uuid,
+            name=self.name,
+            items=self._items(most_items),
+            creator_username=self.creator_username,
+            frozen_at=self.frozen_at,
+            tags=list(dict.fromkeys(_free(self.tags, list[str], "tags"))),
+            annotations=_free(self.annotations, dict[str, Any], "annotations"),
+            overlays=self._overlays(),
+            pinned=self.hash_function is not None if is_pinned is None else is_pinned,
+            expiry_seconds=_whole(self.expiry_seconds, "expiry_seconds"),
+        )
+
+    def _items(self, most: int) -> list[Item]:
+        announced = [] if isinstance(self.items, Nothing) else self.items
+        if len(announced) > most:
+            raise InvalidField("items", f"are more than this server's {most}.")
+        return [entry.item(number) for number, entry in enumerate(announced)]
+
+    def _overlays(self) -> dict[str, dict[str, Any]]:
+        overlays: dict[str, Any] = _free(self.overlays, dict[str, Any], "overlays")
+        for name, overlay in overlays.items():
+            if overlay == []:
+                overlays[name] = {}
+            elif not isinstance(overlay, dict):
+                raise UnfitField(f"overlays.{name[:100]}", "Not an object.")
+        return overlays
+
+
+class CompletionRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """An upload, to be completed."""
+
+    uri: Annotated[str, Meta(min_length=1, max_length=MAX_URI_LENGTH)]
+
+    @classmethod
+    def decode(cls, raw: bytes) -> CompletionRequest:
+        """Read a body.
+
+        :raises InvalidField: with the field.
+        :raises UnreadableBody: for what is no JSON.
+        """
+        return _read(raw, cls)
+
+
+def _read(raw: bytes, kind: type[Body]) -> Body:
+    check_is_object(raw)
+    check_text(raw)
+    return decoded(raw, kind, _SENTENCES)
+
+
+def _free(raw: Raw, kind: Any, field: str) -> Any:
+    """Return a value that may be of any shape, or an empty one if it is empty in any spelling."""
+    if weight(raw) > max(MOST_BYTES, MOST_TIMES * len(raw)):
+        raise UnfitField(field, "holds too many small values for one body; send fewer.")
+    if len(raw) <= _LONGEST_NOTHING and bytes(raw).translate(None, b" \t\r\n") in _NOTHINGS:
+        return kind()
+    check_text(bytes(raw), field)
+    return decoded(raw, kind, _SENTENCES, field)
+
+
+def _whole(value: float | None, field: str, place: str = "") -> int | None:
+    if isinstance(value, float) and not value.is_integer():
+        raise UnfitField(place + field, _SENTENCES[field])
+    return None if value is None else int(value)

@@ -1,0 +1,117 @@
+"""JSON bytes become typed values, validated while they are decoded; a refusal names the field.
+
+Knows how msgspec says what is wrong, and how much memory values can take. What stands in a body,
+and what it means, is known in announcements.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TypeVar
+
+import msgspec
+
+from dserver_signed_url_plugin.errors import InvalidField, UnfitField, UnreadableBody
+from dserver_signed_url_plugin.web.json_faults import Fault, first_fault, may_hold_nul
+
+# What CPython needs at most for what begins with these, in bytes: an object with its first table,
+# a list, an entry of a growing object, a number and its slot in a list, and half of a short text.
+_COSTS = {b"{": 240, b"[": 88, b":": 80, b",": 40, b'"': 32}
+
+_WHERE = re.compile(r"(?P<words>.*?)(?: - at `\$(?P<path>[^`]*)`)?", re.DOTALL)
+_STEP = re.compile(r"[^.\[\]]+")
+_NAMED = re.compile(
+    r"Object (?P<what>missing required|contains unknown) field `(?P<name>.*)`", re.S
+)
+_BYTE = re.compile(r"\(byte (\d+)\)$")
+_MOST_NAME_CHARACTERS = 100
+
+Value = TypeVar("Value")
+
+
+def decoded(
+    raw: bytes | msgspec.Raw,
+    kind: type[Value],
+    sentences: Mapping[str, str],
+    field: str = "",
+) -> Value:
+    """Return the value of this type that the JSON holds.
+
+    :param sentences: what to say where a value does not fit, by the name of its field.
+    :param field: where in the body the JSON stands, if it is a part.
+    :raises UnfitField: with the field, for JSON that does not fit.
+    :raises InvalidField: with the field, for text that cannot be kept, and too much nesting.
+    :raises UnreadableBody: for what is no JSON.
+    """
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except msgspec.ValidationError as error:
+        raise _unfit(str(error), sentences, field) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _refused(first_fault(bytes(raw), _byte(error)), field) from error
+
+
+def check_text(raw: bytes, field: str = "") -> None:
+    """Refuse JSON with a NUL in a text, as far as that can be found in a second.
+
+    :param field: where in the body the JSON stands, if it is a part.
+    :raises InvalidField: with the field.
+    """
+    if may_hold_nul(raw):
+        fault = first_fault(raw, None)
+        if fault.is_json:
+            raise _refused(fault, field)
+
+
+def check_is_object(raw: bytes) -> None:
+    """Refuse what is no object; whether it is JSON at all is found out without taking memory.
+
+    :raises InvalidField: if it is nested too deeply, or something else.
+    :raises UnreadableBody: for what is no JSON.
+    """
+    if raw.lstrip()[:1] != b"{":
+        decoded(raw, msgspec.Raw, {})
+        raise UnfitField("body", "Invalid input type: send an object.")
+
+
+def weight(raw: msgspec.Raw) -> int:
+    """Return how many bytes of memory the values of this JSON can take at most."""
+    written = bytes(raw)
+    return len(written) + sum(written.count(sign) * cost for sign, cost in _COSTS.items())
+
+
+def _unfit(said: str, sentences: Mapping[str, str], field: str) -> InvalidField:
+    """Say in our words, and with the field, what msgspec says of a value."""
+    found = _WHERE.fullmatch(said)
+    words, path = (found["words"], found["path"] or "") if found else (said, "")
+    steps = [*filter(None, [field]), *_STEP.findall(path)]
+    named = _NAMED.fullmatch(words)
+    if named:
+        steps.append(named[2][:_MOST_NAME_CHARACTERS])
+        is_missing = named[1] == "missing required"
+        reason = "Missing data for required field." if is_missing else "Unknown field."
+    else:
+        last = next((step for step in reversed(steps) if not step.isdigit()), "")
+        too_wide = words.endswith("out of range") and last in ("annotations", "overlays")
+        reason = "Holds a number out of range." if too_wide else sentences.get(last, words + ".")
+    return UnfitField(".".join(steps) or "body", reason)
+
+
+def _refused(fault: Fault, field: str) -> InvalidField | UnreadableBody:
+    place = ".".join(filter(None, [field, fault.path]))
+    if fault.is_json and place:
+        return InvalidField(place, fault.reason)
+    if fault.is_number and place:
+        # Where anything may stand, it is dtool that could not keep it.
+        free = place.split(".")[0] in ("annotations", "overlays")
+        return (InvalidField if free else UnfitField)(place, fault.reason)
+    within = f", in {place}" if place else ""
+    at = "" if fault.byte is None else f"at byte {fault.byte}{within}, "
+    message = f"The body is not JSON: {at}it {fault.reason}"
+    return UnreadableBody(message, {place: [fault.reason]} if place else None)
+
+
+def _byte(error: Exception) -> int | None:
+    found = _BYTE.search(str(error))
+    return int(found[1]) if found else None

@@ -1,0 +1,135 @@
+"""Schemas of an upload: what its bodies hold, for documentation, and what is granted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import Schema, fields, pre_dump, validate
+
+from dserver_signed_url_plugin.uploads.begin import UploadGrant
+from dserver_signed_url_plugin.uploads.complete import Completion
+from dserver_signed_url_plugin.uploads.plan import EARLIEST, HASH_FUNCTION, LATEST
+from dserver_signed_url_plugin.uris import MAX_URI_LENGTH
+from dserver_signed_url_plugin.web.announcement import Announcement, CompletionRequest
+from dserver_signed_url_plugin.web.schemas.common import (
+    BodySchema,
+    GrantSchema,
+    PreparedDict,
+    Seconds,
+    described,
+)
+
+
+class AnnouncedItemSchema(Schema):
+    """One item."""
+
+    relpath = fields.String(required=True, metadata=described("Path below the dataset's data."))
+    size_in_bytes = fields.Integer(allow_none=True)
+    hash = fields.String(allow_none=True, metadata=described("MD5 as 32 hexadecimal digits."))
+    utc_timestamp = fields.Float(allow_none=True, metadata=described("Seconds since 1970, UTC."))
+
+
+class UploadPlanSchema(BodySchema):
+    """An upload, announced."""
+
+    body = Announcement
+
+    uuid = fields.String(required=True, metadata=described("Canonical UUID, 36 characters."))
+    name = fields.String(required=True, metadata=described("dtool dataset name."))
+    items = fields.List(fields.Nested(AnnouncedItemSchema), load_default=list)
+    creator_username = fields.String(
+        load_default=None, metadata=described("dtool's creator; the caller, if left out.")
+    )
+    frozen_at = fields.Float(
+        load_default=None,
+        validate=validate.Range(EARLIEST, LATEST),
+        metadata=described("Seconds since 1970, UTC; the time of completion, if left out."),
+    )
+    hash_function = fields.String(load_default=None, metadata=described(HASH_FUNCTION))
+    tags = fields.List(fields.String(), load_default=list, allow_none=True)
+    annotations = fields.Dict(keys=fields.String(), load_default=dict, allow_none=True)
+    overlays = fields.Dict(
+        keys=fields.String(), values=fields.Dict(), load_default=dict, allow_none=True
+    )
+    upload_headers = fields.Boolean(
+        load_default=None,
+        metadata=described(
+            "Whether the client sends the returned headers verbatim; if left out, true exactly "
+            "when hash_function is sent."
+        ),
+    )
+    expiry_seconds = Seconds()
+
+
+class CompletionPlanSchema(BodySchema):
+    """An upload, to be completed."""
+
+    body = CompletionRequest
+    # A URI of 1,024 characters, each of which may be escaped.
+    longest = 8 * 1024
+
+    uri = fields.String(required=True, validate=validate.Length(1, MAX_URI_LENGTH))
+
+
+class SignedItemSchema(Schema):
+    """Where to PUT one item, and the headers to send verbatim."""
+
+    url = fields.String()
+    relpath = fields.String()
+    headers = fields.Dict(keys=fields.String(), values=fields.String())
+
+
+class UploadURLsSchema(Schema):
+    """Where to PUT everything."""
+
+    readme = fields.String()
+    admin_metadata = fields.String()
+    manifest = fields.String()
+    structure = fields.String()
+    items = PreparedDict(keys=fields.String(), values=fields.Nested(SignedItemSchema))
+
+
+class UploadGrantSchema(GrantSchema):
+    """Signed URLs for an upload."""
+
+    uuid = fields.String()
+    base_uri = fields.String()
+    max_size_in_bytes = fields.Integer(
+        metadata=described("The largest item that a PUT to one of these URLs can carry.")
+    )
+    upload_urls = fields.Nested(UploadURLsSchema)
+
+    @pre_dump
+    def wire(self, grant: UploadGrant, **_: Any) -> dict[str, Any]:
+        """Lay the grant out as WIRE has it."""
+        requests = grant.urls.items
+        items = {
+            item.identifier: {
+                "url": requests[item.identifier].url,
+                "relpath": item.relpath,
+                "headers": requests[item.identifier].headers,
+            }
+            for item in grant.items
+        }
+        return {
+            "uri": str(grant.uri),
+            **grant.life.as_answer(),
+            "uuid": grant.uri.uuid,
+            "base_uri": str(grant.uri.base),
+            "max_size_in_bytes": grant.max_size_in_bytes,
+            "upload_urls": {**grant.urls.documents, "items": items},
+        }
+
+
+class CompletionSchema(Schema):
+    """The dataset that an upload has become."""
+
+    uri = fields.String()
+    status = fields.String(metadata=described("registered"))
+    name = fields.String()
+    uuid = fields.String()
+
+    @pre_dump
+    def wire(self, done: Completion, **_: Any) -> dict[str, Any]:
+        """Lay the outcome out as WIRE has it."""
+        return {"uri": done.uri, "status": "registered", "name": done.name, "uuid": done.uuid}

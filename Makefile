@@ -1,7 +1,7 @@
 # Each command sets itself up; a machine needs Python 3.10 or newer and make. With npm, which
 # brings a local Azure store, Azure is tested too (REQUIRE_AZURITE=1: without npm these tests fail).
 #   PYTHON=python3.12   which Python makes the environments (`make clean` first, to change it)
-#   TESTS=tests/unit    which tests
+#   TESTS=tests/uploads    which tests
 #   WORKERS=0           how many processes share the tests; 0 is the one that is easy to debug
 #   BASE_URI=azure://lab  where the demo keeps its datasets
 #   CEPH_ROOT=/opt/ceph where Ceph's packages are unpacked already
@@ -89,7 +89,7 @@ $(NEXT)/.has-next: pyproject.toml requirements-next.txt | $(NEXT)/.made
 # Nothing is installed, so that nobody has to be root.
 $(VENV)/ceph/root: | $(VENV)/.made
 	@echo "Unpacking Ceph into $(@D) (up to 400 MB)"
-	@$(VENV)/bin/python -m tests.ceph_packages $(@D)
+	@$(VENV)/bin/python -m tests.support.ceph_packages $(@D)
 
 # Debian keeps what `python -m venv` needs in a package of its own.
 VENV_PACKAGE = $(notdir $(PYTHON))-venv

@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks import audit, routes, signing
 from dserver_signed_url_plugin.demo.settings import DataDirectory
 from dserver_signed_url_plugin.demo.store import LocalStore
-from tests.dserver import Bucket, Dserver
+from tests.support.dserver import Bucket, Dserver
 
 SIZES = [10, 1_000, 10_000]
 

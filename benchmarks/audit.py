@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from statistics import median
 from typing import Any
 
-from tests.clients import Deposit, DtoolDserver
-from tests.dserver import Bucket, Dserver
+from tests.support.clients import Deposit, DtoolDserver
+from tests.support.dserver import Bucket, Dserver
 
 CALLS = 300
 DAYS = (0, 365)

@@ -13,7 +13,7 @@ from dservercore import sql_db
 from sqlalchemy import event
 
 from dserver_signed_url_plugin.uris import BaseURI
-from tests.dserver import Dserver
+from tests.support.dserver import Dserver
 
 
 @dataclass

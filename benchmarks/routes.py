@@ -12,8 +12,8 @@ from dtoolcore.utils import generate_identifier
 from werkzeug.test import TestResponse
 
 from benchmarks.counting import Cost, counted
-from tests.clients import Deposit, DserverClientJS, DtoolDserver
-from tests.dserver import Dserver
+from tests.support.clients import Deposit, DserverClientJS, DtoolDserver
+from tests.support.dserver import Dserver
 
 CLIENTS = {"pinned": DtoolDserver(), "staged": DserverClientJS()}
 

@@ -20,11 +20,13 @@ from dserver_signed_url_plugin.demo.app import tokens
 from dserver_signed_url_plugin.demo.azurite import AzuriteMissing, LocalAzure
 from dserver_signed_url_plugin.demo.settings import DataDirectory
 from dserver_signed_url_plugin.demo.store import LocalStore, s3_client
-from tests import postgresql as postgresql_server
-from tests.blobs import blob_service
-from tests.databases import Database, PostgreSQLDatabases, SQLite
-from tests.dserver import Account, Bucket, Dserver
-from tests.postgresql import PostgreSQL
+from tests.support import postgresql_server
+from tests.support.blob_client import blob_service
+from tests.support.databases import Database, PostgreSQLDatabases, SQLite
+from tests.support.dserver import Account, Bucket, Dserver
+from tests.support.postgresql_server import PostgreSQL
+
+pytest_plugins = ["tests.support.dserver_fixtures", "tests.support.environment_fixtures"]
 
 DATABASES = ("sqlite", "postgresql")
 ACCOUNTS = 1_000

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.local_ceph import LocalCeph
+from tests.support.local_ceph import LocalCeph
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import requests
 
-from tests.clients import Deposit, DserverClientJS, DtoolDserver
-from tests.dserver import in_capitals
+from tests.support.clients import Deposit, DserverClientJS, DtoolDserver
+from tests.support.dserver import in_capitals
 
 pytestmark = pytest.mark.database("sqlite", reason="the database has no part in it")
 

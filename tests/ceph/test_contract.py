@@ -7,8 +7,8 @@ import pytest
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.storage.s3 import S3Storage
 from dserver_signed_url_plugin.uris import BaseURI
-from tests.dserver import in_capitals
-from tests.staging import StagingContract
+from tests.support.dserver import in_capitals
+from tests.support.staging_contract import StagingContract
 
 
 @pytest.fixture

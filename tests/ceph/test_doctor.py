@@ -7,8 +7,15 @@ import shlex
 
 import pytest
 
-from tests.dserver import in_capitals
-from tests.examined import FIT, NOT_FOR_UPLOADING, examined, forget_this_machine, keys, settings_of
+from tests.support.doctor_reports import (
+    FIT,
+    NOT_FOR_UPLOADING,
+    examined,
+    forget_this_machine,
+    keys,
+    settings_of,
+)
+from tests.support.dserver import in_capitals
 
 OPENED = {"copy-source", "copy-elsewhere", "acl", "tagging", "redirect", "headers"}
 

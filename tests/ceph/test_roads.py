@@ -7,8 +7,8 @@ import pytest
 import requests
 from dtoolcore.utils import generate_identifier
 
-from tests.clients import Deposit, DtoolDserver, each_client
-from tests.holdings import verifies
+from tests.support.clients import Deposit, DtoolDserver, each_client
+from tests.support.s3_holdings import verifies
 
 pytestmark = pytest.mark.database("sqlite", reason="the database has no part in it")
 

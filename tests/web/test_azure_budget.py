@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
-from tests.accounts import BLOCK_BLOB
-from tests.clients import DtoolDserver
-from tests.costs import QUERIES, Cost, costs, counted, deposit_of, put_all
-from tests.dserver import Dserver, encoded
-from tests.proxy import StoreProxy
+from tests.support.azure_accounts import BLOCK_BLOB
+from tests.support.clients import DtoolDserver
+from tests.support.dserver import Dserver, encoded
+from tests.support.proxy import StoreProxy
+from tests.support.request_costs import QUERIES, Cost, costs, counted, deposit_of, put_all
 
 pytestmark = pytest.mark.database("sqlite", reason="what is counted there is counted with S3")
 

@@ -11,9 +11,9 @@ import requests
 from dtoolcore.utils import generate_identifier
 
 from dserver_signed_url_plugin.errors import ConfigurationError
-from tests.clients import FILES, Deposit, DtoolDserver, urls_in
-from tests.dserver import Dserver
-from tests.refusals import assert_refused
+from tests.support.clients import FILES, Deposit, DtoolDserver, urls_in
+from tests.support.dserver import Dserver
+from tests.support.refusals import assert_refused
 
 pytestmark = pytest.mark.database("sqlite", reason="the database has no part in it")
 

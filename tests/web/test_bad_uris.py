@@ -6,9 +6,9 @@ from uuid import uuid4
 
 import pytest
 
-from tests.clients import Deposit, DtoolDserver
-from tests.dserver import Dserver, encoded
-from tests.refusals import assert_refused, nothing_is_written
+from tests.support.clients import Deposit, DtoolDserver
+from tests.support.dserver import Dserver, encoded
+from tests.support.refusals import assert_refused, nothing_is_written
 
 pytestmark = pytest.mark.database("sqlite", reason="a URI is refused before any database is asked")
 

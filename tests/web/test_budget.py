@@ -7,9 +7,9 @@ from math import ceil
 import pytest
 from dtoolcore.utils import generate_identifier
 
-from tests.clients import CLIENTS, DtoolDserver, each_client
-from tests.costs import QUERIES, Cost, costs, counted, deposit_of
-from tests.dserver import Dserver
+from tests.support.clients import CLIENTS, DtoolDserver, each_client
+from tests.support.dserver import Dserver
+from tests.support.request_costs import QUERIES, Cost, costs, counted, deposit_of
 
 pytestmark = pytest.mark.database("sqlite", reason="each database is asked the same")
 

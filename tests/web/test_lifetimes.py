@@ -16,10 +16,10 @@ import requests
 from dserver_signed_url_plugin.cli.temp_share import temp_share
 from dserver_signed_url_plugin.errors import ConfigurationError
 from dserver_signed_url_plugin.storage.base import Item, Life
-from tests.clients import FILES, Deposit, DserverClientJS, DtoolDserver, urls_in
-from tests.dserver import Bucket, Dserver, encoded, in_capitals
-from tests.examined import forget_this_machine
-from tests.refusals import assert_refused, nothing_is_written
+from tests.support.clients import FILES, Deposit, DserverClientJS, DtoolDserver, urls_in
+from tests.support.doctor_reports import forget_this_machine
+from tests.support.dserver import Bucket, Dserver, encoded, in_capitals
+from tests.support.refusals import assert_refused, nothing_is_written
 
 pytestmark = pytest.mark.database("sqlite", reason="how long a URL lives depends on no database")
 

@@ -13,8 +13,8 @@ import requests
 
 from dserver_signed_url_plugin.demo.app import SETTINGS_VARIABLE
 from dserver_signed_url_plugin.demo.store import free_port
-from tests.container import DOCKER, Container
-from tests.dserver import Dserver, encoded, in_capitals
+from tests.support.compose_container import DOCKER, Container
+from tests.support.dserver import Dserver, encoded, in_capitals
 
 pytestmark = pytest.mark.database("postgresql", reason="a worker's memory is the same on each")
 

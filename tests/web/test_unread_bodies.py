@@ -13,9 +13,9 @@ import pytest
 from flask_jwt_extended import create_access_token
 
 from dserver_signed_url_plugin.web.body_parser import MOST_SECONDS, PATIENCE
-from tests.dserver import Dserver, Person, encoded
-from tests.refusals import assert_refused, nothing_is_written
-from tests.serving import serving
+from tests.support.dserver import Dserver, Person, encoded
+from tests.support.http_server import serving
+from tests.support.refusals import assert_refused, nothing_is_written
 
 pytestmark = pytest.mark.database("sqlite", reason="no row is read for any of this")
 

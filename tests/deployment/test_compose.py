@@ -1,0 +1,367 @@
+"""docker-compose.yml, the Dockerfile and docker/: what can be held without a Docker engine."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import runpy
+import stat
+import subprocess
+import sys
+from datetime import datetime, timedelta, timezone
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.compose_container import (
+    DOCKER,
+    ROOT,
+    compose_file,
+    environment,
+    fill_in,
+    made_env,
+    read_env,
+)
+from tests.support.write_keys import ONLY_WRITES
+
+SCRIPTS = sorted(DOCKER.glob("*.sh"))
+ONCE = {"keys", "migrate", "bucket"}
+SETTINGS = {"SECRET_KEY", "POSTGRES_PASSWORD", "MONGO_PASSWORD"} | {
+    "MINIO_ROOT_PASSWORD", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY",
+    "S3_WRITE_ACCESS_KEY_ID", "S3_WRITE_SECRET_ACCESS_KEY",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def services(env: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """What Compose makes of the file with a fresh .env."""
+    return compose_file(env)["services"]
+
+
+@pytest.fixture(scope="module")
+def env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return made_env(tmp_path_factory.mktemp("env") / ".env")
+
+
+# The file --------------------------------------------------------------------------------------
+
+
+def check_schema(path: Path) -> subprocess.CompletedProcess[str]:
+    """Hold a file to the Compose specification's own schema, which check-jsonschema carries."""
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    return subprocess.run([*command, path], capture_output=True, text=True, check=False)
+
+
+def test_the_compose_file_is_what_the_specification_says(tmp_path):
+    checked = check_schema(ROOT / "docker-compose.yml")
+    assert checked.returncode == 0, checked.stdout
+
+    content = compose_file()
+    content["services"]["dserver"]["port"] = ["5000:5000"]
+    (tmp_path / "wrong.yml").write_text(yaml.safe_dump(content))
+    assert check_schema(tmp_path / "wrong.yml").returncode != 0
+
+
+def test_what_services_name_is_there(services):
+    content = compose_file()
+    for service in services.values():
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            assert (ROOT / source).is_file() if source[0] == "." else source in content["volumes"]
+        assert set(service.get("networks", [])) <= content["networks"].keys()
+        assert set(service.get("depends_on", {})) <= services.keys()
+
+
+def test_every_image_is_pinned_and_the_dockerfile_has_one_base(services):
+    ours = {"dserver-signed-url:0.1.0"}
+    images = {service["image"] for service in services.values()} - ours
+    bases = re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert len(set(bases)) == 1
+    for image in images | set(bases):
+        assert re.search(r":\D*\d+(\.\d+)+|:RELEASE\.\d{4}-\d\d-\d\dT", image), image
+
+
+def test_nobody_starts_before_what_it_needs(services):
+    for name, service in services.items():
+        for needed, how in service.get("depends_on", {}).items():
+            if needed in ONCE:
+                assert how["condition"] == "service_completed_successfully", name
+            else:
+                assert how["condition"] == "service_healthy", name
+                assert "test" in services[needed]["healthcheck"], needed
+    assert services["dserver"]["depends_on"].keys() >= ONCE | {"mongo", "s3"}
+    assert {name for name, service in services.items() if service["restart"] == "no"} == ONCE | {
+        "doctor"
+    }
+
+
+def test_only_dservers_proxy_and_the_public_side_of_the_store_are_reached_from_this_machine_alone(
+    services,
+):
+    published = {name: one["ports"] for name, one in services.items() if "ports" in one}
+    assert published == {
+        "proxy": ["127.0.0.1:5000:5000"],
+        "s3": ["127.0.0.1:9000:9000"],
+    }
+    assert compose_file()["networks"]["inside"]["internal"] is True
+    # dserver may ask stores elsewhere.
+    for name in services.keys() - published.keys() - {"keys", "doctor", "dserver"}:
+        assert services[name]["networks"] == ["inside"], name
+
+
+def test_what_runs_from_our_image_may_nothing(services):
+    ours = [one for one in services.values() if one["image"].startswith("dserver-signed-url")]
+    assert len(ours) == 5
+    for service in ours:
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+    user = re.findall(r"^USER (\d+):(\d+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert user == [("10001", "10001")]
+
+
+def test_dserver_signs_for_the_host_and_asks_the_store_by_its_name(services, env):
+    assert dtool(services["dserver"], "ENDPOINT_dtool") == "http://minio:9000"
+    assert dtool(services["dserver"], "PUBLIC_ENDPOINT_dtool") == "http://localhost:9000"
+    for service in ("dserver", "cleanup"):
+        assert dtool(services[service], "ACCESS_KEY_ID_dtool") == env["S3_ACCESS_KEY_ID"]
+        assert dtool(services[service], "SECRET_ACCESS_KEY_dtool") == env["S3_SECRET_ACCESS_KEY"]
+        for name in ("WRITE_ACCESS_KEY_ID", "WRITE_SECRET_ACCESS_KEY"):
+            assert dtool(services[service], f"{name}_dtool") == env[f"S3_{name}"]
+    elsewhere = compose_file({**env, "S3_PORT": "9100", "BUCKET": "my-lab"})["services"]
+    assert dtool(elsewhere["dserver"], "PUBLIC_ENDPOINT_my-lab") == "http://localhost:9100"
+    assert elsewhere["s3"]["ports"] == ["127.0.0.1:9100:9100"]
+    assert environment(elsewhere["s3"])["STORE_PORT"] == "9100"
+    public = compose_file({**env, "S3_PUBLIC_ENDPOINT": "https://s3.example.org"})["services"]
+    assert dtool(public["dserver"], "PUBLIC_ENDPOINT_dtool") == "https://s3.example.org"
+
+
+def dtool(service: dict[str, Any], name: str) -> str:
+    return environment(service)[f"DTOOL_S3_{name}"]
+
+
+def test_the_public_mongo_plugins_find_their_database(services, env):
+    for part in ("SEARCH", "RETRIEVE"):
+        found = environment(services["dserver"])
+        assert found[f"{part}_MONGO_URI"] == (
+            f"mongodb://dserver:{env['MONGO_PASSWORD']}@mongo:27017/?authSource=admin"
+        )
+        assert (found[f"{part}_MONGO_DB"], found[f"{part}_MONGO_COLLECTION"]) == (
+            "dserver",
+            "datasets",
+        )
+
+
+def test_the_private_key_is_where_tokens_are_made_and_nowhere_else(services):
+    holders = {
+        name: volume
+        for name, service in services.items()
+        for volume in service.get("volumes", [])
+        if volume.startswith("keys:")
+    }
+    assert holders == {"keys": "keys:/keys", "dserver": "keys:/keys:ro"}
+    assert services["keys"]["network_mode"] == "none"
+
+
+# Secrets ---------------------------------------------------------------------------------------
+
+
+def test_every_secret_comes_from_the_env_file(env):
+    assert env.keys() == SETTINGS
+    text = (ROOT / "docker-compose.yml").read_text()
+    assert set(re.findall(r"\$\{(\w+):\?", text)) == SETTINGS
+    for line in text.splitlines():
+        if re.search(r"PASSWORD|SECRET|ACCESS_KEY", line):
+            assert re.search(r"\$\{\w+:\?", line), line
+    with pytest.raises(AssertionError, match="must be set"):
+        compose_file({})
+    assert fill_in("${A:-${B:-b}} $${A} ${C:-}", {}) == "b ${A} "
+
+
+@pytest.mark.parametrize("name", ["S3_WRITE_ACCESS_KEY_ID", "S3_WRITE_SECRET_ACCESS_KEY"])
+def test_an_older_env_file_is_told_what_to_add_and_the_documentation_how(tmp_path, env, name):
+    older = {key: value for key, value in env.items() if key != name}
+    with pytest.raises(AssertionError, match=f"{name}.*docs/compose.rst says under Upgrading"):
+        compose_file(older)
+
+    path = tmp_path / ".env"
+    path.write_text("".join(f"{k}={v}\n" for k, v in env.items() if not k.startswith("S3_WRITE")))
+    (tmp_path / "docker").symlink_to(DOCKER)
+    said = (ROOT / "docs" / "compose.rst").read_text()
+    [command] = re.findall(r"^    (docker/make-env\.sh new\.env.*)$", said, re.MULTILINE)
+    subprocess.run(["sh", "-c", command], cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
+    assert read_env(path).keys() == SETTINGS
+    assert sorted(each.name for each in tmp_path.iterdir()) == [".env", "docker"]
+
+
+def test_the_env_file_is_private_fresh_and_kept(tmp_path, env):
+    path = tmp_path / ".env"
+    again = made_env(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert all(again[name] != env[name] for name in SETTINGS)
+    assert all(re.fullmatch(r"\w{19,64}", again[name]) for name in SETTINGS)
+    before = path.read_bytes()
+    refused = subprocess.run(
+        [DOCKER / "make-env.sh", path], capture_output=True, text=True, check=False
+    )
+    assert (refused.returncode, path.read_bytes()) == (1, before)
+    assert "kept" in refused.stderr
+    assert not any(secret in refused.stdout + refused.stderr for secret in again.values())
+
+
+def test_no_secret_is_committed_or_part_of_the_image():
+    assert ".env" in (ROOT / ".gitignore").read_text().splitlines()
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    assert [line for line in ignored if line and line[0] not in "#!"] == ["*", "**/__pycache__"]
+    assert not any(".env" in line or "key" in line for line in ignored if line.startswith("!"))
+    copied = re.findall(
+        r"^COPY ((?:[^\\\n]|\\\n)+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE
+    )
+    sources = [part for line in copied if "--from" not in line for part in line.split()[:-1]]
+    for source in (source for source in sources if source != "\\"):
+        assert (ROOT / source).exists(), source
+        assert f"!{source.split('/')[0]}" in ignored, source
+
+
+SIGNED = [
+    "https://s3.example.org/lab/key?X-Amz-Credential=SECRET%2F20260101&X-Amz-Signature=SECRET&a=1",
+    "https://s3.example.org/lab/key%3FX-Amz-Security-Token%3DSECRET%26X-Amz-Date%3D1",
+    "https://lab.blob.core.windows.net/c/b?sv=2021&sig=SECRET%3D&se=2026",
+    "s3://AKIA:SECRET@bucket/key",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJTRUNSRVQifQ.SECRET",
+    "x?access_token=SECRET",
+]
+
+
+@pytest.mark.parametrize("pasted", SIGNED)
+@pytest.mark.parametrize("handler", ["access", "entry"])
+def test_a_signed_url_in_a_path_is_logged_without_its_secrets(pasted, handler):
+    formatters = runpy.run_path(str(DOCKER / "gunicorn.conf.py"))["logconfig_dict"]["formatters"]
+    formatter = formatters[handler]["()"]("%(message)s")
+    line = f'127.0.0.1 "GET /signed-urls/dataset/{pasted}" 400 120 bytes 0.1 s'
+    error = (ValueError, ValueError(pasted), None)
+    record = logging.LogRecord("gunicorn", logging.INFO, "", 0, "%s", (line,), error)
+    said = formatter.format(record)
+    assert "SECRET" not in said
+    assert "/signed-urls/dataset/" in said
+    assert "0.1 s" in said
+
+
+# Scripts ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
+def test_a_script_is_shell_without_surprises(script):
+    shellcheck = Path(sys.executable).with_name("shellcheck")
+    for command in (["sh", "-n"], [shellcheck]):
+        checked = subprocess.run([*command, script], capture_output=True, text=True, check=False)
+        assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert os.access(script, os.X_OK)
+
+
+def test_minios_set_up_gives_dserver_its_bucket_and_no_other(tmp_path, services, env):
+    """Played by an mc of ours that only notes: no package index has MinIO's."""
+    stand_in = tmp_path / "mc"
+    stand_in.write_text(
+        '#!/bin/sh\necho "$@" >> "$NOTES"\ncase "$*" in\n'
+        '*attach*) exit "$ATTACHED" ;;\n*info*dwriter*) echo "$WRITER" ;;\n'
+        '*info*) echo "$INFO" ;;\nesac\n'
+    )
+    stand_in.chmod(0o755)
+    notes = tmp_path / "notes"
+
+    def set_up(attached: int, info: str, writer: str) -> int:
+        variables = environment(services["bucket"]) | {
+            "PATH": f"{tmp_path}:{os.environ['PATH']}", "TMPDIR": str(tmp_path),
+            "NOTES": str(notes), "ATTACHED": str(attached), "INFO": info, "WRITER": writer,
+        }  # fmt: skip
+        return subprocess.run(
+            [DOCKER / "minio-setup.sh"], env=variables, check=False, stderr=subprocess.DEVNULL
+        ).returncode
+
+    has = '{"status":"success","policyName":"dserver","userStatus":"enabled"}'
+    writes = has.replace("dserver", "dserver-write")
+    has_none = '{"status":"success","userStatus":"enabled"}'
+    assert set_up(0, has, writes) == set_up(1, has, writes) == 0
+    assert set_up(1, has_none, writes) == set_up(1, has, has_none) == set_up(1, has, has) == 1
+    assert set_up(1, writes, writes) == 1
+    for said in (
+        "mb --ignore-existing store/dtool",
+        f"policy attach store dserver --user {env['S3_ACCESS_KEY_ID']}",
+        f"policy attach store dserver-write --user {env['S3_WRITE_ACCESS_KEY_ID']}",
+        f"user add store {env['S3_WRITE_ACCESS_KEY_ID']} {env['S3_WRITE_SECRET_ACCESS_KEY']}",
+    ):
+        assert said in notes.read_text()
+    [policy, only_writes] = [
+        json.loads((tmp_path / f"{name}.json").read_text())["Statement"]
+        for name in ("dserver", "dserver-write")
+    ]
+    resources = {name for one in policy for name in one["Resource"]}
+    assert resources == {"arn:aws:s3:::dtool", "arn:aws:s3:::dtool/*"}
+    assert only_writes == [{**ONLY_WRITES, "Resource": ["arn:aws:s3:::dtool/*"]}]
+
+
+# The schedule of the clean-up --------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def schedules() -> Any:
+    spec = spec_from_file_location("cleanup_schedule", DOCKER / "cleanup_schedule.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("at", "every", "now", "due"),
+    [
+        (None, None, "2026-03-01 01:59:59", "2026-03-01 02:00:00"),
+        (None, None, "2026-03-01 02:00:00", "2026-03-02 02:00:00"),
+        (None, None, "2026-12-31 13:00:00", "2027-01-01 02:00:00"),
+        ("", "", "2026-03-01 13:00:00", "2026-03-02 02:00:00"),
+        ("00:15", "6", "2026-03-01 13:00:00", "2026-03-01 18:15:00"),
+        (None, "0.5", "2026-03-01 13:00:00", "2026-03-01 13:30:00"),
+    ],
+)
+def test_a_clean_up_is_due_at_its_hours(schedules, at, every, now, due):
+    said = {"CLEANUP_AT": at, "CLEANUP_EVERY_HOURS": every}
+    variables = {name: value for name, value in said.items() if value is not None}
+    moment = datetime.fromisoformat(now).replace(tzinfo=timezone.utc)
+    found = schedules.Schedule.read(variables).next_run(moment)
+    assert found == datetime.fromisoformat(due).replace(tzinfo=timezone.utc)
+
+
+def test_the_clean_up_is_the_specs(schedules, services):
+    schedule = schedules.Schedule.read(environment(services["cleanup"]))
+    assert (schedule.first, schedule.every) == (timedelta(hours=2), timedelta(hours=24))
+    said = " ".join(schedule.command()[1:])
+    assert said == "-m flask pending_upload cleanup --delete-storage --older-than 48"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CLEANUP_AT", "2am"),
+        ("CLEANUP_AT", "24:00"),
+        ("CLEANUP_EVERY_HOURS", "0"),
+        ("CLEANUP_EVERY_HOURS", "daily"),
+        ("CLEANUP_OLDER_THAN_HOURS", "-1"),
+        ("CLEANUP_OLDER_THAN_HOURS", "inf"),
+    ],
+)
+def test_a_wrong_setting_ends_the_schedule_with_its_name(name, value):
+    command = [sys.executable, DOCKER / "cleanup_schedule.py"]
+    ended = subprocess.run(
+        command, env={name: value}, capture_output=True, text=True, check=False, timeout=30
+    )
+    assert ended.returncode == 2
+    assert name in ended.stdout
+    assert ended.stderr == ""

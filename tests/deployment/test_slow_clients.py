@@ -1,0 +1,136 @@
+"""In Compose, people who send nothing do not keep gunicorn's threads from those who do."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+
+from dserver_signed_url_plugin.demo.app import SETTINGS_VARIABLE, tokens
+from dserver_signed_url_plugin.demo.store import free_port
+from tests.support.audit_records import rows
+from tests.support.compose_container import (
+    DOCKER,
+    Caller,
+    Container,
+    PublicSide,
+    compose_file,
+    environment,
+    made_env,
+)
+from tests.support.dserver import Dserver, encoded, in_capitals
+
+pytestmark = pytest.mark.database("postgresql", reason="docker-compose.yml has PostgreSQL")
+
+IDLE = 40
+FACTORY = "dserver_signed_url_plugin.demo.app:create_app_from_environment()"
+UUID = "550e8400-e29b-41d4-a716-446655440000"
+
+
+@pytest.fixture
+def dserver(make_dserver) -> Dserver:
+    return make_dserver()
+
+
+@pytest.fixture
+def public(dserver: Dserver, tmp_path: Path) -> Iterator[PublicSide]:
+    """gunicorn with fewer threads than there are idle people, behind the service proxy."""
+    service = compose_file(made_env(tmp_path / ".env"))["services"]["dserver"]
+    listen = f"127.0.0.1:{free_port()}"
+    names = ("SQLALCHEMY_DATABASE_URI", "SECRET_KEY", "JWT_ALGORITHM", "JWT_PUBLIC_KEY")
+    config = {name: dserver.app.config[name] for name in names}
+    settings = tmp_path / "settings.json"
+    settings.write_text(json.dumps({**config, **in_capitals(dserver.bucket.settings())}))
+    variables = {
+        "DSERVER_PROXIES": environment(service)["DSERVER_PROXIES"],
+        "DSERVER_LISTEN": listen,
+        "DSERVER_WORKERS": "1",
+        "DSERVER_THREADS": "4",
+        "FLASK_APP": FACTORY,
+        SETTINGS_VARIABLE: str(settings),
+    }
+    with Container([DOCKER / "entrypoint.sh", "serve"], variables, tmp_path) as gunicorn:
+        gunicorn.wait_until(lambda: gunicorn.answers(f"http://{listen}/config/versions"))
+        with PublicSide(free_port(), listen, tmp_path, "dserver") as running:
+            yield running
+
+
+def send_a_header_alone(address: str, opened: ExitStack) -> None:
+    """Announce a body that never comes."""
+    where = urlsplit(address)
+    connection = socket.create_connection((str(where.hostname), int(where.port or 0)), 10)
+    opened.enter_context(connection)
+    connection.sendall(
+        b"POST /signed-urls/upload-complete HTTP/1.1\r\nHost: dserver\r\n"
+        b"Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
+    )
+
+
+def test_forty_idle_connections_keep_nobody_waiting(dserver, public):
+    bob = Caller(public.endpoint, tokens(dserver.app, timedelta(hours=1))["bob"])
+    with ExitStack() as opened:
+        for _ in range(IDLE):
+            send_a_header_alone(public.endpoint, opened)
+        for _ in range(5):
+            started = time.monotonic()
+            answer = bob.ask("GET", f"dataset/{encoded(f'{dserver.base_uri}/{UUID}')}")
+            assert (answer.status_code, time.monotonic() - started < 10) == (404, True)
+
+
+def test_dserver_sees_the_address_of_people_and_not_what_they_say(dserver, public):
+    requests.get(
+        f"{public.endpoint}/signed-urls/dataset/{encoded(f'{dserver.base_uri}/{UUID}')}",
+        headers={"X-Forwarded-For": "192.0.2.66"},
+        timeout=30,
+    )
+    assert [row["address"] for row in rows(dserver)] == ["127.0.0.1"]
+
+
+def test_a_refusal_reaches_whoever_sends_a_large_body(dserver, public):
+    bob = Caller(public.endpoint, tokens(dserver.app, timedelta(hours=1))["bob"])
+    large = {"uri": "x" * 20_000_000}
+    assert bob.ask("POST", "upload-complete", json=large).status_code == 413
+    path = f"upload/{encoded(dserver.base_uri)}"
+    assert bob.ask("POST", path, json=large).status_code == 403
+
+
+def test_nobody_fills_the_proxy_with_bodies_that_never_end(dserver, public):
+    where = urlsplit(public.endpoint)
+    head = (
+        b"POST /signed-urls/upload-complete HTTP/1.1\r\nHost: dserver\r\n"
+        b"Content-Length: 50000000\r\n\r\n"
+    )
+    with ExitStack() as opened:
+        for _ in range(8):
+            connection = socket.create_connection((str(where.hostname), int(where.port or 0)), 10)
+            opened.enter_context(connection).sendall(head)
+        last = opened.enter_context(socket.create_connection(connection.getpeername(), 10))
+        last.sendall(head)
+        assert last.recv(65536).startswith(b"HTTP/1.1 429 ")
+        bob = Caller(public.endpoint, tokens(dserver.app, timedelta(hours=1))["bob"])
+        small = bob.ask("POST", "upload-complete", json={"uri": f"{dserver.base_uri}/{UUID}"})
+        assert small.status_code == 403
+
+
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        "s3://lab/key?X-Amz-Signature=secret",
+        "s3://lab/key?\nX-Amz-Signature=secret",
+        "https://lab.blob.example.org/key?sv=1&sig=secret",
+        "eyJhbGciOiJub25lIn0.eyJzdWIiOiJzZWNyZXQifQ.secret",
+    ],
+)
+def test_no_signature_and_no_token_that_was_pasted_into_a_path_is_logged(public, pasted):
+    requests.get(f"{public.endpoint}/signed-urls/dataset/{encoded(pasted)}", timeout=30)
+    public.container.wait_until(lambda: "/signed-urls/dataset/" in public.said)
+    assert "secret" not in public.said
+    assert "eyJzdWI" not in public.said

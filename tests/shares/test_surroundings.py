@@ -1,0 +1,110 @@
+"""`flask temp_share create` where proxies, certificates and names are as an operator has them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+
+import pytest
+import requests
+
+from dserver_signed_url_plugin.cli.temp_share import temp_share
+from tests.support.proxy import StoreProxy
+from tests.support.shared_files import FILES, check_fetched
+from tests.support.tls import PAIR, PASSWORD, USER, EncryptedProxy, certificate, tunnel
+
+pytestmark = pytest.mark.database("sqlite", reason="proxies ask no database")
+
+BUNDLES = ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_of_this_machine(monkeypatch):
+    for name in ("no_proxy", "NO_PROXY", *BUNDLES):
+        monkeypatch.delenv(name, raising=False)
+
+
+def created(dserver, folder):
+    command = ["create", dserver.base_uri, str(folder), "--json"]
+    return dserver.app.test_cli_runner().invoke(temp_share, command)
+
+
+@pytest.mark.parametrize("pair", ["", f"{PAIR}@"])
+def test_files_go_through_the_proxy_of_the_environment(
+    make_dserver, bucket, folder, monkeypatch, pair
+):
+    with StoreProxy(bucket) as between:
+        dserver = make_dserver()
+        monkeypatch.setenv("http_proxy", between.endpoint.replace("//", f"//{pair}"))
+        assert created(dserver, folder).exit_code == 0
+    puts = [request for request in between.requests if "X-Amz-Signature" in request.target]
+    assert [request.method for request in puts] == ["PUT"] * len(FILES)
+    word = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+    told = {request.headers.get("proxy-authorization") for request in puts}
+    assert told == {f"Basic {word}" if pair else None}
+
+
+# Certificates -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    """A certificate of which only the environment can tell that it is trusted."""
+    return certificate(tmp_path)
+
+
+@pytest.fixture
+def encrypted(make_dserver, bucket, bundle):
+    """A dserver whose people, and whose operator, reach the store by https."""
+    with EncryptedProxy(bucket) as public_side:
+        public_side.encrypt(*bundle)
+        yield make_dserver(**public_side.public_settings())
+
+
+def check_trusted(result, bundle):
+    assert result.exit_code == 0, result.stderr
+    for file in json.loads(result.stdout)["files"]:
+        answer = requests.get(file["url"], verify=str(bundle[0]), timeout=30)
+        assert answer.content == FILES[file["relpath"].rpartition("/")[2]]
+
+
+@pytest.mark.parametrize("variable", BUNDLES)
+def test_a_certificate_that_the_environment_names_is_trusted(
+    encrypted, folder, bundle, monkeypatch, variable
+):
+    monkeypatch.setenv(variable, str(bundle[0]))
+    check_trusted(created(encrypted, folder), bundle)
+
+
+def test_a_certificate_that_nobody_names_is_not_trusted(encrypted, folder):
+    result = created(encrypted, folder)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "was not stored: 127.0.0.1 does not answer (" in result.stderr
+
+
+def test_files_go_by_https_through_a_proxy_that_asks_for_a_password(
+    encrypted, folder, bundle, monkeypatch
+):
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(bundle[0]))
+    with tunnel() as (address, proxy):
+        monkeypatch.setenv("https_proxy", address)
+        result = created(encrypted, folder)
+        monkeypatch.delenv("https_proxy")
+    check_trusted(result, bundle)
+    assert proxy.connections > 0
+
+
+# Names --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "kept"), [("doe", "doe"), ("müller", str(os.getuid()))])
+def test_who_has_a_name_that_no_store_can_keep_is_called_by_number(
+    dserver, share, folder, monkeypatch, name, kept
+):
+    monkeypatch.setenv("LOGNAME", name)
+    result = share()
+    assert result.exit_code == 0, result.stderr
+    check_fetched(json.loads(result.stdout), folder)
+    [registered] = dserver.alice.post("/uris", {}).json
+    assert registered["creator_username"] == kept

@@ -1,0 +1,1 @@
+"""What tests share: stores, databases, servers, clients, and looks behind the scenes."""

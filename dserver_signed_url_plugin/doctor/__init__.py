@@ -26,8 +26,8 @@ from dserver_signed_url_plugin.doctor.findings import (
 from dserver_signed_url_plugin.doctor.http import Unreachable
 from dserver_signed_url_plugin.doctor.probe import Probe
 from dserver_signed_url_plugin.errors import StorageUnavailable
-from dserver_signed_url_plugin.storage.base import Refused
 from dserver_signed_url_plugin.storage.registry import Storages
+from dserver_signed_url_plugin.storage.values import Refused
 from dserver_signed_url_plugin.uris import BaseURI
 
 __all__ = ["Doctor", "Purpose", "Report", "Status"]

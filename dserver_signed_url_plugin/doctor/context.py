@@ -13,7 +13,7 @@ from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.doctor import http
 from dserver_signed_url_plugin.doctor.probe import Probe
 from dserver_signed_url_plugin.doctor.terms import Terms
-from dserver_signed_url_plugin.storage.base import SignedRequest
+from dserver_signed_url_plugin.storage.values import SignedRequest
 
 PINNED = b"what was announced\n"
 OTHER = b"something else\n"

@@ -20,7 +20,7 @@ from urllib.request import HTTPErrorProcessor, Request, build_opener
 
 import ada_url
 
-from dserver_signed_url_plugin.storage.base import Refused
+from dserver_signed_url_plugin.storage.values import Refused
 
 _PATIENCE = 10  # seconds
 _MOST_READ = 64 * 1024

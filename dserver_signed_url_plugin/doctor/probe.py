@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from dserver_signed_url_plugin.storage.base import SignedRequest, StoredItem
+from dserver_signed_url_plugin.storage.values import SignedRequest, StoredItem
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dserver_signed_url_plugin.doctor.findings import CheckResult, failed
-from dserver_signed_url_plugin.storage.base import Refused
+from dserver_signed_url_plugin.storage.values import Refused
 
 _BUSY = ("The store, or a proxy before it, is not well at the moment.", "Try again later.")
 

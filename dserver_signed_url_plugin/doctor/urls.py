@@ -9,7 +9,7 @@ from dserver_signed_url_plugin.doctor import http
 from dserver_signed_url_plugin.doctor.context import OTHER, PINNED, CheckContext, Subject
 from dserver_signed_url_plugin.doctor.findings import CheckResult, failed, ok, skipped, warning
 from dserver_signed_url_plugin.doctor.probe import Probe
-from dserver_signed_url_plugin.storage.base import Refused, SignedRequest
+from dserver_signed_url_plugin.storage.values import Refused, SignedRequest
 
 _LONG_AGO = 2 * 3600  # seconds, for a URL that lives one minute
 _NOTHING_TO_READ = "There is no object whose content is known."

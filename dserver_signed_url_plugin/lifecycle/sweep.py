@@ -20,9 +20,10 @@ from dserver_signed_url_plugin.errors import (
     SignedURLError,
 )
 from dserver_signed_url_plugin.lifecycle.rules import Lifecycles
-from dserver_signed_url_plugin.storage.base import Holdings, Storage
 from dserver_signed_url_plugin.storage.parallel import PARALLEL
+from dserver_signed_url_plugin.storage.protocols import Storage
 from dserver_signed_url_plugin.storage.registry import Storages
+from dserver_signed_url_plugin.storage.values import Contents
 from dserver_signed_url_plugin.uris import BaseURI, DatasetURI
 
 __all__ = ["DatasetState", "RegisteredDataset", "Sweep", "SweptDataset"]
@@ -200,7 +201,7 @@ def _by_kind(kind: str | None, dataset: RegisteredDataset) -> SweptDataset:
     return SweptDataset(dataset, DatasetState.FAILED, reason)
 
 
-def _by_holdings(holdings: Holdings, dataset: RegisteredDataset) -> SweptDataset:
+def _by_holdings(holdings: Contents, dataset: RegisteredDataset) -> SweptDataset:
     items, found = dataset.number_of_items, len(holdings.final)
     lost = []
     if items is None and not found:

@@ -20,7 +20,7 @@ from dserver_signed_url_plugin.errors import AlreadyRegistered, InvalidField, Up
 from dserver_signed_url_plugin.permissions import UploadPermit, permit_operator
 from dserver_signed_url_plugin.shares.local_files import LocalFile, Told, UnusableFile
 from dserver_signed_url_plugin.shares.transfer import ChangedFile, Transfer, TransferFailed, send
-from dserver_signed_url_plugin.storage.base import Storage
+from dserver_signed_url_plugin.storage.protocols import Storage
 from dserver_signed_url_plugin.storage.registry import Storages
 from dserver_signed_url_plugin.uploads import repository
 from dserver_signed_url_plugin.uploads.begin import UploadGrant, Uploads

@@ -16,7 +16,7 @@ from dserver_signed_url_plugin.downloads import Downloads
 from dserver_signed_url_plugin.errors import ItemNotFound
 from dserver_signed_url_plugin.lifecycle.rules import Lifecycles
 from dserver_signed_url_plugin.permissions import permit_operator_read
-from dserver_signed_url_plugin.storage.base import Life, ReadURLs
+from dserver_signed_url_plugin.storage.values import Life, ReadURLs
 from dserver_signed_url_plugin.uris import DatasetURI
 
 _DEFAULT_LIFE = 600  # seconds, as in the recipe

@@ -20,7 +20,7 @@ from typing import BinaryIO
 import dtoolcore.utils
 
 from dserver_signed_url_plugin.errors import SignedURLError
-from dserver_signed_url_plugin.storage.base import Item
+from dserver_signed_url_plugin.storage.values import Item
 from dserver_signed_url_plugin.uploads.plan import is_time
 
 _BLOCK = 256 * 1024  # bytes

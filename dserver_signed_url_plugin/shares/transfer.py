@@ -24,7 +24,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from dserver_signed_url_plugin.errors import SignedURLError
 from dserver_signed_url_plugin.shares.local_files import LocalFile, Told
-from dserver_signed_url_plugin.storage.base import SignedRequest
+from dserver_signed_url_plugin.storage.values import SignedRequest
 
 _AT_ONCE = 4
 _PATIENCE = 60  # seconds

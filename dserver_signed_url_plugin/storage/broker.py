@@ -27,25 +27,25 @@ from dserver_signed_url_plugin.errors import (
 )
 from dserver_signed_url_plugin.filenames import Disposition
 from dserver_signed_url_plugin.storage import claims
-from dserver_signed_url_plugin.storage.base import (
+from dserver_signed_url_plugin.storage.circuit_breaker import apart
+from dserver_signed_url_plugin.storage.documents import is_name, tag_names
+from dserver_signed_url_plugin.storage.dtool_brokers import installed, made, missing_in
+from dserver_signed_url_plugin.storage.error_translation import log_failure
+from dserver_signed_url_plugin.storage.values import (
     DOCUMENTS,
     Claim,
+    Contents,
     Freed,
-    Freezing,
-    Holdings,
+    FrozenDataset,
     Item,
     Life,
-    Opening,
     Promotion,
+    ProtoDataset,
     ReadURLs,
     SignedRequest,
     StoredItem,
     WriteURLs,
 )
-from dserver_signed_url_plugin.storage.circuit_breaker import apart
-from dserver_signed_url_plugin.storage.documents import is_name, tag_names
-from dserver_signed_url_plugin.storage.dtool_brokers import installed, made, missing_in
-from dserver_signed_url_plugin.storage.error_translation import log_failure
 from dserver_signed_url_plugin.uris import BaseURI
 
 _CLAIM = "claim"
@@ -122,7 +122,7 @@ class BrokerStorage:
         """Take any that dtool takes."""
         return None
 
-    def open(self, opening: Opening, check: Callable[[], None]) -> None:
+    def open(self, opening: ProtoDataset, check: Callable[[], None]) -> None:
         """Write the claim and a proto-dataset, as dtool does."""
         with self._broker(opening.uuid) as broker:
             if broker.has_admin_metadata():
@@ -165,10 +165,10 @@ class BrokerStorage:
     def delete_outdated_items(self, uuid: str, items: Sequence[Item]) -> None:
         """Delete nothing: what a broker signs may write over what is there."""
 
-    def holdings(self, uuid: str, staging: str) -> Holdings:
+    def holdings(self, uuid: str, staging: str) -> Contents:
         """Ask the broker for the properties of every item that it has."""
         with self._broker(uuid) as broker:
-            found = Holdings(opened=broker.has_admin_metadata())
+            found = Contents(opened=broker.has_admin_metadata())
             if not found.opened:
                 return found
             for handle in broker.iter_item_handles():
@@ -193,7 +193,7 @@ class BrokerStorage:
         """Copy nothing: a broker's items are never staged."""
         return {}
 
-    def freeze(self, uuid: str, freezing: Freezing, check: Callable[[], None]) -> None:
+    def freeze(self, uuid: str, freezing: FrozenDataset, check: Callable[[], None]) -> None:
         """Write README, manifest, and admin metadata last, as dtool's freeze does."""
         with self._broker(uuid) as broker:
             if freezing.readme is not None:
@@ -212,7 +212,7 @@ class BrokerStorage:
                 "again later, or ask the server's administrator."
             )
 
-    def is_frozen(self, uuid: str, freezing: Freezing) -> bool:
+    def is_frozen(self, uuid: str, freezing: FrozenDataset) -> bool:
         """Let the broker read back what was written."""
         with self._broker(uuid) as broker:
             if not broker.has_admin_metadata() or _text(broker, broker.get_manifest_key()) is None:

@@ -8,15 +8,15 @@ from __future__ import annotations
 import json
 
 from dserver_signed_url_plugin.errors import StorageOccupied
-from dserver_signed_url_plugin.storage.base import Claim, Opening
+from dserver_signed_url_plugin.storage.values import Claim, ProtoDataset
 
 
-def written(opening: Opening) -> str:
+def written(opening: ProtoDataset) -> str:
     """Return the claim as it is kept."""
     return json.dumps(opening.claim.facts)
 
 
-def refuse_occupied(opening: Opening, kind: str | None, claim: str | bytes | None) -> None:
+def refuse_occupied(opening: ProtoDataset, kind: str | None, claim: str | bytes | None) -> None:
     """Go on only if what is there is this upload's, and not frozen.
 
     :param kind: dtool's type of what is there.

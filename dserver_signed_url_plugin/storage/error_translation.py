@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from dserver_signed_url_plugin import request_ids
 from dserver_signed_url_plugin.errors import SignedURLError, StorageUnavailable
-from dserver_signed_url_plugin.storage.base import Refused
+from dserver_signed_url_plugin.storage.values import Refused
 
 logger = logging.getLogger(__name__)
 

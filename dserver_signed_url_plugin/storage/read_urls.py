@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from dserver_signed_url_plugin.storage.base import ReadURLs
 from dserver_signed_url_plugin.storage.documents import DESCRIPTION, description_names, tag_names
 from dserver_signed_url_plugin.storage.manifest import Manifest
+from dserver_signed_url_plugin.storage.values import ReadURLs
 
 KINDS = ("overlays", "annotations", "tags")
 

@@ -16,11 +16,11 @@ from typing import Any, Generic, TypeVar
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import LifecycleUnsupported
 from dserver_signed_url_plugin.storage import deadline
-from dserver_signed_url_plugin.storage.base import Storage
 from dserver_signed_url_plugin.storage.circuit_breaker import CircuitBreaker, guarded, limited
 from dserver_signed_url_plugin.storage.deadline import Deadline
 from dserver_signed_url_plugin.storage.error_translation import translated, translating
 from dserver_signed_url_plugin.storage.lifecycle import LifecycleRules
+from dserver_signed_url_plugin.storage.protocols import Storage
 from dserver_signed_url_plugin.uris import BaseURI
 
 _OWN = {

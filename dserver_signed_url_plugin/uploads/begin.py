@@ -26,8 +26,9 @@ from dserver_signed_url_plugin.errors import (
     UploadConflict,
 )
 from dserver_signed_url_plugin.permissions import UploadPermit
-from dserver_signed_url_plugin.storage.base import Item, Life, Opening, Storage, WriteURLs
+from dserver_signed_url_plugin.storage.protocols import Storage
 from dserver_signed_url_plugin.storage.registry import Storages
+from dserver_signed_url_plugin.storage.values import Item, Life, ProtoDataset, WriteURLs
 from dserver_signed_url_plugin.uploads import repository
 from dserver_signed_url_plugin.uploads.lease import Lease, leased
 from dserver_signed_url_plugin.uploads.models import FROZEN, OPEN, OPENING, REMOVED, PendingUpload
@@ -198,7 +199,7 @@ def _is_same(removed: PendingUpload, permit: UploadPermit, row: Mapping[str, Any
 
 def _open(lease: Lease, plan: UploadPlan, uri: DatasetURI, storage: Storage) -> None:
     upload = lease.upload
-    opening = Opening(
+    opening = ProtoDataset(
         uuid=upload.uuid,
         staging=upload.staging,
         claim=upload.storage_claim,

@@ -18,8 +18,9 @@ from dserver_signed_url_plugin.errors import (
     URLsStillValid,
 )
 from dserver_signed_url_plugin.permissions import UploadPermit
-from dserver_signed_url_plugin.storage.base import Freed, Storage
+from dserver_signed_url_plugin.storage.protocols import Storage
 from dserver_signed_url_plugin.storage.registry import Storages
+from dserver_signed_url_plugin.storage.values import Freed
 from dserver_signed_url_plugin.uploads import repository
 from dserver_signed_url_plugin.uploads.lease import Lease, leased
 from dserver_signed_url_plugin.uploads.models import FROZEN, REMOVED, PendingUpload

@@ -21,7 +21,7 @@ from dserver_signed_url_plugin.errors import (
     URLsStillValid,
 )
 from dserver_signed_url_plugin.permissions import permit_operator
-from dserver_signed_url_plugin.storage.base import Freed
+from dserver_signed_url_plugin.storage.values import Freed
 from dserver_signed_url_plugin.uploads import quotas, repository
 from dserver_signed_url_plugin.uploads.cancel import Cancellations
 from dserver_signed_url_plugin.uploads.complete import Completions

@@ -24,8 +24,9 @@ from dserver_signed_url_plugin.errors import (
     UploadIncomplete,
 )
 from dserver_signed_url_plugin.permissions import UploadPermit
-from dserver_signed_url_plugin.storage.base import Freezing, Holdings, Item, Storage, StoredItem
+from dserver_signed_url_plugin.storage.protocols import Storage
 from dserver_signed_url_plugin.storage.registry import Storages
+from dserver_signed_url_plugin.storage.values import Contents, FrozenDataset, Item, StoredItem
 from dserver_signed_url_plugin.uploads import repository
 from dserver_signed_url_plugin.uploads.begin import admin_metadata, items_of
 from dserver_signed_url_plugin.uploads.lease import Lease, leased
@@ -60,7 +61,7 @@ class _Context:
 
     lease: Lease
     items: Sequence[Item]
-    holdings: Holdings
+    holdings: Contents
 
 
 class Completions:
@@ -125,7 +126,7 @@ class Completions:
         # Noted first, so that a repeated completion freezes with the same time.
         work.lease.update(frozen_at=frozen_at)
         written = None if kept is not None else readme or ""
-        freezing = Freezing(written, manifest, _frozen_metadata(upload, frozen_at))
+        freezing = FrozenDataset(written, manifest, _frozen_metadata(upload, frozen_at))
         storage.freeze(upload.uuid, freezing, work.lease.check)
         work.lease.update(state=FROZEN, frozen_manifest_json=json.dumps(manifest))
         return manifest, readme or kept or ""
@@ -184,9 +185,9 @@ def _finished(uri: DatasetURI) -> Completion:
     return Completion(dataset.uri, dataset.uuid, dataset.name, items, size)
 
 
-def _holdings(upload: PendingUpload, storage: Storage) -> Holdings:
+def _holdings(upload: PendingUpload, storage: Storage) -> Contents:
     opened = upload.state != OPENING
-    holdings = storage.holdings(upload.uuid, upload.staging) if opened else Holdings()
+    holdings = storage.holdings(upload.uuid, upload.staging) if opened else Contents()
     if upload.state == FROZEN or holdings.opened:
         return holdings
     raise UploadIncomplete(
@@ -195,7 +196,7 @@ def _holdings(upload: PendingUpload, storage: Storage) -> Holdings:
     )
 
 
-def _refuse_lost(identifiers: Set[str], holdings: Holdings, lease: Lease) -> None:
+def _refuse_lost(identifiers: Set[str], holdings: Contents, lease: Lease) -> None:
     """Go back to before the freeze if the store, by a lifecycle rule, has not kept it since."""
     if not holdings.opened or not identifiers <= holdings.final.keys():
         lease.update(state=OPEN, frozen_manifest_json=None)
@@ -212,7 +213,7 @@ def _frozen_readme(
 
     Something may have vanished since, or never have been kept, whatever the store said.
     """
-    freezing = Freezing(None, manifest, _frozen_metadata(upload, upload.frozen_at))
+    freezing = FrozenDataset(None, manifest, _frozen_metadata(upload, upload.frozen_at))
     content = storage.readme(upload.uuid, MOST_README_BYTES)
     if content is None or not storage.is_frozen(upload.uuid, freezing):
         return None

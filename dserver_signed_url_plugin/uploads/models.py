@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dserver_signed_url_plugin.storage.base import Claim
+from dserver_signed_url_plugin.storage.values import Claim
 from dserver_signed_url_plugin.uris import MAX_URI_LENGTH
 
 OPENING, OPEN, FROZEN, REMOVED = "opening", "open", "frozen", "removed"

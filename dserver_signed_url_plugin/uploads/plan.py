@@ -17,7 +17,7 @@ from typing import Any
 import dtoolcore.utils
 
 from dserver_signed_url_plugin.errors import InvalidField
-from dserver_signed_url_plugin.storage.base import Item
+from dserver_signed_url_plugin.storage.values import Item
 
 HASH_FUNCTION = "md5sum_hexdigest"
 # Each is a request to the store before the first URL is answered.

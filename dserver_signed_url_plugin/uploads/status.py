@@ -12,8 +12,9 @@ from dserver_signed_url_plugin import datasets
 from dserver_signed_url_plugin.config import Settings, chosen_life
 from dserver_signed_url_plugin.errors import PermissionDenied, UploadConflict, UploadNotFound
 from dserver_signed_url_plugin.permissions import UploadPermit
-from dserver_signed_url_plugin.storage.base import Holdings, Item, Storage, WriteURLs
+from dserver_signed_url_plugin.storage.protocols import Storage
 from dserver_signed_url_plugin.storage.registry import Storages
+from dserver_signed_url_plugin.storage.values import Contents, Item, WriteURLs
 from dserver_signed_url_plugin.uploads import repository
 from dserver_signed_url_plugin.uploads.begin import UploadGrant, announced_items
 from dserver_signed_url_plugin.uploads.lease import Lease, leased
@@ -75,7 +76,7 @@ def _looked_up(upload: PendingUpload, uri: DatasetURI, storage: Storage) -> Uplo
     items = announced_items(upload)
     # Where opening was interrupted nothing can have been stored.
     opened = upload.state != OPENING
-    holdings = storage.holdings(upload.uuid, upload.staging) if opened else Holdings()
+    holdings = storage.holdings(upload.uuid, upload.staging) if opened else Contents()
     found = verify(items, holdings)
     stored = _bytes_right(found)
     return UploadStatus(uri, upload.state, holdings.opened, upload, items, stored, found)

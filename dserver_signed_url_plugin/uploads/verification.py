@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dserver_signed_url_plugin.errors import UploadIncomplete
-from dserver_signed_url_plugin.storage.base import Holdings, Item, Promotion, StoredItem
+from dserver_signed_url_plugin.storage.values import Contents, Item, Promotion, StoredItem
 from dserver_signed_url_plugin.uploads.plan import is_time
 
 Properties = dict[str, Any]
@@ -65,7 +65,7 @@ class Verification:
             raise UploadIncomplete(" ".join(sentences), self.missing, [*self.mismatched, *strays])
 
 
-def verify(items: Sequence[Item], holdings: Holdings) -> Verification:
+def verify(items: Sequence[Item], holdings: Contents) -> Verification:
     """Compare what was announced with what the store lists, by size and MD5."""
     announced = {item.identifier for item in items}
     outcome = Verification(strays=sorted(holdings.final.keys() - announced))

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta, Raw
 
 from dserver_signed_url_plugin.errors import InvalidField, UnfitField
-from dserver_signed_url_plugin.storage.base import Item
+from dserver_signed_url_plugin.storage.values import Item
 from dserver_signed_url_plugin.uploads.plan import EARLIEST, HASH_FUNCTION, LATEST, UploadPlan
 from dserver_signed_url_plugin.uris import MAX_URI_LENGTH, is_canonical_uuid
 from dserver_signed_url_plugin.web.json_decoder import check_is_object, check_text, decoded, weight

@@ -19,7 +19,7 @@ from dserver_signed_url_plugin import request_ids
 from dserver_signed_url_plugin.audit.decisions import GRANTED, REFUSED, Decision
 from dserver_signed_url_plugin.downloads import DatasetGrant, ItemGrant
 from dserver_signed_url_plugin.services import services
-from dserver_signed_url_plugin.storage.base import Item
+from dserver_signed_url_plugin.storage.values import Item
 from dserver_signed_url_plugin.uploads.begin import UploadGrant
 from dserver_signed_url_plugin.uploads.cancel import Cancellation
 from dserver_signed_url_plugin.uploads.complete import Completion

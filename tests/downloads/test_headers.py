@@ -9,7 +9,7 @@ import requests
 from dtoolcore.utils import generate_identifier
 
 from dserver_signed_url_plugin.errors import UploadFrozen
-from dserver_signed_url_plugin.storage.base import Claim
+from dserver_signed_url_plugin.storage.values import Claim
 from tests.support.clients import Deposit, DtoolDserver
 from tests.support.dserver import Dserver
 from tests.support.proxy import StoreProxy

@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 
 from dserver_signed_url_plugin.demo.app import create_app, prepare, tokens
 from dserver_signed_url_plugin.services import Services
-from dserver_signed_url_plugin.storage.base import Storage
+from dserver_signed_url_plugin.storage.protocols import Storage
 from dserver_signed_url_plugin.uris import BaseURI
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dserver_signed_url_plugin.storage.base import Holdings, Life, StoredItem
+from dserver_signed_url_plugin.storage.values import Contents, Life, StoredItem
 from tests.support.storage_contract import StorageContract
 from tests.support.stored_upload import Upload, put
 
@@ -12,7 +12,7 @@ from tests.support.stored_upload import Upload, put
 class StagingContract(StorageContract):
     """The contract, and what promotion adds to it."""
 
-    def in_place(self, held: Holdings, pinned: bool) -> Mapping[str, StoredItem]:
+    def in_place(self, held: Contents, pinned: bool) -> Mapping[str, StoredItem]:
         return held.final if pinned else held.staged
 
     def put_in_every_way(self, upload: Upload, life: Life) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
-from dserver_signed_url_plugin.storage.base import SignedRequest
+from dserver_signed_url_plugin.storage.values import SignedRequest
 
 
 @contextmanager

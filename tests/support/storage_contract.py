@@ -1,4 +1,4 @@
-"""What every storage must do, said against the protocol in storage/base.py and nothing else.
+"""What every storage must do, said against the protocols in storage/protocols.py and nothing else.
 
 A test module of one storage subclasses StorageContract and provides the fixtures ``storage`` and
 ``everything``; every URL is followed to the real store.
@@ -24,14 +24,14 @@ from dserver_signed_url_plugin.errors import (
     UploadBusy,
     UploadFrozen,
 )
-from dserver_signed_url_plugin.storage.base import (
+from dserver_signed_url_plugin.storage.protocols import Storage
+from dserver_signed_url_plugin.storage.values import (
     DOCUMENTS,
     Claim,
+    Contents,
     Freed,
-    Holdings,
     Life,
     SignedRequest,
-    Storage,
     StoredItem,
 )
 from tests.support.stored_upload import (
@@ -54,7 +54,7 @@ class StorageContract:
     # Parts of a URL that the store in the tests, unlike the real one, does not look at.
     overlooked: ClassVar[frozenset[str]] = frozenset()
 
-    def in_place(self, held: Holdings, pinned: bool) -> Mapping[str, StoredItem]:
+    def in_place(self, held: Contents, pinned: bool) -> Mapping[str, StoredItem]:
         """Where an item is found after its PUT: at its place, or where it waits for promotion."""
         return held.final
 

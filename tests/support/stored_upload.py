@@ -12,16 +12,16 @@ from uuid import uuid4
 import requests
 from dtoolcore.utils import generate_identifier
 
-from dserver_signed_url_plugin.storage.base import (
+from dserver_signed_url_plugin.storage.protocols import Storage
+from dserver_signed_url_plugin.storage.values import (
     Claim,
     Freed,
-    Freezing,
+    FrozenDataset,
     Item,
     Life,
-    Opening,
     Promotion,
+    ProtoDataset,
     SignedRequest,
-    Storage,
     StoredItem,
     WriteURLs,
 )
@@ -71,8 +71,8 @@ class Upload:
         return {generate_identifier(path): data for path, data in self.files.items()}
 
     @property
-    def opening(self) -> Opening:
-        return Opening(
+    def opening(self) -> ProtoDataset:
+        return ProtoDataset(
             self.uuid,
             self.staging,
             Claim({"uploader": self.uploader}, self.was_left),
@@ -112,14 +112,14 @@ class Upload:
     def promote(self, promotions: Sequence[Promotion]) -> dict[str, StoredItem]:
         return self.storage.promote(self.uuid, self.staging, promotions)
 
-    def freezing(self, readme: str | None = README) -> Freezing:
+    def freezing(self, readme: str | None = README) -> FrozenDataset:
         entries = {
             item.identifier: {"relpath": item.relpath, "size_in_bytes": item.size_in_bytes}
             for item in self.items
         }
         manifest = {"items": entries, "dtoolcore_version": self.dtoolcore_version}
         admin = {**self.admin_metadata("dataset"), "frozen_at": 1700000001.5}
-        return Freezing(readme, manifest, admin)
+        return FrozenDataset(readme, manifest, admin)
 
     def freeze(self, readme: str | None = README) -> None:
         self.storage.freeze(self.uuid, self.freezing(readme), uninterrupted)

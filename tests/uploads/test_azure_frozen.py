@@ -13,7 +13,7 @@ import pytest
 import requests
 from dtoolcore.utils import generate_identifier
 
-from dserver_signed_url_plugin.storage.base import SignedRequest
+from dserver_signed_url_plugin.storage.values import SignedRequest
 from tests.support.azure_accounts import BLOCK_BLOB
 from tests.support.azure_holdings import Container, check_dataset, containers, dtool_at
 from tests.support.clients import Deposit, DtoolDserver

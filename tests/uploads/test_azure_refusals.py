@@ -12,7 +12,7 @@ import pytest
 import requests
 from dtoolcore.utils import generate_identifier
 
-from dserver_signed_url_plugin.storage.base import DOCUMENTS, Item, Life
+from dserver_signed_url_plugin.storage.values import DOCUMENTS, Item, Life
 from tests.support.azure_accounts import BLOCK_BLOB
 from tests.support.azure_holdings import Blob, check_dataset, containers
 from tests.support.clients import Deposit, DtoolDserver, urls_in

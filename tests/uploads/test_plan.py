@@ -6,7 +6,7 @@ import pytest
 from dtoolcore.utils import generate_identifier
 
 from dserver_signed_url_plugin.errors import InvalidField
-from dserver_signed_url_plugin.storage.base import Item
+from dserver_signed_url_plugin.storage.values import Item
 from dserver_signed_url_plugin.uploads.plan import EARLIEST, LATEST, UploadPlan, check_name, is_time
 
 MD5 = "9a0364b9e99bb480dd25e1f0284c8555"

@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 import pytest
 
 from dserver_signed_url_plugin.errors import UploadIncomplete
-from dserver_signed_url_plugin.storage.base import Holdings, Item, Promotion, StoredItem
+from dserver_signed_url_plugin.storage.values import Contents, Item, Promotion, StoredItem
 from dserver_signed_url_plugin.uploads.verification import (
     Verification,
     properties,
@@ -27,7 +27,7 @@ OTHER = StoredItem(7, BAD, WHEN)
 
 
 def holdings(final=None, staged=None):
-    return Holdings(
+    return Contents(
         opened=True,
         final={"id-1": final} if final else {},
         staged={"id-1": staged} if staged else {},
@@ -120,7 +120,7 @@ def test_an_empty_item_and_no_items_at_all_are_fine():
 
 def test_a_long_list_is_cut_and_its_total_told():
     items = [Item(f"id-{n}", f"file-{n}", 7, GOOD) for n in range(350)]
-    wrong = Holdings(staged={f"id-{n}": OTHER for n in range(150)})
+    wrong = Contents(staged={f"id-{n}": OTHER for n in range(150)})
     with pytest.raises(UploadIncomplete, match=r"200 .* missing and 150 differ") as refusal:
         verify(items, wrong).require(MOST)
     facts = refusal.value.facts
@@ -152,8 +152,8 @@ def test_a_copy_that_was_not_made_is_missing():
 
 def test_items_that_nobody_announced_are_named_counted_and_refused():
     verify([BARE], holdings(RIGHT, RIGHT)).require(MOST)
-    verify([BARE], Holdings(final={"id-1": RIGHT}, staged={"stranger": RIGHT})).require(MOST)
-    strangers = Holdings(final={"id-3": RIGHT, "id-1": RIGHT, "id-2": RIGHT})
+    verify([BARE], Contents(final={"id-1": RIGHT}, staged={"stranger": RIGHT})).require(MOST)
+    strangers = Contents(final={"id-3": RIGHT, "id-1": RIGHT, "id-2": RIGHT})
     with pytest.raises(UploadIncomplete, match="2 item.* not announced") as refused:
         verify([BARE], strangers).require(MOST)
     facts = refused.value.facts
@@ -165,7 +165,7 @@ def test_items_that_nobody_announced_are_named_counted_and_refused():
 
 
 def test_a_stray_is_named_beside_what_is_missing_and_is_nothing_to_send():
-    outcome = verify([BARE], Holdings(final={"id-2": RIGHT}))
+    outcome = verify([BARE], Contents(final={"id-2": RIGHT}))
     assert outcome.to_send == {"a.txt"}
     with pytest.raises(UploadIncomplete, match="1 item.* missing .* 1 item.* not announced") as why:
         outcome.require(MOST)

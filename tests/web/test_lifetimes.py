@@ -15,7 +15,7 @@ import requests
 
 from dserver_signed_url_plugin.cli.temp_share import temp_share
 from dserver_signed_url_plugin.errors import ConfigurationError
-from dserver_signed_url_plugin.storage.base import Item, Life
+from dserver_signed_url_plugin.storage.values import Item, Life
 from tests.support.clients import FILES, Deposit, DserverClientJS, DtoolDserver, urls_in
 from tests.support.doctor_reports import forget_this_machine
 from tests.support.dserver import Bucket, Dserver, encoded, in_capitals

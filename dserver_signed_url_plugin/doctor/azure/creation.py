@@ -12,7 +12,7 @@ from dserver_signed_url_plugin.doctor import urls
 from dserver_signed_url_plugin.doctor.context import OTHER, PINNED, CheckContext
 from dserver_signed_url_plugin.doctor.findings import CheckResult, ok, warning
 from dserver_signed_url_plugin.doctor.probe import AccountProbe
-from dserver_signed_url_plugin.storage.base import SignedRequest
+from dserver_signed_url_plugin.storage.values import SignedRequest
 
 
 def second_put(case: CheckContext[AccountProbe]) -> CheckResult:

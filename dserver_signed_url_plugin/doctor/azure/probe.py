@@ -23,7 +23,7 @@ from dserver_signed_url_plugin.storage.azure.layout import (
     item_headers,
 )
 from dserver_signed_url_plugin.storage.azure.sas import CREATE, READ, WRITE
-from dserver_signed_url_plugin.storage.base import Item, Refused, SignedRequest, StoredItem
+from dserver_signed_url_plugin.storage.values import Item, Refused, SignedRequest, StoredItem
 from dserver_signed_url_plugin.uris import BaseURI
 
 _SCRATCH = "dserver-signed-url-doctor-"

@@ -13,7 +13,7 @@ from uuid import uuid4
 from dserver_signed_url_plugin.doctor import http
 from dserver_signed_url_plugin.doctor.context import PINNED, CheckContext
 from dserver_signed_url_plugin.doctor.probe import BucketProbe
-from dserver_signed_url_plugin.storage.base import Refused, SignedRequest
+from dserver_signed_url_plugin.storage.values import Refused, SignedRequest
 
 _MD5 = hashlib.md5(PINNED, usedforsecurity=False).hexdigest()
 

@@ -12,7 +12,7 @@ from dserver_signed_url_plugin.doctor.context import OTHER, CheckContext
 from dserver_signed_url_plugin.doctor.findings import CheckResult, failed, ok, skipped, warning
 from dserver_signed_url_plugin.doctor.probe import BucketProbe
 from dserver_signed_url_plugin.doctor.scratch import listed
-from dserver_signed_url_plugin.storage.base import Refused
+from dserver_signed_url_plugin.storage.values import Refused
 
 _BARELY_ALIVE = 60  # seconds
 

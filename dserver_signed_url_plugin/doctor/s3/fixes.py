@@ -14,7 +14,7 @@ from dserver_signed_url_plugin.doctor.context import CheckContext
 from dserver_signed_url_plugin.doctor.findings import Fix
 from dserver_signed_url_plugin.doctor.probe import BucketProbe
 from dserver_signed_url_plugin.errors import StorageUnavailable
-from dserver_signed_url_plugin.storage.base import Refused
+from dserver_signed_url_plugin.storage.values import Refused
 
 COPIES = frozenset({"copy-source", "copy-elsewhere"})
 CHANGES = frozenset({"acl", "tagging", "redirect", "headers", "encryption"})

@@ -17,12 +17,12 @@ from botocore.exceptions import ClientError
 
 from dserver_signed_url_plugin.config import STAGED, Settings
 from dserver_signed_url_plugin.doctor.probe import Lifecycle, Removal
-from dserver_signed_url_plugin.storage.base import Item, Refused, SignedRequest, StoredItem
 from dserver_signed_url_plugin.storage.s3.bucket_admin import BucketAdmin, BucketRefusal
 from dserver_signed_url_plugin.storage.s3.layout import item_metadata, pinned_headers
 from dserver_signed_url_plugin.storage.s3.lifecycle import NONE_SET, read_document
 from dserver_signed_url_plugin.storage.s3.lifecycle_rules import StoredRule
 from dserver_signed_url_plugin.storage.s3.sigv4 import Endpoint, QuerySigner
+from dserver_signed_url_plugin.storage.values import Item, Refused, SignedRequest, StoredItem
 from dserver_signed_url_plugin.uris import BaseURI
 
 _SCRATCH = "dserver-signed-url-doctor/"  # dtool lists what starts with "dtool-"

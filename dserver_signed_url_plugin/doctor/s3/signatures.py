@@ -18,7 +18,7 @@ from dserver_signed_url_plugin.doctor.s3.terms import (
     WRITE_KEY,
 )
 from dserver_signed_url_plugin.errors import StorageUnavailable
-from dserver_signed_url_plugin.storage.base import Refused, SignedRequest
+from dserver_signed_url_plugin.storage.values import Refused, SignedRequest
 
 _LET_HOST_BE = (
     "Let the proxy pass Host on as it comes (nginx: proxy_set_header Host $http_host), or set "

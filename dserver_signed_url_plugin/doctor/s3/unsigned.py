@@ -21,7 +21,7 @@ from dserver_signed_url_plugin.doctor.s3.attacks import (
     Seen,
     trials,
 )
-from dserver_signed_url_plugin.storage.base import Refused
+from dserver_signed_url_plugin.storage.values import Refused
 
 _EVERYBODY = 'uri="http://acs.amazonaws.com/groups/global/AllUsers"'
 _KEY = b"a key of 32 bytes for this alone"

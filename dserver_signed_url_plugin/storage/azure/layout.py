@@ -18,7 +18,7 @@ from urllib.parse import quote, unquote
 from dtool_azure.storagebroker import AzureStorageBroker
 from dtoolcore.utils import generate_identifier
 
-from dserver_signed_url_plugin.storage.base import Freezing, Item, Opening
+from dserver_signed_url_plugin.storage.values import FrozenDataset, Item, ProtoDataset
 
 BLOBS = {
     "readme": "README.yml",
@@ -60,7 +60,7 @@ def is_item(name: str) -> bool:
     return _IDENTIFIER.fullmatch(name) is not None
 
 
-def opening_texts(opening: Opening) -> Iterator[tuple[str, str]]:
+def opening_texts(opening: ProtoDataset) -> Iterator[tuple[str, str]]:
     """Yield (blob, text) of what `dtool create` would write, admin metadata aside."""
     structure = AzureStorageBroker._structure_parameters
     yield BLOBS["structure"], json.dumps(structure, indent=2, sort_keys=True)
@@ -72,7 +72,7 @@ def opening_texts(opening: Opening) -> Iterator[tuple[str, str]]:
             yield f"{kind}/{name}.json", json.dumps(value, indent=2)
 
 
-def frozen_texts(freezing: Freezing) -> Iterator[tuple[str, str]]:
+def frozen_texts(freezing: FrozenDataset) -> Iterator[tuple[str, str]]:
     """Yield (blob, text) of what makes it a dataset, in this order."""
     if freezing.readme is not None:
         yield BLOBS["readme"], freezing.readme

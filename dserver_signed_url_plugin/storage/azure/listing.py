@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from xml.etree import ElementTree
 
-from dserver_signed_url_plugin.storage.base import StoredItem
+from dserver_signed_url_plugin.storage.values import StoredItem
 
 
 @dataclass(frozen=True)

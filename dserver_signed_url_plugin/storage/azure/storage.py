@@ -44,25 +44,25 @@ from dserver_signed_url_plugin.storage.azure.layout import (
 )
 from dserver_signed_url_plugin.storage.azure.listing import ListedBlob
 from dserver_signed_url_plugin.storage.azure.sas import CREATE, READ, WRITE
-from dserver_signed_url_plugin.storage.base import (
+from dserver_signed_url_plugin.storage.documents import kind_in
+from dserver_signed_url_plugin.storage.manifest import Manifest, relpath_in
+from dserver_signed_url_plugin.storage.parallel import each
+from dserver_signed_url_plugin.storage.read_urls import KINDS, Signing, read_urls
+from dserver_signed_url_plugin.storage.values import (
     DOCUMENTS,
     Claim,
+    Contents,
     Freed,
-    Freezing,
-    Holdings,
+    FrozenDataset,
     Item,
     Life,
-    Opening,
     Promotion,
+    ProtoDataset,
     ReadURLs,
     SignedRequest,
     StoredItem,
     WriteURLs,
 )
-from dserver_signed_url_plugin.storage.documents import kind_in
-from dserver_signed_url_plugin.storage.manifest import Manifest, relpath_in
-from dserver_signed_url_plugin.storage.parallel import each
-from dserver_signed_url_plugin.storage.read_urls import KINDS, Signing, read_urls
 from dserver_signed_url_plugin.uris import BaseURI
 
 
@@ -140,7 +140,7 @@ class AzureStorage:
         """Azure keeps a tag as a blob of this name; source: "Naming and referencing containers"."""
         return "ends in a dot, which no name in Azure may." if tag.endswith(".") else None
 
-    def open(self, opening: Opening, check: Callable[[], None]) -> None:
+    def open(self, opening: ProtoDataset, check: Callable[[], None]) -> None:
         """Write the claim, then what `dtool create` would write, then tags and the like."""
         self._occupy(opening, check)
         check()
@@ -192,9 +192,9 @@ class AzureStorage:
                 "later, or ask the server's administrator."
             )
 
-    def holdings(self, uuid: str, staging: str) -> Holdings:
+    def holdings(self, uuid: str, staging: str) -> Contents:
         """List the dataset's blobs, one request per 5,000; tidy needs no names."""
-        found = Holdings()
+        found = Contents()
         for blob in self._azure.listing(uuid):
             if blob.is_folder:
                 continue
@@ -220,7 +220,7 @@ class AzureStorage:
         """Copy nothing: items are at their place."""
         return {}
 
-    def freeze(self, uuid: str, freezing: Freezing, check: Callable[[], None]) -> None:
+    def freeze(self, uuid: str, freezing: FrozenDataset, check: Callable[[], None]) -> None:
         """Correct items' metadata, write README and manifest, and admin metadata last."""
         found, wrong = self._wrong(uuid, freezing)
         check()
@@ -235,7 +235,7 @@ class AzureStorage:
             check()
             raise self._not_kept(uuid)
 
-    def is_frozen(self, uuid: str, freezing: Freezing) -> bool:
+    def is_frozen(self, uuid: str, freezing: FrozenDataset) -> bool:
         """List the blobs once more, and ask for the container's metadata."""
         found, wrong = self._wrong(uuid, freezing)
         untold = [
@@ -299,7 +299,7 @@ class AzureStorage:
 
     # Helpers -------------------------------------------------------------------------------
 
-    def _occupy(self, opening: Opening, check: Callable[[], None]) -> None:
+    def _occupy(self, opening: ProtoDataset, check: Callable[[], None]) -> None:
         """Leave the claim, unless the place holds what is frozen, or what has another claim."""
         beside = upload_container(opening.uuid)
         found = self._azure.container(opening.uuid)
@@ -334,7 +334,7 @@ class AzureStorage:
         deadline.progress()
 
     def _wrong(
-        self, uuid: str, freezing: Freezing
+        self, uuid: str, freezing: FrozenDataset
     ) -> tuple[dict[str, ListedBlob], list[tuple[str, Mapping[str, str]]]]:
         """List the blobs by name; and (name, metadata) of the items whose metadata are others."""
         found = {blob.name: blob for blob in self._azure.listing(uuid)}
@@ -345,7 +345,7 @@ class AzureStorage:
         there = {name: blob.metadata for name, blob in found.items()}
         return found, [(name, right) for name, right in wanted.items() if there.get(name) != right]
 
-    def _require_opened(self, opening: Opening) -> None:
+    def _require_opened(self, opening: ProtoDataset) -> None:
         """Make sure that what was written is there; whoever was first wrote the same."""
         there = {blob.name for blob in self._azure.listing(opening.uuid)}
         wanted = {BLOBS["admin_metadata"], *(name for name, _ in opening_texts(opening))}

@@ -17,7 +17,6 @@ import botocore.exceptions
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import StorageUnavailable
 from dserver_signed_url_plugin.storage import deadline
-from dserver_signed_url_plugin.storage.base import StoredItem
 from dserver_signed_url_plugin.storage.s3.clients import S3Clients
 from dserver_signed_url_plugin.storage.s3.errors import (
     ErrorTranslator,
@@ -33,6 +32,7 @@ from dserver_signed_url_plugin.storage.s3.response_checks import (
     md5_of,
 )
 from dserver_signed_url_plugin.storage.s3.sigv4 import Credentials
+from dserver_signed_url_plugin.storage.values import StoredItem
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef

@@ -20,7 +20,7 @@ from dtoolcore.utils import generate_identifier
 
 from dserver_signed_url_plugin.errors import StorageUnavailable
 from dserver_signed_url_plugin.filenames import Disposition, served_as
-from dserver_signed_url_plugin.storage.base import Freezing, Item, Opening, StoredItem
+from dserver_signed_url_plugin.storage.values import FrozenDataset, Item, ProtoDataset, StoredItem
 
 _DOCUMENTS = {
     "readme": "README.yml",
@@ -102,7 +102,7 @@ class Layout:
         strings = {name: str(value) for name, value in values.items()}
         return self.document("admin_metadata"), json.dumps(values), strings
 
-    def frozen_texts(self, freezing: Freezing) -> Iterator[tuple[str, str, Mapping[str, str]]]:
+    def frozen_texts(self, freezing: FrozenDataset) -> Iterator[tuple[str, str, Mapping[str, str]]]:
         """Yield (key, text, user metadata) of what makes it a dataset, in this order."""
         if freezing.readme is not None:
             yield self.document("readme"), freezing.readme, {}
@@ -111,7 +111,7 @@ class Layout:
         yield self.document("manifest"), manifest, {}
         yield self.admin_metadata(freezing.admin_metadata)
 
-    def opening_texts(self, opening: Opening) -> Iterator[tuple[str, str]]:
+    def opening_texts(self, opening: ProtoDataset) -> Iterator[tuple[str, str]]:
         """Yield (key, text) of what `dtool create` would write, admin metadata aside."""
         yield registration_key(self.uuid), self.prefix
         structure = json.dumps(_structure(self.uuid), indent=2, sort_keys=True)

@@ -20,7 +20,6 @@ from dserver_signed_url_plugin.errors import (
     LifecycleUnsupported,
     StorageUnavailable,
 )
-from dserver_signed_url_plugin.storage.base import StoredItem
 from dserver_signed_url_plugin.storage.cache import CachedAnswer
 from dserver_signed_url_plugin.storage.lifecycle import Change, Retention, Rule
 from dserver_signed_url_plugin.storage.parallel import each
@@ -30,6 +29,7 @@ from dserver_signed_url_plugin.storage.s3.layout import Layout, is_folder, regis
 from dserver_signed_url_plugin.storage.s3.lifecycle_document import Document
 from dserver_signed_url_plugin.storage.s3.lifecycle_rules import StoredRule
 from dserver_signed_url_plugin.storage.s3.prefixes import DatasetPrefixes
+from dserver_signed_url_plugin.storage.values import StoredItem
 from dserver_signed_url_plugin.uris import BaseURI
 
 NONE_SET = "NoSuchLifecycleConfiguration"

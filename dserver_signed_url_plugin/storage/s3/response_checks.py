@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from dserver_signed_url_plugin.storage.base import StoredItem
+from dserver_signed_url_plugin.storage.values import StoredItem
 
 _ROOTS = {
     "CompleteMultipartUpload": b"CompleteMultipartUploadResult",

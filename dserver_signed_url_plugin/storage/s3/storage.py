@@ -18,21 +18,6 @@ from dserver_signed_url_plugin.errors import (
 )
 from dserver_signed_url_plugin.filenames import Disposition
 from dserver_signed_url_plugin.storage import claims, deadline
-from dserver_signed_url_plugin.storage.base import (
-    DOCUMENTS,
-    Claim,
-    Freed,
-    Freezing,
-    Holdings,
-    Item,
-    Life,
-    Opening,
-    Promotion,
-    ReadURLs,
-    SignedRequest,
-    StoredItem,
-    WriteURLs,
-)
 from dserver_signed_url_plugin.storage.manifest import Manifest, relpath_in
 from dserver_signed_url_plugin.storage.parallel import each
 from dserver_signed_url_plugin.storage.read_urls import KINDS, Signing, read_urls
@@ -50,6 +35,21 @@ from dserver_signed_url_plugin.storage.s3.layout import (
 from dserver_signed_url_plugin.storage.s3.prefixes import DatasetPrefix, DatasetPrefixes
 from dserver_signed_url_plugin.storage.s3.response_checks import md5_of
 from dserver_signed_url_plugin.storage.s3.sigv4 import QuerySigner
+from dserver_signed_url_plugin.storage.values import (
+    DOCUMENTS,
+    Claim,
+    Contents,
+    Freed,
+    FrozenDataset,
+    Item,
+    Life,
+    Promotion,
+    ProtoDataset,
+    ReadURLs,
+    SignedRequest,
+    StoredItem,
+    WriteURLs,
+)
 from dserver_signed_url_plugin.uris import BaseURI
 
 # What any store copies in a second, in bytes: a large item may take longer than a call.
@@ -134,7 +134,7 @@ class S3Storage:
         """Take any that dtool takes: S3 has keys of every kind."""
         return None
 
-    def open(self, opening: Opening, check: Callable[[], None]) -> None:
+    def open(self, opening: ProtoDataset, check: Callable[[], None]) -> None:
         """Write the claim, then what `dtool create` would write, then tags and the like."""
         layout = self._vacant_layout(opening)
         check()
@@ -180,10 +180,10 @@ class S3Storage:
     def delete_outdated_items(self, uuid: str, items: Sequence[Item]) -> None:
         """Delete nothing: a PUT writes over what is there."""
 
-    def holdings(self, uuid: str, staging: str) -> Holdings:
+    def holdings(self, uuid: str, staging: str) -> Contents:
         """List the dataset's keys, one request per 1,000."""
         layout = self._places.of(uuid)
-        found = Holdings()
+        found = Contents()
         staged = layout.staged_items(staging)
         for key, stored in self._s3.listing(layout.root):
             if key.startswith(layout.uploads):
@@ -226,7 +226,7 @@ class S3Storage:
             key.removeprefix(layout.items): stored for key, stored in self._s3.listing(layout.items)
         }
 
-    def freeze(self, uuid: str, freezing: Freezing, check: Callable[[], None]) -> None:
+    def freeze(self, uuid: str, freezing: FrozenDataset, check: Callable[[], None]) -> None:
         """Write README, manifest, and admin metadata last; then look whether they are there."""
         layout = self._places.of(uuid)
         for text in layout.frozen_texts(freezing):
@@ -237,7 +237,7 @@ class S3Storage:
             check()
             raise self._not_kept(uuid)
 
-    def is_frozen(self, uuid: str, freezing: Freezing) -> bool:
+    def is_frozen(self, uuid: str, freezing: FrozenDataset) -> bool:
         """Look at each object, one HEAD each; at its bytes where its ETag is no MD5."""
         layout = self._places.of(uuid)
         return all(each(lambda text: self._s3.holds(*text), list(layout.frozen_texts(freezing))))
@@ -312,7 +312,7 @@ class S3Storage:
                 return layout, found
         raise ItemNotFound(f"The dataset has no item {identifier}.")
 
-    def _vacant_layout(self, opening: Opening) -> Layout:
+    def _vacant_layout(self, opening: ProtoDataset) -> Layout:
         """Refuse a place that holds what is frozen, or what has another claim."""
         found = self._places.look(opening.uuid)
         if found.is_taken:

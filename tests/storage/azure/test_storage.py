@@ -135,7 +135,7 @@ class TestAzure(StorageContract):
         answer = get(storage.item_url(dataset.uuid, identifier, storage.life(60)))
         assert 'filename="one.txt"' in answer.headers["Content-Disposition"]
 
-    # Opening -------------------------------------------------------------------------------
+    # Opening ------------------------------------------------------------------------------------
 
     def test_of_two_claims_at_once_one_wins(self, storage):
         uploads = [replace(Upload(storage), uploader=f"person{number}") for number in range(8)]

@@ -11,7 +11,7 @@ import pytest
 import requests
 from dtoolcore.utils import generate_identifier
 
-from dserver_signed_url_plugin.storage.base import DOCUMENTS, Item, SignedRequest
+from dserver_signed_url_plugin.storage.values import DOCUMENTS, Item, SignedRequest
 from tests.support.azure_accounts import BLOCK_BLOB, everything_in, storage_of
 from tests.support.stalled_put import stalled
 from tests.support.stored_upload import REFUSED, Upload, put, uninterrupted

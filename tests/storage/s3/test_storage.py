@@ -13,8 +13,8 @@ from dtoolcore.utils import generate_identifier
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.demo.store import free_port, s3_client
 from dserver_signed_url_plugin.errors import StorageOccupied, StorageUnavailable
-from dserver_signed_url_plugin.storage.base import DOCUMENTS, Item
 from dserver_signed_url_plugin.storage.s3 import S3Storage
+from dserver_signed_url_plugin.storage.values import DOCUMENTS, Item
 from dserver_signed_url_plugin.uris import BaseURI
 from tests.support.dserver import Bucket, in_capitals
 from tests.support.staging_contract import StagingContract

@@ -28,7 +28,7 @@ export PIP_USE_PEP517 := 1
 .DEFAULT_GOAL := help
 # Two pips in one environment would trip over each other.
 .NOTPARALLEL:
-.PHONY: help demo test test-next test-ceph ceph lint bench clean
+.PHONY: help demo test test-next test-ceph ceph lint docs bench clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -52,6 +52,10 @@ lint: $(VENV)/.has-dev  ## check style, types and the direction of imports
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+
+docs: $(VENV)/.has-docs  ## build the documentation into build/docs; warnings are errors
+	$(VENV)/bin/python -m sphinx -W --keep-going -n -q -b html -d build/doctrees docs build/docs $(ARGS)
+	@echo "Open build/docs/index.html"
 
 bench: $(VENV)/.has-test  ## measure signing, and each route with 10, 1,000 and 10,000 items
 	$(VENV)/bin/python -m benchmarks $(ARGS)

@@ -1,0 +1,49 @@
+"""Code blocks of README and docs/, and a shell that runs them."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.rst", *sorted((ROOT / "docs").glob("*.rst"))]
+
+
+def text_of(page: str, section: str | None = None) -> str:
+    """Return a page, or what is below one of its headings."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    if section is None:
+        return text
+    _, *parts = re.split(r"(?m)^([^\n]+)\n-{4,}\n", text)
+    return dict(zip(parts[::2], parts[1::2], strict=True))[section]
+
+
+def code_blocks(language: str, page: str, section: str | None = None) -> list[str]:
+    """Return the code of one language on a page, or below one of its headings."""
+    pattern = rf"\.\. code-block:: {language}\n\n((?:    .*\n|\n)+)"
+    return [textwrap.dedent(block) for block in re.findall(pattern, text_of(page, section))]
+
+
+def flask_lines(page: str, section: str | None = None) -> list[str]:
+    """Return the lines of the shell's code blocks that call `flask`."""
+    lines = "".join(code_blocks("bash", page, section)).split("\n")
+    return [line for line in lines if line.startswith("flask ")]
+
+
+def run(lines: list[str], directory: Path, **environ: str) -> str:
+    """Run lines in one shell, which stops at the first that fails; return its output."""
+    done = subprocess.run(
+        ["bash", "-c", "\n".join(["set -e", *lines])],
+        cwd=directory,
+        env={"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout

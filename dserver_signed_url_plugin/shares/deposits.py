@@ -1,7 +1,7 @@
-"""An operator's files become a registered dataset; what was interrupted is gone on with.
+"""Deposits an operator's local files as a registered dataset, and resumes what was interrupted.
 
-An upload like any other, by somebody who has no name among dserver's people. Never sees a request
-or an SDK.
+An upload like any other, by somebody who is no user of dserver. Imports no web framework and no
+SDK.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ import time
 from collections.abc import Callable, Iterable, Sequence, Set
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
-from typing import TypeVar
 from uuid import uuid4
 
 from dserver_signed_url_plugin import datasets
-from dserver_signed_url_plugin.errors import AlreadyRegistered, InvalidField, UploadBusy
+from dserver_signed_url_plugin.errors import InvalidField, UploadBusy
 from dserver_signed_url_plugin.permissions import UploadPermit, permit_operator
-from dserver_signed_url_plugin.shares.local_files import LocalFile, Told, UnusableFile
+from dserver_signed_url_plugin.shares.local_files import LocalFile, Progress, UnusableFile
 from dserver_signed_url_plugin.shares.transfer import ChangedFile, Transfer, TransferFailed, send
 from dserver_signed_url_plugin.storage.protocols import Storage
 from dserver_signed_url_plugin.storage.registry import Storages
@@ -30,13 +29,11 @@ from dserver_signed_url_plugin.uploads.plan import UploadPlan, check_creator
 from dserver_signed_url_plugin.uploads.status import UploadStatuses
 from dserver_signed_url_plugin.uris import BaseURI, DatasetURI
 
-Done = TypeVar("Done")
-
-# Seconds for which another run is waited for, and between looking.
+# Seconds to wait for a completion that was killed, and between two attempts.
 _PATIENCE, _PAUSE = 60, 0.5
 
-# Opens something that shows progress, under a label, of a number of bytes.
-Shown = Callable[[str, int], AbstractContextManager[Told]]
+# Shows progress under a label towards a total number of bytes; yields what advances it.
+ProgressBar = Callable[[str, int], AbstractContextManager[Progress]]
 
 
 @dataclass(frozen=True)
@@ -50,7 +47,7 @@ class PreparedDeposit:
 
 @dataclass(frozen=True)
 class Deposits:
-    """Deposits files for whoever has dserver's own shell."""
+    """Deposits files for an operator at dserver's own shell."""
 
     storages: Storages
     uploads: Uploads
@@ -59,9 +56,9 @@ class Deposits:
     removals: Cancellations
 
     def prepare(
-        self, base_uri: BaseURI, name: str, files: Sequence[LocalFile], shown: Shown
+        self, base_uri: BaseURI, name: str, files: Sequence[LocalFile], progress: ProgressBar
     ) -> PreparedDeposit:
-        """Read files, which are to become a dataset; begin nothing.
+        """Read the files that are to become a dataset; begin nothing.
 
         :raises InvalidField: if the base URI is unknown, or cannot keep these files.
         :raises UnusableFile: if a file cannot be read, or is too large.
@@ -72,97 +69,89 @@ class Deposits:
         _refuse_large(files, storage.max_item_bytes)
         permit, plan = permit_operator(base_uri), _plan(name, files, _creator(storage))
         self.uploads.check(permit, plan)
-        with shown(f"Reading {len(files)} file(s)", plan.size_in_bytes or 0) as told:
-            files = [file.read(told) for file in files]
+        with progress(f"Reading {len(files)} file(s)", plan.size_in_bytes or 0) as advance:
+            files = [file.read(advance) for file in files]
         return PreparedDeposit(permit, replace(plan, items=[file.item for file in files]), files)
 
-    def carry_out(self, prepared: PreparedDeposit, shown: Shown) -> DatasetURI:
+    def carry_out(self, prepared: PreparedDeposit, progress: ProgressBar) -> DatasetURI:
         """Make a registered dataset of what was read.
 
-        What an earlier call with the same files and name has begun, and not completed, is gone on
-        with: nothing that is stored is sent again.
+        Resumes an upload of the same files and name that an earlier call began and did not
+        complete: what is stored already is not sent again.
 
         :raises ChangedFile: if a file is written to meanwhile.
-        :raises TransferFailed: if the store does not take a file; the same call goes on from there.
+        :raises TransferFailed: if the store does not take a file; the same call resumes.
+        :raises UploadBusy: if the same upload is being completed for longer than a minute.
         """
-        prepared, uri, grant = _patiently(lambda: self._begun(prepared))
-        if grant is not None:
-            try:
-                # Another run of the same command may complete it while this one sends.
-                with suppress(AlreadyRegistered):
-                    self._send(prepared, grant, shown)
-            except ChangedFile:
-                # What was announced is nowhere any more, so nobody could go on with it.
-                _patiently(lambda: self.removals.cancel(prepared.permit, uri.uuid))
-                raise
-        _patiently(lambda: self.completions.complete(prepared.permit, uri.uuid))
-        return uri
+        prepared = _resumed(prepared)
+        permit, uuid = prepared.permit, prepared.plan.uuid
+        grant = self._begin(prepared)
+        try:
+            self._send(prepared, grant, progress)
+        except ChangedFile:
+            # Nobody could resume it: what was announced no longer exists anywhere.
+            self.removals.cancel(permit, uuid)
+            raise
+        self.completions.complete(permit, uuid)
+        return grant.uri
 
-    def _begun(
-        self, prepared: PreparedDeposit
-    ) -> tuple[PreparedDeposit, DatasetURI, UploadGrant | None]:
-        """Begin, or go on with the first that was begun alike; no grant if it is complete."""
-        permit, plan = prepared.permit, prepared.plan
-        first = _first_alike(permit, plan)
-        if first is not None:
-            plan = replace(plan, uuid=first)
-        uri = permit.base_uri.dataset(plan.uuid)
-        grant = None
-        # Another run of the same command may be quicker.
-        with suppress(AlreadyRegistered):
-            grant = self.uploads.begin(permit, plan)
-        first = _first_alike(permit, plan)
-        if grant is None or first in {None, plan.uuid}:
-            return replace(prepared, plan=plan), uri, grant
-        self.removals.cancel(permit, uri.uuid)
-        return self._begun(prepared)
-
-    def _send(self, prepared: PreparedDeposit, grant: UploadGrant, shown: Shown) -> None:
-        """Send what is not stored yet, through new URLs once the store refuses those it took."""
-        while wanted := self._wanted(prepared.permit, grant.uri.uuid):
+    def _begin(self, prepared: PreparedDeposit) -> UploadGrant:
+        """Begin or resume an upload; wait while a completion that was killed holds its lease."""
+        until = time.monotonic() + _PATIENCE
+        while True:
             try:
-                self._send_once(prepared.files, wanted, grant, shown)
+                return self.uploads.begin(prepared.permit, prepared.plan)
+            except UploadBusy:
+                if time.monotonic() > until:
+                    raise
+            time.sleep(_PAUSE)
+
+    def _send(self, prepared: PreparedDeposit, grant: UploadGrant, progress: ProgressBar) -> None:
+        """Send what is not stored yet, through new URLs once the store refuses the old ones."""
+        while missing := self._missing(prepared):
+            try:
+                self._send_once(prepared.files, missing, grant, progress)
                 return
             except TransferFailed as failure:
-                left = self._wanted(prepared.permit, grant.uri.uuid)
-                # Where nothing is written twice, the store refuses what another run, or an
-                # attempt whose answer was lost, has stored.
+                left = self._missing(prepared)
+                # A store that writes nothing twice refuses what an attempt whose answer was lost
+                # has stored.
                 if failure.relpath not in left:
                     continue
-                if not failure.refused or wanted <= left:
+                if not failure.refused or missing <= left:
                     raise
-                grant = _patiently(lambda: self.uploads.begin(prepared.permit, prepared.plan))
+                grant = self.uploads.begin(prepared.permit, prepared.plan)
 
     def _send_once(
-        self, files: Sequence[LocalFile], wanted: Set[str], grant: UploadGrant, shown: Shown
+        self,
+        files: Sequence[LocalFile],
+        missing: Set[str],
+        grant: UploadGrant,
+        progress: ProgressBar,
     ) -> None:
-        parcels = [
+        transfers = [
             Transfer(file, grant.urls.items[file.item.identifier])
             for file in files
-            if file.item.relpath in wanted
+            if file.item.relpath in missing
         ]
-        total = sum(parcel.file.item.size_in_bytes or 0 for parcel in parcels)
-        stored = len(files) - len(parcels)
-        label = f"Sending {len(parcels)} file(s)"
-        with shown(f"{label}, {stored} stored already" if stored else label, total) as told:
-            send(parcels, told)
+        total = sum(transfer.file.item.size_in_bytes or 0 for transfer in transfers)
+        stored = len(files) - len(transfers)
+        label = f"Sending {len(transfers)} file(s)"
+        with progress(f"{label}, {stored} stored already" if stored else label, total) as advance:
+            send(transfers, advance)
 
-    def _wanted(self, permit: UploadPermit, uuid: str) -> set[str]:
-        """Return the relpaths of what is still to be sent; none, if another run has finished it."""
-        found = self.progresses.of(permit, uuid, urls=False, asked=None).verification
-        return set() if found is None else found.to_send
+    def _missing(self, prepared: PreparedDeposit) -> set[str]:
+        """Return the relpaths of what the store does not hold yet."""
+        uuid = prepared.plan.uuid
+        status = self.progresses.of(prepared.permit, uuid, urls=False, asked=None)
+        return set() if status.verification is None else status.verification.to_send
 
 
-def _patiently(act: Callable[[], Done]) -> Done:
-    """Do what another run of the same command may be doing now, once that is done with it."""
-    until = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            return act()
-        except UploadBusy:
-            if time.monotonic() > until:
-                raise
-        time.sleep(_PAUSE)
+def _resumed(prepared: PreparedDeposit) -> PreparedDeposit:
+    """Return it with the UUID of the first identical upload that was not completed, if any."""
+    permit, plan = prepared.permit, prepared.plan
+    begun = repository.find_identical(permit.username, str(permit.base_uri), plan.fingerprint())
+    return prepared if begun is None else replace(prepared, plan=replace(plan, uuid=begun.uuid))
 
 
 def _refuse_large(files: Iterable[LocalFile], most: int) -> None:
@@ -188,8 +177,3 @@ def _creator(storage: Storage) -> str:
         if storage.check_creator(name) is None:
             return name
     return str(os.getuid())
-
-
-def _first_alike(permit: UploadPermit, plan: UploadPlan) -> str | None:
-    first = repository.find_identical(permit.username, str(permit.base_uri), plan.fingerprint())
-    return None if first is None else first.uuid

@@ -28,7 +28,8 @@ _BLOCK = 256 * 1024  # bytes
 _AS_IT_IS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NO_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
-Told = Callable[[int], None]
+# Called with a number of bytes.
+Progress = Callable[[int], None]
 
 
 class UnusableFile(SignedURLError):
@@ -62,10 +63,10 @@ class LocalFile:
             while block := stream.read(_BLOCK):
                 yield block
 
-    def read(self, told: Told) -> LocalFile:
+    def read(self, progress: Progress) -> LocalFile:
         """Return it with the MD5 and size of what is in it now.
 
-        :param told: is called with the number of bytes, as they are read.
+        :param progress: called with the number of bytes, as they are read.
         :raises UnusableFile: if it cannot be read, or is written to meanwhile.
         """
         digest, size = md5(usedforsecurity=False), 0
@@ -74,7 +75,7 @@ class LocalFile:
             while block := stream.read(_BLOCK):
                 digest.update(block)
                 size += len(block)
-                told(len(block))
+                progress(len(block))
             after = os.fstat(stream.fileno())
         if size != after.st_size or before.st_mtime_ns != after.st_mtime_ns:
             raise UnusableFile(

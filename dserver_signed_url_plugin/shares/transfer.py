@@ -1,41 +1,49 @@
-"""Files on their way to a store: streamed from disk through signed URLs, a few at a time.
+"""Uploads local files through signed URLs, a few at a time, streamed from disk.
 
-Knows HTTP and no store: what came with a URL is sent verbatim. Goes through the proxies of the
-environment and trusts its certificates, as boto does. Its errors hold no URL, and nothing here logs
-one.
+Knows HTTP and no store: the headers that came with a URL are sent verbatim. Proxies and
+certificates are those of the environment, as for boto3. Neither errors nor log lines hold a
+signature.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import ssl
 import threading
 from base64 import b64encode
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
 from hashlib import md5
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from multiprocessing.pool import ThreadPool
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+import urllib3
+from urllib3.exceptions import HTTPError
+
 from dserver_signed_url_plugin.errors import SignedURLError
-from dserver_signed_url_plugin.shares.local_files import LocalFile, Told
+from dserver_signed_url_plugin.shares.local_files import LocalFile, Progress
 from dserver_signed_url_plugin.storage.values import SignedRequest
 
-_AT_ONCE = 4
-_PATIENCE = 60  # seconds
-# Seconds before each attempt; the first repetition is for a connection that was kept too long.
-_PAUSES = (0, 0, 2)
+_CONCURRENCY = 4
+_TIMEOUT = 60  # seconds, to connect and for each read
+# A PUT of the same bytes is idempotent. The first repetition, for a connection that the store has
+# closed meanwhile, is immediate; the second waits two seconds.
+_RETRIES = urllib3.Retry(
+    total=2,
+    status_forcelist=range(500, 600),
+    allowed_methods={"PUT"},
+    backoff_factor=1,
+    raise_on_status=False,
+    respect_retry_after_header=False,
+)
 
 
 class TransferFailed(SignedURLError):
-    """The store did not take a file; the same can be sent again.
+    """The store did not take a file; the same file can be sent again.
 
-    ``relpath`` says which, and ``refused`` whether the store said so, to this URL, by a status.
+    ``relpath`` names the item, and ``refused`` tells whether the store refused this URL (4xx).
     """
 
     status, slug = 502, "not-sent"
@@ -56,144 +64,146 @@ class ChangedFile(SignedURLError):
 
 @dataclass(frozen=True)
 class Transfer:
-    """A file, with its size and MD5, and where to PUT it."""
+    """A file, with its size and MD5, and the request that stores it."""
 
     file: LocalFile
     request: SignedRequest
 
 
-def send(parcels: Sequence[Transfer], told: Told) -> None:
-    """PUT every file; returns when the store has them all.
+def send(transfers: Sequence[Transfer], progress: Progress) -> None:
+    """PUT every file to one store; return when it has them all.
 
-    :param told: is called with a number of bytes, as they leave; what is repeated counts again.
+    :param progress: called with a number of bytes as they leave; what is repeated counts again.
     :raises TransferFailed: at the first file that the store does not take.
     :raises ChangedFile: at the first that is not as announced; the store refuses it by its MD5.
     """
-    if not parcels:
+    if not transfers:
         return
-    sender = _Sender(told)
-    # The threads of this pool, unlike an executor's, are not waited for by whoever interrupts.
-    with ThreadPool(min(_AT_ONCE, len(parcels))) as pool:
+    for name in ("connection", "connectionpool", "util.retry"):
+        logging.getLogger(f"urllib3.{name}").addFilter(_hide_queries)
+    try:
+        pool_manager = _pool_manager(transfers[0].request.url)
+    except (OSError, HTTPError) as error:
+        reason = f"the proxy or the certificates cannot be used ({_cause(error)})"
+        raise TransferFailed(transfers[0].file, reason, refused=False) from None
+    sender = _Sender(pool_manager, progress)
+    # Unlike an executor's, the threads of this pool are not waited for on an interruption.
+    with ThreadPool(min(_CONCURRENCY, len(transfers))) as pool:
         try:
-            for _ in pool.imap_unordered(sender.put, parcels):
+            for _ in pool.imap_unordered(sender.put, transfers):
                 pass
         finally:
             sender.stop()
 
 
 class _Sender:
-    """One sending: counts bytes, and keeps connections for the next file."""
+    """Puts files through one connection pool, and counts bytes until it is stopped."""
 
-    def __init__(self, told: Told) -> None:
-        self._told, self._telling = told, threading.Lock()
-        self._idle: defaultdict[str, list[HTTPConnection]] = defaultdict(list)
-        self._stopped = threading.Event()
+    def __init__(self, pool_manager: urllib3.PoolManager, progress: Progress) -> None:
+        self._pool_manager, self._progress = pool_manager, progress
+        self._lock, self._stopped = threading.Lock(), False
 
     def stop(self) -> None:
-        """Count no more, begin nothing, and let go of what is not in use."""
-        self._stopped.set()
-        for connections in list(self._idle.values()):
-            while connections:
-                connections.pop().close()
+        """Report no more progress, and close idle connections."""
+        with self._lock:
+            self._stopped = True
+        self._pool_manager.clear()
 
-    def put(self, parcel: Transfer) -> None:
-        """PUT one file; again, if the connection broke or the store is unwell."""
-        host = urlsplit(parcel.request.url).hostname
-        reason, refused = "the sending was stopped", False
-        for pause in _PAUSES:
-            if self._stopped.wait(pause):
-                break
-            try:
-                status = self._status(parcel)
-            except (OSError, HTTPException) as error:
-                reason = f"{host} does not answer ({_words(error)})"
-                continue
-            if status < 300:
-                return
-            reason, refused = f"{host} answered {status}", status < 500
-            if refused:
-                break
-        raise TransferFailed(parcel.file, reason, refused)
-
-    def _status(self, parcel: Transfer) -> int:
-        parts = urlsplit(parcel.request.url)
-        headers = {"Content-Length": str(parcel.file.item.size_in_bytes), **parcel.request.headers}
-        target, proxy = f"{parts.path}?{parts.query}", _proxy(parts)
-        if proxy is not None and parts.scheme == "http":
-            target, headers = parts.geturl(), headers | _authorization(proxy)
-        connection = self._connection(parts, proxy)
-        stored = False
+    def put(self, transfer: Transfer) -> None:
+        """PUT one file; again if the connection broke or the store answered 5xx."""
+        file, request = transfer.file, transfer.request
+        host = urlsplit(request.url).hostname
         try:
-            if connection.sock is None:
-                connection.connect()
-            # A store that refuses need not read to the end; what it says is worth more than that.
-            with suppress(BrokenPipeError, ConnectionResetError):
-                connection.request("PUT", target, self._body(parcel.file), headers)
-            answer = connection.getresponse()
-            answer.read()
-            stored = answer.status < 300
-            return answer.status
-        finally:
-            if stored and not self._stopped.is_set():
-                self._idle[parts.netloc].append(connection)
-            else:
-                connection.close()
+            response = self._pool_manager.urlopen(
+                "PUT",
+                request.url,
+                redirect=False,
+                body=_Body(file, self._sent),
+                headers={"Content-Length": str(file.item.size_in_bytes), **request.headers},
+                retries=_RETRIES,
+            )
+        except (OSError, HTTPError) as error:
+            # Not chained: urllib3's own message holds the URL.
+            reason = f"{host} does not answer ({_cause(error)})"
+            raise TransferFailed(file, reason, refused=False) from None
+        if response.status >= 300:
+            reason = f"{host} answered {response.status}"
+            raise TransferFailed(file, reason, refused=response.status < 500)
 
-    def _connection(self, parts: SplitResult, proxy: SplitResult | None) -> HTTPConnection:
-        """Return a connection to an address, kept or new."""
-        with suppress(IndexError):
-            return self._idle[parts.netloc].pop()
-        next_hop = parts if proxy is None else proxy
-        host, port = next_hop.hostname or "", next_hop.port
-        if parts.scheme != "https":
-            return HTTPConnection(host, port, timeout=_PATIENCE)
-        connection = HTTPSConnection(host, port, timeout=_PATIENCE, context=self._trust)
-        if proxy is not None:
-            connection.set_tunnel(parts.netloc, headers=_authorization(proxy))
-        return connection
+    def _sent(self, count: int) -> None:
+        with self._lock:
+            if not self._stopped:
+                self._progress(count)
 
-    @cached_property
-    def _trust(self) -> ssl.SSLContext:
-        # Of OpenSSL's own variables, such as SSL_CERT_FILE, it takes notice by itself.
-        bundle = os.environ.get("AWS_CA_BUNDLE") or os.environ.get("REQUESTS_CA_BUNDLE")
-        return ssl.create_default_context(cafile=bundle)
 
-    def _body(self, file: LocalFile) -> Iterator[bytes]:
-        """Yield what was announced, as far as the file still holds it."""
-        digest, left = md5(usedforsecurity=False), file.item.size_in_bytes or 0
-        for block in file.blocks():
+@dataclass(frozen=True)
+class _Body:
+    """What was announced of a file, read anew for each attempt."""
+
+    file: LocalFile
+    progress: Progress
+
+    def __iter__(self) -> Iterator[bytes]:
+        digest, left = md5(usedforsecurity=False), self.file.item.size_in_bytes or 0
+        for block in self.file.blocks():
             # What was appended since is not part of it.
             part = block[:left]
             yield part
             digest.update(part)
             left -= len(part)
-            self._tell(len(part))
+            self.progress(len(part))
             if not left:
                 break
-        if left or digest.hexdigest() != file.item.hash:
+        if left or digest.hexdigest() != self.file.item.hash:
             raise ChangedFile(
-                f"{str(file.path)!r} changed while it was sent; share it again when it is complete."
+                f"{str(self.file.path)!r} changed while it was sent; share it again when it is "
+                "complete."
             )
 
-    def _tell(self, sent: int) -> None:
-        with self._telling:
-            if not self._stopped.is_set():
-                self._told(sent)
+
+def _pool_manager(url: str) -> urllib3.PoolManager:
+    """Return connections to a store, through the proxy that the environment names, if any."""
+    parts = urlsplit(url)
+    context = None
+    if parts.scheme == "https":
+        # OpenSSL's own variables, such as SSL_CERT_FILE, are read by OpenSSL.
+        bundle = os.environ.get("AWS_CA_BUNDLE") or os.environ.get("REQUESTS_CA_BUNDLE")
+        context = ssl.create_default_context(cafile=bundle)
+    proxy = None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
+    if proxy is None:
+        return urllib3.PoolManager(maxsize=_CONCURRENCY, timeout=_TIMEOUT, ssl_context=context)
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    return urllib3.ProxyManager(
+        proxy,
+        proxy_headers=_proxy_headers(proxy),
+        maxsize=_CONCURRENCY,
+        timeout=_TIMEOUT,
+        ssl_context=context,
+    )
 
 
-def _proxy(parts: SplitResult) -> SplitResult | None:
-    """Return the proxy that the environment names for an address, if any."""
-    named = None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
-    return None if named is None else urlsplit(named if "://" in named else f"//{named}")
-
-
-def _authorization(proxy: SplitResult) -> dict[str, str]:
-    """Return the header for a proxy that asks for user and password (RFC 7617)."""
-    if proxy.username is None:
+def _proxy_headers(proxy: str) -> dict[str, str]:
+    """Return the header for a proxy that asks for a user name and password (RFC 7617)."""
+    parts = urlsplit(proxy)
+    if parts.username is None:
         return {}
-    pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
     return {"Proxy-Authorization": f"Basic {b64encode(pair.encode()).decode()}"}
 
 
-def _words(error: Exception) -> str:
+def _cause(error: BaseException) -> str:
+    """Return what the system said, without the URL that urllib3 puts around it."""
+    inner = [getattr(error, "reason", None), error.__cause__, *error.args]
+    for each in inner:
+        if isinstance(each, Exception):
+            return _cause(each)
     return (isinstance(error, OSError) and error.strerror) or type(error).__name__
+
+
+def _hide_queries(record: logging.LogRecord) -> bool:
+    """Take the query, which holds the signature, out of the URLs that urllib3 logs."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(
+            each.partition("?")[0] if isinstance(each, str) else each for each in record.args
+        )
+    return True

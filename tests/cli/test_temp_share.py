@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-import threading
 import unicodedata
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import datetime, timezone
 
 import pytest
@@ -17,8 +14,6 @@ import requests
 from dserver_signed_url_plugin.cli.lifecycle import lifecycle
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
 from dserver_signed_url_plugin.cli.temp_share import temp_share
-from dserver_signed_url_plugin.shares.local_files import found
-from dserver_signed_url_plugin.uris import BaseURI
 from tests.support.clients import Deposit, DtoolDserver
 from tests.support.dserver import encoded
 from tests.support.s3_holdings import verifies
@@ -273,36 +268,3 @@ def test_arguments_that_cannot_be_used_are_refused_with_a_sentence(
 @pytest.mark.parametrize("command", ["create", "url"])
 def test_every_help_text_has_an_example(run, command):
     assert f"flask temp_share {command} s3://tempstore" in run(command, "--help").stdout
-
-
-# Two at once --------------------------------------------------------------------------------
-
-
-def joined(dserver, folder, started, assembled):
-    """Deposit at the same time as others; return the URI."""
-    arrivals, deposits = [assembled.wait], dserver.services.deposits
-
-    @contextmanager
-    def shown(label, total):
-        if label.startswith("Sending") and arrivals:
-            arrivals.pop()()
-        yield lambda count: None
-
-    with dserver.app.app_context():
-        base_uri = BaseURI.parse(dserver.base_uri)
-        prepared = deposits.prepare(base_uri, "results", found([folder]), shown)
-        started.wait()
-        return str(deposits.carry_out(prepared, shown))
-
-
-def test_of_the_same_many_times_at_once_comes_one_dataset(dserver, results, run, s3, bucket):
-    """All go on with the upload of one of them, and none completes it before all send."""
-    number = 4
-    started, assembled = (threading.Barrier(number, timeout=60) for _ in range(2))
-    with ThreadPoolExecutor(number) as pool:
-        runs = [pool.submit(joined, dserver, results, started, assembled) for _ in range(number)]
-    [registered] = dserver.alice.post("/uris", {}).json
-    assert {run.result() for run in runs} == {registered["uri"]}
-    assert run("list", command=pending_upload).stdout == "No pending uploads found.\n"
-    uuid = registered["uri"].rpartition("/")[2]
-    assert all(key == f"dtool-{uuid}" or key.startswith(f"{uuid}/") for key in keys(s3, bucket))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import logging
 import threading
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -60,9 +61,12 @@ def test_an_upload_that_an_operator_began_is_listed_as_such(dserver, proxy, shar
 
 
 @pytest.mark.parametrize("fault", [Fault.AWAY, Fault.DROPPED])
-def test_one_failure_is_not_worth_a_word(proxy, share, folder, fault):
+def test_one_failure_is_not_worth_a_word(proxy, share, folder, caplog, fault):
+    caplog.set_level(logging.DEBUG)
     proxy.fail(fault, at=3)
     result = share()
+    for secret in ("X-Amz-Signature", "sig="):
+        assert secret not in caplog.text
     assert result.exit_code == 0
     assert "not stored" not in result.stderr
     check_fetched(json.loads(result.stdout), folder)

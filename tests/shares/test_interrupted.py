@@ -129,27 +129,6 @@ def delete_everything(place, s3, blobs):
                 blobs.delete_blob(container.name, blob.name)
 
 
-def test_the_same_command_twice_at_once_shares_one_dataset(dserver, proxy, start, share, folder):
-    """The second comes while the first sends, and both end with URLs of the same."""
-    reached, go_on = threading.Event(), threading.Event()
-
-    def hold(request):
-        reached.set()
-        go_on.wait(SECONDS)
-
-    proxy.before = hold
-    process = start(dserver)
-    assert reached.wait(15), process.communicate()
-    proxy.heal()
-    second = share()
-    go_on.set()
-    said, remarks = process.communicate(timeout=SECONDS)
-    assert (process.returncode, second.exit_code) == (0, 0), remarks + second.stderr
-    assert json.loads(said)["uuid"] == json.loads(second.stdout)["uuid"]
-    assert len(dserver.alice.post("/uris", {}).json) == 1
-    check_fetched(json.loads(said), folder)
-
-
 def test_of_two_that_were_begun_alike_the_first_is_gone_on_with(dserver, share, folder):
     deposits, base_uri = dserver.services.deposits, BaseURI.parse(dserver.base_uri)
     with dserver.app.app_context():

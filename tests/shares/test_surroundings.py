@@ -83,6 +83,13 @@ def test_a_certificate_that_nobody_names_is_not_trusted(encrypted, folder):
     assert "was not stored: 127.0.0.1 does not answer (" in result.stderr
 
 
+def test_certificates_that_cannot_be_read_are_told(encrypted, folder, monkeypatch, tmp_path):
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "none.pem"))
+    result = created(encrypted, folder)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "certificates cannot be used (No such file or directory)" in result.stderr
+
+
 def test_files_go_by_https_through_a_proxy_that_asks_for_a_password(
     encrypted, folder, bundle, monkeypatch
 ):

@@ -1,7 +1,4 @@
-"""`flask signed_url doctor`: would signed URLs of this base URI work, and if not, why.
-
-Knows options, exit codes and how findings are written down; what they mean is the doctor's.
-"""
+"""The command `flask signed_url doctor`: its options, exit codes and output."""
 
 from __future__ import annotations
 
@@ -22,36 +19,36 @@ from dserver_signed_url_plugin.uris import BaseURI
 
 _WIDTH = 100
 _INDENT = " " * 10
-_NOT_FOR_UPLOADING, _NOT_FOR_READING, _NOT_EXAMINED = 3, 4, 5
+_NOT_FOR_UPLOADING, _NOT_FOR_READING, _NOT_CHECKED = 3, 4, 5
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+")
 
 
 class _Unusable(click.ClickException):
-    """Nothing could be examined, because of the URI or of the settings."""
+    """Nothing was checked, because the URI or a setting is wrong."""
 
     exit_code = 2
 
 
 @click.command("doctor")
 @click.argument("base_uri", metavar="BASE_URI")
-@click.option("--origin", metavar="ORIGIN", help="Also ask as a web page of this origin would.")
+@click.option("--origin", metavar="ORIGIN", help="Also check CORS for web pages of this origin.")
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 @with_appcontext
 def doctor(base_uri: str, origin: str | None, as_json: bool) -> None:
-    """Try whether signed URLs of BASE_URI work, through the public endpoint.
+    """Check whether signed URLs of BASE_URI work for people and browsers.
 
-    Signs, and really performs PUT, GET and HEAD, as well as what the store must refuse; looks at
-    clocks, credentials, permissions, CORS, and what the store keeps or deletes by itself. Writes
-    in a place dserver-signed-url-doctor… alone, and removes it. No URL is printed with its
-    signature.
+    Signs URLs and follows them through the public endpoint: PUT, GET and HEAD, and requests that
+    the store must refuse. Also checks clocks, credentials, permissions, CORS, versioning and
+    lifecycle rules. Writes only objects below dserver-signed-url-doctor…, and removes them. Prints
+    no keys and no signatures.
 
     \b
     Exit code:
-      0  fit for reading and for uploading (look at the warnings, if there are any)
-      2  nothing was examined: BASE_URI, an option or a setting is wrong
+      0  fit for reading and for uploading (there may be warnings)
+      2  nothing was checked: BASE_URI, an option or a setting is wrong
       3  fit for reading, not for uploading
       4  not fit for reading, and so not for uploading
-      5  nothing was examined: the storage of BASE_URI has no examination
+      5  nothing was checked: there are no checks for the storage of BASE_URI
 
     \b
     Example:
@@ -61,13 +58,13 @@ def doctor(base_uri: str, origin: str | None, as_json: bool) -> None:
         raise click.BadParameter("must be like https://data.example.org", param_hint="--origin")
     try:
         uri = BaseURI.parse(base_uri)
-        report = Doctor(services().settings, services().storages).examine(uri, origin)
+        report = Doctor(services().settings, services().storages).check(uri, origin)
         signed_by = services().storages.signed_by(uri)
     except SignedURLError as error:
         raise _Unusable(error.message) from error
     if report is None:
-        click.echo(_not_examined(str(uri), signed_by, as_json))
-        sys.exit(_NOT_EXAMINED)
+        click.echo(_not_checked(str(uri), signed_by, as_json))
+        sys.exit(_NOT_CHECKED)
     if as_json:
         click.echo(json.dumps({"signed_by": signed_by, **_facts(report)}, indent=2))
     else:
@@ -81,7 +78,7 @@ def _exit_code(report: Report) -> int:
     return 0 if report.is_fit_for(Purpose.UPLOADING) else _NOT_FOR_UPLOADING
 
 
-def _not_examined(base_uri: str, signed_by: str, as_json: bool) -> str:
+def _not_checked(base_uri: str, signed_by: str, as_json: bool) -> str:
     if as_json:
         return json.dumps(
             {
@@ -94,61 +91,64 @@ def _not_examined(base_uri: str, signed_by: str, as_json: bool) -> str:
             }
         )
     return (
-        f"{base_uri}: not examined. URLs are signed by {signed_by}, which has no scratch place "
-        "outside datasets; try a deposit."
+        f"{base_uri}: not checked. URLs are signed by {signed_by}, for which there are no checks; "
+        "try a deposit."
     )
 
 
 def _facts(report: Report) -> dict[str, Any]:
     return {
         "base_uri": report.base_uri,
-        "endpoint": report.inside,
-        "public_endpoint": report.outside,
+        "endpoint": report.endpoint,
+        "public_endpoint": report.public_endpoint,
         "reading": report.is_fit_for(Purpose.READING),
         "uploading": report.is_fit_for(Purpose.UPLOADING),
         "findings": [
             {
                 "name": found.name,
-                "status": found.outcome.status.value,
+                "status": found.result.status.value,
                 "tried": found.tried,
-                "answered": found.outcome.answered,
-                "means": found.outcome.means,
-                "advice": found.outcome.advice,
+                "answered": found.result.answered,
+                "means": found.result.means,
+                "advice": found.result.advice,
             }
             for found in report.findings
         ],
-        "cures": [{"title": cure.title, "text": cure.text} for cure in report.cures],
+        "cures": [{"title": fix.title, "text": fix.text} for fix in report.fixes],
     }
 
 
 def _lines(report: Report, signed_by: str) -> Iterator[str]:
-    """Yield a table with a line for each finding, and below it what it means and what to do."""
-    yield f"{report.base_uri}, for people at {report.outside}, for the server at {report.inside}"
+    """Yield the report for people: each finding with what it means and what to do, then fixes."""
+    yield (
+        f"{report.base_uri}, for people at {report.public_endpoint}, "
+        f"for the server at {report.endpoint}"
+    )
     yield f"URLs are signed by {signed_by}."
     yield f"Scratch objects: {report.scratch}…"
     yield ""
-    waiting = [found.name for found in report.findings if found.waits_for]
-    shown = [found for found in report.findings if not found.waits_for]
+    not_reached = [found.name for found in report.findings if found.unmet]
+    shown = [found for found in report.findings if not found.unmet]
     width = max(len(found.tried) for found in shown)
     for found in shown:
-        status, outcome = found.outcome.status.value, found.outcome
-        yield f"{status:<8}  {found.tried:<{width}}  {outcome.answered}".rstrip()
-        yield from _wrapped(outcome.means)
-        if outcome.advice:
-            yield from _wrapped(f"To do: {outcome.advice}")
-    if waiting:
-        yield f"{Status.SKIPPED.value:<8}  until that is mended:"
-        yield from _wrapped(", ".join(waiting))
-    for cure in report.cures:
-        yield from ("", f"{cure.title}:", "", *(f"    {line}" for line in cure.text.splitlines()))
+        result = found.result
+        yield f"{result.status.value:<8}  {found.tried:<{width}}  {result.answered}".rstrip()
+        yield from _wrapped(result.means)
+        if result.advice:
+            yield from _wrapped(f"To do: {result.advice}")
+    if not_reached:
+        yield f"{Status.SKIPPED.value:<8}  until this is fixed:"
+        yield from _wrapped(", ".join(not_reached))
+    for fix in report.fixes:
+        yield from ("", f"{fix.title}:", "", *(f"    {line}" for line in fix.text.splitlines()))
     yield ""
     yield from _verdict(report)
 
 
 def _verdict(report: Report) -> Sequence[str]:
     return [
-        f"Fit for {use.value}: {'yes' if report.is_fit_for(use) else 'no'}."
-        for use in (Purpose.READING, Purpose.UPLOADING)
+        f"Fit for {purpose.value}: {'yes' if report.is_fit_for(purpose) else 'no'}."
+        for purpose in (Purpose.READING, Purpose.UPLOADING)
     ]
 
 

@@ -1,7 +1,7 @@
-"""Is a base URI fit for reading and for uploading? Sign, follow the URLs, and say what it means.
+"""Checks whether a base URI is fit for reading and uploading, and explains what it finds.
 
-Knows which kind of store is examined how, and that a step waits for others. Sees a store through
-its Examination and over HTTP, never through a vendor's SDK; writes in a scratch place alone.
+The doctor signs URLs, follows them over HTTP, and interprets what comes back. It accesses the store
+through a probe, and writes scratch objects only.
 """
 
 from __future__ import annotations
@@ -32,11 +32,8 @@ from dserver_signed_url_plugin.uris import BaseURI
 
 __all__ = ["Doctor", "Purpose", "Report", "Status"]
 
-# For each scheme whose storage lets itself be examined.
-_CHECKUPS: Mapping[str, CheckPlan[Any]] = {"s3": s3.CHECKUP, "azure": azure.CHECKUP}
-
-
-# Imported when they are needed: not everybody has every vendor's SDK.
+_PLANS: Mapping[str, CheckPlan[Any]] = {"s3": s3.PLAN, "azure": azure.PLAN}
+# Imported only when needed, because not every vendor's SDK is installed.
 _PROBES = {
     "s3": "dserver_signed_url_plugin.doctor.s3.probe:S3Probe",
     "azure": "dserver_signed_url_plugin.doctor.azure.probe:AzureProbe",
@@ -44,60 +41,66 @@ _PROBES = {
 
 
 class Doctor:
-    """Examines base URIs with the settings and storages of one app."""
+    """Checks base URIs with the settings and storages of one app."""
 
     def __init__(self, settings: Settings, storages: Storages) -> None:
         self._settings, self._storages = settings, storages
 
-    def examine(self, base_uri: BaseURI, origin: str | None = None) -> Report | None:
-        """Examine a base URI; None where its storage does not let itself be examined.
+    def check(self, base_uri: BaseURI, origin: str | None = None) -> Report | None:
+        """Check a base URI; return None if there are no checks for its storage.
 
-        Whatever happens on the way, the scratch place is emptied before this returns or raises.
+        The scratch objects are removed before this returns or raises.
 
-        :raises SigningUnsupported: if nothing here can sign for it.
-        :raises StorageUnavailable: if it has no usable settings or credentials.
+        :param origin: the origin of a web page to test CORS for.
+        :raises SigningUnsupported: if nothing can sign for this base URI.
+        :raises StorageUnavailable: if its settings or credentials are incomplete.
         """
-        store: Probe | None = self._storages.probe(base_uri, _PROBES)
-        if store is None:
+        probe: Probe | None = self._storages.probe(base_uri, _PROBES)
+        if probe is None:
             return None
-        checkup = _CHECKUPS[base_uri.scheme]
-        case = CheckContext(base_uri.location, store, checkup.words, self._settings, origin)
+        plan = _PLANS[base_uri.scheme]
+        context = CheckContext(base_uri.location, probe, plan.terms, self._settings, origin)
         findings: list[Finding] = []
         try:
-            for step in checkup.steps:
-                if store.pins or not step.pins:
-                    findings.append(_finding(step, case))
+            for step in plan.steps:
+                if probe.pins or not step.pinned_only:
+                    findings.append(_finding(step, context))
         finally:
-            findings.append(_finding(checkup.removal, case))
-        failed = {found.name for found in findings if found.outcome.status is Status.FAILED}
-        cures = tuple(checkup.cures(case, failed))
+            findings.append(_finding(plan.removal, context))
+        failures = {each.name for each in findings if each.result.status is Status.FAILED}
         return Report(
-            str(base_uri), store.inside, store.outside, store.scratch, tuple(findings), cures
+            str(base_uri),
+            probe.endpoint,
+            probe.public_endpoint,
+            probe.scratch,
+            tuple(findings),
+            tuple(plan.fixes(context, failures)),
         )
 
 
-def _finding(step: Step[Any], case: CheckContext[Probe]) -> Finding:
+def _finding(step: Step[Any], context: CheckContext[Probe]) -> Finding:
+    probe = context.probe
     tried = step.tried.format(
-        inside=case.store.inside, outside=case.store.outside, scratch=case.store.scratch
+        endpoint=probe.endpoint, public_endpoint=probe.public_endpoint, scratch=probe.scratch
     )
-    unmet = [name for name in step.after if name not in case.proved]
-    outcome = skipped(f"It needs: {', '.join(unmet)}.") if unmet else _outcome(step, case)
-    if outcome.status in {Status.OK, Status.WARNING}:
-        case.proved.add(step.name)
-    return Finding(step.name, tried, step.spoils, outcome, unmet)
+    unmet = [name for name in step.after if name not in context.passed]
+    result = skipped(f"Requires: {', '.join(unmet)}.") if unmet else _result(step, context)
+    if result.status in {Status.OK, Status.WARNING}:
+        context.passed.add(step.name)
+    return Finding(step.name, tried, step.required_for, result, unmet)
 
 
-def _outcome(step: Step[Any], case: CheckContext[Probe]) -> CheckResult:
-    """Examine, and turn what nobody foresaw into what it means."""
+def _result(step: Step[Any], context: CheckContext[Probe]) -> CheckResult:
+    """Perform a check, and explain errors that it did not expect."""
     try:
-        outcome = step.examine(case)
+        result = step.check(context)
     except Refused as refusal:
-        outcome = case.words.explained(refusal, step.name, step.needs)
+        result = context.terms.explain(refusal, step.name, step.permission)
     except Unreachable as unreachable:
-        outcome = failed(str(unreachable), "The store did not answer this time.", "Try again.")
-    except StorageUnavailable as away:
-        outcome = failed("no answer", away.message, "Try again.")
-    if outcome.status is Status.FAILED and step.spoils is None:
-        outcome = replace(outcome, status=Status.WARNING)
-    advice = outcome.advice.replace(f"<{case.words.place}>", case.name)
-    return replace(outcome, advice=advice)
+        result = failed(str(unreachable), "The store did not answer this time.", "Try again.")
+    except StorageUnavailable as error:
+        result = failed("no answer", error.message, "Try again.")
+    if result.status is Status.FAILED and step.required_for is None:
+        result = replace(result, status=Status.WARNING)
+    advice = result.advice.replace(f"<{context.terms.location}>", context.name)
+    return replace(result, advice=advice)

@@ -1,7 +1,4 @@
-"""Examinations without a signed URL: a store's addresses and its clock.
-
-Knows how far clocks may be apart.
-"""
+"""Checks without a signed URL: the store's endpoints and its clock."""
 
 from __future__ import annotations
 
@@ -10,60 +7,61 @@ from dserver_signed_url_plugin.doctor.context import CheckContext
 from dserver_signed_url_plugin.doctor.findings import CheckResult, failed, ok, warning
 from dserver_signed_url_plugin.doctor.probe import Probe
 
-_SKEW_NOTICED = 60  # seconds
+_SKEW_NOTICEABLE = 60  # seconds
 _SKEW_REFUSED = 15 * 60  # by S3 and by Azure
-_STOPS_TIME = "Switch on time synchronisation (NTP) on the server, or on the store."
+_SYNCHRONISE = "Switch on time synchronisation (NTP) on the server, or on the store."
 
 
-def inside(case: CheckContext[Probe]) -> CheckResult:
-    """Ask without a signature, to see whether a store is there."""
-    return _address(case, True)
+def endpoint(context: CheckContext[Probe]) -> CheckResult:
+    """Send an unsigned request to the server's endpoint."""
+    return _address(context, context.terms.endpoint, public=False)
 
 
-def outside(case: CheckContext[Probe]) -> CheckResult:
-    """Ask as somebody would who has no URL."""
-    return _address(case, False)
+def public_endpoint(context: CheckContext[Probe]) -> CheckResult:
+    """Send an unsigned request to the public endpoint."""
+    return _address(context, context.terms.public_endpoint, public=True)
 
 
-def _address(case: CheckContext[Probe], internal: bool) -> CheckResult:
-    setting = case.words.endpoint if internal else case.words.public_endpoint
+def _address(context: CheckContext[Probe], setting: str, *, public: bool) -> CheckResult:
+    url = context.probe.unsigned_url(context.key("absent"), public=public)
     try:
-        answer = case.client.ask("GET", case.store.bare_url(case.key("absent"), internal))
+        answer = context.client.send("GET", url)
     except http.Unreachable as unreachable:
         return failed(
             str(unreachable),
             "The store cannot be reached at this address.",
-            f"Correct {setting}, or start the store; look at firewalls, names and certificates.",
+            f"Correct {setting}, or start the store; check firewalls, DNS and certificates.",
         )
     if answer.status >= 500:
-        return failed(answer.said, "The store, or a proxy before it, is not well.", "Try again.")
+        return failed(
+            answer.summary, "The store, or a proxy in front of it, is not available.", "Try again."
+        )
     if 300 <= answer.status < 400 and answer.code is None:
-        means = "The address leads to another, and a signature holds for one address alone."
-        return failed(answer.said, means, f"Set {setting} to where it leads.")
+        means = "The address redirects to another one, but a signature is valid for one host only."
+        return failed(answer.summary, means, f"Set {setting} to the address that it redirects to.")
     if answer.code is None:
-        means, advice = case.words.not_a_store
-        return failed(answer.said, means, f"Correct {setting}: {advice}")
-    return ok(answer.said, "A store answers, and asks for a signature.")
+        means, advice = context.terms.not_a_store
+        return failed(answer.summary, means, f"Correct {setting}. {advice}")
+    return ok(answer.summary, "A store answers, and requires a signature.")
 
 
-def clock(case: CheckContext[Probe]) -> CheckResult:
-    """Compare the store's clock with ours."""
-    ahead = case.client.ask(
-        "GET", case.store.bare_url(case.key("absent"), inside=True)
-    ).seconds_ahead()
+def clock(context: CheckContext[Probe]) -> CheckResult:
+    """Compare the store's clock with the server's."""
+    url = context.probe.unsigned_url(context.key("absent"), public=False)
+    ahead = context.client.send("GET", url).clock_offset()
     if ahead is None:
-        return ok("its answers have no date", "What follows shows whether the clocks agree.")
-    said = f"the store's clock is {spoken(abs(ahead))} {'ahead' if ahead > 0 else 'behind'}"
+        return ok("its responses have no date", "The next checks show whether the clocks agree.")
+    answered = f"the store's clock is {duration(abs(ahead))} {'ahead' if ahead > 0 else 'behind'}"
     if abs(ahead) > _SKEW_REFUSED:
-        means = "Too far apart: stores refuse whatever is signed now."
-        return failed(said, means, _STOPS_TIME)
-    if abs(ahead) > _SKEW_NOTICED:
-        means = "URLs die earlier than promised, or are not valid yet when they arrive."
-        return warning(said, means, _STOPS_TIME)
-    return ok("the clocks agree", "URLs live as long as is promised.")
+        means = "The difference is too large: stores refuse everything that is signed now."
+        return failed(answered, means, _SYNCHRONISE)
+    if abs(ahead) > _SKEW_NOTICEABLE:
+        means = "URLs expire earlier than promised, or are not valid yet when they arrive."
+        return warning(answered, means, _SYNCHRONISE)
+    return ok("the clocks agree", "URLs work for as long as promised.")
 
 
-def spoken(seconds: float) -> str:
-    """Return a time as people say it."""
+def duration(seconds: float) -> str:
+    """Return a duration for people, such as ``90 s`` or ``20 min``."""
     whole = round(seconds)
     return f"{whole} s" if whole < 120 else f"{round(seconds / 60)} min"

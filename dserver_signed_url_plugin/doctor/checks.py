@@ -1,7 +1,4 @@
-"""What an examination of a kind of store consists of: steps in their order, and its words.
-
-Knows no step, and performs none.
-"""
+"""The checks for one kind of store: the steps in order, and the terms of that store."""
 
 from __future__ import annotations
 
@@ -19,34 +16,39 @@ StoreT = TypeVar("StoreT", bound=Probe)
 
 @dataclass(frozen=True)
 class Step(Generic[StoreT]):
-    """One examination: what its failure spoils, what must succeed before, what the key needs.
+    """One check.
 
-    What is ``tried`` may name the addresses ``{inside}`` and ``{outside}``, and ``{scratch}``.
-    What ``pins`` is left out where no URL is pinned.
+    :param tried: what is done, for the report; may contain ``{endpoint}``, ``{public_endpoint}``
+        and ``{scratch}``.
+    :param required_for: the purpose that a failure rules out; None if a failure is only a warning.
+    :param after: names of the checks that must have passed.
+    :param permission: what the key needs, for advice if the store denies access.
+    :param pinned_only: whether to leave the check out where all uploads are staged.
     """
 
     name: str
     tried: str
-    examine: Callable[[CheckContext[StoreT]], CheckResult]
-    spoils: Purpose | None
+    check: Callable[[CheckContext[StoreT]], CheckResult]
+    required_for: Purpose | None
     after: tuple[str, ...] = ()
-    needs: str = ""
-    pins: bool = False
+    permission: str = ""
+    pinned_only: bool = False
 
 
-def no_cures(case: CheckContext[StoreT], failed: Collection[str]) -> Iterable[Fix]:
-    """Have nothing to paste."""
+def no_fixes(context: CheckContext[StoreT], failed: Collection[str]) -> Iterable[Fix]:
+    """Return no fixes."""
     return ()
 
 
 @dataclass(frozen=True)
 class CheckPlan(Generic[StoreT]):
-    """All steps for one kind of store; ``removal`` is the last, whatever happens before.
+    """All steps for one kind of store.
 
-    ``cures`` are told which findings failed.
+    :param removal: the last step, which is always performed.
+    :param fixes: returns fixes, given the names of the checks that failed.
     """
 
-    words: Terms
+    terms: Terms
     steps: Sequence[Step[StoreT]]
     removal: Step[StoreT]
-    cures: Callable[[CheckContext[StoreT], Collection[str]], Iterable[Fix]] = no_cures
+    fixes: Callable[[CheckContext[StoreT], Collection[str]], Iterable[Fix]] = no_fixes

@@ -1,7 +1,4 @@
-"""What the doctor finds: values, and what follows from them for a base URI.
-
-Knows nothing of how anything was examined.
-"""
+"""Results of the doctor's checks, and whether a base URI is fit for reading and uploading."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from enum import Enum
 
 
 class Status(str, Enum):
-    """How one examination ended."""
+    """The status of one check."""
 
     OK = "ok"
     WARNING = "warning"
@@ -20,7 +17,7 @@ class Status(str, Enum):
 
 
 class Purpose(str, Enum):
-    """What a base URI is to be fit for; what spoils reading spoils uploading too."""
+    """What a base URI is used for; whatever reading requires, uploading requires too."""
 
     READING = "reading"
     UPLOADING = "uploading"
@@ -28,7 +25,7 @@ class Purpose(str, Enum):
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What came back, what it means and what to do. Never a signature, a token or a key."""
+    """What the store answered, what that means and what to do. Contains no secrets."""
 
     status: Status
     answered: str
@@ -38,21 +35,22 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class Finding:
-    """One examination and its outcome; a failure spoils the use, if one is named.
+    """One check and its result.
 
-    ``waits_for`` names the examinations without whose success this one says nothing.
+    ``required_for`` is the purpose that a failure rules out, if any. ``unmet`` names the checks
+    that had to pass before this one and did not.
     """
 
     name: str
     tried: str
-    spoils: Purpose | None
-    outcome: CheckResult
-    waits_for: Sequence[str] = ()
+    required_for: Purpose | None
+    result: CheckResult
+    unmet: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class Fix:
-    """Commands or settings, ready to paste, and for whom they are."""
+    """Commands or settings to paste; the title says who runs them, or where they go."""
 
     title: str
     text: str
@@ -60,36 +58,40 @@ class Fix:
 
 @dataclass(frozen=True)
 class Report:
-    """All findings on one base URI, and cures; ``outside`` is the store's address for people."""
+    """All findings on one base URI, and fixes.
+
+    ``endpoint`` is the address that the server uses, ``public_endpoint`` the one in signed URLs.
+    """
 
     base_uri: str
-    inside: str
-    outside: str
+    endpoint: str
+    public_endpoint: str
     scratch: str
     findings: Sequence[Finding]
-    cures: Sequence[Fix] = ()
+    fixes: Sequence[Fix] = ()
 
-    def is_fit_for(self, use: Purpose) -> bool:
-        """Tell whether all that this use needs was examined, and nothing of it failed."""
-        needed = [found for found in self.findings if found.spoils in {Purpose.READING, use}]
-        return not any(found.outcome.status is Status.FAILED or found.waits_for for found in needed)
+    def is_fit_for(self, purpose: Purpose) -> bool:
+        """Return whether all checks that this purpose requires were made, and none failed."""
+        required = {Purpose.READING, purpose}
+        relevant = [finding for finding in self.findings if finding.required_for in required]
+        return not any(each.result.status is Status.FAILED or each.unmet for each in relevant)
 
 
 def ok(answered: str, means: str) -> CheckResult:
-    """Say that all is as it should be."""
+    """Return the result of a check that passed."""
     return CheckResult(Status.OK, answered, means)
 
 
 def warning(answered: str, means: str, advice: str) -> CheckResult:
-    """Say that it works, and that somebody should know something about it."""
+    """Return the result of a check that passed, but found something worth knowing."""
     return CheckResult(Status.WARNING, answered, means, advice)
 
 
 def failed(answered: str, means: str, advice: str) -> CheckResult:
-    """Say that it does not work, or not as promised."""
+    """Return the result of a check that failed."""
     return CheckResult(Status.FAILED, answered, means, advice)
 
 
 def skipped(why: str, advice: str = "") -> CheckResult:
-    """Say why it was not examined."""
+    """Return the result of a check that was not made."""
     return CheckResult(Status.SKIPPED, "", why, advice)

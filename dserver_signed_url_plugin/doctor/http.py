@@ -1,8 +1,7 @@
-"""One HTTP request, as a browser would send it, and the answer as it is.
+"""An HTTP client that sends single requests as a browser would.
 
-Spells the URL as browsers do, whatever it looked like when it was signed. Follows no redirect and
-repeats nothing. Knows the errors of stores by their shape, and no more of them. Goes through the
-proxies of the environment, as curl and the SDKs do.
+It normalises URLs as browsers do, follows no redirects, retries nothing, and uses the proxies of
+the environment, as curl and the SDKs do.
 """
 
 from __future__ import annotations
@@ -22,39 +21,39 @@ import ada_url
 
 from dserver_signed_url_plugin.storage.values import Refused
 
-_PATIENCE = 10  # seconds
-_MOST_READ = 64 * 1024
+_TIMEOUT = 10  # seconds
+_MAX_READ = 64 * 1024
 _CODE = re.compile(r"[A-Za-z.]{1,64}")
 _CODE_IN_ERROR = re.compile(rf"<Error\b.*?<Code>({_CODE.pattern})</Code>".encode(), re.DOTALL)
 _TYPE = re.compile(r"[a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,40}")
 
 
 class Unreachable(Exception):
-    """Nothing answered in HTTP; the message says how."""
+    """There was no HTTP response; the message says why."""
 
 
 @dataclass(frozen=True)
 class StoreResponse:
-    """What came back; names of headers are in lower case."""
+    """A response; header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
-    asked_at: datetime
+    sent_at: datetime
 
     @property
     def code(self) -> str | None:
-        """The store's own word for what is wrong; only a store has one."""
+        """The store's error code; None in responses that are not from a store."""
         found = _CODE_IN_ERROR.search(self.body)
         if found:
             return found[1].decode()
-        # An error has no body where HEAD was asked, but on Azure a header.
+        # The error of a HEAD request has no body, but on Azure it has a header.
         in_header = _CODE.fullmatch(self.headers.get("x-ms-error-code", ""))
         return in_header[0] if in_header else None
 
     @property
-    def said(self) -> str:
-        """The answer in a few words."""
+    def summary(self) -> str:
+        """The status, with the error code or content type of an error."""
         if self.status < 300:
             return str(self.status)
         content_type = _TYPE.match(self.headers.get("content-type", ""))
@@ -62,28 +61,31 @@ class StoreResponse:
 
     @property
     def is_refusal(self) -> bool:
-        """Tell whether the store says no, and not merely that it is unwell."""
+        """Whether the store refuses the request, rather than failing to process it."""
         return self.status in {400, 401, 403, 405, 409, 412, 501}
 
-    def granted(self) -> StoreResponse:
-        """Return itself; raise Refused unless the store did what was asked."""
+    def raise_for_status(self) -> StoreResponse:
+        """Return the response itself.
+
+        :raises Refused: unless the status is 2xx.
+        """
         if not 200 <= self.status < 300:
             raise Refused(self.status, self.code)
         return self
 
-    def seconds_ahead(self) -> float | None:
-        """Return how far the clock that dated the answer is ahead of ours, if it was dated."""
+    def clock_offset(self) -> float | None:
+        """Return by how many seconds the store's clock is ahead; None without a Date header."""
         try:
-            said = parsedate_to_datetime(self.headers.get("date", ""))
+            date = parsedate_to_datetime(self.headers.get("date", ""))
         except ValueError:
             return None
-        if said.tzinfo is None:
-            said = said.replace(tzinfo=timezone.utc)
-        return (said - self.asked_at).total_seconds()
+        if date.tzinfo is None:
+            date = date.replace(tzinfo=timezone.utc)
+        return (date - self.sent_at).total_seconds()
 
 
 class _KeepRedirects(HTTPErrorProcessor):
-    """Leave redirects and errors to whoever asked."""
+    """Return redirects and errors instead of following or raising them."""
 
     def http_response(self, request: Request, response: HTTPResponse) -> HTTPResponse:
         return response
@@ -92,12 +94,12 @@ class _KeepRedirects(HTTPErrorProcessor):
 
 
 class Client:
-    """Sends single requests, and lets go of the connection each time."""
+    """Sends single requests, each over a connection of its own."""
 
     def __init__(self) -> None:
         self._opener = build_opener(_KeepRedirects)
 
-    def ask(
+    def send(
         self,
         method: str,
         url: str,
@@ -106,27 +108,28 @@ class Client:
     ) -> StoreResponse:
         """Send one request.
 
-        :param body: or its parts, with a Content-Length: each leaves before the next is asked for.
-        :raises Unreachable: saying why, without the URL.
+        :param body: bytes, or an iterable of parts that are sent one by one; then ``headers`` needs
+            a Content-Length.
+        :raises Unreachable: with the reason, but without the URL.
         """
         sent = {"User-Agent": "dserver-signed-url-doctor", **(headers or {})}
         if body is not None:
             sent.setdefault("Content-Type", "application/octet-stream")
-        # The URL is one that the server itself made for its configured store.
-        request = Request(_as_browsers_do(url), data=body, headers=sent, method=method)  # noqa: S310
-        asked_at = datetime.now(timezone.utc)
+        # The server itself made the URL, for the store in its settings.
+        request = Request(_normalized(url), data=body, headers=sent, method=method)  # noqa: S310
+        sent_at = datetime.now(timezone.utc)
         try:
-            with self._opener.open(request, timeout=_PATIENCE) as answer:
-                named = {name.lower(): value for name, value in answer.headers.items()}
-                return StoreResponse(answer.status, named, answer.read(_MOST_READ), asked_at)
+            with self._opener.open(request, timeout=_TIMEOUT) as answer:
+                lowered = {name.lower(): value for name, value in answer.headers.items()}
+                return StoreResponse(answer.status, lowered, answer.read(_MAX_READ), sent_at)
         except URLError as error:
             raise Unreachable(_reason(error.reason)) from error
         except (OSError, HTTPException) as error:
             raise Unreachable(_reason(error)) from error
 
 
-def _as_browsers_do(url: str) -> str:
-    """Return a URL as the URL Standard spells it; as it is where that knows no such URL."""
+def _normalized(url: str) -> str:
+    """Return a URL as the URL Standard serialises it; unchanged if it is not valid there."""
     try:
         return ada_url.URL(url).href
     except ValueError:
@@ -139,7 +142,7 @@ def _reason(error: object) -> str:
     if isinstance(error, socket.gaierror):
         return "there is no host of this name"
     if isinstance(error, TimeoutError):
-        return f"no answer within {_PATIENCE} seconds"
+        return f"no answer within {_TIMEOUT} seconds"
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted: {error.verify_message}"
     if isinstance(error, ssl.SSLError):

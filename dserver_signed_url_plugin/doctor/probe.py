@@ -1,7 +1,7 @@
-"""What a storage shows to the doctor, and the values in which it shows it.
+"""What the doctor can do with a store: sign URLs, and read and write scratch objects.
 
-Knows no vendor. A storage signs for any key below a scratch place of its own, and asks its store as
-the server itself does; what the answers mean is the doctor's to say.
+A probe signs URLs for scratch objects as the plugin signs them for people, and accesses the store
+as the server does. It does not interpret the answers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dserver_signed_url_plugin.storage.values import SignedRequest, StoredItem
 
 @dataclass(frozen=True)
 class Lifecycle:
-    """What the store does to objects by itself: the names of its rules, by their effect."""
+    """The names of the lifecycle rules that affect datasets, by their effect."""
 
     deleting: Sequence[str] = ()
     archiving: Sequence[str] = ()
@@ -25,108 +25,108 @@ class Lifecycle:
 
 @dataclass(frozen=True)
 class Removal:
-    """How many objects were removed, and how many old versions of them the store still keeps."""
+    """The number of objects removed, and of their old versions that the store still keeps."""
 
     removed: int
     kept_versions: int = 0
 
 
 class Probe(Protocol):
-    """One base URI's storage as the doctor sees it.
+    """The doctor's access to one base URI.
 
-    What is asked of the store raises Refused, or StorageUnavailable where nothing answers.
+    Methods that access the store raise Refused, or StorageUnavailable if there is no answer.
     """
 
-    inside: str
-    """The store's address for the server."""
-    outside: str
-    """The store's address for people: what URLs are signed for."""
+    endpoint: str
+    """The address that the server uses."""
+    public_endpoint: str
+    """The address that URLs are signed for."""
     scratch: str
-    """What the keys of all examined objects start with; no dataset is ever found there."""
+    """The prefix of the keys of all scratch objects; no dataset is ever stored there."""
     pins: bool
-    """Whether people are given URLs that lead to an item's place, for announced bytes alone."""
+    """Whether the plugin hands out pinned URLs here."""
 
-    def bare_url(self, key: str, inside: bool = False) -> str:
-        """Return the URL of a key without a signature."""
+    def unsigned_url(self, key: str, *, public: bool = True) -> str:
+        """Return the URL of an object without a signature."""
 
-    def read_url(self, key: str, method: str = "GET", ago: int = 0) -> str:
-        """Sign GET or HEAD, as is done for people; ``ago`` seconds ago."""
+    def read_url(self, key: str, method: str = "GET", age: int = 0) -> str:
+        """Sign GET or HEAD, as for people, as if it were ``age`` seconds ago."""
 
     def pinned_put(self, key: str, content: bytes) -> SignedRequest:
-        """Sign the PUT of an item of this content, which was announced."""
+        """Sign the PUT of an item that was announced with this content."""
 
     def staged_url(self, key: str) -> str:
-        """Sign the PUT of what completion will look at, with no header."""
+        """Sign the PUT of a staged object, without headers."""
 
     def write(self, key: str, content: str) -> None:
-        """Write as the server does."""
+        """Write an object as the server does."""
 
     def read(self, key: str) -> bytes | None:
-        """Read as the server does."""
+        """Read an object as the server does; None if it does not exist."""
 
     def listing(self) -> Mapping[str, StoredItem]:
-        """List the scratch place as the server does."""
+        """List the scratch objects as the server does."""
 
     def remove(self) -> Removal:
-        """Delete all that is in the scratch place, and the place itself if it is one."""
+        """Delete all scratch objects, and the container that holds them if there is one."""
 
 
 class BucketProbe(Probe, Protocol):
-    """One S3 bucket as the doctor sees it: what only S3 has."""
+    """The doctor's access to one S3 bucket."""
 
     bucket: str
 
-    def inside_url(self, key: str) -> str:
-        """Sign GET for the server's address."""
+    def internal_url(self, key: str) -> str:
+        """Sign GET for the server's endpoint."""
 
     def misdirected_url(self, key: str) -> str:
-        """Sign GET for the server's address, but return a URL to people's."""
+        """Sign GET for the server's endpoint, but return a URL to the public one."""
 
     def has_write_key(self) -> bool:
-        """Tell whether URLs to write are signed with a key pair of their own."""
+        """Return whether write URLs are signed with a key pair of their own."""
 
-    def credentials_end(self) -> datetime | None:
-        """Return when the credentials end, if that is known."""
+    def credentials_expiry(self) -> datetime | None:
+        """Return when the server's credentials expire, if that is known."""
 
     def regions(self) -> tuple[str, str | None]:
-        """Return the region that is signed for, and the one that the store names, if any."""
+        """Return the region that URLs are signed for, and the one that the store reports."""
 
     def versioning(self) -> str:
-        """Return ``Enabled``, ``Suspended`` or nothing."""
+        """Return ``Enabled``, ``Suspended`` or an empty string."""
 
     def lifecycle(self) -> Lifecycle:
-        """Return what the store does to datasets by itself."""
+        """Return the lifecycle rules that affect datasets."""
 
-    def some_key(self) -> str | None:
-        """Return the key of any object that is there and not empty."""
+    def any_key(self) -> str | None:
+        """Return the key of any object in the bucket that is not empty."""
 
     def copy(self, source: str, md5: str, target: str) -> bool:
-        """Copy as the server does; False if the source is not what md5 says."""
+        """Copy an object as the server does; False if the source does not have this MD5."""
 
-    def user(self) -> str:
-        """Return the store's name for whom the server's key belongs to."""
+    def owner(self) -> str:
+        """Return the user ID that the server's key belongs to; empty if unknown."""
 
-    def object_elsewhere(self) -> tuple[str, str] | None:
-        """Return ``bucket/key`` and the bare URL of a small object in another bucket, if any."""
+    def object_in_another_bucket(self) -> tuple[str, str] | None:
+        """Return ``bucket/key`` and the unsigned URL of a small object in another bucket."""
 
     def headers(self, key: str) -> Mapping[str, str]:
-        """Return how the store describes an object: what was PUT beside its bytes."""
+        """Return the headers and metadata that the store keeps for an object."""
 
     def tags(self, key: str) -> Mapping[str, str]:
-        """Return an object's tags; none where the store knows no tags."""
+        """Return an object's tags; empty where the store does not support tags."""
 
 
 class AccountProbe(Probe, Protocol):
-    """One Azure account as the doctor sees it: what only Azure has."""
+    """The doctor's access to one Azure account."""
 
     def public_containers(self) -> Sequence[str]:
-        """Return which of the first 5,000 containers anybody may read."""
+        """Return those of the first 5,000 containers that anybody can read."""
 
-    def days_kept(self) -> int:
-        """Return for how many days blobs are kept that somebody deletes."""
+    def soft_delete_days(self) -> int:
+        """Return for how many days deleted blobs are kept; 0 if they are not."""
 
     def create_scratch(self) -> None:
-        """Make the scratch place, which is a container."""
+        """Create the scratch container."""
 
-    def collect(self, key: str) -> bytes | None:
-        """Read what was PUT to a staged URL as completion does."""
+    def read_staged(self, key: str) -> bytes | None:
+        """Read what was PUT to a staged URL, as completion does."""

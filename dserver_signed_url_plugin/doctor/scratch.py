@@ -1,7 +1,4 @@
-"""Examinations of the scratch place as the server itself sees it.
-
-Knows what completion and clean-up will need.
-"""
+"""Checks of the scratch objects as the server itself sees them: listing and removal."""
 
 from __future__ import annotations
 
@@ -13,36 +10,34 @@ from dserver_signed_url_plugin.doctor.findings import CheckResult, failed, ok, w
 from dserver_signed_url_plugin.doctor.probe import Probe
 
 
-def listed(case: CheckContext[Probe], contents: Mapping[str, bytes]) -> CheckResult:
-    """List what was PUT through URLs: completion compares sizes and MD5 so."""
-    found = case.store.listing()
+def listed(context: CheckContext[Probe], contents: Mapping[str, bytes]) -> CheckResult:
+    """Compare size and MD5 in a listing with what was PUT, as completion does."""
+    found = context.probe.listing()
     for name, content in contents.items():
-        object_ = found.get(case.key(name))
-        if object_ is None or object_.size_in_bytes != len(content):
+        stored = found.get(context.key(name))
+        if stored is None or stored.size_in_bytes != len(content):
             return failed(
-                f"{name}: {'missing' if object_ is None else 'of another size'}",
+                f"{name}: {'missing' if stored is None else 'of another size'}",
                 "A listing does not show at once what was written, so no upload can be completed.",
                 "Use a store whose listings are consistent.",
             )
-        if object_.md5 != hashlib.md5(content, usedforsecurity=False).hexdigest():
+        if stored.md5 != hashlib.md5(content, usedforsecurity=False).hexdigest():
             return failed(
                 "another MD5",
                 "Completion will report every item as different.",
-                case.words.wrong_md5,
+                context.terms.wrong_md5,
             )
-    return ok("size and MD5 are right", "Completion can verify what was uploaded.")
+    return ok("size and MD5 are right", "Completion can verify uploads.")
 
 
-def removal(case: CheckContext[Probe]) -> CheckResult:
-    """Remove the scratch objects, as clean-up removes what was given up."""
-    done = case.store.remove()
+def removal(context: CheckContext[Probe]) -> CheckResult:
+    """Remove the scratch objects, as the clean-up removes abandoned uploads."""
+    done = context.probe.remove()
+    location = context.terms.location
     if done.kept_versions:
         return warning(
             f"{done.removed} removed, but old versions are kept",
-            f"The {case.words.place} keeps versions, and the server's key may not delete them.",
-            f"Remove the old versions below {case.store.scratch}.",
+            f"The {location} keeps old versions, and the server's key may not delete them.",
+            f"Remove the old versions below {context.probe.scratch}.",
         )
-    return ok(
-        f"{done.removed} removed",
-        f"Nothing of this examination is left in the {case.words.place}.",
-    )
+    return ok(f"{done.removed} removed", f"The doctor leaves nothing behind in the {location}.")

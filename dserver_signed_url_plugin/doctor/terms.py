@@ -1,7 +1,4 @@
-"""What one kind of store calls its things, and what its own words for trouble mean.
-
-Knows no store by name. A code that the store's words do not explain is passed on as it is.
-"""
+"""The terms of one kind of store, and what its error codes mean."""
 
 from __future__ import annotations
 
@@ -11,47 +8,55 @@ from dataclasses import dataclass, field
 from dserver_signed_url_plugin.doctor.findings import CheckResult, failed
 from dserver_signed_url_plugin.storage.values import Refused
 
-_BUSY = ("The store, or a proxy before it, is not well at the moment.", "Try again later.")
+_UNAVAILABLE = (
+    "The store, or a proxy in front of it, is not available at the moment.",
+    "Try again later.",
+)
 
 
 @dataclass(frozen=True)
 class Terms:
-    """The words of one kind of store; a pair says what something means, and what to do about it.
+    """The terms of one kind of store; each pair says what something means, and what to do about it.
 
-    ``signature`` is the parameter of a URL that holds it; ``absent`` are the codes for a signed
-    request for nothing, and ``hidden`` those for an unsigned one for something, where that is not
-    refused but denied. Advice may name what the key ``{needs}``. ``at`` goes before
-    ``meanings``: at an examination that it names, earlier ones have proved what is not the reason.
+    :param location: what the store calls the location in a base URI, such as ``bucket``.
+    :param endpoint: the setting of the server's endpoint.
+    :param public_endpoint: the setting of the public endpoint.
+    :param signature: the query parameter that holds a URL's signature.
+    :param not_found: error codes for a signed request for an object that does not exist.
+    :param hidden: error codes for an unsigned request by which the store denies that an object
+        exists, instead of refusing access.
+    :param meanings: by error code; advice may contain ``{permission}``.
+    :param meanings_by_step: overrides for a check, where earlier checks have ruled out causes.
     """
 
-    place: str
+    location: str
     endpoint: str
     public_endpoint: str
     signature: str
-    absent: frozenset[str]
+    not_found: frozenset[str]
     hidden: frozenset[str]
     not_a_store: tuple[str, str]
     public: tuple[str, str]
     wrong_md5: str
     cors_rule: str
     meanings: Mapping[str, tuple[str, str]]
-    at: Mapping[str, Mapping[str, tuple[str, str]]] = field(default_factory=dict)
+    meanings_by_step: Mapping[str, Mapping[str, tuple[str, str]]] = field(default_factory=dict)
 
-    def explained(self, refusal: Refused, step: str, needs: str) -> CheckResult:
-        """Say what a refusal means at an examination.
+    def explain(self, refusal: Refused, step: str, permission: str) -> CheckResult:
+        """Return what a refusal means at a check.
 
-        :param needs: the permission without which the store would refuse just so.
+        :param permission: the one whose absence would explain an access denial.
         """
         code = refusal.code or ""
-        meanings = {**self.meanings, **self.at.get(step, {})}
+        meanings = {**self.meanings, **self.meanings_by_step.get(step, {})}
         if code in meanings:
             means, advice = meanings[code]
-            advice = advice.format(needs=needs)
+            advice = advice.format(permission=permission)
         elif refusal.status >= 500:
-            means, advice = _BUSY
+            means, advice = _UNAVAILABLE
         elif not code:
             means, advice = self.not_a_store
         else:
-            means = "The store refuses it."
-            advice = "Look the word up in the documentation or the log of the store."
+            means = "The store refuses the request."
+            advice = "Look the error code up in the documentation or the log of the store."
         return failed(str(refusal), means, advice)

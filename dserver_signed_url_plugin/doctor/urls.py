@@ -1,151 +1,150 @@
-"""Examinations that follow signed URLs through the public endpoint, as people and browsers do.
-
-Knows what a URL must do and what it must not, and what it means if the store sees it differently.
-"""
+"""Checks that follow signed URLs through the public endpoint, as people and browsers do."""
 
 from __future__ import annotations
 
 from dserver_signed_url_plugin.doctor import http
-from dserver_signed_url_plugin.doctor.context import OTHER, PINNED, CheckContext, Subject
+from dserver_signed_url_plugin.doctor.context import ANNOUNCED, OTHER, CheckContext, Sample
 from dserver_signed_url_plugin.doctor.findings import CheckResult, failed, ok, skipped, warning
 from dserver_signed_url_plugin.doctor.probe import Probe
 from dserver_signed_url_plugin.storage.values import Refused, SignedRequest
 
-_LONG_AGO = 2 * 3600  # seconds, for a URL that lives one minute
-_NOTHING_TO_READ = "There is no object whose content is known."
+_EXPIRED_AGE = 2 * 3600  # seconds; longer than any URL of the doctor is valid
+_NO_SAMPLE = "There is no object whose content is known."
 
 
-def signature(case: CheckContext[Probe]) -> CheckResult:
-    """Sign for the public endpoint, for an object that is not there."""
-    answer = case.client.ask("GET", case.store.read_url(case.key("absent")))
-    if answer.code in case.words.absent:
-        return ok(answer.said, "The store takes the plugin's signature.")
+def signature(context: CheckContext[Probe]) -> CheckResult:
+    """GET an object that does not exist, through a signed URL."""
+    answer = context.client.send("GET", context.probe.read_url(context.key("absent")))
+    if answer.code in context.terms.not_found:
+        return ok(answer.summary, "The store accepts the plugin's signature.")
     raise Refused(answer.status, answer.code)
 
 
 # Writing -----------------------------------------------------------------------------------
 
 
-def pinned_put(case: CheckContext[Probe]) -> CheckResult:
+def pinned_put(context: CheckContext[Probe]) -> CheckResult:
     """PUT the announced bytes."""
-    request = case.store.pinned_put(case.key("pinned"), PINNED)
-    answer = case.put(request, PINNED).granted()
-    return ok(answer.said, "The store takes the announced bytes.")
+    request = context.probe.pinned_put(context.key("pinned"), ANNOUNCED)
+    answer = context.put(request, ANNOUNCED).raise_for_status()
+    return ok(answer.summary, "The store accepts the announced bytes.")
 
 
-def other_bytes(case: CheckContext[Probe]) -> CheckResult:
+def other_bytes(context: CheckContext[Probe]) -> CheckResult:
     """PUT other bytes to a pinned URL, with the headers as signed."""
-    request = case.store.pinned_put(case.key("other-bytes"), PINNED)
+    request = context.probe.pinned_put(context.key("other-bytes"), ANNOUNCED)
     return refused_or_failed(
-        case.put(request, OTHER),
-        "A pinned URL takes the announced bytes only.",
-        "The store ignores Content-MD5: whoever holds a URL can change a dataset after completion.",
-        "Use a store that checks Content-MD5; let no proxy remove the header.",
+        context.put(request, OTHER),
+        "A pinned URL accepts only the announced bytes.",
+        "The store ignores Content-MD5: whoever has a URL can change a dataset after completion.",
+        "Use a store that checks Content-MD5, and no proxy that removes the header.",
     )
 
 
-def overwriting(case: CheckContext[Probe]) -> CheckResult:
+def overwriting(context: CheckContext[Probe]) -> CheckResult:
     """PUT twice through a staged URL."""
-    for content in (PINNED, OTHER):
-        url = case.store.staged_url(case.key("staged"))
-        answer = case.put(SignedRequest(url), content).granted()
-    return ok(answer.said, "An upload can be repeated until it is complete.")
+    for content in (ANNOUNCED, OTHER):
+        url = context.probe.staged_url(context.key("staged"))
+        answer = context.put(SignedRequest(url), content).raise_for_status()
+    return ok(answer.summary, "An upload can be repeated until it is complete.")
 
 
 # Reading -----------------------------------------------------------------------------------
 
 
-def get(case: CheckContext[Probe]) -> CheckResult:
-    """GET an object of the doctor's."""
-    case.subject = written(case)
-    return as_written(case, case.read())
+def get(context: CheckContext[Probe]) -> CheckResult:
+    """GET a scratch object."""
+    context.sample = written_sample(context)
+    return as_written(context, context.read())
 
 
-def written(case: CheckContext[Probe]) -> Subject:
-    """Return the object that was PUT, or else one that the server writes itself."""
-    key = case.key("pinned")
-    if case.store.read(key) != PINNED:
-        case.store.write(key, PINNED.decode())
-    return Subject(key, PINNED)
+def written_sample(context: CheckContext[Probe]) -> Sample:
+    """Return the object that was PUT; if there is none, write one as the server does."""
+    key = context.key("pinned")
+    if context.probe.read(key) != ANNOUNCED:
+        context.probe.write(key, ANNOUNCED.decode())
+    return Sample(key, ANNOUNCED)
 
 
-def as_written(case: CheckContext[Probe], answer: http.StoreResponse) -> CheckResult:
+def as_written(context: CheckContext[Probe], answer: http.StoreResponse) -> CheckResult:
     """Compare what was read with what was written, if that is known."""
-    answer.granted()
-    content = case.subject.content if case.subject else None
+    answer.raise_for_status()
+    content = context.sample.content if context.sample else None
     if content is not None and answer.body != content:
         return failed(
-            f"{answer.said}, other bytes",
-            "What is read is not what was written.",
+            f"{answer.summary}, other bytes",
+            "The content differs from what was written.",
             "Look for a cache or a filter between this server and the store.",
         )
-    return ok(answer.said, "People can read through URLs.")
+    return ok(answer.summary, "People can read through URLs.")
 
 
-def byte_range(case: CheckContext[Probe]) -> CheckResult:
-    """GET the first byte alone."""
-    if case.subject is None:
-        return skipped(_NOTHING_TO_READ)
-    answer = case.read(headers={"Range": "bytes=0-0"}).granted()
+def byte_range(context: CheckContext[Probe]) -> CheckResult:
+    """GET only the first byte."""
+    if context.sample is None:
+        return skipped(_NO_SAMPLE)
+    answer = context.read(headers={"Range": "bytes=0-0"}).raise_for_status()
     if answer.status == 206 and len(answer.body) == 1:
-        return ok(answer.said, "A download that broke off can go on.")
+        return ok(answer.summary, "An interrupted download can be continued.")
     return warning(
-        f"{answer.said}, all of it",
-        "A download that broke off has to start again.",
-        "Let the proxy before the store pass Range on.",
+        f"{answer.summary}, all of it",
+        "An interrupted download has to start again.",
+        "Let the proxy in front of the store forward the Range header.",
     )
 
 
-def head(case: CheckContext[Probe]) -> CheckResult:
-    """HEAD through a URL of its own: the method is part of the signature."""
-    if case.subject is None:
-        return skipped(_NOTHING_TO_READ)
-    answer = case.read("HEAD")
+def head(context: CheckContext[Probe]) -> CheckResult:
+    """HEAD through a URL of its own, because the method is part of the signature."""
+    if context.sample is None:
+        return skipped(_NO_SAMPLE)
+    answer = context.read("HEAD")
     if answer.status == 200:
-        return ok(answer.said, "The store says how large an object is.")
+        return ok(answer.summary, "Clients can ask for the size of an object.")
     return warning(
-        answer.said,
-        "Clients that ask for the size beforehand fail.",
-        "Let the proxy before the store pass HEAD on as it comes.",
+        answer.summary,
+        "Clients that ask for the size before a download fail.",
+        "Let the proxy in front of the store forward HEAD unchanged.",
     )
 
 
-def expired(case: CheckContext[Probe]) -> CheckResult:
-    """GET through a URL that has died."""
+def expired(context: CheckContext[Probe]) -> CheckResult:
+    """GET through an expired URL."""
     return refused_or_failed(
-        case.read(ago=_LONG_AGO),
-        "URLs die when they should.",
-        "The store does not mind when a URL ends: every link that was shared works for ever.",
-        "Use a store that verifies when a URL ends; let no cache answer for it.",
+        context.read(age=_EXPIRED_AGE),
+        "URLs expire as they should.",
+        "The store ignores the expiry: every link that was ever shared works for ever.",
+        "Use a store that checks the expiry of URLs, and no cache that answers instead of it.",
     )
 
 
-def tampered(case: CheckContext[Probe]) -> CheckResult:
-    """GET through a URL whose signature begins with another character."""
-    url, parameter, signature = case.store.read_url(case.subject_key).rpartition(
-        f"&{case.words.signature}="
+def tampered(context: CheckContext[Probe]) -> CheckResult:
+    """GET through a URL whose signature was changed."""
+    url, parameter, signature = context.probe.read_url(context.sample_key).rpartition(
+        f"&{context.terms.signature}="
     )
     changed = f"{url}{parameter}{'0' if signature[0] != '0' else '1'}{signature[1:]}"
     return refused_or_failed(
-        case.client.ask("GET", changed),
+        context.client.send("GET", changed),
         "Nobody can make a URL without the key.",
-        "The store does not check signatures: anybody reads anything.",
-        "Switch authentication on in the store; let no cache answer for it.",
+        "The store does not check signatures: anybody can read everything.",
+        "Switch on authentication in the store, and use no cache that answers instead of it.",
     )
 
 
-def unsigned(case: CheckContext[Probe]) -> CheckResult:
+def unsigned(context: CheckContext[Probe]) -> CheckResult:
     """GET without any signature."""
-    answer = case.client.ask("GET", case.store.bare_url(case.subject_key))
-    if answer.is_refusal or answer.code in case.words.hidden:
-        return ok(answer.said, "Who has no URL reads nothing.")
-    return warning(answer.said, *case.words.public)
+    answer = context.client.send("GET", context.probe.unsigned_url(context.sample_key))
+    if answer.is_refusal or answer.code in context.terms.hidden:
+        return ok(answer.summary, "Nobody can read without a URL.")
+    return warning(answer.summary, *context.terms.public)
 
 
-def refused_or_failed(answer: http.StoreResponse, good: str, bad: str, advice: str) -> CheckResult:
-    """Say what it means whether the store refuses, as it must, or not."""
+def refused_or_failed(
+    answer: http.StoreResponse, if_refused: str, if_accepted: str, advice: str
+) -> CheckResult:
+    """Return the result for a request that the store must refuse."""
     if answer.is_refusal:
-        return ok(f"{answer.said}: refused", good)
+        return ok(f"{answer.summary}: refused", if_refused)
     if answer.status >= 300:
         raise Refused(answer.status, answer.code)
-    return failed(f"{answer.said}: taken", bad, advice)
+    return failed(f"{answer.summary}: accepted", if_accepted, advice)

@@ -90,7 +90,7 @@ def test_the_scratch_place_is_emptied_although_somebody_interrupts(bucket, s3):
     settings = Settings.load(settings_of(bucket), {})
     storages = SimpleNamespace(probe=lambda uri, probes: Interrupted(uri, settings))
     with pytest.raises(KeyboardInterrupt):
-        Doctor(settings, storages).examine(BaseURI.parse(bucket.base_uri))
+        Doctor(settings, storages).check(BaseURI.parse(bucket.base_uri))
     assert keys(s3, bucket) == []
 
 
@@ -157,5 +157,5 @@ def test_a_storage_broker_of_ones_own_is_not_examined_and_that_is_said(monkeypat
     with own_store() as base_uri:
         answer, data = ask(base_uri, {}), ask(base_uri, {}, "--json")
     assert answer.exit_code == data.exit_code == NOT_EXAMINED
-    assert "not examined" in answer.stdout
+    assert "not checked" in answer.stdout
     assert json.loads(data.stdout)["reading"] is None

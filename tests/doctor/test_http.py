@@ -39,13 +39,13 @@ class Echo(BaseHTTPRequestHandler):
 def test_a_host_is_spelled_as_browsers_spell_it(host, sent):
     with listening(Echo) as page:
         port = page.rpartition(":")[2]
-        answer = Client().ask("GET", f"http://{host}:0{port}/lab/key?X-Amz-Signature=a%2Fb")
+        answer = Client().send("GET", f"http://{host}:0{port}/lab/key?X-Amz-Signature=a%2Fb")
     assert answer.body.decode() == f"{sent}:{port} /lab/key?X-Amz-Signature=a%2Fb"
 
 
 def test_a_path_is_walked_as_browsers_walk_it():
     with listening(Echo) as page:
-        answer = Client().ask("GET", f"{page}/lab/./data/../key%2E")
+        answer = Client().send("GET", f"{page}/lab/./data/../key%2E")
     assert answer.body.decode().endswith(" /lab/key%2E")
 
 
@@ -63,5 +63,5 @@ def test_a_long_address_of_ipv6_is_shortened():
     with server:
         threading.Thread(target=server.handle_request).start()
         port = server.server_port
-        answer = Client().ask("GET", f"http://[0:0:0:0:0:0:0:1]:{port}/key")
+        answer = Client().send("GET", f"http://[0:0:0:0:0:0:0:1]:{port}/key")
     assert answer.body.decode() == f"[::1]:{port} /key"

@@ -1,7 +1,4 @@
-"""Examinations of the URLs of items: on Azure they create one block blob, and change none.
-
-Knows what it means if the store, or a proxy before it, sees that differently.
-"""
+"""Checks of item URLs, which on Azure create a block blob but cannot change one."""
 
 from __future__ import annotations
 
@@ -9,57 +6,59 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from dserver_signed_url_plugin.doctor import urls
-from dserver_signed_url_plugin.doctor.context import OTHER, PINNED, CheckContext
+from dserver_signed_url_plugin.doctor.context import ANNOUNCED, OTHER, CheckContext
 from dserver_signed_url_plugin.doctor.findings import CheckResult, ok, warning
 from dserver_signed_url_plugin.doctor.probe import AccountProbe
 from dserver_signed_url_plugin.storage.values import SignedRequest
 
 
-def second_put(case: CheckContext[AccountProbe]) -> CheckResult:
-    """PUT something else where the announced item is, without the header that forbids it too."""
-    request = case.store.pinned_put(case.key("pinned"), OTHER)
+def second_put(context: CheckContext[AccountProbe]) -> CheckResult:
+    """PUT other bytes to an item that exists, without the header that also forbids it."""
+    request = context.probe.pinned_put(context.key("pinned"), OTHER)
     return urls.refused_or_failed(
-        case.put(_without("If-None-Match", request), OTHER),
-        "What a URL has written nobody can change.",
-        "A URL writes more than once: whoever holds one can change a dataset after completion.",
-        "Use a store that knows the permission to create from the one to write.",
+        context.put(_without("If-None-Match", request), OTHER),
+        "An item cannot be changed through its URL once it is written.",
+        "A URL can write more than once: whoever has one can change a dataset after completion.",
+        "Use a store that distinguishes the permissions to create and to write.",
     )
 
 
-def overtaken_put(case: CheckContext[AccountProbe]) -> CheckResult:
-    """Begin a PUT of something else, PUT the announced item meanwhile, and end the first."""
-    key = case.key("overtaken")
-    request = _without("If-None-Match", case.store.pinned_put(key, OTHER))
+def overtaken_put(context: CheckContext[AccountProbe]) -> CheckResult:
+    """PUT the announced item while a PUT of other bytes is in progress."""
+    key = context.key("overtaken")
+    request = _without("If-None-Match", context.probe.pinned_put(key, OTHER))
 
-    def slowly() -> Iterator[bytes]:
+    def interrupted_body() -> Iterator[bytes]:
         yield OTHER[:1]
-        case.put(case.store.pinned_put(key, PINNED), PINNED).granted()
+        context.put(context.probe.pinned_put(key, ANNOUNCED), ANNOUNCED).raise_for_status()
         yield OTHER[1:]
 
     headers = {**request.headers, "Content-Length": str(len(OTHER))}
-    answer = case.client.ask("PUT", request.url, slowly(), headers)
-    if case.store.read(key) == PINNED:
-        return ok(f"{answer.said}: refused", "A PUT that was overtaken changes nothing.")
+    answer = context.client.send("PUT", request.url, interrupted_body(), headers)
+    if context.probe.read(key) == ANNOUNCED:
+        return ok(
+            f"{answer.summary}: refused", "A PUT that was overtaken by another changes nothing."
+        )
     return warning(
-        f"{answer.said}: taken",
-        "The store looks whether an item is there before the body has come: whoever holds a URL "
-        "and leaves out the returned headers can replace it by a PUT begun before completion.",
-        "Let nobody upload who is not trusted with their own datasets. Azurite is such a store.",
+        f"{answer.summary}: accepted",
+        "The store checks whether an item exists before it receives the body: whoever has a URL "
+        "and omits the returned headers can replace the item by a PUT begun before completion.",
+        "Let only people upload whom you trust with their own datasets. Azurite is such a store.",
     )
 
 
-def no_blob_type(case: CheckContext[AccountProbe]) -> CheckResult:
-    """PUT an item without the header that every blob needs."""
-    request = case.store.pinned_put(case.key("no-blob-type"), OTHER)
+def no_blob_type(context: CheckContext[AccountProbe]) -> CheckResult:
+    """PUT an item without the header that every blob requires."""
+    request = context.probe.pinned_put(context.key("no-blob-type"), OTHER)
     return urls.refused_or_failed(
-        case.put(_without("x-ms-blob-type", request), OTHER),
-        "A client that forgets the returned headers is told so.",
-        "Something makes up for a header that is missing; Azure itself does not.",
-        "Tell people to send the returned headers in any case.",
+        context.put(_without("x-ms-blob-type", request), OTHER),
+        "Clients that omit the returned headers get an error.",
+        "Something adds the missing header; Azure itself does not.",
+        "Nothing, but clients should send the returned headers all the same.",
     )
 
 
 def _without(header: str, request: SignedRequest) -> SignedRequest:
-    """Leave a header out: the URL makes nobody send it."""
+    """Return the request without one header, which the URL does not sign."""
     kept = {name: value for name, value in request.headers.items() if name != header}
     return replace(request, headers=kept)

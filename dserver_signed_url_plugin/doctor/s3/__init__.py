@@ -1,4 +1,4 @@
-"""What is examined of an S3 bucket, in which order, and what each step needs."""
+"""The checks of an S3 bucket: their order, and what each requires."""
 
 from __future__ import annotations
 
@@ -7,68 +7,70 @@ from dserver_signed_url_plugin.doctor.checks import CheckPlan, Step
 from dserver_signed_url_plugin.doctor.findings import Purpose
 from dserver_signed_url_plugin.doctor.probe import BucketProbe
 from dserver_signed_url_plugin.doctor.s3 import bucket, signatures, unsigned
-from dserver_signed_url_plugin.doctor.s3.fixes import cures
-from dserver_signed_url_plugin.doctor.s3.terms import WORDS
+from dserver_signed_url_plugin.doctor.s3.fixes import fixes
+from dserver_signed_url_plugin.doctor.s3.terms import TERMS
 
 READING, UPLOADING = Purpose.READING, Purpose.UPLOADING
 
-_LISTS = "s3:ListBucket"
-_READS = "s3:GetObject"
-_WRITES = "s3:PutObject"
-_COPIES = "s3:GetObject and s3:PutObject"
-_REMOVES = "s3:DeleteObject"
+_LIST = "s3:ListBucket"
+_READ = "s3:GetObject"
+_WRITE = "s3:PutObject"
+_COPY = "s3:GetObject and s3:PutObject"
+_DELETE = "s3:DeleteObject"
 
-_HERE, _SIGNED, _READ = ("bucket",), ("signature",), ("get",)
+_BUCKET, _SIGNATURE, _GET = ("bucket",), ("signature",), ("get",)
 _STAGED, _PINNED, _COPIED = ("overwriting",), ("pinned-put",), ("copy",)
 
 # fmt: off
 _STEPS: tuple[Step[BucketProbe], ...] = (
-    Step("endpoint", "GET {inside} without a signature", addresses.inside, READING),
+    Step("endpoint", "GET {endpoint} without a signature", addresses.endpoint, READING),
     Step("clock", "compare the store's clock", addresses.clock, READING, ("endpoint",)),
-    Step("credentials", "look when the credentials end", bucket.credentials, READING),
-    Step("bucket", "list, as the server", bucket.bucket, READING, ("clock",), _LISTS),
-    Step("region", "ask for the bucket's region", bucket.region, None, _HERE, _LISTS),
-    Step("versioning", "ask for versioning", bucket.versioning, None, _HERE),
-    Step("lifecycle", "ask for lifecycle rules", bucket.lifecycle, UPLOADING, _HERE),
-    Step("public-endpoint", "GET {outside} without a signature", addresses.outside, READING),
+    Step("credentials", "look up when the credentials expire", bucket.credentials, READING),
+    Step("bucket", "list the bucket, as the server", bucket.bucket, READING, ("clock",), _LIST),
+    Step("region", "look up the bucket's region", bucket.region, None, _BUCKET, _LIST),
+    Step("versioning", "look up versioning", bucket.versioning, None, _BUCKET),
+    Step("lifecycle", "look up lifecycle rules", bucket.lifecycle, UPLOADING, _BUCKET),
+    Step("public-endpoint", "GET {public_endpoint} without a signature", addresses.public_endpoint,
+         READING),
     Step("signature", "GET …/absent, signed", signatures.signature, READING,
-         ("bucket", "public-endpoint"), _READS),
+         ("bucket", "public-endpoint"), _READ),
 
-    Step("writes", "look how uploads are set up", signatures.writing, None, _SIGNED),
-    Step("overwriting", "PUT …/staged, twice", signatures.staged_put, UPLOADING, _SIGNED, _WRITES),
+    Step("writes", "look up how uploads are set up", signatures.writing, None, _SIGNATURE),
+    Step("overwriting", "PUT …/staged, twice", signatures.staged_put, UPLOADING, _SIGNATURE,
+         _WRITE),
     Step("pinned-put", "PUT …/pinned, as announced", signatures.pinned_put, UPLOADING, _STAGED,
-         _WRITES, pins=True),
-    Step("other-bytes", "PUT other bytes, pinned", urls.other_bytes, UPLOADING, _PINNED, _WRITES,
-         pins=True),
+         _WRITE, pinned_only=True),
+    Step("other-bytes", "PUT other bytes, pinned", urls.other_bytes, UPLOADING, _PINNED, _WRITE,
+         pinned_only=True),
     Step("other-pin", "PUT other bytes and Content-MD5", signatures.other_pin, UPLOADING, _PINNED,
-         _WRITES, pins=True),
-    Step("listing", "list what was PUT, as the server", bucket.stored, UPLOADING, _STAGED, _LISTS),
-    Step("copy", "copy …/staged, as the server", bucket.copy, UPLOADING, ("listing",), _COPIES),
-    Step("wrong-copy", "copy …/staged if it were another", bucket.wrong_copy, None, _COPIED,
-         _COPIES),
+         _WRITE, pinned_only=True),
+    Step("listing", "list what was PUT, as the server", bucket.stored, UPLOADING, _STAGED, _LIST),
+    Step("copy", "copy …/staged, as the server", bucket.copy, UPLOADING, ("listing",), _COPY),
+    Step("wrong-copy", "copy …/staged, expecting other bytes", bucket.wrong_copy, None, _COPIED,
+         _COPY),
 
-    Step("copy-source", "PUT with x-amz-copy-source", unsigned.copying, UPLOADING, _COPIED),
-    Step("copy-elsewhere", "the same, of another bucket", unsigned.copying_from_elsewhere,
-         UPLOADING, _COPIED),
-    Step("acl", "PUT with x-amz-acl", unsigned.access, UPLOADING, _COPIED),
+    Step("copy-source", "PUT with x-amz-copy-source", unsigned.copy_source, UPLOADING, _COPIED),
+    Step("copy-elsewhere", "the same, from another bucket", unsigned.copy_elsewhere, UPLOADING,
+         _COPIED),
+    Step("acl", "PUT with x-amz-acl", unsigned.acl, UPLOADING, _COPIED),
     Step("tagging", "PUT with x-amz-tagging", unsigned.tagging, UPLOADING, _COPIED),
     Step("redirect", "PUT with x-amz-website-redirect-location", unsigned.redirect, UPLOADING,
          _COPIED),
     Step("headers", "PUT with Content-Type and the like", unsigned.headers, UPLOADING, _COPIED),
-    Step("encryption", "PUT with a key to encrypt it (SSE-C)", unsigned.encryption, UPLOADING,
+    Step("encryption", "PUT with an encryption key (SSE-C)", unsigned.encryption, UPLOADING,
          _COPIED),
 
-    Step("get", "GET an object", signatures.get, READING, _SIGNED, _READS),
-    Step("range", "GET its first byte", urls.byte_range, None, _READ, _READS),
-    Step("head", "HEAD the object", urls.head, None, _READ, _READS),
-    Step("expired", "GET with a URL that has died", urls.expired, READING, _READ, _READS),
-    Step("tampered", "GET with a changed signature", urls.tampered, READING, _READ, _READS),
-    Step("unsigned", "GET without a signature", urls.unsigned, None, _READ, _READS),
-    Step("cors-get", "GET from the origin", browsers.reading, READING, _READ, _READS),
-    Step("cors-put", "OPTIONS from the origin", browsers.uploading, UPLOADING, _SIGNED),
+    Step("get", "GET an object", signatures.get, READING, _SIGNATURE, _READ),
+    Step("range", "GET its first byte", urls.byte_range, None, _GET, _READ),
+    Step("head", "HEAD the object", urls.head, None, _GET, _READ),
+    Step("expired", "GET with an expired URL", urls.expired, READING, _GET, _READ),
+    Step("tampered", "GET with a changed signature", urls.tampered, READING, _GET, _READ),
+    Step("unsigned", "GET without a signature", urls.unsigned, None, _GET, _READ),
+    Step("cors-get", "GET from the origin", browsers.reading, READING, _GET, _READ),
+    Step("cors-put", "OPTIONS from the origin", browsers.uploading, UPLOADING, _SIGNATURE),
 )
 # fmt: on
 _REMOVAL: Step[BucketProbe] = Step(
-    "removal", "remove {scratch}", scratch.removal, UPLOADING, _HERE, _REMOVES
+    "removal", "remove {scratch}", scratch.removal, UPLOADING, _BUCKET, _DELETE
 )
-CHECKUP = CheckPlan(WORDS, _STEPS, _REMOVAL, cures)
+PLAN = CheckPlan(TERMS, _STEPS, _REMOVAL, fixes)

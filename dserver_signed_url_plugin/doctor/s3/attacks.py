@@ -1,7 +1,4 @@
-"""A scratch item, written by a URL as people have it, and attacked with headers that none signs.
-
-Knows how an item is written and completed, pinned or staged, and that a URL lives on afterwards.
-"""
+"""Attacks on a scratch item: PUTs through its URL, with headers that the URL does not sign."""
 
 from __future__ import annotations
 
@@ -11,65 +8,68 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from dserver_signed_url_plugin.doctor import http
-from dserver_signed_url_plugin.doctor.context import PINNED, CheckContext
+from dserver_signed_url_plugin.doctor.context import ANNOUNCED, CheckContext
 from dserver_signed_url_plugin.doctor.probe import BucketProbe
 from dserver_signed_url_plugin.storage.values import Refused, SignedRequest
 
-_MD5 = hashlib.md5(PINNED, usedforsecurity=False).hexdigest()
+_MD5 = hashlib.md5(ANNOUNCED, usedforsecurity=False).hexdigest()
 
-# What is seen of an item, by the headers that would change it.
-Seen = Mapping[str, object]
+# What is observed of an item, by the header that would change it.
+Observation = Mapping[str, object]
 
 
 @dataclass(frozen=True)
 class ScratchItem:
-    """A scratch item, written by a URL as people have it; ``place`` is where the URL writes."""
+    """A scratch item, uploaded through a URL as people have it.
 
-    case: CheckContext[BucketProbe]
+    ``key`` is the item's own, ``url_key`` the one that the URL writes to.
+    """
+
+    context: CheckContext[BucketProbe]
     pinned: bool
     name: str
 
     @property
     def key(self) -> str:
-        return self.case.key(f"data/{self.name}")
+        return self.context.key(f"data/{self.name}")
 
     @property
-    def place(self) -> str:
-        return self.key if self.pinned else self.case.key(f"upload/{self.name}")
+    def url_key(self) -> str:
+        return self.key if self.pinned else self.context.key(f"upload/{self.name}")
 
     def put(self, headers: Mapping[str, str]) -> http.StoreResponse:
-        """PUT the right bytes, with more headers than the URL signs."""
-        request = SignedRequest(self.case.store.staged_url(self.place))
+        """PUT the announced bytes, with more headers than the URL signs."""
+        request = SignedRequest(self.context.probe.staged_url(self.url_key))
         if self.pinned:
-            request = self.case.store.pinned_put(self.place, PINNED)
-        sent = SignedRequest(request.url, {**request.headers, **headers})
-        return self.case.put(sent, PINNED)
+            request = self.context.probe.pinned_put(self.url_key, ANNOUNCED)
+        with_headers = SignedRequest(request.url, {**request.headers, **headers})
+        return self.context.put(with_headers, ANNOUNCED)
 
     def complete(self) -> bool:
-        """Do what completion does with an item; tell whether it can."""
+        """Do what completion does with an item; return whether that succeeded."""
         if self.pinned:
             return True
         try:
-            return self.case.store.copy(self.place, _MD5, self.key)
+            return self.context.probe.copy(self.url_key, _MD5, self.key)
         except Refused:
             return False
 
 
 @dataclass(frozen=True)
 class Attack:
-    """Headers that nobody signed, and what to look at to see whether they were obeyed.
+    """Unsigned headers, and the observation that shows whether the store obeyed them.
 
-    What does harm only in a dataset ``needs_completion``.
+    ``needs_completion`` is True for what is harmless until the item is part of a dataset.
     """
 
     headers: Mapping[str, str]
-    look: Callable[[ScratchItem], Seen]
+    observe: Callable[[ScratchItem], Observation]
     needs_completion: bool = True
 
 
 @dataclass(frozen=True)
 class AttackResult:
-    """What became of one attack: which headers were obeyed, and whether it was refused."""
+    """The result of one attack: which headers were obeyed, and whether the PUT was refused."""
 
     kind: str
     moment: str
@@ -77,33 +77,34 @@ class AttackResult:
     refused: bool
 
 
-def trials(case: CheckContext[BucketProbe], attack: Attack) -> Iterator[AttackResult]:
-    """Attack an item through each kind of URL, before it is complete and afterwards."""
-    # What cannot be PUT as announced, or is not pinned here at all, is not attacked so either.
-    for kind in ("pinned", "staged") if "pinned-put" in case.proved else ("staged",):
+def run_attack(context: CheckContext[BucketProbe], attack: Attack) -> Iterator[AttackResult]:
+    """Attack an item through each kind of URL, before completion and after it."""
+    # Without pinned URLs, or where these do not work, staged ones are attacked only.
+    for kind in ("pinned", "staged") if "pinned-put" in context.passed else ("staged",):
         pinned = kind == "pinned"
-        clean = _completed(case, pinned)
+        complete = _completed(context, pinned)
         for moment in ("before", "after"):
-            item = ScratchItem(case, pinned, uuid4().hex) if moment == "before" else clean
+            item = ScratchItem(context, pinned, uuid4().hex) if moment == "before" else complete
             answer = item.put(attack.headers)
             if answer.is_refusal:
                 yield AttackResult(kind, moment, frozenset(), refused=True)
                 continue
-            answer.granted()
+            answer.raise_for_status()
             yield AttackResult(kind, moment, _obeyed(attack, item, moment), refused=False)
 
 
-def _completed(case: CheckContext[BucketProbe], pinned: bool) -> ScratchItem:
-    item = ScratchItem(case, pinned, uuid4().hex)
-    item.put({}).granted()
+def _completed(context: CheckContext[BucketProbe], pinned: bool) -> ScratchItem:
+    item = ScratchItem(context, pinned, uuid4().hex)
+    item.put({}).raise_for_status()
     item.complete()
     return item
 
 
 def _obeyed(attack: Attack, item: ScratchItem, moment: str) -> frozenset[str]:
-    # A completion that fails lets nothing into a dataset.
+    # If completion fails, the dataset is not affected.
     if moment == "before" and attack.needs_completion and not item.complete():
         return frozenset()
-    seen, expected = attack.look(item), attack.look(_completed(item.case, item.pinned))
-    names = seen.keys() | expected.keys()
-    return frozenset(name for name in names if seen.get(name) != expected.get(name))
+    found = attack.observe(item)
+    expected = attack.observe(_completed(item.context, item.pinned))
+    names = found.keys() | expected.keys()
+    return frozenset(name for name in names if found.get(name) != expected.get(name))

@@ -1,129 +1,127 @@
-"""Examinations of a bucket by the server's own means: credentials, settings, copying.
-
-Knows what each answer means for reading and uploading, and what to do about it.
-"""
+"""Checks of a bucket with the server's own key: credentials, configuration, copying."""
 
 from __future__ import annotations
 
 from datetime import datetime, timezone
 
-from dserver_signed_url_plugin.doctor.addresses import spoken
+from dserver_signed_url_plugin.doctor.addresses import duration
 from dserver_signed_url_plugin.doctor.context import OTHER, CheckContext
 from dserver_signed_url_plugin.doctor.findings import CheckResult, failed, ok, skipped, warning
 from dserver_signed_url_plugin.doctor.probe import BucketProbe
 from dserver_signed_url_plugin.doctor.scratch import listed
 from dserver_signed_url_plugin.storage.values import Refused
 
-_BARELY_ALIVE = 60  # seconds
+_EXPIRED_WITHIN = 60  # seconds
 
 
-def bucket(case: CheckContext[BucketProbe]) -> CheckResult:
-    """List, as the server does."""
-    case.store.listing()
+def bucket(context: CheckContext[BucketProbe]) -> CheckResult:
+    """List the bucket, as the server does."""
+    context.probe.listing()
     return ok("200", "The server may list the bucket.")
 
 
-def credentials(case: CheckContext[BucketProbe]) -> CheckResult:
-    """Look whether URLs can live as long as the settings say."""
-    end = case.store.credentials_end()
+def credentials(context: CheckContext[BucketProbe]) -> CheckResult:
+    """Check whether the credentials outlive URLs with the configured lifetime."""
+    end = context.probe.credentials_expiry()
     if end is None:
-        return ok("no end is known", "URLs live as long as is promised.")
+        return ok("no expiry is known", "URLs work for as long as promised.")
     left = int((end - datetime.now(timezone.utc)).total_seconds())
-    said = f"they end in {spoken(left)}"
-    advice = "Use credentials that live longer, or that renew themselves in time."
-    if left < _BARELY_ALIVE:
-        return failed(said, "URLs signed now die at once.", advice)
-    promised = max(case.settings.read_expiry, case.settings.write_expiry)
-    if left < promised:
-        means = f"No URL lives longer than its credentials; the settings ask for {promised} s."
-        return warning(said, means, advice)
-    return ok(said, "URLs live as long as is promised.")
+    answered = f"they expire in {duration(left)}"
+    advice = "Use credentials that live longer, or that are renewed in time."
+    if left < _EXPIRED_WITHIN:
+        return failed(answered, "URLs that are signed now expire at once.", advice)
+    configured = max(context.settings.read_expiry, context.settings.write_expiry)
+    if left < configured:
+        means = f"URLs expire with the credentials, before the configured {configured} s."
+        return warning(answered, means, advice)
+    return ok(answered, "URLs work for as long as promised.")
 
 
-def region(case: CheckContext[BucketProbe]) -> CheckResult:
-    """Compare the region that is signed for with the one that the store names."""
-    signed, named = case.store.regions()
-    if named is None:
-        return ok(f"signed for {signed}", "The store names no region of its own.")
-    if named == signed:
-        return ok(named, "URLs are signed for the bucket's region.")
+def region(context: CheckContext[BucketProbe]) -> CheckResult:
+    """Compare the region that URLs are signed for with the one that the store reports."""
+    signed, reported = context.probe.regions()
+    if reported is None:
+        return ok(f"signed for {signed}", "The store does not report a region.")
+    if reported == signed:
+        return ok(reported, "URLs are signed for the bucket's region.")
     return warning(
-        f"signed for {signed}, but the bucket is in {named}",
-        "A store that minds regions refuses every URL.",
-        f"Set DTOOL_S3_REGION_<bucket> to {named}.",
+        f"signed for {signed}, but the bucket is in {reported}",
+        "A store that checks the region refuses every URL.",
+        f"Set DTOOL_S3_REGION_<bucket> to {reported}.",
     )
 
 
-def versioning(case: CheckContext[BucketProbe]) -> CheckResult:
-    """Look whether what is deleted stays."""
+def versioning(context: CheckContext[BucketProbe]) -> CheckResult:
+    """Check whether the bucket keeps deleted objects as old versions."""
     try:
-        state = case.store.versioning()
-        ended = case.store.lifecycle().ends_old_versions if state else False
+        state = context.probe.versioning()
+        expire = context.probe.lifecycle().ends_old_versions if state else False
     except Refused as refusal:
         return _unknown(refusal, "s3:GetBucketVersioning and s3:GetLifecycleConfiguration")
     if not state:
-        return ok("off", "What is deleted is gone.")
-    if ended:
-        return ok(state, "Old versions end by a lifecycle rule.")
+        return ok("off", "Deleted objects are gone.")
+    if expire:
+        return ok(state, "A lifecycle rule expires old versions.")
     return warning(
-        f"{state}, without an end of old versions",
-        "Staged and deleted objects stay as old versions, unseen, and are paid for.",
+        f"{state}, and old versions never expire",
+        "Staged and deleted objects remain as hidden old versions, and are paid for.",
         "Add a lifecycle rule with NoncurrentVersionExpiration.",
     )
 
 
-def lifecycle(case: CheckContext[BucketProbe]) -> CheckResult:
-    """Look for rules that would delete datasets, or put them out of reach."""
+def lifecycle(context: CheckContext[BucketProbe]) -> CheckResult:
+    """Look for rules that would delete or archive datasets."""
     try:
-        rules = case.store.lifecycle()
+        rules = context.probe.lifecycle()
     except Refused as refusal:
         return _unknown(refusal, "s3:GetLifecycleConfiguration")
     if rules.deleting:
         return failed(
             f"rule {', '.join(rules.deleting)} expires objects",
-            "The store will delete datasets by itself.",
-            "Remove the rule, or narrow it to a prefix that no dataset has.",
+            "The store will delete datasets.",
+            "Remove the rule, or restrict it to a prefix that no dataset has.",
         )
     if rules.archiving:
         return warning(
             f"rule {', '.join(rules.archiving)} archives objects",
-            "Datasets will be moved to where no URL can read them.",
-            "Remove the rule, or choose a storage class that is read at once.",
+            "The store will archive datasets, and no URL can read archived objects.",
+            "Remove the rule, or choose a storage class with immediate access.",
         )
-    return ok("no rule that reaches datasets", "The store deletes nothing by itself.")
+    return ok("no rule affects datasets", "The store does not delete datasets.")
 
 
 def _unknown(refusal: Refused, permission: str) -> CheckResult:
     return skipped(
-        f"The store does not tell the server ({refusal}).",
-        f"Grant {permission} to have it examined; nothing else needs it.",
+        f"The server's key may not look this up ({refusal}).",
+        f"Grant {permission} to have it checked; nothing else needs it.",
     )
 
 
-def stored(case: CheckContext[BucketProbe]) -> CheckResult:
+def stored(context: CheckContext[BucketProbe]) -> CheckResult:
     """List what was PUT."""
-    return listed(case, {"staged": OTHER})
+    return listed(context, {"staged": OTHER})
 
 
-def copy(case: CheckContext[BucketProbe]) -> CheckResult:
-    """Copy within the store, as completion does with what was staged."""
-    source = case.key("staged")
-    copied = case.store.copy(source, case.store.listing()[source].md5, case.key("copied"))
-    if not copied or case.store.read(case.key("copied")) != OTHER:
+def copy(context: CheckContext[BucketProbe]) -> CheckResult:
+    """Copy within the store, as completion does with staged objects."""
+    source, target = context.key("staged"), context.key("copied")
+    copied = context.probe.copy(source, context.probe.listing()[source].md5, target)
+    if not copied or context.probe.read(target) != OTHER:
         return failed(
             "nothing, or something else, was copied",
             "Staged uploads cannot be completed.",
-            "Use a store that copies on condition of an ETag.",
+            "Use a store that supports conditional copies (x-amz-copy-source-if-match).",
         )
-    return ok("200", "The server may copy what was staged.")
+    return ok("200", "The server may copy staged objects.")
 
 
-def wrong_copy(case: CheckContext[BucketProbe]) -> CheckResult:
-    """Copy on a condition that does not hold."""
-    if case.store.copy(case.key("staged"), "0" * 32, case.key("wrongly-copied")):
+def wrong_copy(context: CheckContext[BucketProbe]) -> CheckResult:
+    """Copy with a condition that is not met."""
+    if context.probe.copy(context.key("staged"), "0" * 32, context.key("wrongly-copied")):
         return warning(
             "200",
-            "The store copies what is no longer as verified; completion finds that by listing.",
-            "Nothing has to be done; a newer version of the store may hold the condition.",
+            "The store also copies objects that have changed since they were verified; completion "
+            "detects that by listing them.",
+            "Nothing; a newer version of the store may check the condition.",
         )
-    return ok("refused", "A staged object that changes after it was verified is not taken.")
+    return ok("refused", "An object that changes after its verification is not copied.")

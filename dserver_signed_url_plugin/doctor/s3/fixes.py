@@ -1,4 +1,4 @@
-"""Commands and settings that close what unsigned headers open, with all names filled in.
+"""Commands and settings that keep unsigned headers from doing harm, with all names filled in.
 
 Sources: AWS CLI Command Reference; Ceph, "Admin Guide" and "Bucket Policies"; MinIO, "mc admin".
 """
@@ -22,12 +22,12 @@ CHANGES = frozenset({"acl", "tagging", "redirect", "headers", "encryption"})
 _LONGEST_USER = 64  # characters, in AWS
 
 
-def cures(case: CheckContext[BucketProbe], failed: Collection[str]) -> Iterator[Fix]:
-    """Yield what to do about the findings that failed; nothing where none has to do with this."""
-    bucket, pins = case.store.bucket, case.store.pins
+def fixes(context: CheckContext[BucketProbe], failed: Collection[str]) -> Iterator[Fix]:
+    """Yield fixes for failed checks of unsigned headers; nothing if none of these failed."""
+    bucket, pins = context.probe.bucket, context.probe.pins
     settings = []
     if not COPIES.isdisjoint(failed):
-        yield from _write_keys(case)
+        yield from _write_keys(context)
         settings += [
             f"DTOOL_S3_WRITE_ACCESS_KEY_ID_{bucket}=…",
             f"DTOOL_S3_WRITE_SECRET_ACCESS_KEY_{bucket}=…",
@@ -38,19 +38,19 @@ def cures(case: CheckContext[BucketProbe], failed: Collection[str]) -> Iterator[
         yield Fix("dserver's environment, then restart it", "\n".join(settings))
 
 
-def _write_keys(case: CheckContext[BucketProbe]) -> Iterator[Fix]:
-    """Yield how each kind of store makes a key pair that can write and read nothing."""
-    bucket, endpoint = case.store.bucket, quote(case.store.inside)
+def _write_keys(context: CheckContext[BucketProbe]) -> Iterator[Fix]:
+    """Yield how to make a write-only key pair, for each kind of store."""
+    bucket, endpoint = context.probe.bucket, quote(context.probe.endpoint)
     user = f"dserver-write-{bucket}"[:_LONGEST_USER]
-    owner = _owner(case)
+    owner = _owner(context)
     put = quote(json.dumps(_policy(_allowed("s3:PutObject", bucket))))
     yield Fix(
-        "Ceph, as its administrator (of the keys printed, those of the user that ends in :write)",
+        "Ceph, as its administrator (use the printed keys of the user that ends in :write)",
         "\n".join(_subuser(quote(owner), quote(f"{owner}:write"))),
     )
     yield Fix(
-        f"Ceph without its administrator, with the keys of another user, here {user} (replaces the "
-        "bucket's policy)",
+        f"Ceph without its administrator, with the keys of another user, here {user} (this "
+        f"replaces the bucket's policy)",
         f"aws --endpoint-url {endpoint} s3api put-bucket-policy --bucket {bucket} "
         f"--policy {quote(json.dumps(_bucket_policy(bucket, owner, user)))}",
     )
@@ -82,18 +82,19 @@ def _in_aws(user: str, policy: str) -> Iterator[str]:
     yield f"aws iam create-access-key --user-name {user}"
 
 
-def _owner(case: CheckContext[BucketProbe]) -> str:
-    """Return whom the server's key belongs to; a word to replace where the store does not tell."""
+def _owner(context: CheckContext[BucketProbe]) -> str:
+    """Return the user that the server's key belongs to; a placeholder if the store does not say."""
     try:
-        return case.store.user() or "USER"
+        return context.probe.owner() or "USER"
     except (Refused, StorageUnavailable):
         return "USER"
 
 
 def _bucket_policy(bucket: str, owner: str, user: str) -> dict[str, Any]:
-    """Return the policy by which another user may write, and the bucket's own may read that.
+    """Return a bucket policy that lets another user write, and the owner read the result.
 
-    In Ceph an object belongs to whoever PUT it, who could therefore copy it: that is denied.
+    In Ceph an object belongs to the user who PUT it and who could therefore copy it, so copying is
+    denied.
     """
     copying = {"StringLike": {"s3:x-amz-copy-source": "*"}}
     return _policy(
@@ -113,10 +114,10 @@ def _policy(*statements: dict[str, Any]) -> dict[str, Any]:
 
 
 def _allowed(action: str, bucket: str) -> dict[str, Any]:
-    places = [f"arn:aws:s3:::{bucket}/*"]
+    resources = [f"arn:aws:s3:::{bucket}/*"]
     if action == "s3:*":
-        places.append(f"arn:aws:s3:::{bucket}")
-    return {"Effect": "Allow", "Action": action, "Resource": places}
+        resources.append(f"arn:aws:s3:::{bucket}")
+    return {"Effect": "Allow", "Action": action, "Resource": resources}
 
 
 def _principal(user: str) -> dict[str, Any]:

@@ -1,7 +1,4 @@
-"""S3 as the doctor sees it: region, versioning, lifecycle, and scratch objects of its own.
-
-Never says what an answer means for anybody.
-"""
+"""The doctor's access to an S3 bucket: its configuration, and scratch objects."""
 
 from __future__ import annotations
 
@@ -27,132 +24,134 @@ from dserver_signed_url_plugin.uris import BaseURI
 
 _SCRATCH = "dserver-signed-url-doctor/"  # dtool lists what starts with "dtool-"
 _RELPATH = "doctor.txt"
-_LIFE = 15 * 60  # seconds; no less than clocks may be apart
-_KEYS_LOOKED_AT = 100
-_BUCKETS_LOOKED_AT = 5
-_SMALL = 64 * 1024  # bytes
-# What a PUT may say of an object beside its bytes.
-_DESCRIPTIONS = re.compile(
+_LIFETIME = 15 * 60  # seconds; not less than the clock skew that S3 accepts
+_MAX_KEYS = 100
+_MAX_BUCKETS = 5
+_SMALL_SIZE = 64 * 1024  # bytes
+# What a store keeps of the headers of a PUT.
+_KEPT_HEADERS = re.compile(
     "cache-control|content-(disposition|encoding|language|type)|expires|"
     "x-amz-(meta-.+|storage-class|website-redirect-location)"
 )
 
 
 class S3Probe:
-    """One bucket under examination, over a connection of its own."""
+    """The doctor's access to one S3 bucket, with a client of its own."""
 
     def __init__(self, base_uri: BaseURI, settings: Settings) -> None:
         self._s3 = BucketAdmin(base_uri.location, settings)
         self.bucket = base_uri.location
         self.pins = settings.writes(self.bucket) != STAGED
-        self._inside = self._s3.inside
-        self.inside, self.outside = _address(self._inside), _address(self._s3.place)
+        self._internal = self._s3.inside
+        self.endpoint, self.public_endpoint = _address(self._internal), _address(self._s3.place)
         self.scratch = f"{_SCRATCH}{uuid4()}/"
 
     # Signing -------------------------------------------------------------------------------
 
-    def bare_url(self, key: str, inside: bool = False) -> str:
-        """Return the URL of a key without a signature."""
-        place = self._inside if inside else self._s3.place
-        return self._signer(place).sign("GET", key).partition("?")[0]
+    def unsigned_url(self, key: str, *, public: bool = True) -> str:
+        """Return the URL of an object without a signature."""
+        endpoint = self._s3.place if public else self._internal
+        return self._signer(endpoint).sign("GET", key).partition("?")[0]
 
-    def read_url(self, key: str, method: str = "GET", ago: int = 0) -> str:
-        """Sign GET or HEAD, as is done for people; ``ago`` seconds ago."""
-        return self._signer(self._s3.place, ago).sign(method, key)
+    def read_url(self, key: str, method: str = "GET", age: int = 0) -> str:
+        """Sign GET or HEAD, as for people, as if it were ``age`` seconds ago."""
+        return self._signer(self._s3.place, age).sign(method, key)
 
-    def inside_url(self, key: str) -> str:
-        """Sign GET for the server's address."""
-        return self._signer(self._inside).sign("GET", key)
+    def internal_url(self, key: str) -> str:
+        """Sign GET for the server's endpoint."""
+        return self._signer(self._internal).sign("GET", key)
 
     def misdirected_url(self, key: str) -> str:
-        """Sign GET for the server's address, but return a URL to people's."""
-        return self.outside + self.inside_url(key).removeprefix(self.inside)
+        """Sign GET for the server's endpoint, but return a URL to the public one."""
+        return self.public_endpoint + self.internal_url(key).removeprefix(self.endpoint)
 
     def pinned_put(self, key: str, content: bytes) -> SignedRequest:
-        """Sign the PUT of an item of this content, which was announced."""
+        """Sign the PUT of an item that was announced with this content."""
         md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
         headers = pinned_headers(Item("doctor", _RELPATH, len(content), md5))
         return SignedRequest(
-            self._signer(self._s3.place, writing=True).sign("PUT", key, headers), headers
+            self._signer(self._s3.place, for_writing=True).sign("PUT", key, headers), headers
         )
 
     def staged_url(self, key: str) -> str:
-        """Sign the PUT of what completion will look at, with no header."""
-        return self._signer(self._s3.place, writing=True).sign("PUT", key)
+        """Sign the PUT of a staged object, without headers."""
+        return self._signer(self._s3.place, for_writing=True).sign("PUT", key)
 
     def has_write_key(self) -> bool:
-        """Tell whether URLs to write are signed with a key pair of their own."""
+        """Return whether write URLs are signed with a key pair of their own."""
         return self._s3.has_write_key
 
-    def _signer(self, place: Endpoint, ago: int = 0, writing: bool = False) -> QuerySigner:
-        credentials, _ = self._s3.credentials(writing)
-        starts = datetime.now(timezone.utc) - timedelta(seconds=ago)
-        return QuerySigner(place, credentials, starts, _LIFE)
+    def _signer(
+        self, endpoint: Endpoint, age: int = 0, *, for_writing: bool = False
+    ) -> QuerySigner:
+        credentials, _ = self._s3.credentials(for_writing)
+        starts = datetime.now(timezone.utc) - timedelta(seconds=age)
+        return QuerySigner(endpoint, credentials, starts, _LIFETIME)
 
-    # What is set ---------------------------------------------------------------------------
+    # Configuration -------------------------------------------------------------------------
 
-    def credentials_end(self) -> datetime | None:
-        """Return when the credentials end, if that is known."""
+    def credentials_expiry(self) -> datetime | None:
+        """Return when the server's credentials expire, if that is known."""
         return self._s3.credentials()[1]
 
     def regions(self) -> tuple[str, str | None]:
-        """Return the region that is signed for, and the one that the store names, if any."""
+        """Return the region that URLs are signed for, and the one that the store reports."""
         headers = self._ask("head_bucket")["ResponseMetadata"].get("HTTPHeaders", {})
         return self._s3.place.region, headers.get("x-amz-bucket-region") or None
 
     def versioning(self) -> str:
-        """Return ``Enabled``, ``Suspended`` or nothing."""
+        """Return ``Enabled``, ``Suspended`` or an empty string."""
         return str(self._ask("get_bucket_versioning").get("Status", ""))
 
     def lifecycle(self) -> Lifecycle:
-        """Return the rules that are switched on and reach the keys of datasets."""
+        """Return the enabled lifecycle rules that affect datasets."""
         try:
-            with _in_the_stores_words():
+            with _refusals_raised():
                 rules = read_document(self._s3).rules
         except Refused as refusal:
             if refusal.code != NONE_SET:
                 raise
             return Lifecycle()
         prefix = self._s3.dataset_prefix
-        reaching = [rule for rule in rules if rule.is_enabled and rule.reaches_datasets(prefix)]
+        relevant = [rule for rule in rules if rule.is_enabled and rule.reaches_datasets(prefix)]
         return Lifecycle(
-            deleting=_names(rule for rule in reaching if rule.expires),
-            archiving=_names(rule for rule in reaching if rule.archives),
-            ends_old_versions=any(rule.ends_old_versions for rule in reaching),
+            deleting=_names(rule for rule in relevant if rule.expires),
+            archiving=_names(rule for rule in relevant if rule.archives),
+            ends_old_versions=any(rule.ends_old_versions for rule in relevant),
         )
 
-    # The server's own ways -----------------------------------------------------------------
+    # Access with the server's key ----------------------------------------------------------
 
-    def some_key(self) -> str | None:
-        """Return the key of the smallest object among the first that are not empty."""
+    def any_key(self) -> str | None:
+        """Return the key of the smallest of the first objects that are not empty."""
         sizes = self._sizes(self.bucket)
         return min(sizes, key=sizes.__getitem__, default=None)
 
-    def object_elsewhere(self) -> tuple[str, str] | None:
-        """Return ``bucket/key`` and the bare URL of a small object in another bucket, if any."""
+    def object_in_another_bucket(self) -> tuple[str, str] | None:
+        """Return ``bucket/key`` and the unsigned URL of a small object in another bucket."""
         try:
-            found = self._owned().get("Buckets", [])
+            found = self._buckets().get("Buckets", [])
         except Refused:
             return None
         others = [entry["Name"] for entry in found if entry["Name"] != self.bucket]
-        for bucket in others[:_BUCKETS_LOOKED_AT]:
+        for bucket in others[:_MAX_BUCKETS]:
             with suppress(Refused):
-                small = [key for key, size in self._sizes(bucket).items() if size <= _SMALL]
+                small = [key for key, size in self._sizes(bucket).items() if size <= _SMALL_SIZE]
                 if small:
                     return f"{bucket}/{small[0]}", self._s3.bare_url(bucket, small[0])
         return None
 
-    def user(self) -> str:
-        """Return the store's name for whom the server's key belongs to."""
-        return str(self._owned().get("Owner", {}).get("ID", ""))
+    def owner(self) -> str:
+        """Return the user ID that the server's key belongs to; empty if unknown."""
+        return str(self._buckets().get("Owner", {}).get("ID", ""))
 
     def headers(self, key: str) -> Mapping[str, str]:
-        """Return how the store describes an object: what was PUT beside its bytes."""
-        described = self._ask("head_object", Key=key)["ResponseMetadata"]["HTTPHeaders"]
-        return {name: value for name, value in described.items() if _DESCRIPTIONS.fullmatch(name)}
+        """Return the headers and metadata that the store keeps for an object."""
+        headers = self._ask("head_object", Key=key)["ResponseMetadata"]["HTTPHeaders"]
+        return {name: value for name, value in headers.items() if _KEPT_HEADERS.fullmatch(name)}
 
     def tags(self, key: str) -> Mapping[str, str]:
-        """Return an object's tags; none where the store knows no tags."""
+        """Return an object's tags; empty where the store does not support tags."""
         try:
             found = self._ask("get_object_tagging", Key=key)["TagSet"]
         except Refused as refusal:
@@ -162,29 +161,29 @@ class S3Probe:
         return {tag["Key"]: tag["Value"] for tag in found}
 
     def write(self, key: str, content: str) -> None:
-        """Write as the server does."""
-        with _in_the_stores_words():
+        """Write an object as the server does."""
+        with _refusals_raised():
             self._s3.put(key, content)
 
     def read(self, key: str) -> bytes | None:
-        """Read as the server does."""
-        with _in_the_stores_words():
+        """Read an object as the server does; None if it does not exist."""
+        with _refusals_raised():
             return self._s3.get(key)
 
     def copy(self, source: str, md5: str, target: str) -> bool:
-        """Copy as the server does; False if the source is not what md5 says."""
-        with _in_the_stores_words():
+        """Copy an object as the server does; False if the source does not have this MD5."""
+        with _refusals_raised():
             return self._s3.copy(source, md5, target, item_metadata(_RELPATH, md5))
 
     def listing(self) -> Mapping[str, StoredItem]:
-        """List the scratch place as the server does."""
-        with _in_the_stores_words():
+        """List the scratch objects as the server does."""
+        with _refusals_raised():
             return dict(self._s3.listing(self.scratch))
 
     def remove(self) -> Removal:
-        """Delete all that is in the scratch place, with its old versions where there are any."""
+        """Delete all scratch objects, and their old versions."""
         keys = list(self.listing())
-        with _in_the_stores_words():
+        with _refusals_raised():
             self._s3.delete(keys)
         try:
             versioned = bool(keys and self.versioning())
@@ -193,7 +192,7 @@ class S3Probe:
         return Removal(len(keys), self._remove_versions() if versioned else 0)
 
     def _remove_versions(self) -> int:
-        """Delete old versions, and return how many may not be deleted."""
+        """Delete old versions; return how many could not be deleted."""
         try:
             answer = self._ask("list_object_versions", Prefix=self.scratch)
         except Refused as refusal:
@@ -213,18 +212,18 @@ class S3Probe:
         return len(refused.get("Errors", []))
 
     def _sizes(self, bucket: str) -> Mapping[str, int]:
-        """Return the sizes of the first objects that are not empty, by key."""
-        answer = self._ask("list_objects_v2", Bucket=bucket, MaxKeys=_KEYS_LOOKED_AT)
+        """Return the sizes, by key, of the first objects that are not empty."""
+        answer = self._ask("list_objects_v2", Bucket=bucket, MaxKeys=_MAX_KEYS)
         return {
             entry["Key"]: entry["Size"] for entry in answer.get("Contents", []) if entry["Size"]
         }
 
-    def _owned(self) -> Mapping[str, Any]:
-        with _in_the_stores_words():
+    def _buckets(self) -> Mapping[str, Any]:
+        with _refusals_raised():
             return self._s3.ask_the_store("list_buckets")
 
     def _ask(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
-        with _in_the_stores_words():
+        with _refusals_raised():
             return self._s3.ask(operation, **parameters)
 
 
@@ -237,14 +236,14 @@ def _address(place: Endpoint) -> str:
 
 
 @contextmanager
-def _in_the_stores_words() -> Iterator[None]:
-    """Let the store's own word through, by which the doctor tells one trouble from another."""
+def _refusals_raised() -> Iterator[None]:
+    """Raise Refused, with the store's status and error code, when the store refuses."""
     try:
         yield
     except BucketRefusal as error:
-        status = 200  # the answer to many deletions at once, whatever became of each
+        status = 200  # of a batch of deletions, whether or not each one succeeded
         if isinstance(error.__cause__, ClientError):
             status = error.__cause__.response["ResponseMetadata"]["HTTPStatusCode"]
-        # Without a body of S3's, botocore calls the status a code.
-        is_a_word = re.fullmatch("[A-Za-z.]{1,64}", error.code)
-        raise Refused(status, error.code if is_a_word else None) from error
+        # If there is no S3 error in the body, botocore uses the status as code.
+        is_error_code = re.fullmatch("[A-Za-z.]{1,64}", error.code)
+        raise Refused(status, error.code if is_error_code else None) from error

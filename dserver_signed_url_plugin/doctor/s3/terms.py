@@ -1,4 +1,4 @@
-"""What S3 calls its things, and what its error codes mean.
+"""The terms of S3, and what its error codes mean.
 
 Source: Amazon S3 API Reference, "Error responses".
 """
@@ -8,20 +8,20 @@ from __future__ import annotations
 from dserver_signed_url_plugin.doctor.terms import Terms
 
 REGION = (
-    "The bucket lives in another region than the one that is signed for.",
+    "The bucket is in another region than the one that URLs are signed for.",
     "Set DTOOL_S3_REGION_<bucket> to the bucket's region.",
 )
 _ENDED = (
-    "The server's temporary credentials have ended.",
-    "Renew them, or use credentials that renew themselves.",
+    "The server's temporary credentials have expired.",
+    "Renew them, or use credentials that are renewed automatically.",
 )
 _SKEWED = (
-    "The store finds the server's clock too far from its own.",
+    "The store's clock and the server's differ too much.",
     "Switch on time synchronisation (NTP) on the server, or on the store.",
 )
 NO_SIGNATURE = (
-    "No URL's signature is taken, not even at the server's own address: the secret key is wrong, "
-    "unless a proxy stands there too.",
+    "The store accepts no signature, not even at the server's own endpoint: the secret key is "
+    "wrong, unless there is a proxy as well.",
     "Correct DTOOL_S3_SECRET_ACCESS_KEY_<bucket>.",
 )
 _ANOTHER_STORE = (
@@ -29,15 +29,16 @@ _ANOTHER_STORE = (
     "Correct DTOOL_S3_PUBLIC_ENDPOINT_<bucket>.",
 )
 _CHANGED_PUT = (
-    "The store takes a signed GET, so the key is right: a proxy before the store changes PUTs.",
-    "Let the proxy pass method, path, query and headers on as they come.",
+    "The store accepts a signed GET, so the key is right: a proxy in front of the store changes "
+    "PUT requests.",
+    "Let the proxy forward method, path, query and headers unchanged.",
 )
 SIGNED_HEADERS = (
-    "The store takes a PUT that signs the host alone, so the key is right: the store, or a proxy "
-    "before it, loses headers that are signed too. No URL can be pinned here.",
+    "The store accepts a PUT that signs the host only, so the key is right: the store, or a proxy "
+    "in front of it, loses other signed headers. URLs cannot be pinned here.",
     "Stage all uploads: set SIGNED_URL_WRITES_<bucket>=staged.",
 )
-# At the first PUT, where write URLs are signed with a key of their own.
+# Meanings at the first PUT, if write URLs are signed with a key of their own.
 WRITE_KEY = {
     "AccessDenied": (
         "The key that signs write URLs may not do this.",
@@ -48,19 +49,19 @@ WRITE_KEY = {
         "Correct DTOOL_S3_WRITE_ACCESS_KEY_ID_<bucket>.",
     ),
     "SignatureDoesNotMatch": (
-        "The store takes a signed GET, so the secret of the key that signs write URLs is wrong, or "
-        "a proxy before the store changes PUTs.",
+        "The store accepts a signed GET, so the secret of the key that signs write URLs is wrong, "
+        "or a proxy in front of the store changes PUT requests.",
         "Correct DTOOL_S3_WRITE_SECRET_ACCESS_KEY_<bucket>.",
     ),
 }
-_AT = {
+_MEANINGS_BY_STEP = {
     "signature": {"InvalidAccessKeyId": _ANOTHER_STORE, "NoSuchBucket": _ANOTHER_STORE},
     "overwriting": {"SignatureDoesNotMatch": _CHANGED_PUT},
 }
 _MEANINGS = {
     "AccessDenied": (
         "The server's key may not do this.",
-        "Grant it {needs}; look for a policy of the bucket that denies it.",
+        "Grant it {permission}; look for a bucket policy that denies it.",
     ),
     "NoSuchBucket": (
         "The store has no bucket of this name.",
@@ -71,8 +72,9 @@ _MEANINGS = {
         "Correct DTOOL_S3_ACCESS_KEY_ID_<bucket>, or DTOOL_S3_ENDPOINT_<bucket>.",
     ),
     "SignatureDoesNotMatch": (
-        "The secret key is wrong, or a proxy before the store changes the Host header.",
-        "Correct DTOOL_S3_SECRET_ACCESS_KEY_<bucket>; let the proxy pass Host on as it comes.",
+        "The secret key is wrong, or a proxy in front of the store changes the Host header.",
+        "Correct DTOOL_S3_SECRET_ACCESS_KEY_<bucket>; let the proxy forward the Host header "
+        "unchanged.",
     ),
     "RequestTimeTooSkewed": _SKEWED,
     "AuthorizationHeaderMalformed": REGION,
@@ -82,25 +84,25 @@ _MEANINGS = {
     "ExpiredToken": _ENDED,
     "InvalidToken": _ENDED,
     "NotImplemented": (
-        "The store cannot do this.",
-        "Use a store, or a version of it, that can.",
+        "The store does not support this.",
+        "Use another store, or another version of it.",
     ),
 }
 
-WORDS = Terms(
-    place="bucket",
+TERMS = Terms(
+    location="bucket",
     endpoint="DTOOL_S3_ENDPOINT_<bucket>",
     public_endpoint="DTOOL_S3_PUBLIC_ENDPOINT_<bucket>",
     signature="X-Amz-Signature",
-    absent=frozenset({"NoSuchKey", "AccessDenied"}),
+    not_found=frozenset({"NoSuchKey", "AccessDenied"}),
     hidden=frozenset(),
     not_a_store=(
-        "Something else than an S3 store answers here: a web page, a console or a proxy.",
-        "Correct the endpoint; MinIO's console, for example, is not on the port of its store.",
+        "This is not an S3 store, but a web page, a console or a proxy.",
+        "The endpoint is the address of the store; MinIO's console, for example, has another port.",
     ),
     public=(
-        "The bucket is public: anybody reads its datasets, whatever dserver permits.",
-        "Remove the bucket's public policy or ACL, unless that is intended.",
+        "The bucket is public: anybody can read its datasets, whatever dserver permits.",
+        "Remove the public bucket policy or ACL, unless it is intended.",
     ),
     wrong_md5="Encrypt the bucket with SSE-S3 instead of SSE-KMS, or not at all.",
     cors_rule=(
@@ -108,5 +110,5 @@ WORDS = Terms(
         "Content-MD5, Content-Type and x-amz-meta-*; expose ETag."
     ),
     meanings=_MEANINGS,
-    at=_AT,
+    meanings_by_step=_MEANINGS_BY_STEP,
 )

@@ -1,7 +1,7 @@
-"""Examinations of headers that no URL signs, and of what a store that obeys them gives away.
+"""Checks of headers that URLs do not sign.
 
-AWS refuses x-amz-… headers that are not signed; Ceph RGW, MinIO and others obey them. Every header
-is sent through each kind of URL that is handed out, before an item is complete and afterwards.
+AWS refuses unsigned x-amz-… headers; Ceph RGW, MinIO and others obey them. Each header is sent
+through each kind of URL that is handed out, before an item is completed and afterwards.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from dserver_signed_url_plugin.doctor.probe import BucketProbe
 from dserver_signed_url_plugin.doctor.s3.attacks import (
     Attack,
     AttackResult,
+    Observation,
     ScratchItem,
-    Seen,
-    trials,
+    run_attack,
 )
 from dserver_signed_url_plugin.storage.values import Refused
 
@@ -27,122 +27,125 @@ _EVERYBODY = 'uri="http://acs.amazonaws.com/groups/global/AllUsers"'
 _KEY = b"a key of 32 bytes for this alone"
 
 _WRITE_KEY = (
-    "Let a key pair sign write URLs that can read nothing: see below. "
-    "A proxy that removes what URLs do not sign is a second wall."
+    "Sign write URLs with a key pair that can read nothing: see below. A proxy that removes "
+    "headers which URLs do not sign is additional protection."
 )
 _STAGE = "Stage all uploads: set SIGNED_URL_WRITES_<bucket>=staged."
 _FILTER = (
-    "Let a proxy before the store remove headers that URLs do not sign: uploads are staged already."
+    "Uploads are staged already: let a proxy in front of the store remove headers that URLs do not "
+    "sign."
 )
 
-# What is looked at --------------------------------------------------------------------------
+# Observations ------------------------------------------------------------------------------
 
 
-def _written(item: ScratchItem) -> Seen:
-    return {"x-amz-copy-source": item.case.store.read(item.place)}
+def _written(item: ScratchItem) -> Observation:
+    return {"x-amz-copy-source": item.context.probe.read(item.url_key)}
 
 
-def _content(item: ScratchItem) -> Seen:
+def _content(item: ScratchItem) -> Observation:
     try:
-        return {"x-amz-server-side-encryption-customer-…": item.case.store.read(item.key)}
+        return {"x-amz-server-side-encryption-customer-…": item.context.probe.read(item.key)}
     except Refused as refusal:
         return {"x-amz-server-side-encryption-customer-…": str(refusal)}
 
 
-def _public(header: str) -> Callable[[ScratchItem], Seen]:
-    def look(item: ScratchItem) -> Seen:
-        answer = item.case.client.ask("GET", item.case.store.bare_url(item.key))
+def _public(header: str) -> Callable[[ScratchItem], Observation]:
+    def observe(item: ScratchItem) -> Observation:
+        answer = item.context.client.send("GET", item.context.probe.unsigned_url(item.key))
         return {header: answer.status == 200}
 
-    return look
+    return observe
 
 
-def _tags(item: ScratchItem) -> Seen:
-    return {"x-amz-tagging": item.case.store.tags(item.key)}
+def _tags(item: ScratchItem) -> Observation:
+    return {"x-amz-tagging": item.context.probe.tags(item.key)}
 
 
-def _served(item: ScratchItem) -> Seen:
-    return item.case.store.headers(item.key)
+def _served(item: ScratchItem) -> Observation:
+    return item.context.probe.headers(item.key)
 
 
-# The examinations ---------------------------------------------------------------------------
+# Checks ------------------------------------------------------------------------------------
 
 
-def copying(case: CheckContext[BucketProbe]) -> CheckResult:
-    """Copy an object of another prefix of the bucket."""
-    key = case.key("private/of-somebody-else")
-    case.store.write(key, OTHER.decode())
-    return _copied(case, f"{case.store.bucket}/{key}", case.store.bare_url(key, inside=True))
+def copy_source(context: CheckContext[BucketProbe]) -> CheckResult:
+    """Copy an object from elsewhere in the bucket."""
+    key = context.key("private/of-someone-else")
+    context.probe.write(key, OTHER.decode())
+    return _copied(
+        context, f"{context.probe.bucket}/{key}", context.probe.unsigned_url(key, public=False)
+    )
 
 
-def copying_from_elsewhere(case: CheckContext[BucketProbe]) -> CheckResult:
-    """Copy an object of another bucket, if the server's key finds one."""
-    found = case.store.object_elsewhere()
+def copy_elsewhere(context: CheckContext[BucketProbe]) -> CheckResult:
+    """Copy an object from another bucket, if the server's key can list one."""
+    found = context.probe.object_in_another_bucket()
     if found is None:
-        return skipped("Not tried: the server's key finds no small object in another bucket.")
-    return _copied(case, *found)
+        return skipped("Not tried: the server's key can list no small object in another bucket.")
+    return _copied(context, *found)
 
 
-def _copied(case: CheckContext[BucketProbe], source: str, bare_url: str) -> CheckResult:
-    if case.client.ask("GET", bare_url).status == 200:
-        return skipped("Not tried: anybody reads it without any URL.")
+def _copied(context: CheckContext[BucketProbe], source: str, unsigned_url: str) -> CheckResult:
+    if context.client.send("GET", unsigned_url).status == 200:
+        return skipped("Not tried: anybody can read the object without a URL.")
     attack = Attack({"x-amz-copy-source": f"/{quote(source)}"}, _written, needs_completion=False)
-    return _told(
-        trials(case, attack),
-        "No write URL can be turned into one that reads.",
-        "Whoever holds a write URL reads whatever the key that signs it can read, in any bucket: "
+    return _result(
+        run_attack(context, attack),
+        "Write URLs cannot be used to read.",
+        "Whoever has a write URL can read whatever the key that signs it can read, in any bucket: "
         "the store copies it to where the URL writes",
         (_WRITE_KEY, _WRITE_KEY),
     )
 
 
-def access(case: CheckContext[BucketProbe]) -> CheckResult:
-    """Open an item to everybody."""
+def acl(context: CheckContext[BucketProbe]) -> CheckResult:
+    """Make an item public."""
     attacks = (
         Attack({"x-amz-acl": "public-read"}, _public("x-amz-acl")),
         Attack({"x-amz-grant-read": _EVERYBODY}, _public("x-amz-grant-read")),
     )
-    return _told(
-        (trial for attack in attacks for trial in trials(case, attack)),
-        "Nobody changes who may read an item.",
-        "Whoever holds a write URL opens a frozen item to everybody, whatever dserver permits",
+    return _result(
+        (result for attack in attacks for result in run_attack(context, attack)),
+        "Write URLs cannot change who may read an item.",
+        "Whoever has a write URL can make a frozen item public, whatever dserver permits",
         (_STAGE, _FILTER),
     )
 
 
-def tagging(case: CheckContext[BucketProbe]) -> CheckResult:
+def tagging(context: CheckContext[BucketProbe]) -> CheckResult:
     """Change an item's tags."""
     try:
-        return _told(
-            trials(case, Attack({"x-amz-tagging": "doctor=was-here"}, _tags)),
-            "Nobody changes a frozen item's tags.",
-            "Whoever holds a write URL changes the tags of a frozen item, by which policies and "
-            "lifecycle rules may choose",
+        return _result(
+            run_attack(context, Attack({"x-amz-tagging": "doctor=was-here"}, _tags)),
+            "Write URLs cannot change the tags of a frozen item.",
+            "Whoever has a write URL can change the tags of a frozen item, which policies and "
+            "lifecycle rules may depend on",
             (_STAGE, _FILTER),
-            uploaders_choice=True,
+            allowed_before=True,
         )
     except Refused as refusal:
         return skipped(
-            f"The store does not tell the server an object's tags ({refusal}).",
-            "Grant s3:GetObjectTagging to have it examined; nothing else needs it.",
+            f"The server's key may not read the tags of objects ({refusal}).",
+            "Grant s3:GetObjectTagging to have them checked; nothing else needs it.",
         )
 
 
-def redirect(case: CheckContext[BucketProbe]) -> CheckResult:
-    """Lead readers of the bucket's website elsewhere."""
+def redirect(context: CheckContext[BucketProbe]) -> CheckResult:
+    """Redirect readers of the bucket's website."""
     attack = Attack({"x-amz-website-redirect-location": "/elsewhere"}, _served)
-    return _told(
-        trials(case, attack),
-        "Nobody leads a frozen item's readers elsewhere.",
-        "Whoever holds a write URL leads readers of a frozen item elsewhere, where the bucket is a "
+    return _result(
+        run_attack(context, attack),
+        "Write URLs cannot redirect the readers of a frozen item.",
+        "Whoever has a write URL can redirect the readers of a frozen item, if the bucket is a "
         "website",
         (_STAGE, _FILTER),
-        uploaders_choice=True,
+        allowed_before=True,
     )
 
 
-def headers(case: CheckContext[BucketProbe]) -> CheckResult:
-    """Change what a store keeps beside the bytes."""
+def headers(context: CheckContext[BucketProbe]) -> CheckResult:
+    """Change the headers and metadata that the store keeps for an item."""
     attacks = (
         {
             "Content-Type": "text/html",
@@ -155,17 +158,17 @@ def headers(case: CheckContext[BucketProbe]) -> CheckResult:
         {"x-amz-meta-doctor": "was-here"},
         {"x-amz-storage-class": "STANDARD_IA"},
     )
-    return _told(
-        (trial for each in attacks for trial in trials(case, Attack(each, _served))),
-        "Nobody changes how a frozen item is served or kept.",
-        "Whoever holds a write URL changes how a frozen item is served or kept",
+    return _result(
+        (result for sent in attacks for result in run_attack(context, Attack(sent, _served))),
+        "Write URLs cannot change how a frozen item is served or stored.",
+        "Whoever has a write URL can change how a frozen item is served or stored",
         (_STAGE, _FILTER),
-        uploaders_choice=True,
+        allowed_before=True,
     )
 
 
-def encryption(case: CheckContext[BucketProbe]) -> CheckResult:
-    """Encrypt an item with a key that nobody else has (SSE-C)."""
+def encryption(context: CheckContext[BucketProbe]) -> CheckResult:
+    """Encrypt an item with a key of the attacker's own (SSE-C)."""
     name = "x-amz-server-side-encryption-customer"
     digest = hashlib.md5(_KEY, usedforsecurity=False).digest()
     sent = {
@@ -173,45 +176,48 @@ def encryption(case: CheckContext[BucketProbe]) -> CheckResult:
         f"{name}-key": base64.b64encode(_KEY).decode(),
         f"{name}-key-MD5": base64.b64encode(digest).decode(),
     }
-    return _told(
-        trials(case, Attack(sent, _content)),
-        "Nobody makes an item unreadable.",
-        "Whoever holds a write URL encrypts a frozen item with a key that nobody else has",
+    return _result(
+        run_attack(context, Attack(sent, _content)),
+        "Write URLs cannot make an item unreadable.",
+        "Whoever has a write URL can encrypt a frozen item with a key that nobody else has",
         (_STAGE, _FILTER),
     )
 
 
-def _told(
-    made: Iterator[AttackResult],
-    good: str,
-    bad: str,
+def _result(
+    results: Iterator[AttackResult],
+    if_harmless: str,
+    if_harmful: str,
     advice: tuple[str, str],
-    uploaders_choice: bool = False,
+    *,
+    allowed_before: bool = False,
 ) -> CheckResult:
-    """Say what the trials mean; of the advice, the second is for what staging does not stop.
+    """Return what the results of attacks mean.
 
-    :param uploaders_choice: whether it is the uploader's until the item is complete.
+    :param advice: for attacks that staging prevents, and for others.
+    :param allowed_before: whether the uploader may do this until the item is complete.
     """
-    tried = list(made)
-    obeyed = [trial for trial in tried if trial.obeyed]
-    wrong = [trial for trial in obeyed if trial.moment == "after" or not uploaders_choice]
+    tried = list(results)
+    obeyed = [each for each in tried if each.obeyed]
+    harmful = [each for each in obeyed if each.moment == "after" or not allowed_before]
     if not obeyed:
-        return ok("refused" if all(trial.refused for trial in tried) else "without effect", good)
-    if not wrong:
-        return ok("obeyed before completion alone", good)
-    kinds = {trial.kind for trial in wrong}
-    shown = [trial for trial in obeyed if trial.kind in kinds]
-    names = sorted({name for trial in shown for name in trial.obeyed})
+        refused = all(each.refused for each in tried)
+        return ok("refused" if refused else "without effect", if_harmless)
+    if not harmful:
+        return ok("obeyed before completion only", if_harmless)
+    kinds = {each.kind for each in harmful}
+    shown = [each for each in obeyed if each.kind in kinds]
+    names = sorted({name for each in shown for name in each.obeyed})
     return failed(
         f"obeyed: {', '.join(_where(shown))}",
-        f"{bad} ({', '.join(names)}).",
+        f"{if_harmful} ({', '.join(names)}).",
         advice[0] if kinds == {"pinned"} else advice[1],
     )
 
 
 def _where(obeyed: Sequence[AttackResult]) -> Iterator[str]:
     for kind in ("pinned", "staged"):
-        moments = {trial.moment for trial in obeyed if trial.kind == kind}
+        moments = {each.moment for each in obeyed if each.kind == kind}
         if len(moments) == 1:
             yield f"{kind}, {moments.pop()} completion"
         elif moments:

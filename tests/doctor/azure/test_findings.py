@@ -64,7 +64,7 @@ def keep_deleted(blobs, days):
 def test_an_account_without_cors_rules_is_not_for_web_pages(account):
     report = examined(account, "--origin", ORIGIN)
     assert (report.code, report.failed) == (NOT_FOR_READING, {"cors-get", "cors-put"})
-    assert report["cors-put"]["answered"] == "403 CorsPreflightFailure, without leave"
+    assert report["cors-put"]["answered"] == "403 CorsPreflightFailure, not allowed"
     assert "x-ms-*" in report["cors-put"]["advice"]
     assert examined(account).code == FIT
 
@@ -97,7 +97,7 @@ def test_a_proxy_that_removes_the_md5_lets_other_bytes_pass(account):
 
     report = through(account, strip)
     assert (report.code, report.failed) == (NOT_FOR_UPLOADING, {"other-bytes"})
-    assert report["other-bytes"]["answered"] == "201: taken"
+    assert report["other-bytes"]["answered"] == "201: accepted"
 
 
 def test_a_url_that_writes_twice_spoils_uploading(account, blobs):
@@ -118,7 +118,7 @@ def test_a_url_that_writes_twice_spoils_uploading(account, blobs):
 def test_a_put_that_another_overtook_is_a_warning_where_it_replaces_what_that_wrote(account):
     report = examined(account)
     assert (report.code, report.warned) == (FIT, {"overtaken-put"})
-    assert report["overtaken-put"]["answered"] == "201: taken"
+    assert report["overtaken-put"]["answered"] == "201: accepted"
     assert "begun before completion" in report["overtaken-put"]["means"]
 
 

@@ -94,14 +94,14 @@ def test_the_scratch_container_is_no_dataset_and_is_removed_although_somebody_in
     seen = []
 
     class Interrupted(AzureProbe):
-        def collect(self, key):
+        def read_staged(self, key):
             seen.extend(blobs.list_containers(include_metadata=True))
             raise KeyboardInterrupt
 
     settings = Settings.load(settings_of(account), {})
-    storages = SimpleNamespace(examination=lambda uri: Interrupted(uri, settings))
+    storages = SimpleNamespace(probe=lambda uri, probes: Interrupted(uri, settings))
     with pytest.raises(KeyboardInterrupt):
-        Doctor(settings, storages).examine(BaseURI.parse(account.base_uri))
+        Doctor(settings, storages).check(BaseURI.parse(account.base_uri))
     # dtool lists every container that has metadata, and no other.
     assert [container.metadata or {} for container in seen] == [{}]
     assert containers(blobs) == []
@@ -217,7 +217,7 @@ def refusing(account, code="AuthenticationFailed", ahead=timedelta()):
         ("AuthorizationFailure", "Networking"),
         ("KeyBasedAuthenticationNotPermitted", "Allow storage account key access"),
         ("AccountRequiresHttps", "https"),
-        ("SomethingNew", "Look the word up"),
+        ("SomethingNew", "Look the error code up"),
     ],
 )
 def test_azures_own_words_are_explained(account, code, advice):

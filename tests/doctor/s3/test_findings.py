@@ -80,7 +80,7 @@ def test_a_proxy_that_rewrites_the_host(bucket, told):
     assert (report.code, report.failed) == (NOT_FOR_READING, {"signature"})
     found = report["signature"]
     assert found["answered"].startswith("403 SignatureDoesNotMatch")
-    assert ("is taken there" in found["answered"]) is (told == "the store's")
+    assert ("accepted if signed" in found["answered"]) is (told == "the store's")
     assert "Host" in found["means"]
     assert "proxy_set_header Host" in found["advice"]
 
@@ -109,7 +109,7 @@ def test_a_wrong_secret_key_behind_a_proxy_is_not_the_proxys_fault(bucket):
         wrong = replace(bucket, secret_key="wrong")
         report = examined(wrong, settings=settings_of(wrong, public=proxy.endpoint))
     assert (report.code, report.failed) == (NOT_FOR_READING, {"signature"})
-    assert "not even at the server's own address" in report["signature"]["means"]
+    assert "not even at the server's own endpoint" in report["signature"]["means"]
     assert f"DTOOL_S3_SECRET_ACCESS_KEY_{bucket.name}" in report["signature"]["advice"]
 
 
@@ -234,7 +234,7 @@ def test_credentials_that_end_soon(bucket, monkeypatch):
     answer = ask(bucket.base_uri, in_capitals(bucket.more), "--json")
     found = {found["name"]: found for found in json.loads(answer.stdout)["findings"]}["credentials"]
     assert (answer.exit_code, found["status"]) == (FIT, "warning")
-    assert found["answered"].startswith("they end in 2")
+    assert found["answered"].startswith("they expire in 2")
     assert made["SessionToken"] not in answer.output
 
 

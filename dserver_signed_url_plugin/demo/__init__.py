@@ -1,4 +1,4 @@
-"""An embedded dserver for one machine: SQLite, a local store (S3 or Azure), an index kept in SQL.
+"""A dserver on one machine: SQLite, a local S3 or Azure store, and a search index in SQL.
 
-For trying out, tests and benchmarks. Nothing outside this room imports it.
+For trying out the plugin, for tests and for benchmarks; the rest of the package does not import it.
 """

@@ -1,7 +1,4 @@
-"""dserver with its index in SQL and this plugin installed, and the five people of the demo.
-
-The only room of the demo that reaches into dservercore's module attributes.
-"""
+"""The Flask app of the demo: dserver with this plugin, an index in SQL, and five users."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ from sqlalchemy import text
 SETTINGS_VARIABLE = "DSERVER_DEMO_SETTINGS"
 SEARCHERS = ("alice", "bob", "carol")
 DEPOSITORS = ("alice", "carol")
-PEOPLE = ("alice", "bob", "carol", "dave", "admin")
+USERS = ("alice", "bob", "carol", "dave", "admin")
 
 SEARCH = EntryPoint(
     "SQLSearch", "dserver_signed_url_plugin.demo.index:SQLSearch", "dservercore.search"
@@ -38,7 +35,7 @@ EXTENSION = EntryPoint(
 
 def create_app(config: Mapping[str, Any]) -> Flask:
     """Return a dserver with dservercore's own settings, overridden by ``config``."""
-    # dservercore.utils has names of its own for the three.
+    # create_app reads these from dservercore, other functions read them from dservercore.utils.
     for module in (dservercore, dservercore.utils):
         module.search_entrypoints_iterator = (SEARCH,)
         module.retrieve_entrypoints_iterator = (RETRIEVE,)
@@ -49,17 +46,17 @@ def create_app(config: Mapping[str, Any]) -> Flask:
 
 
 def create_app_from_environment() -> Flask:
-    """Return the app of a gunicorn worker: its parent wrote the settings into a private file."""
+    """Return the app for a gunicorn worker, from the settings file that the parent has written."""
     settings = Path(os.environ[SETTINGS_VARIABLE]).read_text(encoding="utf-8")
     return create_app(json.loads(settings))
 
 
 def prepare(app: Flask, base_uri: str) -> None:
-    """Create tables, people, the base URI and permissions, as far as they are missing."""
+    """Create the tables, users, base URI and permissions that do not exist yet."""
     with app.app_context():
-        _use_write_ahead_log()
+        _enable_write_ahead_log()
         dservercore.sql_db.create_all()
-        for name in PEOPLE:
+        for name in USERS:
             dservercore.utils.register_user(name, {"is_admin": name == "admin"})
         if not dservercore.utils.base_uri_exists(base_uri):
             dservercore.utils.register_base_uri(base_uri)
@@ -73,19 +70,22 @@ def prepare(app: Flask, base_uri: str) -> None:
 
 
 def tokens(app: Flask, lifetime: timedelta) -> dict[str, str]:
-    """Return a token for each person."""
+    """Return a token for each user, by name."""
     with app.app_context():
-        return {name: create_access_token(name, expires_delta=lifetime) for name in PEOPLE}
+        return {name: create_access_token(name, expires_delta=lifetime) for name in USERS}
 
 
 def _extensions() -> Iterable[EntryPoint]:
-    """Return every installed extension once, and ours even from a source tree."""
+    """Return the entry points of all extensions; this plugin's even if it is not installed."""
     installed = {point.value: point for point in entry_points(group=EXTENSION.group)}
     return {EXTENSION.value: EXTENSION, **installed}.values()
 
 
 def _secrets(app: Any) -> list[str]:
-    """Return the names that dserver must not show; it asks plugins only without a test config."""
+    """Return the names of the settings that /config/info has to hide.
+
+    dservercore collects those of plugins only if ``create_app`` gets no configuration.
+    """
     names = list(app.config["CONFIG_SECRETS_TO_OBFUSCATE"])
     for plugin in (app.search, app.retrieve, *app.custom_extensions):
         names += getattr(plugin, "get_config_secrets_to_obfuscate", list)()
@@ -100,9 +100,9 @@ def _defaults(config: Mapping[str, Any]) -> dict[str, Any]:
     return defaults
 
 
-def _use_write_ahead_log() -> None:
+def _enable_write_ahead_log() -> None:
     engine = dservercore.sql_db.engine
     if engine.dialect.name == "sqlite":
-        # Written into the file once, valid for every later connection.
+        # The mode is stored in the database file and applies to all later connections.
         with engine.connect() as connection:
             connection.execute(text("PRAGMA journal_mode=WAL"))

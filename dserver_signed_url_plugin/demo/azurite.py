@@ -1,7 +1,4 @@
-"""A local Azure Blob store that verifies signatures: Azurite, a program for Node.
-
-Knows where Azurite is installed and how it is started. Never touches dserver or datasets.
-"""
+"""A local Azure Blob store that verifies signatures: Azurite, which runs on Node."""
 
 from __future__ import annotations
 
@@ -15,13 +12,13 @@ from base64 import b64encode
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from dserver_signed_url_plugin.demo.processes import LocalStorage, never
+from dserver_signed_url_plugin.demo.processes import StoreProcess, never
 from dserver_signed_url_plugin.demo.store import (
-    FOR_BROWSERS,
+    CORS_RULE,
     HOST,
     StoreUnavailable,
     free_port,
-    inherited,
+    inherited_variables,
 )
 
 VERSION = "3.35.0"
@@ -30,20 +27,19 @@ KEY_BYTES = 64
 
 
 class AzuriteMissing(StoreUnavailable):
-    """Azurite is not installed; the message says how to."""
+    """Azurite is not installed; the message says how to install it."""
 
     def __init__(self) -> None:
         command = f"npm install --no-save --prefix {shlex.quote(sys.prefix)} azurite@{VERSION}"
-        super().__init__(f"The local Azure store, Azurite, is not installed. Type: {command}")
+        super().__init__(f"The local Azure store, Azurite, is not installed. Run: {command}")
 
 
-class LocalAzure(LocalStorage):
-    """Azurite as a child process, from ``with`` to the end of the block.
+class LocalAzure(StoreProcess):
+    """Azurite in a child process, running as long as the ``with`` block.
 
-    It knows ``accounts`` and no other, and all have the same ``key`` (Base64). Blobs are kept in
-    ``data_dir`` if there is one, and forgotten at the end otherwise.
-
-    :raises AzuriteMissing: where it is not installed.
+    :param accounts: the names of its accounts, which share one ``key`` (Base64).
+    :param data_dir: where to keep blobs; in memory if None.
+    :raises AzuriteMissing: if it is not installed.
     """
 
     name = "The local Azure store"
@@ -63,31 +59,31 @@ class LocalAzure(LocalStorage):
         super().__init__(log_path, stop_requested)
 
     def endpoint(self, account: str) -> str:
-        """Return the URL of an account, to which containers are added."""
+        """Return the URL of an account, without a container."""
         return f"http://{HOST}:{self.port}/{account}"
 
     def allow_browsers(self, account: str) -> None:
-        """Let web pages of every origin read and write through signed URLs."""
+        """Let web pages from any origin read and write through signed URLs."""
         from azure.storage.blob import BlockBlobService
         from azure.storage.common.models import CorsRule
 
         service = BlockBlobService(account, self.key, custom_domain=self.endpoint(account))
-        # No proxy leads to this machine, whatever the environment says.
+        # Never use a proxy for this machine.
         service.request_session.trust_env = False
         service.set_blob_service_properties(
             cors=[
                 CorsRule(
-                    FOR_BROWSERS["AllowedOrigins"],
-                    FOR_BROWSERS["AllowedMethods"],
-                    exposed_headers=FOR_BROWSERS["ExposeHeaders"],
-                    allowed_headers=FOR_BROWSERS["AllowedHeaders"],
+                    CORS_RULE["AllowedOrigins"],
+                    CORS_RULE["AllowedMethods"],
+                    exposed_headers=CORS_RULE["ExposeHeaders"],
+                    allowed_headers=CORS_RULE["AllowedHeaders"],
                 )
             ]
         )
 
     def _command(self) -> list[str]:
         command = [self._program, "--blobHost", HOST, "--blobPort", str(self.port)]
-        # Its log would hold every URL, signature included.
+        # Its log would contain signed URLs.
         command += ["--silent", "--disableTelemetry"]
         if self._data_dir is None:
             return [*command, "--inMemoryPersistence"]
@@ -95,13 +91,13 @@ class LocalAzure(LocalStorage):
 
     def _environment(self, scratch: Path) -> dict[str, str]:
         accounts = ";".join(f"{account}:{self.key}" for account in self.accounts)
-        return inherited() | {"AZURITE_ACCOUNTS": accounts, "TMPDIR": str(scratch)}
+        return inherited_variables() | {"AZURITE_ACCOUNTS": accounts, "TMPDIR": str(scratch)}
 
-    def _answers(self) -> bool:
+    def _is_ready(self) -> bool:
         connection = http.client.HTTPConnection(HOST, self.port, timeout=5)
         try:
             connection.request("GET", f"/{self.accounts[0]}?comp=list")
-            # Another Azurite that took the port would not know the account: 404.
+            # Another Azurite on this port would respond with 404, as it does not have the account.
             return connection.getresponse().status == 403
         except (OSError, http.client.HTTPException):
             return False
@@ -110,12 +106,12 @@ class LocalAzure(LocalStorage):
 
 
 def program() -> str:
-    """Return the path of Azurite: beside this Python, where ``make test`` puts it, or on PATH.
+    """Return the path of Azurite: in this environment, where ``make test`` installs it, or on PATH.
 
-    :raises AzuriteMissing: if it is in neither place.
+    :raises AzuriteMissing: if it is in neither.
     """
-    beside = Path(sys.prefix, "node_modules", ".bin")
-    found = shutil.which(PROGRAM, path=f"{beside}{os.pathsep}{os.environ.get('PATH', os.defpath)}")
+    local = Path(sys.prefix, "node_modules", ".bin")
+    found = shutil.which(PROGRAM, path=f"{local}{os.pathsep}{os.environ.get('PATH', os.defpath)}")
     if found is None:
         raise AzuriteMissing
     return found

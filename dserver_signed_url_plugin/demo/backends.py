@@ -1,7 +1,4 @@
-"""The store behind a demo: an embedded one, or the one that the environment names.
-
-Knows dtool's variables for a bucket and for an account. Never touches dserver.
-"""
+"""The store that a demo uses: one that it starts itself, or one named by dtool's variables."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from dataclasses import dataclass, field
 from dserver_signed_url_plugin.addresses import blob_endpoint
 from dserver_signed_url_plugin.demo.azurite import LocalAzure
 from dserver_signed_url_plugin.demo.info import StoreInfo
-from dserver_signed_url_plugin.demo.processes import LocalStorage
+from dserver_signed_url_plugin.demo.processes import StoreProcess
 from dserver_signed_url_plugin.demo.settings import DataDirectory
 from dserver_signed_url_plugin.demo.store import LocalStore, StoreUnavailable, ensure_bucket
 from dserver_signed_url_plugin.environment import wrong_with
@@ -27,12 +24,12 @@ Environment = Mapping[str, str]
 
 
 class VariableMissing(RuntimeError):
-    """A store of one's own needs all of its variables, and an endpoint that is one."""
+    """The variables of a store are incomplete, or its endpoint is not a URL."""
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """Where a bucket is, and what opens it."""
+    """The location of an S3 bucket, and its keys."""
 
     name: str
     endpoint: str
@@ -43,12 +40,12 @@ class Bucket:
         return f"S3 store: {self.endpoint}, bucket {self.name}"
 
     def variables(self) -> dict[str, str]:
-        """Return dtool's variables."""
+        """Return the dtool variables that select and open it."""
         values = (self.endpoint, self.access_key, self.secret_key)
         return dict(zip(_bucket_variables(self.name), values, strict=True))
 
     def info(self) -> StoreInfo:
-        """Return what the info file says of it."""
+        """Return its fields of the info file."""
         return StoreInfo(
             bucket=self.name,
             s3_endpoint=self.endpoint,
@@ -59,7 +56,7 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Account:
-    """Where an Azure account is (a URL to which containers are added), and what opens it."""
+    """The location of an Azure account (its URL without a container), and its key."""
 
     name: str
     endpoint: str
@@ -69,42 +66,43 @@ class Account:
         return f"Azure:    {self.endpoint}"
 
     def variables(self) -> dict[str, str]:
-        """Return dtool's variable, and the plugin's."""
+        """Return the variables of dtool and of this plugin that select and open it."""
         return dict(zip(_account_variables(self.name), (self.key, self.endpoint), strict=True))
 
     def info(self) -> StoreInfo:
-        """Return what the info file says of it."""
+        """Return its fields of the info file."""
         return StoreInfo(account=self.name, blob_endpoint=self.endpoint, account_key=self.key)
 
 
 @dataclass(frozen=True)
 class Backend:
-    """A store that answers."""
+    """A store that is ready for requests; ``process`` is set if the demo has started it."""
 
-    place: Bucket | Account
-    embedded: LocalStorage | None = None
+    store: Bucket | Account
+    process: StoreProcess | None = None
 
     def environment(self) -> dict[str, str]:
-        """Return the environment of a dserver that uses it."""
-        if self.embedded is None:
+        """Return the environment for a dserver that uses the store."""
+        if self.process is None:
             return dict(os.environ)
-        # A profile or a token of the caller's would meet keys that they do not belong to.
+        # A profile or session token from the environment does not belong to the local store's keys.
         environment = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
-        # No proxy leads to a store on this machine.
+        # Never use a proxy for this machine.
         for name in ("NO_PROXY", "no_proxy"):
             environment[name] = ",".join(filter(None, [environment.get(name), "127.0.0.1"]))
-        return environment | self.place.variables()
+        return environment | self.store.variables()
 
 
-def opened(
+def open_store(
     base_uri: BaseURI | None, directory: DataDirectory, stop_requested: Callable[[], bool]
 ) -> AbstractContextManager[Backend]:
-    """Provide the store of a base URI inside the block; of None, an embedded bucket.
+    """Return a context manager that provides the store of a base URI.
 
-    It is embedded where the environment names none for the base URI.
+    A local store is started if the environment has no variables for the base URI, and for None,
+    which stands for ``DEFAULT_BASE_URI``.
 
-    :raises StoreUnavailable: with the reason, without the keys.
-    :raises VariableMissing: where the environment names only a part of a store.
+    :raises StoreUnavailable: with the reason, but without the keys.
+    :raises VariableMissing: if some but not all variables of the store are set.
     """
     if base_uri is None:
         return _bucket(DEFAULT_BASE_URI.location, {}, directory, stop_requested)
@@ -116,9 +114,9 @@ def opened(
 
 
 def external_bucket(name: str, environ: Environment) -> Bucket | None:
-    """Return the bucket if the environment says where it is, None if it says nothing of it.
+    """Return the bucket that dtool's variables describe, or None if none of them is set.
 
-    :raises VariableMissing: where only a part is said, or the endpoint is none.
+    :raises VariableMissing: if only some are set, or the endpoint is not a URL.
     """
     variables = _bucket_variables(name)
     values = [_value(variable, environ) for variable in variables]
@@ -136,11 +134,11 @@ def external_bucket(name: str, environ: Environment) -> Bucket | None:
 
 
 def external_account(name: str, environ: Environment) -> Account | None:
-    """Return the account if the environment has its key, None if it says nothing of it.
+    """Return the account that the variables describe, or None if none of them is set.
 
-    Without an endpoint it is Azure's own; an endpoint that is no URL is a sovereign cloud's suffix.
+    The endpoint may be a URL, or the domain of a sovereign cloud; it defaults to the public cloud.
 
-    :raises VariableMissing: where only the endpoint is said, or it is none.
+    :raises VariableMissing: if only the endpoint is set, or it is invalid.
     """
     key_variable, endpoint_variable = _account_variables(name)
     key, endpoint = _value(key_variable, environ), _value(endpoint_variable, environ)
@@ -155,7 +153,7 @@ def external_account(name: str, environ: Environment) -> Account | None:
 
 
 def _value(variable: str, environ: Environment) -> str:
-    """Return a variable without the blanks around it, empty if it is not set."""
+    """Return the value of a variable without surrounding whitespace, or an empty string."""
     return environ.get(variable, "").strip()
 
 
@@ -163,16 +161,16 @@ def _value(variable: str, environ: Environment) -> str:
 def _bucket(
     name: str, environ: Environment, directory: DataDirectory, stop_requested: Callable[[], bool]
 ) -> Iterator[Backend]:
-    place = external_bucket(name, environ)
-    if place is not None:
-        ensure_bucket(place.endpoint, place.access_key, place.secret_key, name)
-        yield Backend(place)
+    external = external_bucket(name, environ)
+    if external is not None:
+        ensure_bucket(external.endpoint, external.access_key, external.secret_key, name)
+        yield Backend(external)
         return
     with LocalStore(
         log_path=directory.log("store"), data_dir=directory.objects, stop_requested=stop_requested
-    ) as store:
-        store.create_bucket(name)
-        yield Backend(Bucket(name, store.endpoint, store.access_key, store.secret_key), store)
+    ) as local:
+        local.create_bucket(name)
+        yield Backend(Bucket(name, local.endpoint, local.access_key, local.secret_key), local)
 
 
 @contextmanager
@@ -180,19 +178,21 @@ def _account(
     name: str, environ: Environment, directory: DataDirectory, stop_requested: Callable[[], bool]
 ) -> Iterator[Backend]:
     if not ACCOUNT_NAME.fullmatch(name):
-        raise StoreUnavailable(f"No Azure account is named {name}: use 3 to 24 of a-z and 0-9.")
-    place = external_account(name, environ)
-    if place is not None:
-        yield Backend(place)
+        raise StoreUnavailable(
+            f"{name} is not a valid name of an Azure account: use 3 to 24 of a-z and 0-9."
+        )
+    external = external_account(name, environ)
+    if external is not None:
+        yield Backend(external)
         return
     with LocalAzure(
         [name],
         log_path=directory.log("store"),
         data_dir=directory.blobs,
         stop_requested=stop_requested,
-    ) as store:
-        store.allow_browsers(name)
-        yield Backend(Account(name, store.endpoint(name), store.key), store)
+    ) as local:
+        local.allow_browsers(name)
+        yield Backend(Account(name, local.endpoint(name), local.key), local)
 
 
 def _bucket_variables(name: str) -> tuple[str, str, str]:

@@ -1,6 +1,6 @@
-"""The console command: serve an embedded dserver, and tell its story.
+"""The command ``dserver-signed-url-demo``: run a dserver on this machine, and walk through its use.
 
-Knows the terminal, signals and exit codes. Imports the servers only when they are installed.
+Imports the modules that need an extra only after it has checked that the extra is installed.
 """
 
 from __future__ import annotations
@@ -26,61 +26,64 @@ if TYPE_CHECKING:
     from dserver_signed_url_plugin.demo.walkthrough import Walkthrough
 
 EXTRAS = {"demo": ("gunicorn", "ministack", "requests"), "azure": ("dtool_azure",)}
-READ_TOKEN = 'import json, sys; print(json.load(open(sys.argv[1]))["tokens"]["bob"])'
-READ_URL = 'import json, sys; print(json.load(sys.stdin)["url"])'
+PRINT_TOKEN = 'import json, sys; print(json.load(open(sys.argv[1]))["tokens"]["bob"])'
+PRINT_URL = 'import json, sys; print(json.load(sys.stdin)["url"])'
 
 
 class StopRequest:
-    """Whether somebody pressed Ctrl-C or ended us; only noted, so that cleaning up is whole."""
+    """Returns, when called, whether a signal has asked the command to stop.
+
+    The handler only sets a flag, so that no cleaning up is interrupted.
+    """
 
     def __init__(self) -> None:
-        self._made = False
+        self._received = False
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._note)
+            signal.signal(number, self._handle)
 
     def __call__(self) -> bool:
-        return self._made
+        return self._received
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self._made = True
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self._received = True
 
 
-# Options, from the last in the help to the first, as decorators come.
-_SERVER = (
+# In reverse order of the help, because decorators are applied from the last to the first.
+_SERVER_OPTIONS = (
     click.option(
         "--threads",
         type=click.IntRange(1),
         default=4,
         show_default=True,
-        help="Threads of each worker.",
+        help="Number of threads of each worker.",
     ),
     click.option(
         "--workers",
         type=click.IntRange(1),
         default=2,
         show_default=True,
-        help="gunicorn's worker processes.",
+        help="Number of gunicorn's worker processes.",
     ),
 )
-_PLACE = (
+_STORE_OPTIONS = (
     click.option(
         "--base-uri",
         metavar="URI",
-        help="Where datasets are kept: s3://BUCKET, created if it is missing, or "
-        "azure://ACCOUNT. With dtool's variables for it set, DTOOL_S3_ENDPOINT_BUCKET, "
-        "DTOOL_S3_ACCESS_KEY_ID_BUCKET and DTOOL_S3_SECRET_ACCESS_KEY_BUCKET, or "
-        "DTOOL_AZURE_ACCOUNT_KEY_ACCOUNT (and the plugin's DTOOL_AZURE_BLOB_ENDPOINT_ACCOUNT), "
-        "in that store instead of an embedded one.  [default: s3://dtool-demo]",
+        help="Where to keep datasets: s3://BUCKET, created unless it exists, or azure://ACCOUNT. "
+        "A local store is started for it, unless its variables are set: "
+        "DTOOL_S3_ENDPOINT_BUCKET, DTOOL_S3_ACCESS_KEY_ID_BUCKET and "
+        "DTOOL_S3_SECRET_ACCESS_KEY_BUCKET, or DTOOL_AZURE_ACCOUNT_KEY_ACCOUNT and, if needed, "
+        "DTOOL_AZURE_BLOB_ENDPOINT_ACCOUNT.  [default: s3://dtool-demo, in a local store]",
     ),
-    click.option("--bucket", metavar="NAME", help="The same as --base-uri s3://NAME."),
+    click.option("--bucket", metavar="NAME", help="Short for --base-uri s3://NAME."),
     click.option(
         "--data-dir",
         type=click.Path(file_okay=False, path_type=Path),
-        help="Where database, key pair, logs and the embedded store's objects are "
-        "kept.  [default: a temporary directory, removed at the end]",
+        help="Where to keep the database, the key pair, logs and the objects of a local "
+        "store.  [default: a temporary directory, removed at the end]",
     ),
 )
-_ADDRESS = (
+_ADDRESS_OPTIONS = (
     click.option(
         "--port",
         type=click.IntRange(0, 65535),
@@ -91,36 +94,38 @@ _ADDRESS = (
         "--host",
         default="127.0.0.1",
         show_default=True,
-        help="Address of dserver; the embedded store always listens on 127.0.0.1.",
+        help="Address of dserver; a local store always listens on 127.0.0.1.",
     ),
 )
 
 
-def _choices(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that both ways of starting have."""
-    for option in (*_SERVER, *_PLACE, *_ADDRESS):
+def _common_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that the command and ``serve`` have in common."""
+    for option in (*_SERVER_OPTIONS, *_STORE_OPTIONS, *_ADDRESS_OPTIONS):
         command = option(command)
     return command
 
 
 @click.group(invoke_without_command=True)
 @click.option(
-    "--once", is_flag=True, help="Stop after the story; exit 0 only if every step of it held."
+    "--once",
+    is_flag=True,
+    help="Exit after the walkthrough, with code 0 only if every step succeeded.",
 )
-@_choices
+@_common_options
 @click.pass_context
-def main(context: click.Context, /, once: bool, **choices: Any) -> None:
-    """Run a dserver with signed URLs on this machine, and show what it can do.
+def main(context: click.Context, /, *, once: bool, **options: Any) -> None:
+    """Run a dserver with signed URLs on this machine, and walk through its use.
 
-    Deposits a small dataset, finds and downloads it again, shows what is refused, and keeps
-    serving until Ctrl-C.
+    Deposits a small dataset, finds and downloads it, shows what is refused, and keeps serving
+    until Ctrl-C.
     """
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")
     if context.invoked_subcommand is None:
         stop = StopRequest()
-        with _running(choices, stop, once) as demo:
-            _tell(demo, stop, once)
+        with _running(options, stop, once=once) as demo:
+            _walk_through(demo, stop, once=once)
 
 
 @main.command()
@@ -129,28 +134,28 @@ def main(context: click.Context, /, once: bool, **choices: Any) -> None:
     "info_file",
     required=True,
     type=click.Path(dir_okay=False, path_type=Path),
-    help="JSON file to write when dserver answers: addresses, keys and tokens. "
+    help="JSON file to write as soon as dserver accepts requests: addresses, keys and tokens. "
     "Readable by its owner only.",
 )
-@_choices
-def serve(info_file: Path, **choices: Any) -> None:
-    """Serve until SIGTERM or Ctrl-C, without a story."""
+@_common_options
+def serve(info_file: Path, **options: Any) -> None:
+    """Serve until SIGTERM or Ctrl-C, without the walkthrough."""
     from dserver_signed_url_plugin.demo.info import write_info
 
     stop = StopRequest()
-    # Whoever waits for the file must not meet that of an earlier run.
+    # Scripts wait for the file: it must not be that of an earlier run.
     info_file.unlink(missing_ok=True)
-    with _running(choices, stop) as demo:
+    with _running(options, stop) as demo:
         write_info(info_file, demo.info)
         click.echo(f"Serving {demo.info['base_url']} on {demo.info['base_uri']}.")
         demo.wait(stop)
 
 
 @contextmanager
-def _running(choices: dict[str, Any], stop: StopRequest, once: bool = False) -> Iterator[Demo]:
-    """Serve inside the block; what goes wrong ends the command with a sentence."""
-    base_uri = _base_uri(choices.pop("base_uri"), choices.pop("bucket"))
-    _demand_extras(base_uri)
+def _running(options: dict[str, Any], stop: StopRequest, *, once: bool = False) -> Iterator[Demo]:
+    """Run the demo as long as the ``with`` block; report errors as click does."""
+    base_uri = _base_uri(options.pop("base_uri"), options.pop("bucket"))
+    _require_extras(base_uri)
     from dserver_signed_url_plugin.demo.backends import VariableMissing
     from dserver_signed_url_plugin.demo.processes import ChildFailed, Interrupted
     from dserver_signed_url_plugin.demo.server import DemoOptions, serving
@@ -159,8 +164,8 @@ def _running(choices: dict[str, Any], stop: StopRequest, once: bool = False) -> 
 
     try:
         with (
-            _directory(choices.pop("data_dir")) as data_dir,
-            serving(DemoOptions(data_dir, base_uri=base_uri, **choices), stop) as demo,
+            _directory(options.pop("data_dir")) as data_dir,
+            serving(DemoOptions(data_dir, base_uri=base_uri, **options), stop) as demo,
         ):
             yield demo
     except Interrupted:
@@ -189,38 +194,38 @@ def _directory(chosen: Path | None) -> Iterator[Path]:
         yield Path(path)
 
 
-def _tell(demo: Demo, stop: StopRequest, once: bool) -> None:
+def _walk_through(demo: Demo, stop: StopRequest, *, once: bool) -> None:
     from dserver_signed_url_plugin.demo.info import write_info
     from dserver_signed_url_plugin.demo.walkthrough import Walkthrough
 
     info = demo.info
     write_info(demo.info_file, info)
     click.echo(f"dserver:  {info['base_url']}")
-    click.echo(f"{demo.place}\n")
-    story = Walkthrough(info)
-    held = story.tell(click.echo, stop)
-    failed = not held and (once or not stop())
+    click.echo(f"{demo.store}\n")
+    walkthrough = Walkthrough(info)
+    succeeded = walkthrough.run(click.echo, stop)
+    failed = not succeeded and (once or not stop())
     if not once and not stop():
-        click.echo(_how_to_continue(story, demo.info_file) if held else "")
+        click.echo(_next_steps(walkthrough, demo.info_file) if succeeded else "")
         click.echo("Serving until Ctrl-C.")
         demo.wait(stop)
     sys.exit(1 if failed else 0)
 
 
-def _how_to_continue(story: Walkthrough, info_file: Path) -> str:
-    dataset, item = story.continuation()
+def _next_steps(walkthrough: Walkthrough, info_file: Path) -> str:
+    dataset, item = walkthrough.example_urls()
     return f"""
-To continue as bob, in another terminal:
+To try it yourself, as bob, type in another terminal:
 
-  TOKEN=$(python3 -c {shlex.quote(READ_TOKEN)} {shlex.quote(str(info_file))})
-  curl -s -H "Authorization: Bearer $TOKEN" {story.info["base_url"]}/uris
+  TOKEN=$(python3 -c {shlex.quote(PRINT_TOKEN)} {shlex.quote(str(info_file))})
+  curl -s -H "Authorization: Bearer $TOKEN" {walkthrough.info["base_url"]}/uris
   curl -s -H "Authorization: Bearer $TOKEN" {dataset}
-  URL=$(curl -s -H "Authorization: Bearer $TOKEN" {item} | python3 -c {shlex.quote(READ_URL)})
+  URL=$(curl -s -H "Authorization: Bearer $TOKEN" {item} | python3 -c {shlex.quote(PRINT_URL)})
   curl -s "$URL"
 """
 
 
-def _demand_extras(base_uri: BaseURI | None) -> None:
+def _require_extras(base_uri: BaseURI | None) -> None:
     scheme = "s3" if base_uri is None else base_uri.scheme
     for extra in ("demo", scheme):
         missing = [name for name in EXTRAS.get(extra, ()) if find_spec(name) is None]

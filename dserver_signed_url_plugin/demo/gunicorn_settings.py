@@ -1,7 +1,7 @@
-"""gunicorn's settings that are the same for every demo; the rest are its arguments."""
+"""The settings of gunicorn that never change; the others are passed as arguments."""
 
 worker_class = "gthread"
 graceful_timeout = 5
 timeout = 120
-# By default a newer gunicorn opens a socket in the home directory, the same one for every server.
+# Newer versions open a control socket in the home directory by default, the same for every server.
 control_socket_disable = True

@@ -1,7 +1,7 @@
-"""dserver's search and retrieve plugins, kept in dserver's own SQL database.
+"""A search and a retrieve plugin for dserver that share one table of its SQL database.
 
-One table serves both; the words of a dataset are searched with LIKE. Nothing here is specific
-to a database. Never commits: dserver's own registration, of which this is a part, does.
+Free text is searched with LIKE, in a way that works on every database. The plugins do not commit:
+dserver does, when it has called all plugins.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ demo_document = Table(
     Column("words", Text, nullable=False),
     Column("document", Text, nullable=False),
 )
-ANSWERED = (
+RESULT_COLUMNS = (
     "uri",
     "base_uri",
     "uuid",
@@ -65,17 +65,17 @@ ANSWERED = (
     "number_of_items",
     "size_in_bytes",
 )
-# Databases bound the depth of an expression and the length of a LIKE pattern.
-MOST_WORDS = 100
-LONGEST_WORD = 1000
+# Databases limit the depth of an expression and the length of a LIKE pattern.
+MAX_WORDS = 100
+MAX_WORD_LENGTH = 1000
 columns = demo_document.c
 
 
 class _Plugin:
-    """What dserver asks of either plugin beside its proper task: nothing."""
+    """The methods that dserver expects of every plugin: there is nothing to configure."""
 
     def init_app(self, app: Flask, *args: Any, **kwargs: Any) -> None:
-        """Do nothing: the table lives in dserver's database, which dserver opens."""
+        """Do nothing: the table is in dserver's own database."""
 
     def get_config(self) -> dict[str, Any]:
         return {}
@@ -85,10 +85,13 @@ class _Plugin:
 
 
 class SQLSearch(_Plugin, SearchABC):
-    """Writes the table, and finds datasets in it."""
+    """Search plugin: writes datasets to the table and searches them."""
 
     def register_dataset(self, dataset_info: DatasetInfo) -> None:
-        """Write or replace the document of a dataset."""
+        """Insert or replace the document of a dataset.
+
+        :raises ValidationError: if a field is missing or invalid.
+        """
         try:
             row = _row(dataset_info)
         except (KeyError, TypeError, ValueError, OverflowError) as reason:
@@ -99,11 +102,11 @@ class SQLSearch(_Plugin, SearchABC):
             with sql_db.session.begin_nested():
                 sql_db.session.execute(insert(demo_document).values(row))
         except IntegrityError:
-            # Registered by somebody else between the two statements.
+            # Inserted by another request since the update.
             _replace(row)
 
     def delete_dataset(self, dataset_uri: str) -> None:
-        """Forget a dataset, known or not."""
+        """Delete a dataset, if it is in the table."""
         sql_db.session.execute(delete(demo_document).where(columns.uri == dataset_uri))
 
     def search(
@@ -112,23 +115,23 @@ class SQLSearch(_Plugin, SearchABC):
         pagination_parameters: PaginationParameters | None = None,
         sort_parameters: SortParameters | None = None,
     ) -> list[dict[str, Any]]:
-        """Return the datasets that fit every part of the query."""
+        """Return the datasets that match every condition of the query."""
         conditions = list(_conditions(query))
-        wanted = select(*(columns[name] for name in (*ANSWERED, "tags"))).where(*conditions)
-        wanted = wanted.order_by(*_order(sort_parameters))
+        statement = select(*(columns[name] for name in (*RESULT_COLUMNS, "tags")))
+        statement = statement.where(*conditions).order_by(*_order_by(sort_parameters))
         if pagination_parameters is not None:
             count = select(func.count()).select_from(demo_document).where(*conditions)
             pagination_parameters.item_count = sql_db.session.execute(count).scalar_one()
             size = pagination_parameters.page_size
-            wanted = wanted.limit(size).offset((pagination_parameters.page - 1) * size)
-        return [_answer(row) for row in sql_db.session.execute(wanted)]
+            statement = statement.limit(size).offset((pagination_parameters.page - 1) * size)
+        return [_result(row) for row in sql_db.session.execute(statement)]
 
 
 class SQLRetrieve(_Plugin, RetrieveABC):
-    """Reads what SQLSearch wrote: dserver gives both the same datasets."""
+    """Retrieve plugin: reads the documents that SQLSearch has written."""
 
     def register_dataset(self, dataset_info: DatasetInfo) -> None:
-        """Do nothing: SQLSearch has written the document."""
+        """Do nothing: SQLSearch has inserted the document."""
 
     def delete_dataset(self, dataset_uri: str) -> None:
         """Do nothing: SQLSearch has deleted the document."""
@@ -147,8 +150,8 @@ class SQLRetrieve(_Plugin, RetrieveABC):
 
 
 def _document(uri: str) -> dict[str, Any]:
-    wanted = select(columns.document).where(columns.uri == uri)
-    text = sql_db.session.execute(wanted).scalar_one_or_none()
+    statement = select(columns.document).where(columns.uri == uri)
+    text = sql_db.session.execute(statement).scalar_one_or_none()
     if text is None:
         raise UnknownURIError(f"URI {uri} not registered")
     return {"readme": "", "manifest": {}, "annotations": {}, "tags": [], **json.loads(text)}
@@ -169,18 +172,18 @@ def _row(info: DatasetInfo) -> dict[str, Any]:
         "uuid": str(info["uuid"]),
         "name": info["name"],
         "creator_username": info["creator_username"],
-        "created_at": _moment(info.get("created_at") or info["frozen_at"]),
-        "frozen_at": _moment(info["frozen_at"]),
+        "created_at": _naive_utc(info.get("created_at") or info["frozen_at"]),
+        "frozen_at": _naive_utc(info["frozen_at"]),
         "number_of_items": len(items) if number is None else number,
         "size_in_bytes": sum(i["size_in_bytes"] for i in items.values()) if size is None else size,
-        "tags": _encoded(info.get("tags", ())),
-        "words": _words(info, items),
+        "tags": _encode_tags(info.get("tags", ())),
+        "words": _search_text(info, items),
         "document": json.dumps(dict(info), default=str),
     }
 
 
-def _moment(value: Any) -> datetime:
-    """Return naive UTC, as dserver keeps its own, from a datetime or a timestamp."""
+def _naive_utc(value: Any) -> datetime:
+    """Return a datetime or a Unix timestamp as a naive datetime in UTC, as dserver stores them."""
     moment = value if isinstance(value, datetime) else _from_timestamp(float(value))
     return moment if moment.tzinfo is None else moment.astimezone(timezone.utc).replace(tzinfo=None)
 
@@ -189,53 +192,53 @@ def _from_timestamp(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, timezone.utc)
 
 
-def _encoded(tags: Iterable[str]) -> str:
-    # LIKE ignores case on some databases, and gives % and _ a meaning: none of it touches hex.
+def _encode_tags(tags: Iterable[str]) -> str:
+    # In hexadecimal, because some databases ignore case in LIKE, and % and _ are wildcards.
     return " ".join(["", *(tag.encode("utf-8", "surrogatepass").hex() for tag in tags), ""])
 
 
-def _decoded(text: str) -> list[str]:
+def _decode_tags(text: str) -> list[str]:
     return [bytes.fromhex(word).decode("utf-8", "surrogatepass") for word in text.split()]
 
 
-def _words(info: DatasetInfo, items: Mapping[str, Mapping[str, Any]]) -> str:
-    said = [info["name"], info["creator_username"], info["uri"], info.get("readme", "")]
-    said += info.get("tags", ())
-    said += (f"{name} {value}" for name, value in info.get("annotations", {}).items())
-    said += (item["relpath"] for item in items.values())
-    return _searchable("\n".join(map(str, said)))
+def _search_text(info: DatasetInfo, items: Mapping[str, Mapping[str, Any]]) -> str:
+    texts = [info["name"], info["creator_username"], info["uri"], info.get("readme", "")]
+    texts += info.get("tags", ())
+    texts += (f"{name} {value}" for name, value in info.get("annotations", {}).items())
+    texts += (item["relpath"] for item in items.values())
+    return _normalise("\n".join(map(str, texts)))
 
 
-def _searchable(text: str) -> str:
-    """Return what every database can store and compare without regard to case."""
+def _normalise(text: str) -> str:
+    """Return a text that every database can store, and that compares without regard to case."""
     return text.casefold().replace("\0", " ").encode("utf-8", "replace").decode()
 
 
 def _conditions(query: Mapping[str, Any]) -> Iterable[ColumnElement[bool]]:
     if "base_uris" in query:
-        # dserver leaves the ones that the person may search: an empty list finds nothing.
+        # dserver passes only base URIs that the user may search: an empty list finds nothing.
         yield columns.base_uri.in_(query["base_uris"])
     if query.get("uuids"):
         yield columns.uuid.in_([str(uuid) for uuid in query["uuids"]])
     if query.get("creator_usernames"):
         yield columns.creator_username.in_(query["creator_usernames"])
     for tag in query.get("tags", ()):
-        yield columns.tags.contains(_encoded([tag]), autoescape=True)
-    for word in _searchable(query.get("free_text", "")).split()[:MOST_WORDS]:
-        yield columns.words.contains(word[:LONGEST_WORD], autoescape=True)
+        yield columns.tags.contains(_encode_tags([tag]), autoescape=True)
+    for word in _normalise(query.get("free_text", "")).split()[:MAX_WORDS]:
+        yield columns.words.contains(word[:MAX_WORD_LENGTH], autoescape=True)
 
 
-def _order(sort_parameters: SortParameters | None) -> list[ColumnElement[Any]]:
-    wanted = {} if sort_parameters is None else sort_parameters.order
+def _order_by(sort_parameters: SortParameters | None) -> list[ColumnElement[Any]]:
+    directions = {} if sort_parameters is None else sort_parameters.order
     order = [
         columns[name].desc() if direction < 0 else columns[name].asc()
-        for name, direction in wanted.items()
-        if name in ANSWERED
+        for name, direction in directions.items()
+        if name in RESULT_COLUMNS
     ]
-    # Pages need an order without ties.
+    # Sorted by URI last, as pages need an order without ties.
     return [*order, columns.uri.asc()]
 
 
-def _answer(row: Row[Any]) -> dict[str, Any]:
-    found = dict(row._mapping)
-    return {**found, "tags": _decoded(found["tags"])}
+def _result(row: Row[Any]) -> dict[str, Any]:
+    values = dict(row._mapping)
+    return {**values, "tags": _decode_tags(values["tags"])}

@@ -1,7 +1,4 @@
-"""What a running demo tells to people and scripts, and the private files it is kept in.
-
-Knows file modes and atomic writing. Never touches a server.
-"""
+"""The info file of a running demo, from which scripts read addresses, keys and tokens."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ PRIVATE = 0o600
 
 
 class StoreInfo(TypedDict, total=False):
-    """What opens the store: the first four for a bucket, the last three for an Azure account."""
+    """How to access the store: the first four for a bucket, the last three for an Azure account."""
 
     bucket: str
     s3_endpoint: str
@@ -26,7 +23,7 @@ class StoreInfo(TypedDict, total=False):
 
 
 class DemoInfo(StoreInfo):
-    """The content of the info file: all that is needed to use the demo."""
+    """The content of the info file; ``tokens`` holds one for each user."""
 
     base_url: str
     base_uri: str
@@ -34,12 +31,12 @@ class DemoInfo(StoreInfo):
 
 
 def write_info(path: Path, info: DemoInfo) -> None:
-    """Write the file, readable by its owner only."""
+    """Write the info file as JSON, readable by its owner only."""
     write_private(path, json.dumps(info, indent=2) + "\n")
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that appears complete or not at all, readable by its owner only."""
+    """Write a file atomically, readable by its owner only."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.unlink(missing_ok=True)
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE)

@@ -1,7 +1,4 @@
-"""Child processes: started in their own session, waited for, ended by their own handle.
-
-Knows when a child died and what it said last. Never ends a process that it did not start.
-"""
+"""Child processes of the demo: start one, wait until it is ready, and end it with its children."""
 
 from __future__ import annotations
 
@@ -27,20 +24,25 @@ TAIL_LINES = 15
 
 
 class ChildFailed(RuntimeError):
-    """A child process died, or never became ready."""
+    """A child process ended, or was not ready in time; the message quotes its log."""
 
 
 class Interrupted(RuntimeError):
-    """Somebody asked to stop while a child was starting."""
+    """The demo was told to stop while a child process was starting."""
 
 
 def never() -> bool:
-    """Nobody asks to stop."""
+    """Return False: the default for ``stop_requested``."""
     return False
 
 
 class Child:
-    """A process of ours, from ``with`` to the end of the block."""
+    """A child process that runs as long as the ``with`` block.
+
+    :param name: what messages call it, at the beginning of a sentence.
+    :param log_path: the file that receives its output.
+    :param pass_fds: file descriptors that it inherits.
+    """
 
     def __init__(
         self,
@@ -60,18 +62,18 @@ class Child:
 
     def __enter__(self) -> Child:
         with ExitStack() as starting, self.log_path.open("wb") as log:
-            # Python looks for modules where it is started: in a place where there are none.
-            nowhere = starting.enter_context(tempfile.TemporaryDirectory(prefix="child-"))
+            # Python imports modules from the working directory first, so that has to be empty.
+            empty = starting.enter_context(tempfile.TemporaryDirectory(prefix="child-"))
             self._process = subprocess.Popen(
                 self._command,
                 env=self._environment,
-                cwd=nowhere,
+                cwd=empty,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 pass_fds=self._pass_fds,
-                # Ctrl-C reaches the whole foreground group: in a session of its own, the child
-                # lives until its parent has finished with it.
+                # Ctrl-C signals every process of the session: in its own, the child keeps running
+                # until the parent ends it.
                 start_new_session=True,
             )
             self._resources = starting.pop_all()
@@ -92,7 +94,7 @@ class Child:
         self._process.terminate()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(SECONDS_TO_END)
-        # The session is ours: whatever is left in it, workers without a master included, goes too.
+        # End what remains of the session, such as workers whose master is gone.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -101,15 +103,15 @@ class Child:
         """Raise ChildFailed if the process has ended."""
         code = None if self._process is None else self._process.poll()
         if code is not None:
-            raise ChildFailed(f"{self.name} ended with code {code}.{self._last_words()}")
+            raise ChildFailed(f"{self.name} ended with code {code}.{self._end_of_log()}")
 
     def wait_until(
         self, ready: Callable[[], bool], seconds: float, stop_requested: Callable[[], bool] = never
     ) -> None:
-        """Return when ``ready`` says so.
+        """Wait until ``ready`` returns True.
 
-        :raises ChildFailed: when the process died, or was not ready in time.
-        :raises Interrupted: when somebody asked to stop.
+        :raises ChildFailed: if the process ended, or was not ready within ``seconds``.
+        :raises Interrupted: if ``stop_requested`` returned True.
         """
         deadline = time.monotonic() + seconds
         while not ready():
@@ -118,19 +120,19 @@ class Child:
                 raise Interrupted(f"Stopped while {self.name} was starting.")
             if time.monotonic() > deadline:
                 raise ChildFailed(
-                    f"{self.name} was not ready after {seconds:.0f} s.{self._last_words()}"
+                    f"{self.name} was not ready after {seconds:.0f} s.{self._end_of_log()}"
                 )
             time.sleep(POLL_SECONDS)
-        # Another server may have answered at the same address.
+        # If the child has ended, another server has answered at the same address.
         self.check()
 
-    def _last_words(self) -> str:
+    def _end_of_log(self) -> str:
         lines = self.log_path.read_text(errors="replace").splitlines()[-TAIL_LINES:]
-        return "".join(f"\n  | {line}" for line in lines) or " It said nothing."
+        return "".join(f"\n  | {line}" for line in lines) or " Its log is empty."
 
 
-class LocalStorage(ABC):
-    """A store of ours as a child process, which answers from ``with`` to the end of the block."""
+class StoreProcess(ABC):
+    """A store in a child process, ready for requests inside the ``with`` block."""
 
     name: ClassVar[str]
 
@@ -145,7 +147,7 @@ class LocalStorage(ABC):
             log_path = self._log_path or scratch / "store.log"
             child = Child(self.name, self._command(), self._environment(scratch), log_path)
             self._child = starting.enter_context(child)
-            self._child.wait_until(self._answers, SECONDS_TO_START, self._stop_requested)
+            self._child.wait_until(self._is_ready, SECONDS_TO_START, self._stop_requested)
             self._resources = starting.pop_all()
         return self
 
@@ -167,8 +169,8 @@ class LocalStorage(ABC):
 
     @abstractmethod
     def _environment(self, scratch: Path) -> dict[str, str]:
-        """Return its variables; ``scratch`` is a directory that lives as long as it does."""
+        """Return its environment; ``scratch`` is a directory that is removed when it ends."""
 
     @abstractmethod
-    def _answers(self) -> bool:
-        """Tell whether it serves, and it is this one that does."""
+    def _is_ready(self) -> bool:
+        """Return whether it responds, and is not another store on the same port."""

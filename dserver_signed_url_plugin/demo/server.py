@@ -1,8 +1,4 @@
-"""Serving the demo: the store, dserver in gunicorn, and what a client needs to know of them.
-
-Knows which process needs which other one, and which environment it gets.
-Never touches signals or the terminal.
-"""
+"""Run the demo: start the store, then dserver in gunicorn, and describe both for clients."""
 
 from __future__ import annotations
 
@@ -24,10 +20,10 @@ from dserver_signed_url_plugin.demo.backends import (
     Account,
     Backend,
     Bucket,
-    opened,
+    open_store,
 )
 from dserver_signed_url_plugin.demo.info import DemoInfo
-from dserver_signed_url_plugin.demo.processes import POLL_SECONDS, Child, LocalStorage, never
+from dserver_signed_url_plugin.demo.processes import POLL_SECONDS, Child, StoreProcess, never
 from dserver_signed_url_plugin.demo.settings import DataDirectory
 from dserver_signed_url_plugin.demo.store import REGION
 from dserver_signed_url_plugin.uris import BaseURI
@@ -40,7 +36,7 @@ GUNICORN_SETTINGS = "python:dserver_signed_url_plugin.demo.gunicorn_settings"
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """What may be chosen about a demo."""
+    """The options of a demo; port 0 stands for a free one."""
 
     data_dir: Path
     host: str = "127.0.0.1"
@@ -52,15 +48,18 @@ class DemoOptions:
 
 @dataclass(frozen=True)
 class Demo:
-    """A dserver that answers."""
+    """A running demo."""
 
-    place: Bucket | Account
+    store: Bucket | Account
     info: DemoInfo
     info_file: Path
-    children: tuple[Child | LocalStorage, ...]
+    children: tuple[Child | StoreProcess, ...]
 
     def wait(self, stop_requested: Callable[[], bool]) -> None:
-        """Return when somebody asks to stop; raise ChildFailed when a process died before."""
+        """Wait until ``stop_requested`` returns True.
+
+        :raises ChildFailed: if a child process ends before.
+        """
         while not stop_requested():
             for child in self.children:
                 child.check()
@@ -69,21 +68,21 @@ class Demo:
 
 @contextmanager
 def serving(options: DemoOptions, stop_requested: Callable[[], bool] = never) -> Iterator[Demo]:
-    """Run the demo inside the block; it answers from the block's first line on."""
+    """Run the demo as long as the ``with`` block; when it begins, dserver accepts requests."""
     directory = DataDirectory.create(options.data_dir)
     base_uri = str(options.base_uri or DEFAULT_BASE_URI)
     with ExitStack() as running:
-        backend = running.enter_context(opened(options.base_uri, directory, stop_requested))
-        people = _prepare(directory, base_uri)
+        backend = running.enter_context(open_store(options.base_uri, directory, stop_requested))
+        user_tokens = _prepare(directory, base_uri)
         address, gunicorn = _gunicorn(options, directory, backend.environment(), running)
-        gunicorn.wait_until(lambda: _answers(address), SECONDS_TO_START, stop_requested)
-        info = _info(address, base_uri, backend, people)
-        children = [child for child in (backend.embedded, gunicorn) if child is not None]
-        yield Demo(backend.place, info, directory.info, tuple(children))
+        gunicorn.wait_until(lambda: _is_ready(address), SECONDS_TO_START, stop_requested)
+        info = _info(address, base_uri, backend, user_tokens)
+        children = [child for child in (backend.process, gunicorn) if child is not None]
+        yield Demo(backend.store, info, directory.info, tuple(children))
 
 
 def _prepare(directory: DataDirectory, base_uri: str) -> dict[str, str]:
-    """Prepare the database; return a token for each person."""
+    """Prepare the database; return a token for each user."""
     app = create_app(directory.write_settings())
     prepare(app, base_uri)
     with app.app_context():
@@ -94,13 +93,13 @@ def _prepare(directory: DataDirectory, base_uri: str) -> dict[str, str]:
 def _gunicorn(
     options: DemoOptions, directory: DataDirectory, environment: dict[str, str], running: ExitStack
 ) -> tuple[tuple[str, int], Child]:
-    """Start gunicorn; return where it can be reached, and its process."""
+    """Start gunicorn; return its address and its process."""
     environment[SETTINGS_VARIABLE] = str(directory.settings)
     environment.pop("GUNICORN_CMD_ARGS", None)
     if "AWS_REGION" not in environment:
         environment.setdefault("AWS_DEFAULT_REGION", REGION)
-    # Bound here, so that a free port is still free when gunicorn listens.
-    with _bound(options.host, options.port) as listener:
+    # gunicorn inherits a bound socket, so no other process can take the port in the meantime.
+    with _bind(options.host, options.port) as listener:
         port: int = listener.getsockname()[1]
         command = [sys.executable, "-m", "gunicorn", "--config", GUNICORN_SETTINGS]
         command += ["--bind", f"fd://{listener.fileno()}"]
@@ -113,19 +112,19 @@ def _gunicorn(
     return (host, port), child
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def _bind(host: str, port: int) -> socket.socket:
     family, kind, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     listener = socket.socket(family, kind)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
-    except OSError as refusal:
+    except OSError as error:
         listener.close()
-        raise OSError(f"Cannot listen on {host}:{port}: {refusal.strerror}.") from refusal
+        raise OSError(f"Cannot listen on {host}:{port}: {error.strerror}.") from error
     return listener
 
 
-def _answers(address: tuple[str, int]) -> bool:
+def _is_ready(address: tuple[str, int]) -> bool:
     connection = http.client.HTTPConnection(*address, timeout=5)
     try:
         connection.request("GET", "/config/versions")
@@ -137,12 +136,12 @@ def _answers(address: tuple[str, int]) -> bool:
 
 
 def _info(
-    address: tuple[str, int], base_uri: str, backend: Backend, people: dict[str, str]
+    address: tuple[str, int], base_uri: str, backend: Backend, user_tokens: dict[str, str]
 ) -> DemoInfo:
     host, port = address
     return DemoInfo(
         base_url=f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}",
         base_uri=base_uri,
-        tokens=people,
-        **backend.place.info(),
+        tokens=user_tokens,
+        **backend.store.info(),
     )

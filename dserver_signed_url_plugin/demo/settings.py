@@ -1,7 +1,4 @@
-"""The data directory of a demo: database, key pair, logs, and the settings of its dserver.
-
-Knows where everything lies. Never starts anything.
-"""
+"""The data directory of a demo: database, key pair, logs, and the settings of its dserver."""
 
 from __future__ import annotations
 
@@ -26,44 +23,44 @@ from dserver_signed_url_plugin.demo.info import write_private
 
 @dataclass(frozen=True)
 class DataDirectory:
-    """The paths below one directory."""
+    """The paths of everything that a demo keeps."""
 
     path: Path
 
     @classmethod
     def create(cls, path: Path) -> DataDirectory:
-        """Create the directory, if it is missing, for its owner only."""
+        """Create the directory unless it exists, accessible to its owner only."""
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         return cls(path.resolve())
 
     @property
     def objects(self) -> Path:
-        """Where the embedded S3 store keeps its objects."""
+        """Where the local S3 store keeps its objects."""
         return self.path / "objects"
 
     @property
     def blobs(self) -> Path:
-        """Where the embedded Azure store keeps its blobs."""
+        """Where the local Azure store keeps its blobs."""
         return self.path / "blobs"
 
     @property
     def settings(self) -> Path:
-        """Flask's settings, written at each start, read by gunicorn's workers."""
+        """Flask's settings: written at each start, and read by gunicorn's workers."""
         return self.path / "settings.json"
 
     @property
     def info(self) -> Path:
-        """The info file, where no other is asked for."""
+        """The default path of the info file."""
         return self.path / "info.json"
 
     def log(self, name: str) -> Path:
-        """Where a child process says what it has to say."""
+        """Create the log file of a child process, private to its owner, and return its path."""
         path = self.path / f"{name}.log"
         path.touch(mode=0o600)
         return path
 
     def write_settings(self) -> dict[str, Any]:
-        """Write the settings file, and return what is in it."""
+        """Write the settings file, and return its content."""
         private_key, public_key = self._key_pair()
         settings = {
             "SQLALCHEMY_DATABASE_URI": self._database(),
@@ -71,7 +68,7 @@ class DataDirectory:
             "JWT_ALGORITHM": "RS256",
             "JWT_PRIVATE_KEY": private_key,
             "JWT_PUBLIC_KEY": public_key,
-            # The story is about permissions: a variable of the caller's must not switch them off.
+            # The walkthrough shows permissions: no environment variable may turn them off.
             "DISABLE_JWT_AUTHORISATION": False,
         }
         write_private(self.settings, json.dumps(settings))
@@ -82,7 +79,7 @@ class DataDirectory:
         return url.render_as_string(hide_password=False)
 
     def _key_pair(self) -> tuple[str, str]:
-        """Return the PEM texts of the private and the public key, made at the first start."""
+        """Return the private and the public key in PEM format, generated at the first start."""
         path = self.path / "jwt_key.pem"
         if not path.exists():
             fresh = rsa.generate_private_key(public_exponent=65537, key_size=2048)

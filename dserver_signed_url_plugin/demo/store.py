@@ -1,7 +1,4 @@
-"""A local S3 store that verifies signatures, and buckets in it or in any other store.
-
-Knows how ministack is started. Never touches dserver or datasets.
-"""
+"""A local S3 store that verifies signatures: ministack; and buckets in it or in another store."""
 
 from __future__ import annotations
 
@@ -20,16 +17,16 @@ import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from dserver_signed_url_plugin.demo.processes import LocalStorage, never
+from dserver_signed_url_plugin.demo.processes import StoreProcess, never
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 HOST = "127.0.0.1"
 REGION = "us-east-1"
-# Everything else would change the store: AWS_*, DTOOL_*, and ministack's own variables.
+# Other variables could change how the store behaves: AWS_*, DTOOL_*, and ministack's own.
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV")
-FOR_BROWSERS = {
+CORS_RULE = {
     "AllowedMethods": ["GET", "HEAD", "PUT"],
     "AllowedOrigins": ["*"],
     "AllowedHeaders": ["*"],
@@ -38,13 +35,15 @@ FOR_BROWSERS = {
 
 
 class StoreUnavailable(RuntimeError):
-    """The store is away, or refuses its keys or the bucket."""
+    """The store cannot be reached, or refuses the keys or the bucket."""
 
 
-class LocalStore(LocalStorage):
-    """ministack as a child process, from ``with`` to the end of the block.
+class LocalStore(StoreProcess):
+    """ministack in a child process, running as long as the ``with`` block.
 
-    Objects are kept in ``data_dir`` if there is one, and forgotten at the end otherwise.
+    :param port: a free one if None.
+    :param access_key: with ``secret_key``, the key pair of its only user; random if None.
+    :param data_dir: where to keep objects; in memory if None.
     """
 
     name = "The local S3 store"
@@ -66,15 +65,15 @@ class LocalStore(LocalStorage):
         super().__init__(log_path, stop_requested)
 
     def create_bucket(self, name: str) -> None:
-        """Create the bucket if it is missing, and let browsers use it."""
+        """Create a bucket unless it exists, and let browsers use it."""
         ensure_bucket(self.endpoint, self.access_key, self.secret_key, name)
         allow_browsers(self.endpoint, self.access_key, self.secret_key, name)
 
     def _command(self) -> list[str]:
         return [sys.executable, "-m", "ministack"]
 
-    def _answers(self) -> bool:
-        # Asking with our keys: another store that took the port would not know them.
+    def _is_ready(self) -> bool:
+        # Another store on this port would refuse the keys.
         try:
             s3_client(self.endpoint, self.access_key, self.secret_key, patient=False).list_buckets()
         except (BotoCoreError, ClientError):
@@ -82,7 +81,7 @@ class LocalStore(LocalStorage):
         return True
 
     def _environment(self, scratch: Path) -> dict[str, str]:
-        environment = inherited() | {
+        environment = inherited_variables() | {
             "BIND_HOST": HOST,
             "GATEWAY_PORT": str(self.port),
             "SERVICES": "s3,iam,sts",
@@ -90,10 +89,10 @@ class LocalStore(LocalStorage):
             "AWS_ACCESS_KEY_ID": self.access_key,
             "AWS_SECRET_ACCESS_KEY": self.secret_key,
             "LOG_LEVEL": "WARNING",
-            # These two would listen on every address, whatever BIND_HOST says.
+            # These two services would listen on every address, in spite of BIND_HOST.
             "IOT_MTLS_ENABLED": "0",
             "SFTP_ENABLED": "0",
-            # At its start it would remove what another ministack left in this machine's Docker.
+            # Without Docker it cannot remove containers of another ministack when it starts.
             "DOCKER_HOST": f"unix://{scratch / 'no-docker'}",
             "TMPDIR": str(scratch),
             "STATE_DIR": str(scratch / "state"),
@@ -104,9 +103,9 @@ class LocalStore(LocalStorage):
 
 
 def ensure_bucket(endpoint: str, access_key: str, secret_key: str, name: str) -> None:
-    """Create the bucket in any S3 store, if it is missing.
+    """Create a bucket in any S3 store, unless it exists.
 
-    :raises StoreUnavailable: with the reason, without the keys.
+    :raises StoreUnavailable: with the reason, but without the keys.
     """
     client = s3_client(endpoint, access_key, secret_key)
     try:
@@ -121,16 +120,19 @@ def ensure_bucket(endpoint: str, access_key: str, secret_key: str, name: str) ->
 
 
 def allow_browsers(endpoint: str, access_key: str, secret_key: str, name: str) -> None:
-    """Let web pages of every origin use a bucket through signed URLs."""
+    """Let web pages from any origin use a bucket through signed URLs."""
     s3_client(endpoint, access_key, secret_key).put_bucket_cors(
         Bucket=name,
-        CORSConfiguration={"CORSRules": [FOR_BROWSERS]},  # type: ignore[list-item]
+        CORSConfiguration={"CORSRules": [CORS_RULE]},  # type: ignore[list-item]
     )
 
 
 @lru_cache
-def s3_client(endpoint: str, access_key: str, secret_key: str, patient: bool = True) -> S3Client:
-    """Return a client that looks at nothing but its arguments."""
+def s3_client(endpoint: str, access_key: str, secret_key: str, *, patient: bool = True) -> S3Client:
+    """Return a client that ignores the environment and configuration files.
+
+    :param patient: whether to retry failed requests.
+    """
     settings = Config(
         signature_version="s3v4",
         connect_timeout=5,
@@ -138,24 +140,24 @@ def s3_client(endpoint: str, access_key: str, secret_key: str, patient: bool = T
         retries={"total_max_attempts": 3 if patient else 1},
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
-        # No proxy leads to this machine, whatever the environment says.
+        # Never use a proxy for this machine.
         proxies={} if urlsplit(endpoint).hostname == HOST else None,
     )
-    # A profile of the caller's, which need not even exist, has no say in this either.
-    alone = botocore.session.Session(session_vars={"profile": (None, None, None, None)})
+    # Ignore AWS_PROFILE, which may even name a profile that does not exist.
+    isolated = botocore.session.Session(session_vars={"profile": (None, None, None, None)})
     session = boto3.session.Session(
-        access_key, secret_key, region_name=REGION, botocore_session=alone
+        access_key, secret_key, region_name=REGION, botocore_session=isolated
     )
     return session.client("s3", endpoint_url=endpoint, config=settings)
 
 
-def inherited() -> dict[str, str]:
-    """Return what a store may know of this process's environment."""
+def inherited_variables() -> dict[str, str]:
+    """Return the variables of this process that a local store inherits."""
     return {name: os.environ[name] for name in INHERITED if name in os.environ}
 
 
 def free_port() -> int:
-    """Return a port of this machine on which nobody listens now."""
+    """Return a port on which no process listens at the moment."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
@@ -164,8 +166,8 @@ def free_port() -> int:
 def _exists(client: S3Client, name: str) -> bool:
     try:
         client.head_bucket(Bucket=name)
-    except ClientError as answer:
-        if answer.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
             return False
         raise
     return True

@@ -1,7 +1,7 @@
-"""The story of the demo: deposit, find, download, and everything that must be refused.
+"""The walkthrough of the demo: deposit, find and download a dataset, and see what is refused.
 
-Plays people who hold a token and nothing else. Knows HTTP and WIRE's words; never touches the
-database, the store's keys or dserver's code. Prints no signature and no token.
+Acts as users who have a token and nothing else: every step is an HTTP request to dserver or to the
+store. Prints no signature and no token.
 """
 
 from __future__ import annotations
@@ -22,28 +22,29 @@ import requests
 from dserver_signed_url_plugin.demo.info import DemoInfo
 from dserver_signed_url_plugin.demo.processes import POLL_SECONDS, never
 
-SECONDS_PER_REQUEST = 60
-LONGEST_WAIT = timedelta(seconds=15)
-# As S3 and as Azure call it.
+REQUEST_TIMEOUT = 60  # seconds
+MAX_EXPIRY_WAIT = timedelta(seconds=15)
+# The query parameter of the signature, in S3 and in Azure.
 SIGNATURE = re.compile(r"(\bX-Amz-Signature=|\bsig=)")
 
 Json = dict[str, Any]
 
 
 class StepFailed(Exception):
-    """A step of the story did not go as it must."""
+    """A step of the walkthrough had another result than expected."""
 
 
 @dataclass
-class DepositedFiles:
-    """What alice has on her disk."""
+class LocalFiles:
+    """The files that alice deposits, generated for each run."""
 
-    word: str = field(default_factory=lambda: f"kresse{secrets.token_hex(4)}")
+    word: str = field(default_factory=lambda: f"cress{secrets.token_hex(4)}")
     uuid: str = field(default_factory=lambda: str(uuid4()))
     image: bytes = field(default_factory=lambda: secrets.token_bytes(20_000))
 
     @property
     def name(self) -> str:
+        """The name of the dataset."""
         return f"growth-of-{self.word}"
 
     @property
@@ -52,6 +53,7 @@ class DepositedFiles:
 
     @property
     def files(self) -> dict[str, bytes]:
+        """The content of each file, by relpath; with characters that have to be encoded in URLs."""
         return {
             "heights.csv": b"day,mm\n1,2\n2,5\n3,11\n",
             "Notizen/Größe über Zeit.txt": "Täglich um 9 Uhr gemessen.\n".encode(),
@@ -59,7 +61,7 @@ class DepositedFiles:
         }
 
     def announcement(self) -> Json:
-        """Return the body that opens the upload: all that pins each URL to its bytes."""
+        """Return the request body that begins the upload, with size and MD5 of every file."""
         now = time.time()
         items = [
             {
@@ -79,110 +81,114 @@ class DepositedFiles:
 
 
 class Walkthrough:
-    """One telling, against a running demo."""
+    """One run of all steps against a running demo."""
 
     def __init__(self, info: DemoInfo) -> None:
         self.info = info
-        self.deposit = DepositedFiles()
-        self.uri = f"{info['base_uri']}/{self.deposit.uuid}"
+        self.local = LocalFiles()
+        self.uri = f"{info['base_uri']}/{self.local.uuid}"
         self._http = requests.Session()
-        # Neither ~/.netrc nor a proxy may put itself between a person and the demo.
+        # Ignore ~/.netrc and proxies.
         self._http.trust_env = False
         self._upload: Json = {}
         self._urls: Json = {}
 
-    def tell(
-        self, say: Callable[[str], None] = print, stop_requested: Callable[[], bool] = never
-    ) -> bool:
-        """Say one line per step; return whether every step held."""
+    def run(self, echo: Callable[[str], None], stop_requested: Callable[[], bool] = never) -> bool:
+        """Run the steps in order, with a line for each; return whether all of them succeeded."""
         with self._http:
             for title, step in self._steps():
                 if stop_requested():
                     return False
                 try:
-                    say(f"✓ {title}: {step()}")
+                    echo(f"✓ {title}: {step()}")
                 except StepFailed as reason:
-                    say(f"✗ {title}: {reason}")
+                    echo(f"✗ {title}: {reason}")
                     return False
-                except (requests.RequestException, KeyError, ValueError, TypeError) as surprise:
-                    # Their words may hold a whole URL, signature included.
-                    say(f"✗ {title}: unexpected answer or none ({type(surprise).__name__}).")
+                except (requests.RequestException, KeyError, ValueError, TypeError) as error:
+                    # The message of the error may contain a signed URL.
+                    echo(f"✗ {title}: no valid response ({type(error).__name__}).")
                     return False
         return True
 
+    def example_urls(self) -> tuple[str, str]:
+        """Return the URLs of two routes of dserver: the dataset, and one of its text files."""
+        uri = quote(self.uri, safe="")
+        routes = f"{self.info['base_url']}/signed-urls"
+        return f"{routes}/dataset/{uri}", f"{routes}/item/{uri}/{_identifier('heights.csv')}"
+
     def _steps(self) -> Iterator[tuple[str, Callable[[], str]]]:
-        yield "alice announces a dataset", self._announce
-        yield "alice puts three files into the store", self._put_items
-        yield "alice puts the README into the store", self._put_readme
-        yield "alice completes the dataset", self._complete
-        yield "bob finds it", self._find
-        yield "bob asks for signed URLs", self._ask
+        yield "alice begins an upload", self._begin_upload
+        yield "alice uploads three files to the store", self._put_items
+        yield "alice uploads the README to the store", self._put_readme
+        yield "alice completes the upload", self._complete
+        yield "bob searches for the dataset", self._search
+        yield "bob requests signed URLs", self._request_urls
         yield "bob downloads the files", self._download_items
         yield "bob downloads the README", self._download_readme
-        yield "dave, who may nothing, is refused by dserver", self._refuse_dave
-        yield "the store refuses a changed signature", self._refuse_changed_signature
-        yield "the store refuses the signature of another object", self._refuse_changed_key
-        yield "the store refuses an expired URL", self._refuse_expired
+        yield "dserver refuses dave, who has no permission", self._refuse_dave
+        yield "the store refuses a URL whose signature was changed", self._refuse_changed_signature
+        yield "the store refuses a URL that was changed to another object", self._refuse_changed_key
+        yield "the store refuses a URL that has expired", self._refuse_expired
 
-    def _announce(self) -> str:
+    def _begin_upload(self) -> str:
         path = f"upload/{quote(self.info['base_uri'], safe='')}"
-        self._upload = self._ask_dserver("alice", "POST", path, self.deposit.announcement())
-        _check(self._upload["uri"] == self.uri, "dserver answered with another URI")
-        announced = {item["relpath"] for item in self._upload["upload_urls"]["items"].values()}
-        _check(announced == set(self.deposit.files), "dserver answered with other items")
-        return f"{self.deposit.name}, {self.uri}"
+        self._upload = self._signed_urls("alice", "POST", path, self.local.announcement())
+        _check_equal(self._upload["uri"], self.uri, "the response has another URI")
+        relpaths = {item["relpath"] for item in self._upload["upload_urls"]["items"].values()}
+        _check_equal(relpaths, set(self.local.files), "the response has other items")
+        return f"{self.local.name}, {self.uri}"
 
     def _put_items(self) -> str:
-        files = self.deposit.files
         items = list(self._upload["upload_urls"]["items"].values())
         for item in items:
-            content = files[item["relpath"]]
-            answer = self._store("PUT", item["url"], data=content, headers=item["headers"])
-            _check_stored(answer)
-        return f"{len(items)} times {answer.status_code}, PUT {shortened(items[0]['url'])}"
+            content = self.local.files[item["relpath"]]
+            response = self._store("PUT", item["url"], data=content, headers=item["headers"])
+            _check_stored(response)
+        return f"{len(items)} files, PUT {abbreviated(items[0]['url'])}"
 
     def _put_readme(self) -> str:
         url = self._upload["upload_urls"]["readme"]
         headers = {"Content-Type": "text/plain; charset=utf-8"}
-        _check_stored(self._store("PUT", url, data=self.deposit.readme, headers=headers))
-        return f"PUT {shortened(url)}"
+        response = self._store("PUT", url, data=self.local.readme, headers=headers)
+        _check_stored(response)
+        return f"PUT {abbreviated(url)}"
 
     def _complete(self) -> str:
-        answer = self._ask_dserver("alice", "POST", "upload-complete", {"uri": self.uri})
-        _check(answer["status"] == "registered", f"status is {answer['status']!r}")
-        return "every size and MD5 agrees; frozen and registered"
+        completed = self._signed_urls("alice", "POST", "upload-complete", {"uri": self.uri})
+        _check_equal(completed["status"], "registered", f"the status is {completed['status']!r}")
+        return "sizes and MD5 sums verified, dataset frozen and registered"
 
-    def _find(self) -> str:
-        answer = self._dserver("bob", "POST", "/uris", {"free_text": self.deposit.word})
-        _check_status(answer, 200)
-        found = [dataset["uri"] for dataset in answer.json()]
-        _check(found == [self.uri], f"found {len(found)} datasets instead of this one")
-        return f'searching for "{self.deposit.word}"'
+    def _search(self) -> str:
+        response = self._dserver("bob", "POST", "/uris", {"free_text": self.local.word})
+        _check_status(response, 200)
+        found = [dataset["uri"] for dataset in response.json()]
+        _check_equal(found, [self.uri], f"found {len(found)} datasets instead of this one")
+        return f'"{self.local.word}" finds {self.uri}'
 
-    def _ask(self) -> str:
-        self._urls = self._ask_dserver("bob", "GET", f"dataset/{quote(self.uri, safe='')}")
-        expected = {_identifier(relpath) for relpath in self.deposit.files}
-        _check(set(self._urls["item_urls"]) == expected, "the items are others")
+    def _request_urls(self) -> str:
+        self._urls = self._signed_urls("bob", "GET", f"dataset/{quote(self.uri, safe='')}")
+        expected = {_identifier(relpath) for relpath in self.local.files}
+        _check_equal(set(self._urls["item_urls"]), expected, "the response has other items")
         return f"{len(expected)} files, valid until {self._urls['expiry_timestamp']}"
 
     def _download_items(self) -> str:
-        for relpath, content in self.deposit.files.items():
-            answer = self._store("GET", self._item_url(relpath))
-            _check_status(answer, 200)
-            _check(answer.content == content, f"the bytes of {relpath} differ")
-        return "every byte of " + ", ".join(self.deposit.files) + " is equal"
+        for relpath, content in self.local.files.items():
+            response = self._store("GET", self._item_url(relpath))
+            _check_status(response, 200)
+            _check_equal(response.content, content, f"the content of {relpath} differs")
+        return ", ".join(self.local.files) + ", all identical to alice's"
 
     def _download_readme(self) -> str:
-        answer = self._store("GET", self._urls["readme_url"])
-        _check_status(answer, 200)
-        _check(answer.content == self.deposit.readme, "the bytes differ")
-        return f"equal, GET {shortened(self._urls['readme_url'])}"
+        response = self._store("GET", self._urls["readme_url"])
+        _check_status(response, 200)
+        _check_equal(response.content, self.local.readme, "the content differs")
+        return f"identical to alice's, GET {abbreviated(self._urls['readme_url'])}"
 
     def _refuse_dave(self) -> str:
         path = f"/signed-urls/dataset/{quote(self.uri, safe='')}"
-        answer = self._dserver("dave", "GET", path)
-        _check_status(answer, 403)
-        return f"403, {answer.json()['message']!r}"
+        response = self._dserver("dave", "GET", path)
+        _check_status(response, 403)
+        return f"403, {response.json()['message']!r}"
 
     def _refuse_changed_signature(self) -> str:
         url = self._item_url("heights.csv")
@@ -191,50 +197,46 @@ class Walkthrough:
         return self._refused_by_store(before + name + changed + signature[1:])
 
     def _refuse_changed_key(self) -> str:
-        mine, other = "heights.csv", "images/day 3.raw"
-        url = self._item_url(mine)
-        return self._refused_by_store(url.replace(_identifier(mine), _identifier(other)))
+        signed, other = _identifier("heights.csv"), _identifier("images/day 3.raw")
+        return self._refused_by_store(self._item_url("heights.csv").replace(signed, other))
 
     def _refuse_expired(self) -> str:
         identifier = _identifier("heights.csv")
         path = f"item/{quote(self.uri, safe='')}/{identifier}?expiry_seconds=1"
-        answer = self._ask_dserver("bob", "GET", path)
-        expiry = datetime.strptime(answer["expiry_timestamp"], "%Y-%m-%dT%H:%M:%S.%f%z")
-        dead = expiry + timedelta(seconds=1)
-        _check(dead < _now() + LONGEST_WAIT, "dserver granted more than the second asked for")
-        while _now() <= dead:
+        signed = self._signed_urls("bob", "GET", path)
+        expiry = datetime.strptime(signed["expiry_timestamp"], "%Y-%m-%dT%H:%M:%S.%f%z")
+        expired = expiry + timedelta(seconds=1)
+        if expired > _now() + MAX_EXPIRY_WAIT:
+            raise StepFailed("the URL is valid for longer than requested.")
+        while _now() <= expired:
             time.sleep(POLL_SECONDS)
-        return self._refused_by_store(answer["url"])
+        return self._refused_by_store(signed["url"])
 
     def _refused_by_store(self, url: str) -> str:
-        _check(url not in self._urls["item_urls"].values(), "the URL was not changed")
-        answer = self._store("GET", url)
-        _check_status(answer, 403)
-        return f"403, GET {shortened(url)}"
-
-    def continuation(self) -> tuple[str, str]:
-        """Return dserver's addresses of the dataset and of its file that a terminal can show."""
-        uri = quote(self.uri, safe="")
-        routes = f"{self.info['base_url']}/signed-urls"
-        return f"{routes}/dataset/{uri}", f"{routes}/item/{uri}/{_identifier('heights.csv')}"
+        if url in self._urls["item_urls"].values():
+            raise StepFailed("the URL was not changed.")
+        response = self._store("GET", url)
+        _check_status(response, 403)
+        return f"403, GET {abbreviated(url)}"
 
     def _item_url(self, relpath: str) -> str:
         return str(self._urls["item_urls"][_identifier(relpath)])
 
-    def _ask_dserver(self, person: str, method: str, path: str, body: Json | None = None) -> Json:
-        answer = self._dserver(person, method, f"/signed-urls/{path}", body)
-        _check_status(answer, 200)
-        return dict(answer.json())
+    def _signed_urls(self, user: str, method: str, path: str, body: Json | None = None) -> Json:
+        """Return the response of a route of this plugin, which must be 200."""
+        response = self._dserver(user, method, f"/signed-urls/{path}", body)
+        _check_status(response, 200)
+        return dict(response.json())
 
     def _dserver(
-        self, person: str, method: str, path: str, body: Json | None = None
+        self, user: str, method: str, path: str, body: Json | None = None
     ) -> requests.Response:
         return self._http.request(
             method,
             self.info["base_url"] + path,
             json=body,
-            headers={"Authorization": f"Bearer {self.info['tokens'][person]}"},
-            timeout=SECONDS_PER_REQUEST,
+            headers={"Authorization": f"Bearer {self.info['tokens'][user]}"},
+            timeout=REQUEST_TIMEOUT,
         )
 
     def _store(
@@ -244,25 +246,18 @@ class Walkthrough:
         data: bytes | None = None,
         headers: dict[str, str] | None = None,
     ) -> requests.Response:
-        return self._http.request(
-            method, url, data=data, headers=headers, timeout=SECONDS_PER_REQUEST
-        )
+        return self._http.request(method, url, data=data, headers=headers, timeout=REQUEST_TIMEOUT)
 
 
-def run(info: DemoInfo) -> bool:
-    """Tell the story; return whether every step held."""
-    return Walkthrough(info).tell()
-
-
-def shortened(url: str) -> str:
-    """Return a URL that is recognisable, and useless to whoever reads over a shoulder."""
+def abbreviated(url: str) -> str:
+    """Return a URL for display, with long path segments cut and without its query string."""
     parts = urlsplit(url)
     path = "/".join(word if len(word) < 16 else f"{word[:6]}…" for word in parts.path.split("/"))
     return f"{parts.scheme}://{parts.netloc}{path}" + ("?…" if parts.query else "")
 
 
 def _identifier(relpath: str) -> str:
-    """Return dtool's name for an item."""
+    """Return dtool's identifier of an item: the SHA-1 of its relpath, in hexadecimal."""
     return hashlib.sha1(relpath.encode(), usedforsecurity=False).hexdigest()
 
 
@@ -270,21 +265,21 @@ def _now() -> datetime:
     return datetime.now(timezone.utc)
 
 
-def _check(holds: bool, otherwise: str) -> None:
-    if not holds:
-        raise StepFailed(f"{otherwise}.")
+def _check_equal(actual: object, expected: object, failure: str) -> None:
+    if actual != expected:
+        raise StepFailed(f"{failure}.")
 
 
-def _check_stored(answer: requests.Response) -> None:
-    # S3 says that all went well, Azure that something new exists.
-    _check_status(answer, 200, 201)
+def _check_stored(response: requests.Response) -> None:
+    # S3 responds with 200 OK, Azure with 201 Created.
+    _check_status(response, 200, 201)
 
 
-def _check_status(answer: requests.Response, *expected: int) -> None:
-    if answer.status_code in expected:
+def _check_status(response: requests.Response, *expected: int) -> None:
+    if response.status_code in expected:
         return
     try:
-        message = f" {answer.json().get('message', '')!r}"
+        message = f" {response.json().get('message', '')!r}"
     except (ValueError, AttributeError):
         message = ""
-    raise StepFailed(f"answered {answer.status_code} instead of {expected[0]}.{message}")
+    raise StepFailed(f"status {response.status_code} instead of {expected[0]}.{message}")

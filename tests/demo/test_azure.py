@@ -81,14 +81,14 @@ def test_without_variables_the_account_is_embedded():
         external_account("mine", {"DTOOL_AZURE_BLOB_ENDPOINT_mine": "http://127.0.0.1:9/mine"})
 
 
-def test_every_step_of_the_story_holds():
-    told = subprocess.run(
+def test_every_step_of_the_walkthrough_succeeds():
+    ended = subprocess.run(
         [COMMAND, "--once", "--base-uri", "azure://lab", "--workers", "1"],
         capture_output=True,
         text=True,
         timeout=PATIENCE,
         check=False,
     )
-    assert told.returncode == 0, told.stdout + told.stderr
-    assert told.stdout.count("✓") == 12
-    assert "sig=" not in told.stdout
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.stdout.count("✓") == 12
+    assert "sig=" not in ended.stdout

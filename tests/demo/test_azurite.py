@@ -79,5 +79,5 @@ def test_the_makefile_installs_the_azurite_that_the_package_names():
 def test_where_azurite_is_missing_the_command_that_installs_it_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(AzuriteMissing, match=f"Type: npm install .*{tmp_path} azurite@3"):
+    with pytest.raises(AzuriteMissing, match=f"Run: npm install .*{tmp_path} azurite@3"):
         program()

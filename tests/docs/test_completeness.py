@@ -1,0 +1,141 @@
+"""Settings, routes, commands and pages: what exists is documented, and the other way round."""
+
+from __future__ import annotations
+
+import ast
+import re
+from importlib.metadata import entry_points
+
+import click
+import pytest
+
+from dserver_signed_url_plugin.config import Settings
+from tests.support.documentation import PAGES, ROOT, text_of
+
+pytestmark = pytest.mark.database("sqlite", reason="nothing of this is read from a database")
+
+PACKAGE = ROOT / "dserver_signed_url_plugin"
+SETTING = re.compile(r"(?:SIGNED_URL|DTOOL)_(?:[A-Z0-9]+_?)+")
+
+
+def rows(page: str) -> list[list[str]]:
+    """Return the cells of every row of the list tables of a page, without their headers."""
+    found = re.findall(r"(?m)^   \* - (.+(?:\n     .+)*)", text_of(page))
+    cells = [[" ".join(cell.split()) for cell in row.split("\n     - ")] for row in found]
+    return [row for row in cells if row[0] != "Variable"]
+
+
+def names_in(cell: str) -> list[str]:
+    """Return the variables of a cell; of one that goes on with a bucket, only the beginning."""
+    return [name.partition("<")[0] for name in re.findall(r"``(\w+(?:<\w+>)?)``", cell)]
+
+
+DOCUMENTED = {name: row[1] for row in rows("docs/settings.rst") for name in names_in(row[0])}
+
+
+def settings_in_the_code() -> set[str]:
+    """Return every string constant of the package that is the name of a setting, or begins one."""
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in PACKAGE.rglob("*.py")]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    # The constant parts of f-strings are no names.
+    parts = {id(part) for node in nodes if isinstance(node, ast.JoinedStr) for part in node.values}
+    constants = [node for node in nodes if isinstance(node, ast.Constant) and id(node) not in parts]
+    texts = {node.value for node in constants if isinstance(node.value, str)}
+    return {text for text in texts if SETTING.fullmatch(text)}
+
+
+def test_every_setting_is_documented():
+    names = settings_in_the_code()
+    assert {"SIGNED_URL_MAX_ITEMS", "DTOOL_S3_REGION_"} <= names
+    documented = tuple(DOCUMENTED)
+    missing = [
+        name
+        for name in names
+        if name not in DOCUMENTED
+        and not (name.endswith("_") and any(known.startswith(name) for known in documented))
+    ]
+    assert missing == []
+
+
+def test_every_documented_setting_exists():
+    names = settings_in_the_code()
+    prefixes = tuple(name for name in names if name.endswith("_"))
+    assert [
+        name for name in DOCUMENTED if name not in names and not name.startswith(prefixes)
+    ] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "default"),
+    [(name, default) for name, default in DOCUMENTED.items() if default.isdigit()],
+)
+def test_a_documented_default_is_the_default(name, default):
+    assert Settings.load({}, {name: default}) == Settings.load({}, {})
+    assert Settings.load({}, {name: str(int(default) - 1)}) != Settings.load({}, {})
+
+
+def test_every_route_is_in_the_readme(lab):
+    routes = {
+        f"{method} {rule.rule.replace('<path:', '<')}"
+        for rule in lab.app.url_map.iter_rules()
+        if rule.rule.startswith("/signed-urls")
+        for method in rule.methods - {"HEAD", "OPTIONS"}
+    }
+    assert set(re.findall(r"(?m)^``([A-Z]+ /signed-urls/\S+)`` ", text_of("README.rst"))) == routes
+
+
+def test_every_command_group_is_in_the_reference():
+    groups = {
+        f"{entry.value}"
+        for group in ("flask.commands", "console_scripts")
+        for entry in entry_points(group=group)
+        if entry.module.startswith(PACKAGE.name)
+    }
+    assert len(groups) == 5
+    assert set(re.findall(r"\.\. click:: (\S+)", text_of("docs/cli.rst"))) == groups
+
+
+def commands(command: click.Command, name: str):
+    """Yield every command below one, with its full name."""
+    if isinstance(command, click.Group):
+        for child, below in command.commands.items():
+            yield from commands(below, f"{name} {child}")
+    else:
+        yield name, command
+
+
+GROUPS = {
+    entry.name: entry.load()
+    for entry in entry_points(group="flask.commands")
+    if entry.module.startswith(PACKAGE.name)
+}
+FLASK_COMMANDS = dict(
+    found for name, group in GROUPS.items() for found in commands(group, f"flask {name}")
+)
+
+
+@pytest.mark.parametrize("name", FLASK_COMMANDS)
+def test_help_says_what_a_command_and_each_option_does(name):
+    command = FLASK_COMMANDS[name]
+    assert command.help
+    options = [option for option in command.params if isinstance(option, click.Option)]
+    assert [option.name for option in options if not option.help] == []
+
+
+def test_every_command_line_in_the_documentation_exists():
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    lines = re.findall(rf"flask ({'|'.join(GROUPS)}) ([a-z]+)([^`#|\n]*)", text)
+    assert len(lines) > 20
+    for group, name, rest in lines:
+        command = FLASK_COMMANDS[f"flask {group} {name}"]
+        options = {option for param in command.params for option in param.opts}
+        used = set(re.findall(r"(?<= )--[a-z-]+", rest))
+        assert used <= options | {"--help"}, (group, name)
+
+
+def test_every_page_is_in_the_table_of_contents_and_linked_from_the_readme():
+    pages = {path.stem for path in (ROOT / "docs").glob("*.rst")} - {"index"}
+    listed = set(re.findall(r"(?m)^   ([a-z-]+)$", text_of("docs/index.rst")))
+    assert listed == pages
+    linked = set(re.findall(r"<docs/([a-z-]+)\.rst>", text_of("README.rst")))
+    assert pages - linked == {"changelog", "contributing"}

@@ -1,11 +1,8 @@
-"""dserver extension: time-limited signed URLs to read and deposit dtool datasets.
-
-The shop window; nothing runs here.
-"""
+"""dserver extension: time-limited signed URLs to read and deposit dtool datasets."""
 
 from dserver_signed_url_plugin.extension import SignedURLExtension
 
 __all__ = ["SignedURLExtension", "__version__"]
 
-# What dserver's /config/versions shows, and pyproject.toml reads.
+# Read by pyproject.toml, and by dserver for /config/versions.
 __version__ = "0.1.0"

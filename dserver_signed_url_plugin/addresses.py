@@ -1,7 +1,7 @@
-"""Addresses of stores: whether a text is one, and how it is spelled in a URL that is signed.
+"""Addresses of stores, validated and normalised before URLs are signed for them.
 
-A signature holds for one spelling of the host. Browsers, curl and requests each tidy up what they
-are given, in ways of their own, but leave alone what has the URL Standard's spelling already.
+The signature covers the host as it is written. Browsers, curl and requests normalise URLs, each in
+its own way, but none of them changes a URL in the normal form of the URL Standard.
 
 Source: WHATWG, "URL Standard", https://url.spec.whatwg.org/
 """
@@ -13,23 +13,22 @@ from urllib.parse import urlsplit
 
 import ada_url
 
-# The standard forgives more than this, such as other numbers of slashes, or a line break.
+# Stricter than the standard, which tolerates line breaks or a wrong number of slashes, for example.
 _SHAPE = re.compile(r"https?://[^/\\@?#\s]+(?:/[^?#\s]*)?", re.IGNORECASE)
 _LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
 _HOST = re.compile(rf"(?:{_LABEL}\.)*{_LABEL}")
 _HOST_WITH_UNDERSCORES = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}")
-_LONGEST_HOST = 255
-_PORTS = {"http": 80, "https": 443}
+_MAX_HOST_LENGTH = 255
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-def web_address(text: str, underscores: bool = False) -> str | None:
-    """Return an http or https URL in the standard's spelling, without a slash at its end.
+def web_address(text: str, *, underscores: bool = False) -> str | None:
+    """Return an http or https URL in normal form, without a trailing slash, or None if invalid.
 
-    None for what is none, for what holds a user, a query or a fragment, and for a host that no
-    client but a browser takes. A dot at the host's end is left out: some clients send it, and
-    others do not.
+    Invalid are also URLs with a user, a query or a fragment, and hosts that only browsers accept.
+    A trailing dot of the host is removed: some clients send it, others do not.
 
-    :param underscores: whether the host may have some. boto3 refuses them.
+    :param underscores: whether the host may contain underscores, which boto3 refuses.
     """
     if not _SHAPE.fullmatch(text):
         return None
@@ -39,7 +38,7 @@ def web_address(text: str, underscores: bool = False) -> str | None:
         return None
     host = url.hostname.removesuffix(".")
     names = _HOST_WITH_UNDERSCORES if underscores else _HOST
-    if not (host.startswith("[") or names.fullmatch(host)) or len(host) > _LONGEST_HOST:
+    if not (host.startswith("[") or names.fullmatch(host)) or len(host) > _MAX_HOST_LENGTH:
         return None
     if url.port == "0":
         return None
@@ -48,9 +47,9 @@ def web_address(text: str, underscores: bool = False) -> str | None:
 
 
 def blob_endpoint(account: str, setting: str | None) -> str | None:
-    """Return the URL of an Azure account in the standard's spelling, or None if it has none.
+    """Return the URL of an Azure account in normal form, or None if the setting is invalid.
 
-    :param setting: a URL, or a bare domain in which accounts have their hosts; None is Azure's own.
+    :param setting: a URL, or the domain of a cloud, by default that of the public cloud.
     """
     setting = setting or "core.windows.net"
     if "://" in setting:
@@ -61,13 +60,13 @@ def blob_endpoint(account: str, setting: str | None) -> str | None:
 
 
 def has_host(address: str, host: str) -> bool:
-    """Tell whether a URL in the standard's spelling leads to a host, given as ``host[:port]``.
+    """Return whether a URL in normal form has the given host, and its port if one is given.
 
-    Without a port it is any port of the host.
+    :param host: ``host`` or ``host:port``.
     """
-    here = urlsplit(address)
-    there = urlsplit(web_address(f"{here.scheme}://{host}", underscores=True) or "")
-    names_port = urlsplit(f"//{host}").port is not None
-    default = _PORTS[here.scheme]
-    same_port = (here.port or default) == (there.port or default)
-    return here.hostname == there.hostname and (same_port or not names_port)
+    actual = urlsplit(address)
+    expected = urlsplit(web_address(f"{actual.scheme}://{host}", underscores=True) or "")
+    any_port = urlsplit(f"//{host}").port is None
+    default = _DEFAULT_PORTS[actual.scheme]
+    same_port = (actual.port or default) == (expected.port or default)
+    return actual.hostname == expected.hostname and (same_port or any_port)

@@ -1,9 +1,9 @@
-"""Under which name, and as what, a browser saves or shows an item.
+"""The file name and media type with which items are served: Content-Disposition and Content-Type.
 
-Knows headers and file names; never looks into a file, nor into the machine's table of types.
+Types follow from the extension alone, by a table of this module and of Python, not the system's.
 
-Sources: RFC 6266 (Content-Disposition), RFC 8187 (``filename*``), and for what is no part of a name
-what browsers themselves replace when they save.
+Sources: RFC 6266 (Content-Disposition), RFC 8187 (``filename*``), and for invalid characters the
+replacements that browsers make when they save a file.
 """
 
 from __future__ import annotations
@@ -18,20 +18,21 @@ from urllib.parse import quote
 
 Disposition = Literal["attachment", "inline"]
 
-_LONGEST_NAME = 255  # bytes of UTF-8; what file systems take
-_LONGEST_ENDING = 32  # bytes; what follows the last dot of a longer one is no ending
+_MAX_NAME_BYTES = 255  # in UTF-8; the limit of file systems
+_MAX_EXTENSION_BYTES = 32  # a longer text after the last dot does not count as an extension
 _UNNAMED = "unnamed"
-# Dots and blanks, of which U+3000 is the last: systems drop some, readers of headers others.
-_AT_NO_END = "." + "".join(filter(str.isspace, map(chr, range(0x3001))))
-_JOINERS = "\u200c\u200d"  # within emoji, and within words of several scripts
-_UNFIT = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # controls, marks of direction, half characters
-# What Windows has in no name, but for the quotation mark, which browsers replace by themselves.
-_NOT_ON_WINDOWS = str.maketrans(dict.fromkeys("\\:<>|?*", "_"))
-_RESERVED = re.compile(  # by Windows, with any ending
+# Dots and whitespace, up to U+3000: file systems and header parsers drop some of them at the end.
+_STRIPPED_AT_END = "." + "".join(filter(str.isspace, map(chr, range(0x3001))))
+_JOINERS = "\u200c\u200d"  # used in emoji, and in words of several scripts
+# Unicode categories: control and format characters, surrogates, line and paragraph separators.
+_INVALID_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+# Invalid on Windows, except the quotation mark, which browsers replace themselves.
+_INVALID_ON_WINDOWS = str.maketrans(dict.fromkeys("\\:<>|?*", "_"))
+_RESERVED = re.compile(  # names of devices on Windows, with any extension
     r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³]) *(?:\.|$)", re.IGNORECASE
 )
-# A percent sign too, because some browsers decode the plain form as if it were a URL.
-_NOT_PLAIN = re.compile(r'[^ -~]|["%/\\]')
+# Includes the percent sign, because some browsers decode the ASCII form like a URL.
+_INVALID_IN_ASCII_FORM = re.compile(r'[^ -~]|["%/\\]')
 
 _common, _standard = mimetypes.MimeTypes(filenames=()).types_map
 _TYPES = {
@@ -52,74 +53,75 @@ _TYPES = {
     ".yml": "application/yaml",
     ".zst": "application/zstd",
 }
-_BYTES = "application/octet-stream"
-_SHOWN = re.compile(r"image/(?!.*xml)|audio/|video/|application/(?:json|pdf)$")
+_BINARY = "application/octet-stream"
+_SAFE_INLINE = re.compile(r"image/(?!.*xml)|audio/|video/|application/(?:json|pdf)$")
 _TEXT = re.compile(r"text/|.*[/+](?:xml|yaml|toml|(?:x-)?javascript)$")
 
 
 @dataclass(frozen=True)
 class ServedAs:
-    """Headers of an answer: Content-Disposition and Content-Type, both printable ASCII."""
+    """The response headers Content-Disposition and Content-Type, in printable ASCII."""
 
     content_disposition: str
     content_type: str
 
 
 def served_as(relpath: str, disposition: Disposition) -> ServedAs:
-    """Return the headers with which an item is to be served, whatever its relpath is."""
+    """Return the headers to serve an item with; any relpath is accepted."""
     name = file_name(relpath)
-    plain = file_name(_plain(name))
+    ascii_name = file_name(_ascii(name))
     return ServedAs(
-        f"{disposition}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}",
+        f"{disposition}; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(name, safe='')}",
         _content_type(name, disposition),
     )
 
 
 def file_name(relpath: str) -> str:
-    """Return the last part of a relpath, as far as it can be a file's name anywhere.
+    """Return the last part of a relpath, changed to a name that is valid on every system.
 
-    At most 255 bytes of UTF-8 long, its ending kept. Never hidden, never a directory's or a
-    device's, and never one that reads otherwise than it is written. Quotation marks stay.
+    It has at most 255 bytes in UTF-8, with its extension kept. It is not hidden, not the name of a
+    directory or a device, and has no characters that change the direction of text. Quotation marks
+    are kept.
     """
-    name = relpath.rpartition("/")[2].translate(_NOT_ON_WINDOWS)
+    name = relpath.rpartition("/")[2].translate(_INVALID_ON_WINDOWS)
     if not name.isprintable():
-        name = "".join(character if _is_fit(character) else "_" for character in name)
-    name = name.lstrip().rstrip(_AT_NO_END) or _UNNAMED
+        name = "".join(character if _is_valid(character) else "_" for character in name)
+    name = name.lstrip().rstrip(_STRIPPED_AT_END) or _UNNAMED
     if name.startswith("."):
         name = f"_{name.lstrip('.')}"
-    name = _shortened(name)
-    # What is left of a longer one may be a device's.
-    return _shortened(f"_{name}") if _RESERVED.match(name) else name
+    name = _truncate(name)
+    # Only now, because truncating may leave the name of a device.
+    return _truncate(f"_{name}") if _RESERVED.match(name) else name
 
 
-def _is_fit(character: str) -> bool:
-    return unicodedata.category(character) not in _UNFIT or character in _JOINERS
+def _is_valid(character: str) -> bool:
+    return unicodedata.category(character) not in _INVALID_CATEGORIES or character in _JOINERS
 
 
-def _shortened(name: str) -> str:
-    if len(name.encode()) <= _LONGEST_NAME:
+def _truncate(name: str) -> str:
+    if len(name.encode()) <= _MAX_NAME_BYTES:
         return name
-    ending = splitext(name)[1].encode()
-    if len(ending) > _LONGEST_ENDING:
-        ending = b""
-    stem = name.encode()[: _LONGEST_NAME - len(ending)]
-    # What is left of a character that was cut is ignored.
-    return stem.decode(errors="ignore").rstrip(_AT_NO_END) + ending.decode()
+    extension = splitext(name)[1].encode()
+    if len(extension) > _MAX_EXTENSION_BYTES:
+        extension = b""
+    stem = name.encode()[: _MAX_NAME_BYTES - len(extension)]
+    # Drops the remaining bytes of a character that was cut.
+    return stem.decode(errors="ignore").rstrip(_STRIPPED_AT_END) + extension.decode()
 
 
-def _plain(name: str) -> str:
-    """Return a name for those who read ASCII only: letters without accents, else underscores."""
+def _ascii(name: str) -> str:
+    """Return a name for clients without ``filename*``: accents removed, the rest underscores."""
     if not name.isascii():
         parts = unicodedata.normalize("NFKD", name)
         name = "".join(part for part in parts if not unicodedata.combining(part))
-    return _NOT_PLAIN.sub("_", name)
+    return _INVALID_IN_ASCII_FORM.sub("_", name)
 
 
 def _content_type(name: str, disposition: Disposition) -> str:
-    found = _TYPES.get(splitext(name)[1].lower(), _BYTES)
-    if disposition == "attachment" or _SHOWN.match(found):
-        return found
-    # A browser would run the scripts of HTML, SVG and XML in the name of the store, and read with
-    # them what else it serves; and it saves CSV and the like instead of showing them.
-    # Nobody has looked into the file, but UTF-8 is what most text is in; the bytes stay the same.
-    return "text/plain; charset=utf-8" if _TEXT.match(found) else _BYTES
+    media_type = _TYPES.get(splitext(name)[1].lower(), _BINARY)
+    if disposition == "attachment" or _SAFE_INLINE.match(media_type):
+        return media_type
+    # Scripts in HTML, SVG and XML would run in the store's origin, with access to its other
+    # objects; CSV and the like would be downloaded instead of shown. UTF-8 is an assumption: the
+    # content is not read.
+    return "text/plain; charset=utf-8" if _TEXT.match(media_type) else _BINARY

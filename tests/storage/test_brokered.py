@@ -76,7 +76,7 @@ def test_a_broker_made_meanwhile_for_another_dataset_is_not_mixed_up(dserver, s3
 def test_the_doctor_tells_who_signs(dserver, make_dserver):
     result = run(dserver, signed_url, "doctor", dserver.base_uri)
     assert result.exit_code == 5
-    assert f"not examined. URLs are signed by {BROKER}, which" in result.stdout
+    assert f"not checked. URLs are signed by {BROKER}, for which" in result.stdout
     data = run(dserver, signed_url, "doctor", dserver.base_uri, "--json")
     assert json.loads(data.stdout)["signed_by"] == BROKER
 

@@ -44,7 +44,8 @@ def _mismatch(context: CheckContext[BucketProbe], refusal: Refused) -> CheckResu
         means = (
             "A proxy in front of the store changes the Host header or the path, or a key is wrong."
         )
-        return failed(str(refusal), means, _FORWARD_HOST)
+        advice = f"{_FORWARD_HOST} Or correct DTOOL_S3_SECRET_ACCESS_KEY_<bucket>."
+        return failed(str(refusal), means, advice)
     absent = context.key("absent")
     if not _is_accepted(context, context.probe.internal_url(absent)):
         return failed(f"{refusal}, at {endpoint} too", *NO_SIGNATURE)

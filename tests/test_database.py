@@ -17,10 +17,13 @@ from sqlalchemy.exc import OperationalError
 
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
 from tests.support.clients import Deposit, DtoolDserver, each_client
+from tests.support.databases import on_each_database
 from tests.support.dserver import Dserver
 from tests.support.proxy import Request
 from tests.support.refusals import assert_refused, nothing_is_written
 from tests.support.search_plugins import Refuses
+
+pytestmark = on_each_database
 
 CLIENT = DtoolDserver()
 FILES = {"geheim/one.txt": b"eins"}

@@ -14,6 +14,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
 from tests.support.clients import Deposit, DserverClientJS, DtoolDserver
+from tests.support.databases import on_each_database
 from tests.support.dserver import Dserver
 from tests.support.proxy import Request
 from tests.support.refusals import assert_refused
@@ -111,6 +112,7 @@ def test_a_locked_audit_table_stops_no_reader_and_its_own_reader_not_for_long(ds
         assert dserver.bob.read(uri).status_code == 200
 
 
+@on_each_database
 def test_a_database_that_somebody_else_locked_is_not_waited_for_long(dserver, database):
     client, deposit = DserverClientJS(), Deposit(FILES)
     grant = client.begin(dserver.alice, dserver.base_uri, deposit)
@@ -122,6 +124,7 @@ def test_a_database_that_somebody_else_locked_is_not_waited_for_long(dserver, da
     assert dserver.alice.complete(grant["uri"]).status_code == 200
 
 
+@on_each_database
 @pytest.mark.parametrize("kind", [OperationalError, InterfaceError])
 def test_a_database_that_is_away_during_registration_is_not_the_index(dserver, s3, kind):
     deposit, search = Deposit(FILES), dserver.app.search

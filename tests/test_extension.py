@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
-import pytest
 from dservercore.config import Config
 
 import dserver_signed_url_plugin
-
-pytestmark = pytest.mark.database("sqlite", reason="nothing of this is read from a database")
 
 
 def test_the_version_of_this_plugin_is_shown(dserver):

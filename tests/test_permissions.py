@@ -18,8 +18,6 @@ from tests.support.clients import Deposit, DserverClientJS, DtoolDserver, Relpat
 from tests.support.dserver import Dserver, Person, encoded
 from tests.support.refusals import assert_refused, nothing_is_written
 
-pytestmark = pytest.mark.database("sqlite", reason="who may do what is dserver's to say")
-
 CLIENT = DtoolDserver()
 UNKNOWN = "s3://another-lab"
 ITEM = "0" * 40

@@ -12,8 +12,6 @@ from tests.support.audit_records import rows
 from tests.support.dserver import Dserver, encoded
 from tests.support.refusals import assert_refused
 
-pytestmark = pytest.mark.database("sqlite", reason="no row is counted for this")
-
 UUID = "550e8400-e29b-41d4-a716-446655440000"
 THREE = {"SIGNED_URL_RATE_LIMIT": "3 per hour"}
 

@@ -9,7 +9,10 @@ import pytest
 from dserver_signed_url_plugin.audit.decisions import Decision
 from tests.support.audit_records import rows, said
 from tests.support.clients import Deposit, DtoolDserver
+from tests.support.databases import on_each_database
 from tests.support.dserver import encoded
+
+pytestmark = on_each_database
 
 CLIENT = DtoolDserver()
 

@@ -10,7 +10,10 @@ import pytest
 
 from tests.support.audit_records import audit, rows, run, said, write
 from tests.support.clients import Deposit, DtoolDserver
+from tests.support.databases import on_each_database
 from tests.support.refusals import assert_refused
+
+pytestmark = on_each_database
 
 CLIENT = DtoolDserver()
 

@@ -16,8 +16,11 @@ from dserver_signed_url_plugin.audit.repository import MOST_PURGED, Search, stat
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
 from tests.support.audit_records import audit, number_of_rows, rows, run, said, write
 from tests.support.clients import Deposit, DtoolDserver
+from tests.support.databases import on_each_database
 from tests.support.dserver import Dserver, Person, encoded
 from tests.support.refusals import assert_refused
+
+pytestmark = on_each_database
 
 CLIENT = DtoolDserver()
 OFF = {"SIGNED_URL_AUDIT_DAYS": 0}

@@ -12,8 +12,6 @@ import requests
 from tests.support.clients import Deposit, DserverClientJS, DtoolDserver
 from tests.support.dserver import in_capitals
 
-pytestmark = pytest.mark.database("sqlite", reason="the database has no part in it")
-
 FILES = {"one.txt": b"eins"}
 SECRET = b"of somebody else"
 EVERYBODY = 'uri="http://acs.amazonaws.com/groups/global/AllUsers"'

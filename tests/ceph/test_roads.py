@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import dtoolcore
-import pytest
 import requests
 from dtoolcore.utils import generate_identifier
 
 from tests.support.clients import Deposit, DtoolDserver, each_client
 from tests.support.s3_holdings import verifies
-
-pytestmark = pytest.mark.database("sqlite", reason="the database has no part in it")
 
 
 @each_client

@@ -11,6 +11,7 @@ from dserver_signed_url_plugin.cli.pending_upload import pending_upload
 from dserver_signed_url_plugin.cli.signed_url import signed_url
 from dserver_signed_url_plugin.cli.temp_share import temp_share
 from tests.support.clients import Deposit, DtoolDserver
+from tests.support.databases import on_each_database
 
 UUID = "550e8400-e29b-41d4-a716-446655440000"
 COMMANDS = [
@@ -50,6 +51,7 @@ def test_without_tables_every_command_says_how_to_make_them(dserver, run, group,
     assert "SELECT" not in result.stderr
 
 
+@on_each_database
 def test_a_database_that_somebody_else_holds_is_said_to_be_busy(make_dserver, database, run):
     dserver = make_dserver(SQLALCHEMY_ENGINE_OPTIONS=database.impatient)
     create = ["create", "{base_uri}", "{file}"]

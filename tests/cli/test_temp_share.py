@@ -18,8 +18,6 @@ from tests.support.clients import Deposit, DtoolDserver
 from tests.support.dserver import encoded
 from tests.support.s3_holdings import verifies
 
-pytestmark = pytest.mark.database("sqlite", reason="what is typed and told depends on no database")
-
 AWKWARD = 'Übersicht "final" 2;.txt'
 NOBODY_S = "550e8400-e29b-41d4-a716-446655440000"
 

@@ -15,8 +15,6 @@ from tests.support.clients import CLIENTS, FILES, README, Deposit, DtoolDserver,
 from tests.support.dserver import Dserver
 from tests.support.stored_upload import AWKWARD
 
-pytestmark = pytest.mark.database("sqlite", reason="the database has no part in it")
-
 TEXT = {"Content-Type": "text/plain; charset=utf-8"}
 DESCRIBED = {
     "tags": ["project-x", "2024"],

@@ -28,8 +28,6 @@ from tests.support.clients import README, Deposit, DtoolDserver
 from tests.support.dserver import Account, Dserver
 from tests.support.s3_holdings import verifies
 
-pytestmark = pytest.mark.database("sqlite", reason="the database has no part in it")
-
 FILES = {"data/file one.txt": b"content1", "100 % + 1 & 2=3?.txt": b"two\n", "empty.dat": b""}
 TAGS = ["project-x", "2024"]
 ANNOTATIONS = {"author": "Ada Löwe", "cells": {"grown": [1, 2.5, None, True]}}

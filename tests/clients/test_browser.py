@@ -12,8 +12,6 @@ from tests.support.browser import Chromium
 from tests.support.clients import Deposit, DtoolDserver
 from tests.support.dserver import Dserver
 
-pytestmark = pytest.mark.database("sqlite", reason="what a browser does depends on no database")
-
 RELPATH = 'results/Übersicht "final" 2;.txt'
 PAGE = "report.html"
 FILES = {

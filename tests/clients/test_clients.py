@@ -25,8 +25,6 @@ from tests.support.clients import (
 )
 from tests.support.dserver import Dserver
 
-pytestmark = pytest.mark.database("sqlite", reason="what lies in the bucket depends on no database")
-
 TAGS = ["project-x", "2024"]
 ANNOTATIONS = {"author": "Ada Löwe", "cells": {"grown": [1, 2.5, None, True]}}
 OVERLAYS = {

@@ -22,8 +22,6 @@ from tests.support.clients import Deposit, DtoolDserver
 from tests.support.dserver import Dserver
 from tests.support.http_server import serving
 
-pytestmark = pytest.mark.database("sqlite", reason="the examples know of no database")
-
 SPEC = Path(__file__).parents[0].joinpath("spec", "1-dserver-signed-url-plugin.txt").read_text()
 # The second example begins on the line on which the first one ends.
 BOTH = re.search(r"^import requests\n+# Authenticate.*?^print\(f.*?\"\)", SPEC, re.M | re.S)

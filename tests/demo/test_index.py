@@ -13,6 +13,9 @@ from sqlalchemy import func, select
 
 from dserver_signed_url_plugin.demo import index
 from dserver_signed_url_plugin.demo.index import SQLRetrieve, SQLSearch
+from tests.support.databases import on_each_database
+
+pytestmark = on_each_database
 
 LAB, ATTIC = "s3://lab", "s3://attic"
 

@@ -10,13 +10,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import pytest
 import requests
 from werkzeug.test import TestResponse
 
 from tests.support.dserver import Dserver, Person
-
-pytestmark = pytest.mark.database("sqlite", reason="what is documented depends on no database")
 
 PAGE = (Path(__file__).parents[2] / "docs" / "http-api.rst").read_text(encoding="utf-8")
 _, *PARTS = re.split(r"(?m)^(.+)\n-{4,}\n", PAGE)

@@ -6,15 +6,12 @@ import re
 import textwrap
 from fnmatch import fnmatchcase
 
-import pytest
 import requests
 
 from tests.docs.test_readme import ALL_TABLES
 from tests.support.clients import Deposit, DtoolDserver
 from tests.support.documentation import PAGES, code_blocks, flask_lines, run, text_of
 from tests.support.write_keys import write_key
-
-pytestmark = pytest.mark.database("sqlite", reason="what people type depends on no database")
 
 GUIDE, SHARES = "docs/client-guide.rst", "docs/shares.rst"
 

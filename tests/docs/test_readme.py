@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 import re
 
-import pytest
 import requests
 
 from tests.support.documentation import ROOT, code_blocks, run, text_of
 from tests.support.write_keys import write_key
-
-pytestmark = pytest.mark.database("sqlite", reason="what people type depends on no database")
 
 README = "README.rst"
 # The demo's index keeps datasets in a table of its own, for which there is no migration.

@@ -11,8 +11,6 @@ from dtoolcore.utils import generate_identifier
 from tests.support.clients import Deposit, DtoolDserver
 from tests.support.refusals import assert_refused
 
-pytestmark = pytest.mark.database("sqlite", reason="what is archived depends on no database")
-
 FILES = {"one.txt": b"first", "two.txt": b"second"}
 ONE, TWO = map(generate_identifier, FILES)
 PATIENCE = 30  # seconds

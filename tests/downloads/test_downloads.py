@@ -17,8 +17,6 @@ from tests.support.clients import FILES, README, Deposit, DserverClientJS, Dtool
 from tests.support.dserver import Dserver, encoded
 from tests.support.refusals import assert_refused
 
-pytestmark = pytest.mark.database("sqlite", reason="what is read comes from storage")
-
 IDENTIFIERS = {generate_identifier(relpath): content for relpath, content in FILES.items()}
 DESCRIBED = {
     "tags": ["project-x", "2024"],

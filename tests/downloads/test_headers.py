@@ -15,8 +15,6 @@ from tests.support.dserver import Dserver
 from tests.support.proxy import StoreProxy
 from tests.support.stored_upload import uninterrupted
 
-pytestmark = pytest.mark.database("sqlite", reason="what proxies do depends on no database")
-
 RELPATH = "Notizen/Größe über Zeit.txt"
 PREFIXES = ("x-amz-meta-", "x-ms-meta-")
 

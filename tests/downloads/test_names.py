@@ -23,8 +23,6 @@ from tests.support.dserver import Dserver
 from tests.support.refusals import assert_refused
 from tests.support.stored_upload import AWKWARD
 
-pytestmark = pytest.mark.database("sqlite", reason="no item is named by the database")
-
 AWKWARDEST = 'results/Übersicht "final" 2;.txt'
 LONG = "Messung über Zeit " * 40 + ".csv"
 PAGE = "pages/report.html"

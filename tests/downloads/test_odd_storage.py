@@ -15,8 +15,6 @@ from tests.support.proxy import Request, StoreProxy
 from tests.support.refusals import assert_refused, nothing_is_written
 from tests.support.s3_holdings import check_dataset
 
-pytestmark = pytest.mark.database("sqlite", reason="what storage answers depends on no database")
-
 CLIENT = DtoolDserver()
 FILES = {"one.txt": b"eins", "two.txt": b"zwei"}
 ONE = generate_identifier("one.txt")

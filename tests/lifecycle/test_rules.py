@@ -16,8 +16,6 @@ from tests.support.clients import Deposit, DtoolDserver
 from tests.support.dserver import in_capitals
 from tests.support.lifecycle_store import LifecycleStore, minio
 
-pytestmark = pytest.mark.database("sqlite", reason="a bucket's rules depend on no database")
-
 OURS = "dserver-signed-url-expire"
 UUID = "550e8400-e29b-41d4-a716-446655440000"
 XMLNS = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'

@@ -18,8 +18,6 @@ from tests.support.clients import Deposit, DtoolDserver
 from tests.support.dserver import encoded
 from tests.support.proxy import Fault
 
-pytestmark = pytest.mark.database("sqlite", reason="what is gone is gone from the store")
-
 
 def sweep(dserver, *options):
     """Run the command for a bucket without rules; return (exit code, what it says)."""

@@ -17,8 +17,10 @@ from sqlalchemy import (
 )
 
 from dserver_signed_url_plugin.uploads.models import PendingUpload
-from tests.support.databases import MIGRATIONS
+from tests.support.databases import MIGRATIONS, on_each_database
 from tests.support.flask_db_hosts import UPLOAD, VERSION_TABLE, shape
+
+pytestmark = on_each_database
 
 DSERVERS = {"user", "base_uri", "dataset", "search_permissions", "register_permissions"}
 

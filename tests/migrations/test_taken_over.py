@@ -30,8 +30,11 @@ from sqlalchemy import table as sql_table
 from dserver_signed_url_plugin.audit.repository import SignedURLAudit
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
 from dserver_signed_url_plugin.uploads.models import PendingUpload
+from tests.support.databases import on_each_database
 from tests.support.dserver import encoded
 from tests.support.flask_db_hosts import UPLOAD, shape
+
+pytestmark = on_each_database
 
 FILES = {"one.txt": b"eins", "two/zwei.txt": b"zwei"}
 LONG_AGO = UPLOAD["created_at"].replace(tzinfo=None)

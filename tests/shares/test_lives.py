@@ -17,8 +17,6 @@ from tests.support.proxy import Fault, StoreProxy
 from tests.support.refusals import assert_refused
 from tests.support.shared_files import FILES, ends
 
-pytestmark = pytest.mark.database("sqlite", reason="how long a URL lives depends on no database")
-
 WEEK, DAY = 604_800, 86_400
 NOBODY_S = "550e8400-e29b-41d4-a716-446655440000"
 MAXIMUM = {"SIGNED_URL_READ_EXPIRY_SECONDS": 300, "SIGNED_URL_MAX_READ_EXPIRY_SECONDS": 300}

@@ -14,8 +14,6 @@ from tests.support.proxy import StoreProxy
 from tests.support.shared_files import FILES, check_fetched
 from tests.support.tls import PAIR, PASSWORD, USER, EncryptedProxy, certificate, tunnel
 
-pytestmark = pytest.mark.database("sqlite", reason="proxies ask no database")
-
 BUNDLES = ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"]
 
 

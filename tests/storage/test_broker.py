@@ -19,8 +19,6 @@ from tests.support.clients import README, Deposit, DtoolDserver
 from tests.support.own_broker import STORES, HangingBroker, install, own_store
 from tests.support.refusals import assert_refused, nothing_is_written
 
-pytestmark = pytest.mark.database("sqlite", reason="what a broker can do depends on no database")
-
 
 @pytest.fixture(autouse=True)
 def installed(tmp_path, monkeypatch):

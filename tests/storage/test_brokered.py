@@ -21,7 +21,6 @@ from tests.support.signing_s3_broker import SIGNED, SigningS3Broker
 from tests.support.stored_upload import Upload
 
 pytestmark = [
-    pytest.mark.database("sqlite", reason="who signs depends on no database"),
     pytest.mark.usefixtures("dtool_reads"),
 ]
 

@@ -33,8 +33,6 @@ from tests.support.refusals import assert_refused
 from tests.support.s3_holdings import check_dataset
 from tests.support.silent_servers import Manner, silent
 
-pytestmark = pytest.mark.database("sqlite", reason="here it is the store that is silent")
-
 SECONDS = 1
 # What a call may take beyond the time for its store, here, where many tests run at once.
 MORE = 4

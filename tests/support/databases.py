@@ -12,12 +12,16 @@ from typing import Any, ClassVar
 
 import flask_migrate
 import psycopg
+import pytest
 from dservercore import sql_db
 from flask import Flask
 from flask_migrate import Migrate
-from sqlalchemy import make_url
+from sqlalchemy import Engine, event, make_url
 
 from tests.support.postgresql_server import PostgreSQL
+
+# For what a database has a part in: statements, locks, transactions, columns.
+on_each_database = pytest.mark.database("sqlite", "postgresql")
 
 MIGRATIONS = "dserver_signed_url_plugin:migrations"
 
@@ -153,3 +157,10 @@ def _migrate(url: str) -> None:
     with app.app_context():
         flask_migrate.upgrade(MIGRATIONS)
         sql_db.engine.dispose()
+
+
+@event.listens_for(Engine, "connect")
+def _keep_nothing_safe(connection: Any, _record: Any) -> None:
+    """Let SQLite not wait for the disk: no database of a test has to outlive the machine."""
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous=OFF")

@@ -20,8 +20,6 @@ from tests.support.azure_holdings import check_dataset, containers
 from tests.support.clients import Deposit, DtoolDserver
 from tests.support.dserver import Person, encoded
 
-pytestmark = pytest.mark.database("sqlite", reason="the database has no part in it")
-
 FILES = {"one.txt": b"eins", "two.txt": b"zwei", "three.txt": b"drei!"}
 CLIENT = DtoolDserver()
 

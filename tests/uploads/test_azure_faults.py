@@ -27,8 +27,6 @@ from tests.support.dserver import Dserver, in_capitals
 from tests.support.proxy import Fault
 from tests.support.s3_holdings import verifies
 
-pytestmark = pytest.mark.database("sqlite", reason="the database has no part in it")
-
 FILES = {"one.txt": b"eins", "two.txt": b"zwei"}
 DESCRIPTIONS = {"tags": ["tag"], "annotations": {"a": 1}}
 ONE = generate_identifier("one.txt")

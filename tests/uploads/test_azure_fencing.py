@@ -24,8 +24,6 @@ from tests.support.pauses import Sleep, another, at_request, lose_leases
 from tests.support.proxy import Fault
 from tests.support.s3_holdings import check_readable
 
-pytestmark = pytest.mark.database("sqlite", reason="the database is raced for with S3")
-
 FILES = {"one.txt": b"eins", "two.txt": b"zwei"}
 SECONDS = 30
 

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-import pytest
 import requests
 from dtoolcore.utils import generate_identifier
 
@@ -19,8 +18,6 @@ from tests.support.azure_holdings import Container, check_dataset, containers, d
 from tests.support.clients import Deposit, DtoolDserver
 from tests.support.s3_holdings import verifies
 from tests.support.stalled_put import stalled
-
-pytestmark = pytest.mark.database("sqlite", reason="the database has no part in it")
 
 FILES = {"one.txt": b"eins", "two.txt": b"zwei"}
 MD5 = base64.b64encode(hashlib.md5(b"other").digest()).decode()

@@ -19,8 +19,6 @@ from tests.support.pauses import lose_leases
 from tests.support.proxy import Request
 from tests.support.s3_holdings import check_readable
 
-pytestmark = pytest.mark.database("sqlite", reason="the database is raced for with S3")
-
 FILES = {"one.txt": b"eins", "two.txt": b"zwei"}
 CLIENT = DtoolDserver()
 

@@ -19,8 +19,6 @@ from tests.support.clients import Deposit, DtoolDserver, urls_in
 from tests.support.dserver import Dserver
 from tests.support.stored_upload import REFUSED, tampered
 
-pytestmark = pytest.mark.database("sqlite", reason="the database has no part in it")
-
 FILES = {"one.txt": b"eins", "two.txt": b"zwei"}
 ONE, TWO = map(generate_identifier, FILES)
 

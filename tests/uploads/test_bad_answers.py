@@ -17,8 +17,6 @@ from tests.support.dserver import Dserver, encoded
 from tests.support.proxy import Instead, Request, StoreProxy
 from tests.support.s3_holdings import check_dataset
 
-pytestmark = pytest.mark.database("sqlite", reason="here it is the store that answers badly")
-
 FILES = {"one.txt": b"eins", "two.txt": b"zwei"}
 ONE = generate_identifier("one.txt")
 PAGE = b"<html><body>Down for maintenance</body></html>"

@@ -14,9 +14,12 @@ from dserver_signed_url_plugin.cli.pending_upload import pending_upload
 from dserver_signed_url_plugin.uploads.cleanup import CleanupOptions
 from dserver_signed_url_plugin.uploads.models import PendingUpload
 from tests.support.clients import Deposit, DserverClientJS, DtoolDserver, RelpathsOnly
+from tests.support.databases import on_each_database
 from tests.support.dserver import encoded
 from tests.support.proxy import Fault
 from tests.support.s3_holdings import verifies
+
+pytestmark = on_each_database
 
 FILES = {"one.txt": b"eins", "two.txt": b"zwei"}
 

@@ -12,8 +12,6 @@ from tests.support.clients import Deposit, DserverClientJS, DtoolDserver
 from tests.support.dserver import encoded
 from tests.support.s3_holdings import check_dataset
 
-pytestmark = pytest.mark.database("sqlite", reason="what a store takes depends on no database")
-
 FILES = {"one.txt": b"eins", "empty.dat": b""}
 
 

@@ -27,8 +27,6 @@ from tests.support.dserver import Dserver
 from tests.support.proxy import Fault
 from tests.support.s3_holdings import check_dataset, verifies
 
-pytestmark = pytest.mark.database("sqlite", reason="here it is the store that fails")
-
 FILES = {"one.txt": b"eins", "two.txt": b"zwei"}
 DESCRIPTIONS = {"tags": ["tag"], "annotations": {"a": 1}}
 ONE = generate_identifier("one.txt")

@@ -18,6 +18,7 @@ from werkzeug.test import TestResponse
 
 from dserver_signed_url_plugin.uploads.models import PendingUpload
 from tests.support.clients import Deposit, RelpathsOnly, each_client
+from tests.support.databases import on_each_database
 from tests.support.dserver import Dserver, encoded
 from tests.support.pauses import Sleep, another, at_request, lose_leases
 from tests.support.proxy import Request
@@ -76,6 +77,7 @@ def test_an_opening_that_slept_at_any_request_changes_nothing(dserver, proxy, s3
     assert at > 10
 
 
+@on_each_database
 def test_a_late_initiation_leaves_the_row_of_a_running_completion(dserver, proxy, s3):
     client, deposit = RelpathsOnly(), Deposit(FILES)
     frozen, found_occupied = threading.Event(), threading.Event()

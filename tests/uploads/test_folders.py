@@ -10,8 +10,6 @@ from dtoolcore.utils import generate_identifier
 from tests.support.clients import Deposit, DtoolDserver, WithHeaders
 from tests.support.dserver import Account, Dserver
 
-pytestmark = pytest.mark.database("sqlite", reason="what lies in a store depends on no database")
-
 FILES = {"data/one.txt": b"first"}
 DESCRIBED = {
     "tags": ["red"],

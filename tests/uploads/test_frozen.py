@@ -19,8 +19,6 @@ from tests.support.dserver import Dserver, encoded
 from tests.support.proxy import Fault, StoreProxy
 from tests.support.s3_holdings import check_dataset, holdings, verifies
 
-pytestmark = pytest.mark.database("sqlite", reason="the store refuses, not the database")
-
 FILES = {"one.txt": b"eins", "two.txt": b"zwei"}
 
 # What somebody might send beside, or instead of, the headers that came with a URL.

@@ -10,8 +10,11 @@ import pytest
 
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
 from tests.support.clients import Deposit, DtoolDserver, RelpathsOnly
+from tests.support.databases import on_each_database
 from tests.support.dserver import Dserver, Person, encoded
 from tests.support.refusals import assert_refused, nothing_is_written
+
+pytestmark = on_each_database
 
 CLIENT = DtoolDserver()
 FILES = {"one.txt": b"eins"}

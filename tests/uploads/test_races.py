@@ -19,6 +19,7 @@ from werkzeug.test import TestResponse
 
 from dserver_signed_url_plugin.demo.app import prepare
 from tests.support.clients import CLIENTS, Deposit, DtoolDserver, each_client
+from tests.support.databases import on_each_database
 from tests.support.dserver import Bucket, Dserver, Person, in_capitals
 from tests.support.proxy import Fault, Request, StoreProxy
 from tests.support.s3_holdings import check_dataset, check_readme, holdings, verifies
@@ -58,6 +59,7 @@ def registered(dserver: Dserver, deposit: Deposit) -> bool:
     return dserver.bob.read(f"{dserver.base_uri}/{deposit.uuid}").status_code == 200
 
 
+@on_each_database
 @each_client
 def test_eight_initiations_at_once_begin_one_upload(dserver, s3, client):
     deposit = Deposit(FILES)
@@ -74,6 +76,7 @@ def test_eight_initiations_at_once_begin_one_upload(dserver, s3, client):
     check_dataset(dserver, s3, deposit)
 
 
+@on_each_database
 @each_client
 def test_eight_completions_at_once_register_one_dataset(dserver, s3, client, dtool_reads):
     deposit = Deposit(FILES)
@@ -87,6 +90,7 @@ def test_eight_completions_at_once_register_one_dataset(dserver, s3, client, dto
     assert verifies(dserver, deposit)
 
 
+@on_each_database
 def test_of_two_people_with_one_uuid_one_wins(dserver, s3):
     for _ in range(5):
         deposit = Deposit(FILES)
@@ -108,6 +112,7 @@ def test_of_two_people_with_one_uuid_one_wins(dserver, s3):
     check_dataset(dserver, s3, deposit)
 
 
+@on_each_database
 def test_a_uuid_is_pending_at_one_base_uri_only(make_dserver, store, bucket):
     other = Bucket(f"{bucket.name}-other", bucket.endpoint, bucket.access_key, bucket.secret_key)
     store.create_bucket(other.name)
@@ -189,6 +194,7 @@ def test_an_initiation_may_be_resumed_while_completion_runs(dserver, proxy, s3, 
     assert at > 5
 
 
+@on_each_database
 def test_an_initiation_overtaken_by_completion_changes_nothing(dserver, s3):
     client, deposit = DtoolDserver(), Deposit(FILES)
     grant = client.begin(dserver.alice, dserver.base_uri, deposit)

@@ -13,6 +13,9 @@ from dserver_signed_url_plugin.errors import UploadBusy
 from dserver_signed_url_plugin.uploads import repository
 from dserver_signed_url_plugin.uploads.lease import LEASE, Lease, leased
 from dserver_signed_url_plugin.uploads.models import FROZEN, OPEN, OPENING, PendingUpload
+from tests.support.databases import on_each_database
+
+pytestmark = on_each_database
 
 UUID = "6f9619ff-8b86-4011-b42d-00c04fc964ff"
 NOW = datetime(2024, 1, 15, 14, 30, tzinfo=timezone.utc)

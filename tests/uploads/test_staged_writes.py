@@ -15,8 +15,6 @@ from tests.support.s3_holdings import check_dataset, verifies
 from tests.support.shared_files import FILES as SHARED
 from tests.support.shared_files import check_fetched
 
-pytestmark = pytest.mark.database("sqlite", reason="where a URL leads depends on no database")
-
 FILES = {"one.txt": b"eins", "two.txt": b"zwei", "three.txt": b"drei!"}
 # What stores have been seen to obey though it was not signed.
 UNSIGNED = [

@@ -11,6 +11,7 @@ from dtoolcore.utils import generate_identifier
 
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
 from tests.support.clients import Deposit, DserverClientJS, DtoolDserver, each_client
+from tests.support.databases import on_each_database
 from tests.support.dserver import encoded
 from tests.support.s3_holdings import holdings, verifies
 
@@ -139,6 +140,7 @@ def test_a_registered_dataset_cannot_be_cancelled(dserver, deposit, dtool_reads)
     assert verifies(dserver, deposit)
 
 
+@on_each_database
 def test_cancelling_and_completing_at_once_leave_a_dataset_or_nothing(
     dserver, s3, bucket, dtool_reads
 ):
@@ -158,6 +160,7 @@ def test_cancelling_and_completing_at_once_leave_a_dataset_or_nothing(
             assert holdings(s3, bucket, deposit.uuid) == {}
 
 
+@on_each_database
 def test_clean_ups_and_a_completion_at_once_leave_a_dataset_or_nothing(
     dserver, s3, bucket, dtool_reads
 ):

@@ -11,8 +11,6 @@ from tests.support.dserver import encoded, in_capitals
 from tests.support.s3_holdings import check_dataset, verifies
 from tests.support.write_keys import write_key
 
-pytestmark = pytest.mark.database("sqlite", reason="which key signs depends on no database")
-
 
 @pytest.fixture
 def pair(bucket):

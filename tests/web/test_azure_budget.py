@@ -14,8 +14,6 @@ from tests.support.dserver import Dserver, encoded
 from tests.support.proxy import StoreProxy
 from tests.support.request_costs import QUERIES, Cost, costs, counted, deposit_of, put_all
 
-pytestmark = pytest.mark.database("sqlite", reason="what is counted there is counted with S3")
-
 # A listing has 5,000 blobs a page.
 FEW, MANY = 10, 300
 # What one call may ask of the store.

@@ -15,8 +15,6 @@ from tests.support.clients import FILES, Deposit, DtoolDserver, urls_in
 from tests.support.dserver import Dserver
 from tests.support.refusals import assert_refused
 
-pytestmark = pytest.mark.database("sqlite", reason="the database has no part in it")
-
 WEEK = 604_800
 CLIENT = DtoolDserver()
 

@@ -10,8 +10,6 @@ from tests.support.clients import Deposit, DtoolDserver
 from tests.support.dserver import Dserver, encoded
 from tests.support.refusals import assert_refused, nothing_is_written
 
-pytestmark = pytest.mark.database("sqlite", reason="a URI is refused before any database is asked")
-
 UUID = str(uuid4())
 PLAN = {"uuid": UUID, "name": "my-dataset"}
 

@@ -11,8 +11,6 @@ from tests.support.clients import CLIENTS, DtoolDserver, each_client
 from tests.support.dserver import Dserver
 from tests.support.request_costs import QUERIES, Cost, costs, counted, deposit_of
 
-pytestmark = pytest.mark.database("sqlite", reason="each database is asked the same")
-
 # More than the 1,000 keys that one listing or deletion takes.
 FEW, MANY = 10, 1200
 # What begins an upload, with three looks at whether what was written is there.

@@ -11,6 +11,7 @@ import pytest
 from dserver_signed_url_plugin.demo.app import DEPOSITORS, SEARCHERS
 from dserver_signed_url_plugin.demo.store import free_port
 from tests.support.clients import Deposit, DserverClientJS, DtoolDserver
+from tests.support.databases import on_each_database
 from tests.support.dserver import Dserver
 from tests.support.refusals import assert_refused, nothing_is_written
 
@@ -126,6 +127,7 @@ def test_a_storage_that_cannot_sign_is_named(lab, base_uri, named):
             assert_refused(answer, 501, named)
 
 
+@on_each_database
 @pytest.mark.parametrize("client", [DtoolDserver(), DserverClientJS()])
 def test_a_locked_database_is_said_to_be_busy_and_nothing_is_lost(make_dserver, database, client):
     dserver = make_dserver(SQLALCHEMY_ENGINE_OPTIONS=database.impatient)

@@ -21,8 +21,6 @@ from tests.support.doctor_reports import forget_this_machine
 from tests.support.dserver import Bucket, Dserver, encoded, in_capitals
 from tests.support.refusals import assert_refused, nothing_is_written
 
-pytestmark = pytest.mark.database("sqlite", reason="how long a URL lives depends on no database")
-
 WEEK = 604_800
 CREDENTIALS_LEFT = 600  # seconds
 

@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.database("sqlite", reason="nothing of this is read from a database")
-
 DATASET = ("/signed-urls/dataset/{uri}", "get")
 ITEM = ("/signed-urls/item/{uri}/{identifier}", "get")
 UPLOAD = ("/signed-urls/upload/{base_uri}", "post")

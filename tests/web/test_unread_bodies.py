@@ -17,8 +17,6 @@ from tests.support.dserver import Dserver, Person, encoded
 from tests.support.http_server import serving
 from tests.support.refusals import assert_refused, nothing_is_written
 
-pytestmark = pytest.mark.database("sqlite", reason="no row is read for any of this")
-
 LARGE = 63_000_000
 
 

@@ -156,7 +156,6 @@ def in_public(make_dserver, bucket, tmp_path) -> Iterator[Any]:
         yield make_dserver(**{name: running.endpoint})
 
 
-@pytest.mark.database("sqlite", reason="the database has no part in it")
 @pytest.mark.parametrize("client", [DtoolDserver(), DserverClientJS()], ids=["pinned", "staged"])
 def test_a_write_url_writes_but_copies_no_other_object(in_public, s3, bucket, client):
     s3.put_object(Bucket=bucket.name, Key="secret", Body=b"of somebody else")
@@ -175,7 +174,6 @@ def test_a_write_url_writes_but_copies_no_other_object(in_public, s3, bucket, cl
     assert in_public.alice.complete(grant["uri"]).status_code == 200
 
 
-@pytest.mark.database("sqlite", reason="the database has no part in it")
 def test_a_browser_may_put(in_public, bucket):
     grant = DtoolDserver().begin(in_public.alice, in_public.base_uri, Deposit(FILES))
     [item] = grant["upload_urls"]["items"].values()

@@ -12,8 +12,6 @@ import pytest
 from dserver_signed_url_plugin.config import Settings
 from tests.support.documentation import PAGES, ROOT, text_of
 
-pytestmark = pytest.mark.database("sqlite", reason="nothing of this is read from a database")
-
 PACKAGE = ROOT / "dserver_signed_url_plugin"
 SETTING = re.compile(r"(?:SIGNED_URL|DTOOL)_(?:[A-Z0-9]+_?)+")
 

@@ -1,7 +1,6 @@
-"""The tables of dserver's database: which are dserver's, and giving one that exists what it lacks.
+"""Operations of the migrations on tables that may exist already, also those of dserver.
 
-For the migrations, and for those that a host writes by `flask db migrate`. Knows Alembic's
-operations and what the installed dservercore declares; never touches any other table.
+Importing this module also adapts the revisions that a host generates with `flask db migrate`.
 """
 
 from __future__ import annotations
@@ -32,16 +31,16 @@ from sqlalchemy.types import TypeEngine
 
 logger = logging.getLogger("alembic.runtime.migration")
 
-OURS = frozenset({"pending_upload", "signed_url_audit"})
-# Not Alembic's own name: in that table dserver's owner may keep another history.
+PLUGIN_TABLES = frozenset({"pending_upload", "signed_url_audit"})
+# Not Alembic's default name, which the host may use for a history of its own.
 VERSION_TABLE = "alembic_version_signed_url"
 
-# Turns a row of the table as it was into one of the table as it is to be.
-Completed = Callable[[dict[str, Any]], Mapping[str, Any]]
+# Returns a row of the new table for a row of the old one.
+ConvertRow = Callable[[dict[str, Any]], Mapping[str, Any]]
 
 
-def dservers_tables() -> list[Table]:
-    """Return the tables that the installed dservercore declares, in the order of their needs."""
+def dserver_tables() -> list[Table]:
+    """Return the tables that the installed dservercore declares, sorted by their foreign keys."""
     mappers = [
         mapper
         for mapper in sql_db.Model.registry.mappers
@@ -53,18 +52,18 @@ def dservers_tables() -> list[Table]:
 
 
 def is_known(name: str | None) -> bool:
-    """Tell whether a table is dserver's or this plugin's."""
-    return name in OURS or name in {table.name for table in dservers_tables()}
+    """Return whether a table belongs to dserver or to this plugin."""
+    return name in PLUGIN_TABLES or name in {table.name for table in dserver_tables()}
 
 
-def complete_dservers() -> None:
-    """Create dserver's tables, columns and indexes as far as they are missing, and widen texts.
+def complete_dserver_tables() -> None:
+    """Create the tables, columns and indexes of dserver that do not exist, and widen text columns.
 
-    Where statements are only written down there is nothing to look at: all is created.
+    If SQL is printed instead of run, it creates everything.
 
-    :raises CommandError: if a column is missing whose value nobody knows for the rows there are.
+    :raises CommandError: if a missing column is required but has no default for existing rows.
     """
-    for table in dservers_tables():
+    for table in dserver_tables():
         creation = ops.CreateTableOp.from_table(table)
         creation.if_not_exists = True
         op.invoke(creation)
@@ -76,35 +75,35 @@ def complete_dservers() -> None:
             op.invoke(addition)
 
 
-def lacking(name: str, columns: Collection[str], needed: Collection[str]) -> set[str]:
-    """Return which of these columns a table does not have that somebody else made.
+def missing_columns(name: str, columns: Collection[str], required: Collection[str]) -> set[str]:
+    """Return which of the columns an existing table does not have.
 
-    :param needed: those of which nobody can tell what they should hold.
-    :raises CommandError: if one of these is lacking.
+    :param required: columns that cannot be added, because there is no value for existing rows.
+    :raises CommandError: if one of the required columns is missing.
     """
     found = {column["name"] for column in inspect(op.get_bind()).get_columns(name)}
-    unknown = sorted(set(needed) - found)
-    if unknown:
+    missing = sorted(set(required) - found)
+    if missing:
         raise CommandError(
-            f"The table {name} is not this plugin's: it has no column {', '.join(unknown)}. Rename "
-            "or drop it, and run this again."
+            f"The table {name} is not this plugin's: it has no column {', '.join(missing)}. Rename "
+            "or drop it, and run the upgrade again."
         )
     return set(columns) - found
 
 
-def rebuild(name: str, create: Callable[[Sequence[Column[Any]]], Any], completed: Completed) -> int:
-    """Make a table anew with the rows that it had, in one transaction; return their number.
+def rebuild(name: str, create: Callable[[Sequence[Column[Any]]], Any], convert: ConvertRow) -> int:
+    """Replace a table by a new one with the same rows, in one transaction; return their number.
 
-    :param create: creates it, with these columns in addition to its own.
+    :param create: creates the new table, with the columns of the old one in addition to its own.
     """
     bind = op.get_bind()
     if bind.dialect.name == "sqlite":
-        # Its driver begins no transaction before a table is dropped.
+        # The driver does not begin a transaction for DROP TABLE.
         bind.exec_driver_sql("BEGIN IMMEDIATE")
     else:
         bind.exec_driver_sql(f"LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE")
     before = Table(name, MetaData(), autoload_with=bind, resolve_fks=False)
-    rows = [completed(dict(row)) for row in bind.execute(select(before)).mappings()]
+    rows = [convert(dict(row)) for row in bind.execute(select(before)).mappings()]
     op.drop_table(name)
     create([Column(column.name, column.type) for column in before.columns])
     if rows:
@@ -116,27 +115,27 @@ def rebuild(name: str, create: Callable[[Sequence[Column[Any]]], Any], completed
 def _complete(table: Table) -> None:
     found = {column["name"]: column for column in inspect(op.get_bind()).get_columns(table.name)}
     for column in table.columns:
-        there = found.get(column.name)
-        if there is None:
+        existing = found.get(column.name)
+        if existing is None:
             op.add_column(table.name, _addable(column))
             logger.info("Added the column %s to dserver's table %s", column.name, table.name)
-        elif _is_longer(column.type, there["type"]):
+        elif _is_longer(column.type, existing["type"]):
             with op.batch_alter_table(table.name) as batch:
                 batch.alter_column(
-                    column.name, existing_type=there["type"], type_=column.type,
-                    existing_nullable=there["nullable"],
+                    column.name, existing_type=existing["type"], type_=column.type,
+                    existing_nullable=existing["nullable"],
                 )  # fmt: skip
 
 
 def _addable(column: Column[Any]) -> Column[Any]:
-    """Return a column that can be added to a table with rows; its index is made afterwards."""
+    """Return a column that can be added to a table with rows; its index is created separately."""
     clause, own = column.server_default, column.default
     default: Any = clause.arg if isinstance(clause, DefaultClause) else None
     if not column.nullable and default is None:
         if not isinstance(own, ScalarElementColumnDefault):
             raise CommandError(
                 f"dserver's table {column.table.name} has no column {column.name}, and dservercore "
-                "does not say what its rows should hold there: add it by a migration of your own."
+                "declares no default for existing rows: add it in a migration of your own."
             )
         default = literal(own.arg, column.type)
     keys = [ForeignKey(key.target_fullname) for key in column.foreign_keys]
@@ -144,36 +143,36 @@ def _addable(column: Column[Any]) -> Column[Any]:
 
 
 def _is_longer(declared: TypeEngine[Any], found: TypeEngine[Any]) -> bool:
-    """Tell whether a text may be longer than the database takes."""
+    """Return whether the declared type is a longer text than the one in the database."""
     if not isinstance(declared, String) or not isinstance(found, String) or found.length is None:
         return False
     return declared.length is None or declared.length > found.length
 
 
-# What hosts write ---------------------------------------------------------------------------
+# Revisions of the host ----------------------------------------------------------------------
 
 
 @comparators.dispatch_for("schema", priority=DispatchPriority.LAST)
-def _let_both_histories_be(
+def _make_compatible(
     context: AutogenContext, upgrade: ops.UpgradeOps, _schemas: Collection[str | None]
 ) -> None:
-    """Let what `flask db migrate` writes be run on a database that has the tables already.
+    """Make revisions of `flask db migrate` work on a database that already has the tables.
 
-    A host may write a revision on one database, and run ours first on another.
+    A host may generate a revision on one database, and run this plugin's first on another.
     """
-    upgrade.ops = [each for each in upgrade.ops if not _drops_our_history(each)]
-    for each in _flat(upgrade.ops):
+    upgrade.ops = [each for each in upgrade.ops if not _drops_version_table(each)]
+    for each in _flatten(upgrade.ops):
         if isinstance(each, (ops.CreateTableOp, ops.CreateIndexOp)) and is_known(each.table_name):
             each.if_not_exists = True
 
 
-def _drops_our_history(operation: ops.MigrateOperation) -> bool:
+def _drops_version_table(operation: ops.MigrateOperation) -> bool:
     return isinstance(operation, ops.DropTableOp) and operation.table_name == VERSION_TABLE
 
 
-def _flat(operations: Sequence[ops.MigrateOperation]) -> Iterator[ops.MigrateOperation]:
+def _flatten(operations: Sequence[ops.MigrateOperation]) -> Iterator[ops.MigrateOperation]:
     for each in operations:
         if isinstance(each, ops.OpContainer):
-            yield from _flat(each.ops)
+            yield from _flatten(each.ops)
         else:
             yield each

@@ -1,7 +1,6 @@
-"""Alembic's way into dserver's database, for `flask db` (README.rst beside this file).
+"""Alembic's environment script, run by `flask db` (see README.rst in this directory).
 
-Knows which tables this history is about: dserver's own and this plugin's. Never touches another,
-whether dserver's database has it or dserver's metadata does.
+The history covers the tables of dserver and of this plugin; all others are ignored.
 """
 
 from __future__ import annotations
@@ -16,24 +15,24 @@ from flask import current_app
 from dserver_signed_url_plugin import tables
 
 
-def concerns_us(_thing: Any, name: str | None, kind: str, *_: Any) -> bool:
-    """Tell whether a table of the metadata, or what belongs to one, is part of this history."""
+def include_object(_object: Any, name: str | None, kind: str, *_: Any) -> bool:
+    """Return whether an object of the metadata or the database belongs to this history."""
     return kind != "table" or tables.is_known(name)
 
 
-def is_looked_at(name: str | None, kind: str, _parents: Any) -> bool:
-    """Tell the same of what the database has, before anything is asked about it."""
-    return concerns_us(None, name, kind)
+def include_name(name: str | None, kind: str, _parents: Any) -> bool:
+    """Return the same by name, before the database is asked for details of the object."""
+    return include_object(None, name, kind)
 
 
 def migrate() -> None:
-    """Run what was asked for, or write it down as SQL."""
+    """Run the migrations, or print them as SQL."""
     extension = current_app.extensions["migrate"]
     options = {
         **extension.configure_args,
         "target_metadata": extension.db.metadata,
-        "include_object": concerns_us,
-        "include_name": is_looked_at,
+        "include_object": include_object,
+        "include_name": include_name,
         "version_table": tables.VERSION_TABLE,
     }
     engine = extension.db.engine
@@ -46,19 +45,19 @@ def migrate() -> None:
         context.configure(connection=connection, **options)
         with context.begin_transaction():
             if engine.dialect.name == "postgresql":
-                # Several servers may start at once, and each migrates first.
+                # Several servers may start at the same time, each with a migration.
                 lock = f"SELECT pg_advisory_xact_lock(hashtext('{tables.VERSION_TABLE}'))"
                 connection.exec_driver_sql(lock)
             context.run_migrations()
             if _is_upgrade():
-                # A dservercore may have been installed since the last revision was run.
+                # dservercore may have been updated since the last revision was run.
                 with Operations.context(context.get_context()):
-                    tables.complete_dservers()
+                    tables.complete_dserver_tables()
         connection.commit()
 
 
 def _is_upgrade() -> bool:
-    """Tell `flask db upgrade` from the other commands, by the function that Alembic runs for it."""
+    """Return whether this is `flask db upgrade`, by the function that Alembic runs for it."""
     return getattr(context.get_context().opts.get("fn"), "__name__", "") == "upgrade"
 
 

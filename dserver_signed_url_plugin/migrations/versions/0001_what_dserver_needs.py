@@ -1,4 +1,4 @@
-"""dserver's own tables, as the installed dservercore declares them, as far as they are missing."""
+"""Create the tables of dserver that do not exist, as the installed dservercore declares them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Create people, base URIs, permissions and the register."""
-    tables.complete_dservers()
+    """Create the tables of users, base URIs, permissions and datasets."""
+    tables.complete_dserver_tables()
 
 
 def downgrade() -> None:
-    """Leave everything: people, permissions and the register are dserver's, not this plugin's."""
+    """Do nothing: the tables belong to dserver, not to this plugin."""

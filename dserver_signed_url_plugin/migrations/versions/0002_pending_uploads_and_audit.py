@@ -1,4 +1,4 @@
-"""The plugin's tables: pending uploads, and who was given which URLs."""
+"""Create the tables of this plugin: pending uploads, and the audit of who received which URLs."""
 
 from __future__ import annotations
 
@@ -20,22 +20,32 @@ from dserver_signed_url_plugin.config import Settings
 revision = "0002"
 down_revision = "0001"
 
-# The fields of the table that the specification names, without the one that may be null.
-SPECIFIED = ("uuid", "uri", "base_uri", "name", "creator_username", "created_at", "manifest_json")
-DECIDED = ("id", "time", "username", "action", "uri", "outcome")
+# The columns required by the specification, except the one that may be null.
+REQUIRED_UPLOAD_COLUMNS = (
+    "uuid",
+    "uri",
+    "base_uri",
+    "name",
+    "creator_username",
+    "created_at",
+    "manifest_json",
+)
+REQUIRED_AUDIT_COLUMNS = ("id", "time", "username", "action", "uri", "outcome")
 
 
 def upgrade() -> None:
-    """Create both; give one that somebody else has made what it lacks."""
-    if not _is_there("pending_upload"):
+    """Create both tables, or convert tables that another implementation has created."""
+    upload_columns = [column.name for column in _upload_columns()]
+    if not _exists("pending_upload"):
         _create_pending_upload()
-    elif tables.lacking("pending_upload", [each.name for each in _upload_columns()], SPECIFIED):
-        tables.rebuild("pending_upload", _create_pending_upload, _completed)
-    if not _is_there("signed_url_audit"):
+    elif tables.missing_columns("pending_upload", upload_columns, REQUIRED_UPLOAD_COLUMNS):
+        tables.rebuild("pending_upload", _create_pending_upload, _convert)
+    if not _exists("signed_url_audit"):
         op.create_table("signed_url_audit", *_audit_columns(), if_not_exists=True)
     else:
         columns = {column.name: column for column in _audit_columns()}
-        for name in sorted(tables.lacking("signed_url_audit", columns, DECIDED)):
+        missing = tables.missing_columns("signed_url_audit", columns, REQUIRED_AUDIT_COLUMNS)
+        for name in sorted(missing):
             op.add_column("signed_url_audit", columns[name])
     for name in ("time", "uri"):
         index = op.f(f"ix_signed_url_audit_{name}")
@@ -43,13 +53,13 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Forget every pending upload, of which storage keeps what it has, and every decision."""
+    """Drop both tables; what pending uploads have in storage is kept."""
     op.drop_table("signed_url_audit", if_exists=True)
     op.drop_table("pending_upload", if_exists=True)
 
 
-def _is_there(name: str) -> bool:
-    """Tell whether somebody else has made a table; nobody, where statements are written down."""
+def _exists(name: str) -> bool:
+    """Return whether the database has a table; False if SQL is printed instead of run."""
     return not op.get_context().as_sql and sa.inspect(op.get_bind()).has_table(name)
 
 
@@ -80,7 +90,7 @@ def _upload_columns() -> list[sa.Column[Any]]:
 
 def _audit_columns() -> list[sa.Column[Any]]:
     return [
-        # SQLite counts by itself only what is called INTEGER.
+        # SQLite generates values only for primary keys of the type INTEGER.
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True),
         sa.Column("time", sa.DateTime(timezone=True), nullable=False),
         sa.Column("username", sa.String(255), nullable=False),
@@ -96,13 +106,13 @@ def _audit_columns() -> list[sa.Column[Any]]:
     ]
 
 
-def _create_pending_upload(more: Sequence[sa.Column[Any]] = ()) -> None:
+def _create_pending_upload(extra_columns: Sequence[sa.Column[Any]] = ()) -> None:
     columns = _upload_columns()
-    known = {column.name for column in columns}
+    names = {column.name for column in columns}
     op.create_table(
         "pending_upload",
         *columns,
-        *(column for column in more if column.name not in known),
+        *(column for column in extra_columns if column.name not in names),
         sa.UniqueConstraint("uuid", name="uq_pending_upload_uuid"),
         sa.CheckConstraint(
             "state IN ('opening', 'open', 'frozen', 'removed')", name="ck_pending_upload_state"
@@ -112,47 +122,49 @@ def _create_pending_upload(more: Sequence[sa.Column[Any]] = ()) -> None:
     )
 
 
-# An upload of another implementation --------------------------------------------------------
+# Conversion of uploads of another implementation --------------------------------------------
 
 
-def _completed(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an upload whose items are to be found, or missed, where datasets have theirs.
+def _convert(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row for this plugin, made from one of another implementation.
+
+    Its items are expected at the keys of a frozen dataset.
 
     :raises CommandError: if its times or its manifest cannot be read.
     """
     try:
-        return _assumed(row) | _read(row)
+        return _default_values(row) | _converted_values(row)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise CommandError(
             f"The upload {row['uuid']} of the table pending_upload cannot be taken over: its times "
-            "or its manifest cannot be read. Delete or mend it, and run this again."
+            "or its manifest cannot be read. Delete or correct the row, and run the upgrade again."
         ) from error
 
 
-def _read(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the row says, as this plugin keeps it."""
-    kept = {name: value for name, value in row.items() if value is not None and name != "id"}
+def _converted_values(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of the row, in the formats of this plugin."""
+    values = {name: value for name, value in row.items() if value is not None and name != "id"}
     texts = {name: str(row[name]) for name in ("uuid", "uri", "base_uri", "name")}
     times = {"created_at": _utc(row["created_at"]), "frozen_at": _seconds(row.get("frozen_at"))}
-    return kept | texts | times | {"manifest_json": json.dumps({"items": _items(row)})}
+    return values | texts | times | {"manifest_json": json.dumps({"items": _items(row)})}
 
 
-def _assumed(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what this plugin would have written beside what the specification names."""
+def _default_values(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values for the columns that the specification does not have."""
     items = _items(row).values()
     sizes = [item["size_in_bytes"] for item in items]
-    # It was begun by a server with the same setting.
-    lived = timedelta(seconds=Settings.load(current_app.config, os.environ).write_expiry)
+    # Assumes that the server that began the upload had the same setting.
+    expiry = timedelta(seconds=Settings.load(current_app.config, os.environ).write_expiry)
     return {
         "number_of_items": len(items),
         "size_in_bytes": sum(sizes) if None not in sizes else None,
         "descriptions_json": json.dumps({"tags": [], "annotations": {}}),
-        # Nothing that is announced has this one.
+        # Matches no announcement, so the upload cannot be begun again.
         "fingerprint": "",
         "uploader": row["creator_username"],
         "staging": secrets.token_hex(16),
         "pinned": False,
-        "urls_expire_at": _utc(row["created_at"]) + lived,
+        "urls_expire_at": _utc(row["created_at"]) + expiry,
         "state": "open",
         "lease": None,
         "lease_ends": None,
@@ -160,7 +172,7 @@ def _assumed(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _items(row: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return what the manifest of a row says of each item."""
+    """Return the items of a row's manifest, by identifier."""
     content = row["manifest_json"]
     manifest = json.loads(content) if isinstance(content, str) else content
     return {
@@ -179,7 +191,7 @@ def _utc(moment: datetime) -> datetime:
 
 
 def _seconds(moment: Any) -> float | None:
-    """Return a time as seconds since 1970 UTC, as which the specification's clients send it."""
+    """Return a time as a Unix timestamp (seconds, UTC), the format of the specification."""
     if isinstance(moment, datetime):
         return _utc(moment).timestamp()
     return None if moment is None else float(moment)

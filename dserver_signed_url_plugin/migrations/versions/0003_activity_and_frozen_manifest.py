@@ -1,4 +1,4 @@
-"""When a pending upload was last worked on, and the manifest with which it was frozen."""
+"""Add to pending uploads the time of the last activity, and the manifest of the frozen dataset."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TABLE = "pending_upload"
 
 
 def upgrade() -> None:
-    """Add both columns, as far as they are missing; what is there was last active when created."""
+    """Add the columns that do not exist; existing rows were last active when they were created."""
     for column in (
         sa.Column("last_active_at", sa.DateTime(timezone=True)),
         sa.Column("frozen_manifest_json", sa.Text()),
@@ -20,18 +20,18 @@ def upgrade() -> None:
         if column.name not in _columns():
             op.add_column(TABLE, column)
     op.execute(
-        f"UPDATE {TABLE} SET last_active_at = created_at WHERE last_active_at IS NULL"  # noqa: S608 (no input of anybody's)
+        f"UPDATE {TABLE} SET last_active_at = created_at WHERE last_active_at IS NULL"  # noqa: S608 (a constant)
     )
 
 
 def downgrade() -> None:
-    """Forget both."""
+    """Drop both columns."""
     for name in ("frozen_manifest_json", "last_active_at"):
         op.drop_column(TABLE, name)
 
 
 def _columns() -> set[str]:
-    """Return the names of the columns that are there; what is written down starts from nothing."""
+    """Return the names of the existing columns; none if SQL is printed instead of run."""
     if context.is_offline_mode():
         return set()
     return {column["name"] for column in sa.inspect(op.get_bind()).get_columns(TABLE)}

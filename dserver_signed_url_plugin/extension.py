@@ -1,7 +1,4 @@
-"""The plug: what dserver asks an extension for, and the wiring of the services.
-
-The only place where real parts are chosen; it decides nothing else.
-"""
+"""The entry point of dserver: registers the blueprint and builds the services from the settings."""
 
 from __future__ import annotations
 
@@ -20,51 +17,51 @@ from dserver_signed_url_plugin.services import Services
 from dserver_signed_url_plugin.uploads import models
 from dserver_signed_url_plugin.web.routes import blueprint
 
-# A host's own `flask db migrate` needs both.
+# Imported for `flask db migrate` of the host, which needs both.
 __all__ = ["SignedURLExtension", "models", "tables"]
 
 
 class SignedURLExtension(ExtensionABC):
-    """dserver's extension for signed URLs."""
+    """The extension that dserver loads by its entry point."""
 
     def init_app(self, app: Flask, *args: Any, **kwargs: Any) -> None:
-        """Read the settings and attach the services.
+        """Read the settings, and attach the services to the app.
 
-        :raises ConfigurationError: naming the variable that is wrong.
+        :raises ConfigurationError: if a setting is invalid; the message names it.
         """
         database.add_defaults(app.config)
-        # Called after dserver's own, which may still have to give a connection back.
+        # Runs after dserver's own handler, which may still return a connection to the pool.
         app.teardown_appcontext(database.end_request)
         Services.of(Settings.load(app.config, os.environ)).attach(app)
-        # dserver shows its config to every user, secrets of a Flask config included.
-        # The list is that of dservercore's own class, and of every other app of this process.
+        # dserver shows its configuration to every user, except the settings in this list.
+        # A new list, because the original one is shared by all apps of the process.
         known = app.config.get("CONFIG_SECRETS_TO_OBFUSCATE", [])
         app.config["CONFIG_SECRETS_TO_OBFUSCATE"] = [*known, *secrets_in(app.config)]
 
     def get_blueprint(self) -> Blueprint:
-        """Return the doors."""
+        """Return the routes."""
         return blueprint
 
     def get_config(self) -> Mapping[str, Any]:
-        """Add nothing to Flask's config: settings are read where they are used, by init_app."""
+        """Return nothing, because ``init_app`` reads the settings itself."""
         return {}
 
     def get_config_secrets_to_obfuscate(self) -> list[str]:
-        """Name no secrets here: which there are depends on the buckets, so init_app adds them."""
+        """Return nothing, because the secrets depend on the buckets: ``init_app`` adds them."""
         return []
 
     def register_dataset(self, dataset_info: Mapping[str, Any]) -> None:
-        """Do nothing: what is registered elsewhere needs nothing from here."""
+        """Do nothing: datasets registered by other means need nothing from this plugin."""
 
     def delete_dataset(self, uri: str) -> None:
-        """Do nothing: nothing is kept here about registered datasets."""
+        """Do nothing: this plugin stores nothing about registered datasets."""
 
 
-def _bound(state: BlueprintSetupState) -> None:
-    """Let nobody wait for dserver's database for long, which has its engines by now."""
+def _limit_database_waits(state: BlueprintSetupState) -> None:
+    """Limit how long statements wait; dserver's engines exist when blueprints are registered."""
     with state.app.app_context():
         for engine in sql_db.engines.values():
             database.bound(engine)
 
 
-blueprint.record(_bound)
+blueprint.record(_limit_database_waits)

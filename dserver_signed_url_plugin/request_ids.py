@@ -1,4 +1,4 @@
-"""Which request a line of the log belongs to; none in a command."""
+"""The current request's ID and action, for log messages of modules that do not know of HTTP."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ _current: ContextVar[str] = ContextVar("dserver_signed_url_plugin.request", defa
 
 
 def begin(request_id: str, action: str) -> None:
-    """Let what this thread logs from now on belong to a request."""
+    """Set the request that this thread handles."""
     _current.set(f" (request {request_id}, {action})")
 
 
 def end() -> None:
-    """Let it belong to none again."""
+    """Forget the request."""
     _current.set("")
 
 
 def suffix() -> str:
-    """Return what a line of the log ends in: the request's ID and action, or nothing."""
+    """Return the end of a log message: request ID and action, or nothing outside a request."""
     return _current.get()

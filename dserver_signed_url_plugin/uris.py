@@ -1,7 +1,4 @@
-"""Base URIs and dataset URIs: parsed once at the door, compared as values.
-
-Knows how a URI may be written in a request; never asks whether it exists.
-"""
+"""Base URIs and dataset URIs as values: parsed and validated once, when a request arrives."""
 
 from __future__ import annotations
 
@@ -18,29 +15,30 @@ _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 _FORBIDDEN = re.compile(r"[\s\x00-\x1f\x7f?#@\\]")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
-# One bucket or account is one base URI: dtool-s3 and dtool-azure know no folders below it.
+# A bucket or an account is one base URI: dtool-s3 and dtool-azure have no directories in it.
 _FLAT_SCHEMES = frozenset({"s3", "azure"})
-# What boto3 takes for a bucket's name; AWS itself is stricter, other stores are not.
+# The names of buckets that boto3 accepts. AWS is stricter, but other stores are not.
 _BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}")
 
 
 def is_canonical_uuid(text: str) -> bool:
-    """Tell whether text is a UUID as Python writes it: 36 characters, lower case, dashes."""
+    """Return whether a text is a UUID of 36 characters, in lower case and with dashes."""
     return _UUID.fullmatch(text) is not None
 
 
 @dataclass(frozen=True)
 class BaseURI:
-    """Where datasets live, such as ``s3://bucket``; ``str()`` gives dserver's spelling."""
+    """Where datasets are, such as ``s3://bucket``; ``str()`` returns it as dserver stores it."""
 
     scheme: str
     location: str
 
     @classmethod
     def parse(cls, text: str, field: str = "base_uri") -> BaseURI:
-        """Read a base URI; ``s3:/bucket``, as proxies leave it, is ``s3://bucket``.
+        """Parse a base URI; ``s3:/bucket``, as some proxies rewrite it, is ``s3://bucket``.
 
-        :raises InvalidField: with the field and what is wrong with it.
+        :param field: the name of the field in the error.
+        :raises InvalidField: if the text is not a valid base URI.
         """
         scheme, segments = _split(text, field)
         if scheme in _FLAT_SCHEMES and len(segments) > 1:
@@ -51,22 +49,23 @@ class BaseURI:
         return f"{self.scheme}://{self.location}"
 
     def dataset(self, name: str) -> DatasetURI:
-        """Return the URI of the dataset of that UUID below this base URI."""
+        """Return the URI of a dataset at this base URI, by its UUID."""
         return DatasetURI(self, name)
 
 
 @dataclass(frozen=True)
 class DatasetURI:
-    """One dataset, such as ``s3://bucket/uuid``; ``str()`` gives dserver's spelling."""
+    """A dataset, such as ``s3://bucket/uuid``; ``str()`` returns it as dserver stores it."""
 
     base: BaseURI
     uuid: str
 
     @classmethod
     def parse(cls, text: str, field: str = "uri") -> DatasetURI:
-        """Read a dataset URI.
+        """Parse a dataset URI.
 
-        :raises InvalidField: with the field and what is wrong with it.
+        :param field: the name of the field in the error.
+        :raises InvalidField: if the text is not a valid dataset URI.
         """
         scheme, segments = _split(text, field)
         if len(segments) < 2:

@@ -7,17 +7,10 @@ import re
 
 import requests
 
-from tests.support.documentation import ROOT, code_blocks, run, text_of
+from tests.support.documentation import ALL_TABLES, ROOT, code_blocks, run, text_of
 from tests.support.write_keys import write_key
 
 README = "README.rst"
-# The demo's index keeps datasets in a table of its own, for which there is no migration.
-ALL_TABLES = """python -c '
-from dserver_signed_url_plugin.demo.app import create_app_from_environment
-from dservercore import sql_db
-with create_app_from_environment().app_context():
-    sql_db.create_all()
-'"""
 
 
 def on_bucket(code: str, bucket) -> str:

@@ -10,6 +10,13 @@ import textwrap
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+# Also the table of the demo's index, for which there is no migration.
+ALL_TABLES = """python -c '
+from dserver_signed_url_plugin.demo.app import create_app_from_environment
+from dservercore import sql_db
+with create_app_from_environment().app_context():
+    sql_db.create_all()
+'"""
 PAGES = [ROOT / "README.rst", *sorted((ROOT / "docs").glob("*.rst"))]
 
 
@@ -25,7 +32,8 @@ def text_of(page: str, section: str | None = None) -> str:
 def code_blocks(language: str, page: str, section: str | None = None) -> list[str]:
     """Return the code of one language on a page, or below one of its headings."""
     pattern = rf"\.\. code-block:: {language}\n\n((?:    .*\n|\n)+)"
-    return [textwrap.dedent(block) for block in re.findall(pattern, text_of(page, section))]
+    found = re.findall(pattern, text_of(page, section))
+    return [textwrap.dedent(block).rstrip("\n") + "\n" for block in found]
 
 
 def flask_lines(page: str, section: str | None = None) -> list[str]:

@@ -1,0 +1,23 @@
+"""CONTRIBUTING names every module, and no file that does not exist."""
+
+from __future__ import annotations
+
+import re
+
+from tests.support.documentation import ROOT, text_of
+
+PACKAGE = ROOT / "dserver_signed_url_plugin"
+CONTRIBUTING = text_of("CONTRIBUTING.rst")
+
+
+def test_every_module_has_its_place():
+    modules = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or path.is_dir()}
+    named = set(re.findall(r"``(\w+)``", CONTRIBUTING))
+    assert modules - {"__init__", "__pycache__"} - named == set()
+
+
+def test_every_file_exists():
+    paths = re.findall(r"``((?:\w+/)*[\w-]+\.(?:py|rst|toml|txt))``", CONTRIBUTING)
+    assert "uploads/complete.py" in paths
+    places = (ROOT, PACKAGE)
+    assert [path for path in paths if not any((place / path).exists() for place in places)] == []

@@ -107,12 +107,13 @@ class Settings:
 
     def _check_bounds(self) -> None:
         if self.audit_days > MOST_AUDIT_DAYS:
-            raise ConfigurationError(f"SIGNED_URL_AUDIT_DAYS must be at most {MOST_AUDIT_DAYS}.")
+            raise ConfigurationError("SIGNED_URL_AUDIT_DAYS", f"must be at most {MOST_AUDIT_DAYS}.")
         for bucket, writes in self.writes_by_bucket.items():
             if writes == STAGED and "s3" in self.brokered:
                 raise ConfigurationError(
-                    f"{WRITES}{bucket} cannot be {STAGED} where {STORAGE}s3 is {BROKER}: a "
-                    "storage broker has no way to copy what was staged."
+                    f"{WRITES}{bucket}",
+                    f"cannot be {STAGED} where {STORAGE}s3 is {BROKER}: a "
+                    "storage broker has no way to copy what was staged.",
                 )
         for kind, default, maximum in (
             ("READ", self.read_expiry, self.max_read_expiry),
@@ -120,12 +121,12 @@ class Settings:
         ):
             if maximum > LONGEST_LIFE:
                 raise ConfigurationError(
-                    f"SIGNED_URL_MAX_{kind}_EXPIRY_SECONDS must be at most {LONGEST_LIFE}."
+                    f"SIGNED_URL_MAX_{kind}_EXPIRY_SECONDS", f"must be at most {LONGEST_LIFE}."
                 )
             if default > maximum:
                 raise ConfigurationError(
-                    f"SIGNED_URL_{kind}_EXPIRY_SECONDS must be at most {maximum}, which is "
-                    f"SIGNED_URL_MAX_{kind}_EXPIRY_SECONDS."
+                    f"SIGNED_URL_{kind}_EXPIRY_SECONDS",
+                    f"must be at most {maximum}, which is SIGNED_URL_MAX_{kind}_EXPIRY_SECONDS.",
                 )
 
 
@@ -154,7 +155,7 @@ class _Lookup:
             value = -1
         if value < least:
             raise ConfigurationError(
-                f"{name} must be a whole number of at least {least}, not {text!r}."
+                name, f"must be a whole number of at least {least}, not {text!r}."
             )
         return value
 
@@ -191,9 +192,9 @@ class _Lookup:
         try:
             content = json.loads(Path(text).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise ConfigurationError(f"{name} must name a readable JSON file: {text!r}.") from error
+            raise ConfigurationError(name, f"must name a readable JSON file: {text!r}.") from error
         if not isinstance(content, dict):
-            raise ConfigurationError(f"{name} must name a file that holds one JSON object.")
+            raise ConfigurationError(name, "must name a file that holds one JSON object.")
         environment.check(content)
         return text
 
@@ -205,13 +206,13 @@ class _Lookup:
         internal, bar, external = (part.strip() for part in text.partition("|"))
         if not (internal and bar and external) or "|" in external:
             raise ConfigurationError(
-                f"{name} must read internal|external, as in minio:9000|s3.example.org: {text!r}."
+                name, f"must read internal|external, as in minio:9000|s3.example.org: {text!r}."
             )
         if web_address(external if "://" in external else f"https://{external}") is None:
-            raise ConfigurationError(f"{name}: {external!r} is not a host or URL.")
+            raise ConfigurationError(name, f"names {external!r}, which is not a host or URL.")
         inner = internal.rpartition("://")[2]
         if web_address(f"http://{inner}", underscores=True) is None:
-            raise ConfigurationError(f"{name}: {internal!r} is not a host.")
+            raise ConfigurationError(name, f"names {internal!r}, which is not a host.")
         return HostRewrite(internal.rstrip("/"), external.rstrip("/"))
 
     def dtool_settings(self) -> dict[str, str]:
@@ -228,7 +229,7 @@ class _Lookup:
 def _choice(name: str, value: object, allowed: Collection[str]) -> str:
     text = str(value).strip()
     if text not in allowed:
-        raise ConfigurationError(f"{name} must be {' or '.join(allowed)}, not {text!r}.")
+        raise ConfigurationError(name, f"must be {' or '.join(allowed)}, not {text!r}.")
     return text
 
 
@@ -256,5 +257,5 @@ def chosen_life(asked: int | None, default: int, maximum: int) -> int:
     :raises LifetimeTooLong: naming the maximum.
     """
     if asked is not None and asked > maximum:
-        raise LifetimeTooLong("expiry_seconds", f"must be at most {maximum} on this server.")
+        raise LifetimeTooLong(maximum)
     return default if asked is None else asked

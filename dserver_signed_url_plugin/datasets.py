@@ -113,10 +113,7 @@ def register(uri: DatasetURI, dataset_info: Mapping[str, Any]) -> None:
             raise
         # Its words are not logged: they may hold the address and password of a database.
         logger.error("Registration of %s failed: %s", uri, type(error).__name__)
-        raise RegistrationFailed(
-            f"The dataset is complete in storage, but dserver's index did not take it "
-            f"({type(error).__name__}); call again later, nothing is lost."
-        ) from error
+        raise RegistrationFailed(type(error).__name__) from error
 
 
 def unregister(uri: DatasetURI) -> None:
@@ -134,7 +131,4 @@ def unregister(uri: DatasetURI) -> None:
         if isinstance(error, database.AWAY):
             raise
         logger.error("Removal of %s failed: %s", uri, type(error).__name__)
-        raise StillRegistered(
-            f"dserver's index did not let go of the dataset ({type(error).__name__}); the next "
-            "run tries it again."
-        ) from error
+        raise StillRegistered(type(error).__name__) from error

@@ -89,7 +89,7 @@ class Downloads:
         uri, seconds = permit.base_uri.dataset(uuid), self._seconds(asked)
         _registered(uri)
         if not _IDENTIFIER.fullmatch(identifier):
-            raise ItemNotFound("An item identifier is 40 hexadecimal digits: SHA-1 of its relpath.")
+            raise ItemNotFound(identifier[:40])
         storage = self._storages.of(permit.base_uri)
         life = self._life(storage, uri, seconds, identifier)
         url = storage.item_url(uri.uuid, identifier, life, disposition)
@@ -105,10 +105,7 @@ class Downloads:
             return life
         life = life.until(ends, "lifecycle")
         if life.seconds < 1:
-            raise DatasetExpiring(
-                f"A lifecycle rule of the store may delete {uri} at any moment, so that no URL can "
-                "be promised to work: deposit it where it is kept longer."
-            )
+            raise DatasetExpiring(uri)
         return life
 
     def _seconds(self, asked: int | None) -> int:
@@ -118,5 +115,5 @@ class Downloads:
 def _registered(uri: DatasetURI) -> RegisteredDataset:
     dataset = datasets.find(uri)
     if dataset is None:
-        raise DatasetNotFound(f"dserver has no dataset {uri}.")
+        raise DatasetNotFound("dserver", uri)
     return dataset

@@ -60,7 +60,7 @@ def check(source: Mapping[Any, Any]) -> None:
             continue
         reason = wrong_with(name, value)
         if reason is not None:
-            raise ConfigurationError(f"{name} {reason}")
+            raise ConfigurationError(name, reason)
 
 
 def _is_access_key(text: str) -> bool:

@@ -46,10 +46,7 @@ def permit_read(username: str, base_uri: BaseURI) -> ReadPermit:
     :raises PermissionDenied: also where dserver does not know the base URI or the person.
     """
     if not utils_auth.may_search(username, str(base_uri)):
-        raise PermissionDenied(
-            f"{username} has no search permission on {base_uri}, or dserver does not know it; "
-            "ask an administrator of this server."
-        )
+        raise PermissionDenied(username, "search", base_uri)
     return ReadPermit(username, base_uri)
 
 
@@ -59,10 +56,7 @@ def permit_upload(username: str, base_uri: BaseURI) -> UploadPermit:
     :raises PermissionDenied: also where dserver does not know the base URI or the person.
     """
     if not utils_auth.may_register(username, str(base_uri)):
-        raise PermissionDenied(
-            f"{username} has no register permission on {base_uri}, or dserver does not know it; "
-            "ask an administrator of this server."
-        )
+        raise PermissionDenied(username, "register", base_uri)
     return UploadPermit(username, base_uri, utils_auth.has_admin_rights(username))
 
 

@@ -43,24 +43,20 @@ class RateLimits:
 
         :raises TooManyRequests: if there were too many.
         """
-        self._check("person", username, "You sent")
+        self._check("person", username, "You")
 
     def check_address(self, address: str | None) -> None:
         """Count a request without a valid token.
 
         :raises TooManyRequests: if there were too many.
         """
-        self._check("address", address or "", f"Without a valid token, {address} sent")
+        self._check("address", address or "", f"Without a valid token, {address}")
 
-    def _check(self, kind: str, name: str, who: str) -> None:
+    def _check(self, kind: str, name: str, sender: str) -> None:
         for limit in self._limits:
             seconds = self._seconds_over(limit, kind, name)
             if seconds is not None:
-                raise TooManyRequests(
-                    f"{who} more requests than this server takes (SIGNED_URL_RATE_LIMIT: {limit}); "
-                    f"wait {seconds} seconds.",
-                    seconds,
-                )
+                raise TooManyRequests(sender, str(limit), seconds)
 
     def _seconds_over(self, limit: RateLimitItem, kind: str, name: str) -> int | None:
         """Count one; return how long to wait if it was too many."""
@@ -95,7 +91,7 @@ def _parsed(text: str | None) -> list[RateLimitItem]:
         return found
     except ValueError as error:
         raise ConfigurationError(
-            f"SIGNED_URL_RATE_LIMIT must read like 600 per minute, not {text!r}."
+            "SIGNED_URL_RATE_LIMIT", f"must read like 600 per minute, not {text!r}."
         ) from error
 
 
@@ -109,8 +105,9 @@ def _storage(address: str) -> Storage:
     except (LimitsError, ValueError) as error:
         # The address, which may hold a password, is not repeated.
         raise ConfigurationError(
-            "SIGNED_URL_RATE_LIMIT_STORAGE must be the address of a Redis, such as "
-            "redis://redis:6379/0, and needs the extra `redis` of this plugin."
+            "SIGNED_URL_RATE_LIMIT_STORAGE",
+            "must be the address of a Redis, such as "
+            "redis://redis:6379/0, and needs the extra `redis` of this plugin.",
         ) from error
     assert isinstance(found, Storage)  # noqa: S101 (of what is not asynchronous)
     return found

@@ -360,4 +360,4 @@ def test_more_than_the_maximum_is_refused_naming_it():
     with pytest.raises(LifetimeTooLong, match="at most 100") as refusal:
         chosen_life(101, default=60, maximum=100)
     assert refusal.value.status == 422
-    assert refusal.value.facts.keys() == {"expiry_seconds"}
+    assert refusal.value.details.keys() == {"expiry_seconds"}

@@ -66,7 +66,7 @@ WRONG = [
 def test_a_base_uri_that_cannot_be_used_is_refused_with_the_reason(text, reason):
     with pytest.raises(InvalidField, match=reason) as refusal:
         BaseURI.parse(text)
-    assert refusal.value.facts.keys() == {"base_uri"}
+    assert refusal.value.details.keys() == {"base_uri"}
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_dataset_uri_is_a_base_uri_and_a_dataset(text, base, uuid):
 def test_a_dataset_uri_that_cannot_be_used_is_refused_with_the_reason(text, reason):
     with pytest.raises(InvalidField, match=reason) as refusal:
         DatasetURI.parse(text)
-    assert refusal.value.facts.keys() == {"uri"}
+    assert refusal.value.details.keys() == {"uri"}
 
 
 def test_a_refusal_names_the_field_that_was_read():

@@ -18,10 +18,10 @@ from dserver_signed_url_plugin.audit import repository
 from dserver_signed_url_plugin.audit.repository import Search
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import (
+    AuditOff,
     DatabaseBusy,
     InvalidField,
     NotAuthenticated,
-    SignedURLError,
     TooManyRequests,
 )
 from dserver_signed_url_plugin.permissions import UploadPermit
@@ -31,7 +31,6 @@ __all__ = [
     "GRANTED",
     "REFUSED",
     "Audit",
-    "AuditOff",
     "Decision",
     "DecisionPage",
     "Search",
@@ -56,12 +55,6 @@ _BUCKET = re.compile(r"[^:/]+://[^/]+")
 _COUNTED = {NotAuthenticated.slug, TooManyRequests.slug}
 # As far as no query, fragment or encoding begins, any of which may hold a signature.
 _HARMLESS = re.compile(r"[\w:/.+~-]*")
-
-
-class AuditOff(SignedURLError):
-    """This server keeps no table of decisions."""
-
-    status, slug = 404, "audit-off"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +155,7 @@ class Audit:
         :raises DatabaseBusy: if the table cannot be read.
         """
         if not self._days:
-            raise AuditOff("This server keeps no table of decisions: SIGNED_URL_AUDIT_DAYS is 0.")
+            raise AuditOff
         kept = self._kept_since()
         since = max(search.since or kept, kept)
         stored = None if search.uri is None else _uri(search.uri)

@@ -33,6 +33,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Mapped, mapped_column
 
+from dserver_signed_url_plugin import database
 from dserver_signed_url_plugin.errors import DatabaseBusy
 
 logger = logging.getLogger(__name__)
@@ -47,12 +48,6 @@ _HURRY = text(
 _PRAGMAS = {"busy_timeout": MOST_MILLISECONDS, "synchronous": 1}
 # As many rows as are deleted at once: nobody who writes one waits for long.
 MOST_PURGED = 1000
-
-
-_UNREADABLE = (
-    "The table signed_url_audit cannot be used: the server's database is busy, or its "
-    "administrator has still to run `flask db upgrade`."
-)
 
 
 class SignedURLAudit(sql_db.Model):
@@ -137,7 +132,7 @@ def purge(keep_since: datetime) -> int:
             if done < MOST_PURGED:
                 return purged
     except SQLAlchemyError as error:
-        raise DatabaseBusy(_UNREADABLE) from error
+        raise DatabaseBusy(database.advice(error)) from error
 
 
 def find(search: Search, most: int) -> Sequence[Mapping[str, Any]]:
@@ -152,7 +147,7 @@ def find(search: Search, most: int) -> Sequence[Mapping[str, Any]]:
         sql_db.session.rollback()
     except SQLAlchemyError as error:
         sql_db.session.rollback()
-        raise DatabaseBusy(_UNREADABLE) from error
+        raise DatabaseBusy(database.advice(error)) from error
     return rows
 
 

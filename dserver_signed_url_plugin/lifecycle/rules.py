@@ -97,9 +97,10 @@ class Lifecycles:
         number = len(lifecycle.reached(lifetime.prefix, uuids))
         if number and not ephemeral:
             raise DatasetsAtStake(
-                f"This rule would delete {number:,} registered dataset(s) of {base_uri}: choose a "
-                "--prefix that no dataset has, or say --ephemeral if that is meant.",
                 number,
+                base_uri,
+                "would be deleted by this rule: choose a --prefix that no "
+                "dataset has, or say --ephemeral if that is meant.",
             )
         return RetentionChange(_changed(lifecycle, lifetime, dry_run), number)
 

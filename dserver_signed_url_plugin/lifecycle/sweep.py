@@ -109,10 +109,10 @@ class Sweep:
         doubtful = {dataset.uri for dataset in gone if not self._is_explained(dataset)}
         if gone and len(doubtful) == len(gone):
             raise DatasetsAtStake(
-                f"Of {base_uri} {len(gone):,} registered dataset(s) are gone, and no lifecycle "
-                "rule is known that has deleted them. Check that this is the store where they "
-                "were, and say --even-if-all if dserver shall forget them.",
                 len(gone),
+                base_uri,
+                "are gone, and no lifecycle rule is known that has deleted them. Check that this "
+                "is the store where they were, and say --even-if-all if dserver shall forget them.",
             )
         return [
             SweptDataset(found.dataset, DatasetState.FAILED, _UNEXPLAINED)

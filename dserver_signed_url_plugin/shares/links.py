@@ -124,10 +124,8 @@ def _one(files: Mapping[str, SharedFile], relpath: str, uri: DatasetURI) -> Shar
         return files[find_identical[0]]
     if find_identical:
         named = " and ".join(map(ascii, find_identical))
-        raise ItemNotFound(
-            f"{uri} has no item {relpath!a}, but several that look the same: {named}."
-        )
-    raise ItemNotFound(f"{uri} has no item {relpath!r}; without --item all are listed.")
+        raise ItemNotFound(ascii(relpath), f"several look the same: {named}.")
+    raise ItemNotFound(repr(relpath), "without --item all are listed.")
 
 
 def _composed(name: str) -> str:

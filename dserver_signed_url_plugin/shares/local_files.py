@@ -32,10 +32,14 @@ _NO_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 Progress = Callable[[int], None]
 
 
+@dataclass(eq=False)
 class UnusableFile(SignedURLError):
-    """A file or directory of this machine cannot become an item; the message names it."""
+    """A file or directory of this machine cannot become an item."""
 
     status, slug = 400, "unusable-file"
+    sentence = "{self.problem}"
+
+    problem: str
 
 
 @dataclass(frozen=True)

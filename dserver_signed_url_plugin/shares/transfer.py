@@ -40,6 +40,7 @@ _RETRIES = urllib3.Retry(
 )
 
 
+@dataclass(eq=False)
 class TransferFailed(SignedURLError):
     """The store did not take a file; the same file can be sent again.
 
@@ -47,19 +48,31 @@ class TransferFailed(SignedURLError):
     """
 
     status, slug = 502, "not-sent"
+    sentence = (
+        "{self.path!r} was not stored: {self.reason}. The same command goes on where it stopped."
+    )
 
-    def __init__(self, file: LocalFile, reason: str, refused: bool) -> None:
-        super().__init__(
-            f"{str(file.path)!r} was not stored: {reason}. The same command goes on where it "
-            "stopped."
-        )
-        self.relpath, self.refused = file.item.relpath, refused
+    file: LocalFile
+    reason: str
+    refused: bool
+
+    @property
+    def path(self) -> str:
+        return str(self.file.path)
+
+    @property
+    def relpath(self) -> str:
+        return self.file.item.relpath
 
 
+@dataclass(eq=False)
 class ChangedFile(SignedURLError):
     """A file is no longer what was announced."""
 
     status, slug = 409, "changed-file"
+    sentence = "{self.path!r} changed while it was sent; share it again when it is complete."
+
+    path: str
 
 
 @dataclass(frozen=True)
@@ -128,7 +141,8 @@ class _Sender:
             raise TransferFailed(file, reason, refused=False) from None
         if response.status >= 300:
             reason = f"{host} answered {response.status}"
-            raise TransferFailed(file, reason, refused=response.status < 500)
+            refused = response.status < 500
+            raise TransferFailed(file, reason, refused)
 
     def _sent(self, count: int) -> None:
         with self._lock:
@@ -155,10 +169,7 @@ class _Body:
             if not left:
                 break
         if left or digest.hexdigest() != self.file.item.hash:
-            raise ChangedFile(
-                f"{str(self.file.path)!r} changed while it was sent; share it again when it is "
-                "complete."
-            )
+            raise ChangedFile(str(self.file.path))
 
 
 def _pool_manager(url: str) -> urllib3.PoolManager:

@@ -72,8 +72,7 @@ class BrokerStorage:
         self.signed_by = f"the storage broker {self._name}"
         if missing := missing_in(found):
             raise SigningUnsupported(
-                f"The storage broker {self._name} cannot make signed URLs: "
-                f"it lacks {', '.join(missing)}."
+                f"The storage broker {self._name}", f"it lacks {', '.join(missing)}"
             )
         apart(self._try)
 
@@ -87,7 +86,7 @@ class BrokerStorage:
         """Let the broker sign all of a dataset; its methods have no word for names."""
         with self._broker(uuid) as broker:
             if not broker.has_admin_metadata():
-                raise DatasetNotFound(f"Storage does not hold dataset {uuid} (any more).")
+                raise DatasetNotFound("Storage", uuid)
             urls = broker.generate_dataset_signed_urls(expiry_seconds=life.seconds)
             entries = broker.get_manifest()["items"]
             return ReadURLs(
@@ -108,7 +107,7 @@ class BrokerStorage:
         """Let the broker sign one item, if the manifest has it; under which name is up to it."""
         with self._broker(uuid) as broker:
             if identifier not in broker.get_manifest()["items"]:
-                raise ItemNotFound(f"The dataset has no item {identifier}.")
+                raise ItemNotFound(identifier)
             key = _item_key(broker, identifier)
             return str(broker.generate_signed_read_url(key, expiry_seconds=life.seconds))
 
@@ -208,8 +207,7 @@ class BrokerStorage:
             # Perhaps because somebody else has taken over.
             check()
             raise StorageUnavailable(
-                f"The storage broker {self._name} has not kept what was written of {uuid}; call "
-                "again later, or ask the server's administrator."
+                f"The storage broker {self._name}", f"has not kept what was written of {uuid}"
             )
 
     def is_frozen(self, uuid: str, freezing: FrozenDataset) -> bool:
@@ -270,10 +268,7 @@ class BrokerStorage:
     # Helpers -------------------------------------------------------------------------------
 
     def _undeletable(self, uuid: str) -> DiscardUnsupported:
-        return DiscardUnsupported(
-            f"The storage broker {self._name} cannot delete proto-datasets; delete "
-            f"{self._base_uri.dataset(uuid)} by the means of its store."
-        )
+        return DiscardUnsupported(f"The storage broker {self._name}", self._base_uri.dataset(uuid))
 
     def _try(self) -> None:
         with self._broker(_NOBODY):
@@ -285,9 +280,7 @@ class BrokerStorage:
         try:
             broker = made(self._class, str(self._base_uri.dataset(uuid)), self._settings)
             if not broker.supports_signing():
-                raise SigningUnsupported(
-                    f"The storage broker {self._name} says that it cannot make signed URLs here."
-                )
+                raise SigningUnsupported(f"The storage broker {self._name}", "it says so itself")
             yield broker
         except (SignedURLError, *database.REFUSALS):
             # The latter say that nobody knows whether another has taken over.
@@ -298,8 +291,7 @@ class BrokerStorage:
             log_failure(f"Storage broker {self._name}", "call", str(self._base_uri), kind)
             passes = isinstance(error, ConnectionError | TimeoutError)
             raise (StorageAway if passes else StorageUnavailable)(
-                f"The storage broker {self._name} failed ({kind}); "
-                "call again later, or ask the server's administrator."
+                f"The storage broker {self._name}", f"failed ({kind})"
             ) from error
 
 

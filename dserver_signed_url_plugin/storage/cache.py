@@ -13,11 +13,7 @@ from contextvars import Context
 from time import monotonic
 from typing import Generic, TypeVar
 
-from dserver_signed_url_plugin.errors import (
-    SignedURLError,
-    StorageAway,
-    StorageUnavailable,
-)
+from dserver_signed_url_plugin.errors import SignedURLError, StorageAway, StorageUnavailable
 from dserver_signed_url_plugin.storage import deadline
 from dserver_signed_url_plugin.storage.deadline import Deadline
 
@@ -71,14 +67,16 @@ class CachedAnswer(Generic[Answer]):
                     thread.start()
                 except RuntimeError as error:
                     self._asking = None
-                    raise StorageAway("The server has no thread left to ask.") from error
+                    raise StorageAway(
+                        "The server", "has no thread left to ask the store"
+                    ) from error
             asking, asked_at = self._asking, self._asked_at
         wait([asking], max(0.0, asked_at + _SOON - monotonic()))
         if asking.done():
             return _result(asking)
         if self._kept is not None:
             return _result(self._kept)
-        raise StorageAway("The store does not answer quickly.")
+        raise StorageAway("The store", "does not answer quickly")
 
     def _ask_apart(self, answer: Future[Answer]) -> None:
         with deadline.under(Deadline(_ASKED)):
@@ -94,7 +92,9 @@ class CachedAnswer(Generic[Answer]):
             answer.set_exception(error)
         except Exception as error:  # noqa: BLE001 (whoever waits must hear of it, in any thread)
             logger.error("What a store said could not be read: %s", type(error).__name__)
-            answer.set_exception(StorageUnavailable("The store's answer cannot be read."))
+            answer.set_exception(
+                StorageUnavailable("The store", "gave an answer that cannot be read")
+            )
         with self._lock:
             # Not if what was asked for later is here already.
             if begun >= self._kept_at:

@@ -191,11 +191,8 @@ class CircuitBreaker:
             raise self._refusal(max(seconds, 1))
 
     def _refusal(self, seconds: float) -> StorageAway:
-        wait = ceil(seconds)
         return StorageAway(
-            f"The store of {self._name} does not answer at the moment; call again in "
-            f"{wait} second{'' if wait == 1 else 's'}.",
-            retry_after=wait,
+            f"The store of {self._name}", "does not answer at the moment", ceil(seconds)
         )
 
     # What came of it -----------------------------------------------------------------------
@@ -259,7 +256,7 @@ def apart(work: Callable[[], Result]) -> Result:
         try:
             wait([done], deadline.left())
         except TimeoutError as over:
-            raise StorageAway("The store does not answer; call again later.") from over
+            raise StorageAway("The store", "does not answer") from over
     return done.result()
 
 

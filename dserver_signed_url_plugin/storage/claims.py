@@ -24,10 +24,7 @@ def refuse_occupied(opening: ProtoDataset, kind: str | None, claim: str | bytes 
     :raises StorageOccupied: if it is a dataset, or may not go with this upload.
     """
     if kind == "dataset" or not may_go(opening.claim, claim, is_proto_dataset=True):
-        raise StorageOccupied(
-            f"Storage already holds another {'dataset' if kind == 'dataset' else 'proto-dataset'} "
-            f"{opening.uuid}; use a new UUID."
-        )
+        raise StorageOccupied(opening.uuid, "dataset" if kind == "dataset" else "proto-dataset")
 
 
 def may_go(claim: Claim, kept: str | bytes | None, is_proto_dataset: bool) -> bool:

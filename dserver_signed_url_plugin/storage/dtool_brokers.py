@@ -31,7 +31,7 @@ def installed(scheme: str) -> Any:
     loaded = [entry_point.load() for entry_point in entry_points(group="dtool.storage_brokers")]
     found = [each for each in loaded if each.key == scheme]
     if not found:
-        raise SigningUnsupported(f"dserver has no storage broker for {scheme}://.")
+        raise SigningUnsupported(f"Storage of {scheme}://", "dserver has no storage broker for it")
     return next((each for each in reversed(found) if not missing_in(each)), found[-1])
 
 

@@ -43,8 +43,7 @@ def translating(doing: str, place: str, foreign: Sequence[Exception] = ()) -> It
             raise
         log_failure("Storage", doing, place, type(error).__name__)
         raise StorageUnavailable(
-            f"The storage of {place} failed ({doing}: {type(error).__name__}); call again later, "
-            "or ask the server's administrator."
+            f"The storage of {place}", f"failed ({doing}: {type(error).__name__})"
         ) from error
 
 

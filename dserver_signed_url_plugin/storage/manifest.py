@@ -28,11 +28,13 @@ class Manifest:
         :raises StorageUnavailable: for what is no manifest.
         """
         if content is None:
-            raise DatasetNotFound(f"Storage does not hold dataset {uuid} (any more).")
+            raise DatasetNotFound("Storage", uuid)
         try:
             items: dict[str, Any] = {**json.loads(content)["items"]}
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise StorageUnavailable(f"The manifest of dataset {uuid} cannot be read.") from error
+            raise StorageUnavailable(
+                "Storage", f"holds a manifest of dataset {uuid} that cannot be read"
+            ) from error
         named = {identifier: identifier for identifier in items} | _facts(items, "relpath", str)
         return cls(named, _facts(items, "size_in_bytes", int))
 

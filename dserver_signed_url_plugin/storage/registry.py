@@ -103,7 +103,7 @@ class Storages:
         path = self._own(_LIFECYCLES, base_uri)
         if path is None:
             advice = self._own(_LIFECYCLES_ELSEWHERE, base_uri) or _ANY_LIFECYCLE_ELSEWHERE
-            raise LifecycleUnsupported(f"{advice}, and let `flask lifecycle sweep` follow.")
+            raise LifecycleUnsupported(advice)
         return self._lifecycles.of(base_uri, lambda: self._make(path, base_uri))
 
     def _make(self, path: str, base_uri: BaseURI) -> Any:

@@ -12,7 +12,7 @@ import dtoolcore.utils
 from dserver_signed_url_plugin.addresses import has_host, web_address
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.environment import wrong_with
-from dserver_signed_url_plugin.errors import StorageUnavailable
+from dserver_signed_url_plugin.errors import StorageMisconfigured
 
 
 def dtool_setting(settings: Settings, name: str) -> str | None:
@@ -25,14 +25,14 @@ def dtool_setting(settings: Settings, name: str) -> str | None:
         try:
             value = dtoolcore.utils.get_config_value(name, settings.config_path)
         except ValueError as error:
-            raise StorageUnavailable("The server's dtool configuration is not JSON.") from error
+            raise StorageMisconfigured("The server's dtool configuration", "is not JSON") from error
     if not isinstance(value, str | None):
-        raise StorageUnavailable(f"The server's setting {name} is not a text.")
+        raise StorageMisconfigured(f"The server's setting {name}", "is not a text")
     value = (value or "").strip()
     # dtool's file may have changed since it was looked at.
     reason = wrong_with(name, value) if value else None
     if reason is not None:
-        raise StorageUnavailable(f"The server's setting {name} {reason}")
+        raise StorageMisconfigured(f"The server's setting {name}", reason.rstrip("."))
     return value or None
 
 

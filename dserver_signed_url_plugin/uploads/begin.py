@@ -23,7 +23,9 @@ from dserver_signed_url_plugin.errors import (
     InvalidField,
     StorageOccupied,
     StorageUnavailable,
+    UploadBusy,
     UploadConflict,
+    URLsStillValid,
 )
 from dserver_signed_url_plugin.permissions import UploadPermit
 from dserver_signed_url_plugin.storage.protocols import Storage
@@ -63,6 +65,8 @@ class Uploads:
         :raises InvalidField: if dtool, dserver or the store could not keep what is announced.
         :raises AlreadyRegistered: if dserver has a dataset under this URI.
         :raises UploadConflict: if the UUID is pending elsewhere, by somebody else or otherwise.
+        :raises URLsStillValid: if URLs of a removed upload could write into this one.
+        :raises UploadBusy: if another request is working on this upload, or has just ended it.
         :raises StorageOccupied: if storage holds a dataset that is not this upload's.
         :raises TooMuchPending: if this person has as much pending as this server allows.
         """
@@ -87,8 +91,7 @@ class Uploads:
                     storage.delete_outdated_items(plan.uuid, plan.items)
                 staging = lease.upload.staging
         except repository.UploadGone as gone:
-            message = f"Upload {plan.uuid} was completed or removed meanwhile."
-            raise UploadConflict(message) from gone
+            raise UploadBusy(plan.uuid) from gone
         urls = storage.write_urls(plan.uuid, staging, plan.items, plan.pinned, life)
         return UploadGrant(uri, life, plan.items, urls, storage.max_item_bytes)
 
@@ -170,24 +173,21 @@ def _held(permit: UploadPermit, row: Mapping[str, Any], quota: Quota | None) -> 
 def _refuse_another(upload: PendingUpload, permit: UploadPermit, row: Mapping[str, Any]) -> None:
     """Refuse a UUID that is pending as another upload, or whose old URLs could do harm.
 
-    :raises UploadConflict: with the reason.
+    :raises UploadConflict: with what differs.
+    :raises URLsStillValid: with their end.
     """
     if upload.state == REMOVED:
-        if upload.urls_live and not _is_same(upload, permit, row):
-            ends = upload.urls_expire_at_utc
-            raise UploadConflict(
-                f"Upload {upload.uuid} was removed, but its URLs can write until "
-                f"{ends:%Y-%m-%d %H:%M:%S} UTC: use a new UUID."
-            )
+        ends = upload.urls_expire_at_utc
+        if ends and upload.urls_live and not _is_same(upload, permit, row):
+            raise URLsStillValid(upload.uuid, ends)
         return
     if upload.uri != row["uri"]:
-        raise UploadConflict(f"Upload {upload.uuid} is already pending at another base URI.")
+        raise UploadConflict(upload.uuid, "at another base URI")
     if not permit.may_act_for(upload.uploader):
-        raise UploadConflict(f"Upload {upload.uuid} is already pending by someone else.")
+        raise UploadConflict(upload.uuid, "by someone else")
     if upload.fingerprint != row["fingerprint"]:
         raise UploadConflict(
-            f"Upload {upload.uuid} is already pending with another name, creator, other items, "
-            "tags, annotations or overlays; send the same again to resume it, or use a new UUID."
+            upload.uuid, "with another name, creator, other items, tags, annotations or overlays"
         )
 
 
@@ -231,7 +231,7 @@ def _is_lost(upload: PendingUpload, storage: Storage) -> bool:
 
 def _refuse_registered(uri: DatasetURI) -> None:
     if datasets.find(uri) is not None:
-        raise AlreadyRegistered(f"{uri} is registered already; use a new UUID.")
+        raise AlreadyRegistered(uri)
 
 
 def announced_items(upload: PendingUpload) -> list[Item]:

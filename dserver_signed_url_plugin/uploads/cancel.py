@@ -12,7 +12,7 @@ from datetime import datetime
 from dserver_signed_url_plugin import datasets
 from dserver_signed_url_plugin.errors import (
     AlreadyRegistered,
-    PermissionDenied,
+    NotUploader,
     UploadActive,
     UploadFrozen,
     URLsStillValid,
@@ -56,7 +56,7 @@ class Cancellations:
             _refuse_registered(uri)
             return Cancellation(uri)
         if not permit.may_act_for(upload.uploader):
-            raise PermissionDenied("Only who began this upload, or an admin, may cancel it.")
+            raise NotUploader("cancel")
         try:
             return Cancellation(uri, self.remove(upload, delete_storage=True, force=True))
         except repository.UploadGone:
@@ -99,10 +99,10 @@ class Cancellations:
         uri = DatasetURI.parse(upload.uri)
         _refuse_registered(uri)
         if idle_since is not None and upload.last_active_at_utc >= idle_since:
-            raise UploadActive(f"somebody worked on it at {upload.last_active_at_utc:%H:%M:%S} UTC")
-        if upload.urls_live and not force:
-            ends = upload.urls_expire_at_utc
-            raise URLsStillValid(f"its URLs can write until {ends:%Y-%m-%d %H:%M:%S} UTC")
+            raise UploadActive(upload.uuid, upload.last_active_at_utc)
+        ends = upload.urls_expire_at_utc
+        if ends and upload.urls_live and not force:
+            raise URLsStillValid(upload.uuid, ends)
         storage = self._storages.of(uri.base)
         _refuse_frozen(upload, storage)
         return storage
@@ -133,9 +133,9 @@ def _discard(storage: Storage, lease: Lease) -> Freed:
 
 def _refuse_registered(uri: DatasetURI) -> None:
     if datasets.find(uri) is not None:
-        raise AlreadyRegistered(f"{uri} is registered: it is a dataset, no upload any more.")
+        raise AlreadyRegistered(uri)
 
 
 def _refuse_frozen(upload: PendingUpload, storage: Storage) -> None:
     if upload.state == FROZEN or storage.kind(upload.uuid) == "dataset":
-        raise UploadFrozen(f"{upload.uri} is frozen and waits to be registered: complete it.")
+        raise UploadFrozen(upload.uuid)

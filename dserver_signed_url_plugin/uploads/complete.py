@@ -19,7 +19,7 @@ from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import (
     InvalidField,
     NoPendingUpload,
-    PermissionDenied,
+    NotUploader,
     UploadConflict,
     UploadIncomplete,
 )
@@ -168,19 +168,19 @@ def _find(permit: UploadPermit, uri: DatasetURI) -> PendingUpload | None:
     if upload is None or upload.state == REMOVED:
         return None
     if upload.uri != str(uri):
-        raise UploadConflict(f"Upload {uri.uuid} is pending at another base URI.")
+        raise UploadConflict(uri.uuid, "at another base URI")
     if permit.may_act_for(upload.uploader):
         return upload
     # Somebody may have begun the UUID of a finished dataset, and been interrupted.
     if datasets.find(uri) is not None:
         return None
-    raise PermissionDenied("Only who began this upload, or an admin, may complete it.")
+    raise NotUploader("complete")
 
 
 def _finished(uri: DatasetURI) -> Completion:
     dataset = datasets.find(uri)
     if dataset is None:
-        raise NoPendingUpload(f"There is no pending upload for {uri}; announce it first.")
+        raise NoPendingUpload(uri)
     items, size = dataset.number_of_items, dataset.size_in_bytes
     return Completion(dataset.uri, dataset.uuid, dataset.name, items, size)
 
@@ -190,10 +190,7 @@ def _holdings(upload: PendingUpload, storage: Storage) -> Contents:
     holdings = storage.holdings(upload.uuid, upload.staging) if opened else Contents()
     if upload.state == FROZEN or holdings.opened:
         return holdings
-    raise UploadIncomplete(
-        "Storage does not hold the proto-dataset: announce the same upload again, PUT its items, "
-        "then complete it."
-    )
+    raise UploadIncomplete("Storage does not hold the proto-dataset")
 
 
 def _refuse_lost(identifiers: Set[str], holdings: Contents, lease: Lease) -> None:
@@ -201,8 +198,7 @@ def _refuse_lost(identifiers: Set[str], holdings: Contents, lease: Lease) -> Non
     if not holdings.opened or not identifiers <= holdings.final.keys():
         lease.update(state=OPEN, frozen_manifest_json=None)
         raise UploadIncomplete(
-            "Storage has lost parts of what was frozen, before dserver could register it: announce "
-            "the same upload again, PUT its items, then complete it."
+            "Storage has lost parts of what was frozen, before dserver could register it"
         )
 
 

@@ -40,8 +40,8 @@ class Lease:
 
     upload: PendingUpload
 
-    def __init__(self, engine: Engine, row_id: int) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, row_id: int, uuid: str) -> None:
+        self._engine, self._uuid = engine, uuid
         self.token = secrets.token_hex(16)
         self._row = PendingUpload.id == row_id
         self._mine = and_(self._row, PendingUpload.lease == self.token)
@@ -72,7 +72,7 @@ class Lease:
         :raises UploadBusy: if this worker slept so long that another began.
         """
         if not self.renew():
-            raise _taken_over()
+            raise self._taken_over()
 
     def update(self, **values: Any) -> None:
         """Write values into the row.
@@ -82,7 +82,7 @@ class Lease:
         # SQLAlchemy keeps statements, and the values in them: a manifest may be megabytes.
         names: dict[str, Any] = {name: bindparam(f"new_{name}") for name in values}
         if not execute(update(PendingUpload).where(self._mine).values(**names), parameters(values)):
-            raise _taken_over()
+            raise self._taken_over()
         for name, value in values.items():
             setattr(self.upload, name, value)
 
@@ -113,7 +113,11 @@ class Lease:
         :raises UploadBusy: if somebody else has taken over.
         """
         if not execute(delete(PendingUpload).where(self._mine)):
-            raise _taken_over()
+            raise self._taken_over()
+
+    def _taken_over(self) -> UploadBusy:
+        # Not the row's UUID: whoever has taken over may have deleted the row.
+        return UploadBusy(self._uuid, int(LEASE))
 
     def release(self) -> None:
         """Let others have the row, if it is still this lease's and still there."""
@@ -128,13 +132,10 @@ def leased(upload: PendingUpload, active: bool = False) -> Iterator[Lease]:
     :raises UploadBusy: if somebody else holds it.
     :raises UploadGone: if it is no longer there.
     """
-    lease = Lease(sql_db.engine, upload.id)
+    lease = Lease(sql_db.engine, upload.id, upload.uuid)
     if not lease.take(active):
         refetch(upload)
-        raise UploadBusy(
-            "Another request is working on this upload right now; call again in a few seconds.",
-            int(LEASE),
-        )
+        raise UploadBusy(upload.uuid, int(LEASE))
     done = threading.Event()
     # In this context: neither waits longer for the database than the other.
     beat = partial(copy_context().run, _heartbeat, lease, done)
@@ -158,10 +159,6 @@ def _heartbeat(lease: Lease, done: threading.Event) -> None:
         except SQLAlchemyError as error:
             # The next beat may get through; if none does, the lease ends, and check() says so.
             logger.warning("A lease could not be renewed: %s", type(error).__name__)
-
-
-def _taken_over() -> UploadBusy:
-    return UploadBusy("Another request has taken over this upload; call again.", int(LEASE))
 
 
 def _now(connection: Connection) -> float:

@@ -13,7 +13,7 @@ from typing import Any
 from dservercore import sql_db
 from sqlalchemy import ColumnElement, Double, and_, case, cast, func, select, true
 
-from dserver_signed_url_plugin.errors import TooMuchPending
+from dserver_signed_url_plugin.errors import SizesRequired, TooMuchPending
 from dserver_signed_url_plugin.uploads.models import REMOVED, PendingUpload, in_utc
 
 # A removed upload, whose row is kept until its URLs have ended, counts a tenth.
@@ -48,7 +48,7 @@ class Quota:
         """Return the condition under which one more upload may be added.
 
         :param size_in_bytes: how many it announces.
-        :raises TooMuchPending: if bytes are limited, and it does not say how many it has.
+        :raises SizesRequired: if bytes are limited, and it does not say how many it has.
         """
         mine = PendingUpload.uploader == uploader
         weights = case((_WAITS, _WHOLE), else_=1)
@@ -57,10 +57,7 @@ class Quota:
         if self.size_in_bytes is None:
             return and_(true(), room)
         if size_in_bytes is None:
-            raise TooMuchPending(
-                "This server limits the bytes that one person has pending "
-                "(SIGNED_URL_MAX_PENDING_BYTES): announce size_in_bytes of every item."
-            )
+            raise SizesRequired
         bytes_used = select(_BYTES).where(mine, _WAITS).scalar_subquery()
         return and_(room, bytes_used <= self.size_in_bytes - size_in_bytes)
 
@@ -79,20 +76,18 @@ class Quota:
         statement = select(func.count(), _BYTES).where(PendingUpload.uploader == uploader, _WAITS)
         uploads, used = sql_db.session.execute(statement).one()
         sql_db.session.rollback()
-        what_to_do = (
-            "Complete what is uploaded, or cancel what you do not need (DELETE "
-            "/signed-urls/upload/<uri>); or ask the server's administrator."
-        )
         most = self.size_in_bytes
         if most is not None and used + (size_in_bytes or 0) > most:
             return TooMuchPending(
-                f"You have {int(used)} bytes announced and not registered, and announce "
-                f"{size_in_bytes} more; this server allows one person {most} "
-                f"(SIGNED_URL_MAX_PENDING_BYTES). {what_to_do}"
+                f"{int(used)} bytes announced and not registered, and announce {size_in_bytes} "
+                "more",
+                most,
+                "SIGNED_URL_MAX_PENDING_BYTES",
             )
         return TooMuchPending(
-            f"You have {uploads} uploads pending, or cancelled not long ago; this server allows "
-            f"one person {self.uploads} (SIGNED_URL_MAX_PENDING). {what_to_do}"
+            f"{uploads} uploads pending, or cancelled not long ago",
+            self.uploads,
+            "SIGNED_URL_MAX_PENDING",
         )
 
 

@@ -104,7 +104,7 @@ def claim(uuid: str, quota: Quota | None = None, **values: Any) -> PendingUpload
             is_tried = True
         except IntegrityError:
             sql_db.session.rollback()
-    raise UploadBusy(f"Upload {uuid} is begun and removed at this moment; call again.", 1)
+    raise UploadBusy(uuid)
 
 
 def listed(idle_since: datetime | None = None) -> list[PendingUpload]:

@@ -10,7 +10,12 @@ from dataclasses import dataclass, replace
 
 from dserver_signed_url_plugin import datasets
 from dserver_signed_url_plugin.config import Settings, chosen_life
-from dserver_signed_url_plugin.errors import PermissionDenied, UploadConflict, UploadNotFound
+from dserver_signed_url_plugin.errors import (
+    NotUploader,
+    UploadFrozen,
+    UploadNotFound,
+    UploadNotOpened,
+)
 from dserver_signed_url_plugin.permissions import UploadPermit
 from dserver_signed_url_plugin.storage.protocols import Storage
 from dserver_signed_url_plugin.storage.registry import Storages
@@ -51,8 +56,9 @@ class UploadStatuses:
         :param urls: whether to sign PUTs for exactly what is missing or wrong.
         :param asked: seconds these URLs should live, or None for the server's default.
         :raises UploadNotFound: if there is neither an upload nor a dataset.
-        :raises PermissionDenied: to anybody but who began it, or an admin.
-        :raises UploadConflict: if there is nothing to sign.
+        :raises NotUploader: to anybody but who began it, or an admin.
+        :raises UploadNotOpened: if there is nothing to sign for yet.
+        :raises UploadFrozen: if there is nothing left to sign for.
         :raises UploadBusy: if URLs are asked for while it is being opened or completed.
         """
         seconds = chosen_life(asked, self._settings.write_expiry, self._settings.max_write_expiry)
@@ -61,7 +67,7 @@ class UploadStatuses:
         if upload is None or upload.uri != str(uri) or upload.state == REMOVED:
             return _registered(uri)
         if not permit.may_act_for(upload.uploader):
-            raise PermissionDenied("Only who began this upload, or an admin, may look into it.")
+            raise NotUploader("look into")
         storage = self._storages.of(permit.base_uri)
         try:
             if not urls:
@@ -84,7 +90,7 @@ def _looked_up(upload: PendingUpload, uri: DatasetURI, storage: Storage) -> Uplo
 
 def _registered(uri: DatasetURI) -> UploadStatus:
     if datasets.find(uri) is None:
-        raise UploadNotFound(f"There is no upload and no dataset {uri}.")
+        raise UploadNotFound(uri)
     return UploadStatus(uri, REGISTERED)
 
 
@@ -100,9 +106,9 @@ def _granted(lease: Lease, uri: DatasetURI, storage: Storage, seconds: int) -> U
         raise repository.UploadGone
     progress = _looked_up(upload, uri, storage)
     if not progress.is_opened:
-        raise UploadConflict("Announce the same upload again first.")
+        raise UploadNotOpened(upload.uuid)
     if upload.state == FROZEN:
-        raise UploadConflict("Nothing is missing: complete the upload.")
+        raise UploadFrozen(upload.uuid)
     wanted = set() if progress.verification is None else progress.verification.to_send
     items = [item for item in progress.items if item.relpath in wanted]
     life = storage.life(seconds, writing=True)

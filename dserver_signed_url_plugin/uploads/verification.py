@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dserver_signed_url_plugin.errors import UploadIncomplete
+from dserver_signed_url_plugin.errors import UnannouncedItems, UploadIncomplete
 from dserver_signed_url_plugin.storage.values import Contents, Item, Promotion, StoredItem
 from dserver_signed_url_plugin.uploads.plan import is_time
 
@@ -41,28 +41,28 @@ class Verification:
 
         :param most_item_bytes: what a single PUT can carry.
         :raises UploadIncomplete: with relpaths, what was expected and what was found.
+        :raises UnannouncedItems: with the identifiers of what was not announced, too.
         """
-        sentences = []
+        if self.strays:
+            strays = [_stray(identifier) for identifier in self.strays]
+            raise UnannouncedItems(
+                f"Storage holds {len(strays)} item(s) under this UUID that were not announced",
+                self.missing,
+                [*self.mismatched, *strays],
+            )
         if self.missing or self.mismatched:
             limit = (
-                f" A single PUT carries at most {most_item_bytes} bytes, so a larger item cannot "
-                "arrive."
+                f" (a single PUT carries at most {most_item_bytes} bytes, so a larger item cannot "
+                "arrive)"
                 if self.has_missing_of_any_size
                 else ""
             )
-            sentences.append(
+            raise UploadIncomplete(
                 f"{len(self.missing)} item(s) are missing and {len(self.mismatched)} differ from "
-                "what was announced: announce the same again, PUT them to the URLs and with the "
-                f"headers that this returns, then complete again.{limit}"
+                f"what was announced{limit}",
+                self.missing,
+                self.mismatched,
             )
-        if self.strays:
-            sentences.append(
-                f"Storage holds {len(self.strays)} item(s) under this UUID that were not "
-                "announced, from another upload; upload again under a new UUID."
-            )
-        if sentences:
-            strays = [_stray(identifier) for identifier in self.strays]
-            raise UploadIncomplete(" ".join(sentences), self.missing, [*self.mismatched, *strays])
 
 
 def verify(items: Sequence[Item], holdings: Contents) -> Verification:

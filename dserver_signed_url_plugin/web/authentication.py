@@ -37,9 +37,7 @@ def identified(view: Callable[P, Answer]) -> Callable[P, Answer]:
     def known(*args: P.args, **kwargs: P.kwargs) -> Answer:
         name = get_jwt_identity()
         if name is not None and (not isinstance(name, str) or _UNSTORABLE.search(name)):
-            raise NotAuthenticated(
-                "Your token names nobody whom dserver could know; get a new one."
-            )
+            raise NotAuthenticated("names nobody whom dserver could know")
         services().rates.check_person(name or "")
         return view(*args, **kwargs)
 

@@ -95,15 +95,15 @@ def _stop_reading(connection: Any) -> None:
 def _json(request: Request, limit: int) -> bytes:
     """Return the body as JSON in UTF-8."""
     if request.content_length is None and "Transfer-Encoding" in request.headers:
-        raise LengthRequired("Send the body with a Content-Length, not in chunks.")
+        raise LengthRequired
     if (request.content_length or 0) > limit:
-        raise BodyTooLarge(f"The body is larger than the {limit} bytes that this server reads.")
+        raise BodyTooLarge(limit)
     request.environ[_READ] = True
     raw = request.get_data(cache=False)
     if not raw:
         return b"{}"
     if not is_json_request(request):
-        raise UnreadableBody("Send JSON, with the header 'Content-Type: application/json'.")
+        raise UnreadableBody("send it with the header 'Content-Type: application/json'.")
     return _in_utf8(raw, request.mimetype_params.get("charset"))
 
 
@@ -112,7 +112,7 @@ def _in_utf8(raw: bytes, charset: str | None) -> bytes:
     if name in ("utf-8", "utf-8-sig", "ascii"):
         # JSON begins with a character of ASCII: where one has a NUL, each has two bytes, or four.
         if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or 0 in raw[:4]:
-            raise UnreadableBody(f"The body is not JSON in UTF-8: name its encoding, {_HOW}.")
+            raise UnreadableBody(f"it is not in UTF-8: name its encoding, {_HOW}.")
         return raw.removeprefix(codecs.BOM_UTF8)
     if name == "utf-16" and raw[:1] == b"\0":
         name = "utf-16-be"
@@ -123,9 +123,7 @@ def _in_utf8(raw: bytes, charset: str | None) -> bytes:
         del raw
         return text.removeprefix("\ufeff").encode()
     except UnicodeError as error:
-        raise UnreadableBody(
-            f"The body is not JSON in {charset}, which its header names."
-        ) from error
+        raise UnreadableBody(f"it is not in {charset}, which its header names.") from error
 
 
 def _codec(charset: str) -> str:
@@ -134,5 +132,5 @@ def _codec(charset: str) -> str:
     except (LookupError, ValueError):
         name = ""
     if name not in _CHARSETS:
-        raise UnreadableBody(f"Send JSON in UTF-8; {charset[:40]!r} is not read here.")
+        raise UnreadableBody(f"send it in UTF-8; {charset[:40]!r} is not read here.")
     return name

@@ -17,11 +17,7 @@ from jwt import ExpiredSignatureError, PyJWTError
 from werkzeug.exceptions import HTTPException
 
 from dserver_signed_url_plugin import database
-from dserver_signed_url_plugin.errors import (
-    DatabaseBusy,
-    NotAuthenticated,
-    SignedURLError,
-)
+from dserver_signed_url_plugin.errors import DatabaseBusy, NotAuthenticated, SignedURLError
 from dserver_signed_url_plugin.web import audit_hooks
 
 logger = logging.getLogger(__name__)
@@ -44,7 +40,7 @@ def translate(error: SignedURLError) -> Response:
     level = logging.ERROR if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR else logging.INFO
     logger.log(level, "%d %s", error.status, error.slug)
     audit_hooks.refused(error.slug)
-    response = _envelope(error.status, error.message, error.facts)
+    response = _envelope(error.status, error.message, {**error.details, "slug": error.slug})
     if isinstance(error, NotAuthenticated):
         response.headers["WWW-Authenticate"] = "Bearer"
     if error.retry_after is not None:
@@ -62,21 +58,14 @@ def _translate_http(error: HTTPException) -> Response:
 
 def _translate_token(error: Exception) -> Response:
     if isinstance(error, ExpiredSignatureError):
-        return translate(NotAuthenticated("Your token has expired; get a new one."))
-    return translate(
-        NotAuthenticated("Send a valid token in the header 'Authorization: Bearer <token>'.")
-    )
+        return translate(NotAuthenticated("has expired"))
+    return translate(NotAuthenticated())
 
 
 def _translate_database(error: Exception) -> Response:
     advice = database.advice(error)
     logger.warning("The database refused: %s: %s", database.words(error), advice)
-    return translate(
-        DatabaseBusy(
-            "The server's database refused; call again in a moment, or tell the server's "
-            f"administrator: {advice}."
-        )
-    )
+    return translate(DatabaseBusy(advice))
 
 
 def _envelope(status: int, message: str, errors: Mapping[str, Any]) -> Response:

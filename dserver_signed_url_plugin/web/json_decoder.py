@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
-from dserver_signed_url_plugin.errors import InvalidField, UnfitField, UnreadableBody
+from dserver_signed_url_plugin.errors import InvalidField, MalformedField, UnreadableBody
 from dserver_signed_url_plugin.web.json_faults import Fault, first_fault, may_hold_nul
 
 # What CPython needs at most for what begins with these, in bytes: an object with its first table,
@@ -40,7 +40,7 @@ def decoded(
 
     :param sentences: what to say where a value does not fit, by the name of its field.
     :param field: where in the body the JSON stands, if it is a part.
-    :raises UnfitField: with the field, for JSON that does not fit.
+    :raises MalformedField: with the field, for JSON that does not fit.
     :raises InvalidField: with the field, for text that cannot be kept, and too much nesting.
     :raises UnreadableBody: for what is no JSON.
     """
@@ -72,7 +72,7 @@ def check_is_object(raw: bytes) -> None:
     """
     if raw.lstrip()[:1] != b"{":
         decoded(raw, msgspec.Raw, {})
-        raise UnfitField("body", "Invalid input type: send an object.")
+        raise MalformedField("body", "Invalid input type: send an object.")
 
 
 def weight(raw: msgspec.Raw) -> int:
@@ -95,7 +95,7 @@ def _unfit(said: str, sentences: Mapping[str, str], field: str) -> InvalidField:
         last = next((step for step in reversed(steps) if not step.isdigit()), "")
         too_wide = words.endswith("out of range") and last in ("annotations", "overlays")
         reason = "Holds a number out of range." if too_wide else sentences.get(last, words + ".")
-    return UnfitField(".".join(steps) or "body", reason)
+    return MalformedField(".".join(steps) or "body", reason)
 
 
 def _refused(fault: Fault, field: str) -> InvalidField | UnreadableBody:
@@ -105,11 +105,10 @@ def _refused(fault: Fault, field: str) -> InvalidField | UnreadableBody:
     if fault.is_number and place:
         # Where anything may stand, it is dtool that could not keep it.
         free = place.split(".")[0] in ("annotations", "overlays")
-        return (InvalidField if free else UnfitField)(place, fault.reason)
+        return (InvalidField if free else MalformedField)(place, fault.reason)
     within = f", in {place}" if place else ""
     at = "" if fault.byte is None else f"at byte {fault.byte}{within}, "
-    message = f"The body is not JSON: {at}it {fault.reason}"
-    return UnreadableBody(message, {place: [fault.reason]} if place else None)
+    return UnreadableBody(f"{at}it {fault.reason}", place)
 
 
 def _byte(error: Exception) -> int | None:

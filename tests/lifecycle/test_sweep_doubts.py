@@ -186,7 +186,7 @@ def check_doubted(dserver, number, *options):
     before = known(dserver)
     result = invoke(dserver, "sweep", dserver.base_uri, *options)
     assert (result.exit_code, result.stdout) == (1, "")
-    assert f"{number} registered dataset(s) are gone, and no lifecycle rule" in result.stderr
+    assert f"{number} registered dataset(s) of {dserver.base_uri} are gone, and no" in result.stderr
     assert "--even-if-all" in result.stderr
     assert known(dserver) == before
 

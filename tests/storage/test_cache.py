@@ -36,7 +36,7 @@ def test_an_answer_is_kept_until_somebody_asks_anew():
     assert [remembered.anew(), remembered.soon()] == [2, 2]
 
 
-@pytest.mark.parametrize("error", [StorageUnavailable("no"), ValueError("no")])
+@pytest.mark.parametrize("error", [StorageUnavailable("The store", "says no"), ValueError("no")])
 def test_a_failure_is_kept_too(error):
     source = Source()
     source.error = error

@@ -326,7 +326,7 @@ class StorageContract:
         self, upload, storage, soon, everything
     ):
         def taken_over():
-            raise UploadBusy("Another has taken over.", 1)
+            raise UploadBusy(upload.uuid)
 
         self.put_in_every_way(upload, soon)
         before = everything()
@@ -369,7 +369,7 @@ class StorageContract:
 
         def interrupt():
             if next(checks) == 2:
-                raise UploadBusy("Another has taken over.", 1)
+                raise UploadBusy(upload.uuid)
 
         with pytest.raises(UploadBusy):
             upload.discard(interrupt)

@@ -178,7 +178,7 @@ def test_a_clean_up_keeps_what_can_still_be_written_to(blobs, deposit, put_hours
     before = containers(blobs, deposit.uuid)
     code, output = clean_up()
     assert code == 0
-    assert f"{deposit.uuid} my-dataset: kept: its URLs can write until" in output
+    assert f"{deposit.uuid} my-dataset: kept: URLs of upload" in output
     assert containers(blobs, deposit.uuid) == before
     assert clean_up("--force")[0] == 0
     assert containers(blobs, deposit.uuid) == {}

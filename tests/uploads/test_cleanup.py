@@ -170,7 +170,7 @@ def test_young_uploads_and_living_urls_are_left_alone(run, begin, s3, bucket):
     before = keys(s3, bucket)
     code, output = run("cleanup", "--older-than", "48", "--delete-storage")
     assert (code, keys(s3, bucket)) == (0, before)
-    assert f"{alive.uuid} my-dataset: kept: its URLs can write until" in output
+    assert f"{alive.uuid} my-dataset: kept: URLs of upload" in output
     assert run("delete", alive.uuid, "--delete-storage")[0] == 1
     assert run("delete", alive.uuid, "--delete-storage", "--force")[0] == 0
 

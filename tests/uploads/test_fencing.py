@@ -43,7 +43,7 @@ def pending(dserver: Dserver, deposit: Deposit) -> bool:
 
 def check_taken_over(answer: TestResponse) -> None:
     assert answer.status_code == 409, answer.json
-    assert "taken over" in answer.json["message"]
+    assert "Another request" in answer.json["message"]
 
 
 @each_client

@@ -166,7 +166,7 @@ def test_a_forced_cleanup_leaves_what_was_resumed_since_it_was_listed(old):
     with paused(old.dserver, old.begin) as pause:
         cleaned = old.clean_up()
     assert (pause.happened, cleaned.exit_code) == (True, 0)
-    assert f"{old.deposit.uuid} my-dataset: kept: somebody worked on it" in cleaned.stdout
+    assert f"{old.deposit.uuid} my-dataset: kept: Upload" in cleaned.stdout
     assert old.complete().status_code == 200
 
 

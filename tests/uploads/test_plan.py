@@ -64,7 +64,7 @@ NO_NAMES = ["", "x" * 81, "a b", "a/b", "ü", "a\n", "a\x00", ".", "..", "../x",
 def test_what_dtool_does_not_call_a_name_is_refused(name, field, changed):
     with pytest.raises(InvalidField, match=f"^{field}: ") as refusal:
         replace(PLAN, **changed(name)).check()
-    assert refusal.value.facts.keys() == {field}
+    assert refusal.value.details.keys() == {field}
 
 
 @pytest.mark.parametrize("field", ["annotations", "overlays"])
@@ -124,7 +124,7 @@ def test_a_creator_that_can_be_kept_passes(name):
 def test_a_relpath_that_cannot_be_kept_is_refused_with_its_number(relpath, reason):
     with pytest.raises(InvalidField, match=reason) as refusal:
         replace(PLAN, items=(A, B, item(relpath)), overlays={}).check()
-    assert refusal.value.facts.keys() == {"items.2.relpath"}
+    assert refusal.value.details.keys() == {"items.2.relpath"}
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_nesting_ends_at_fifty_levels(wrap):
 def test_an_overlay_has_exactly_the_items_as_keys(overlay, reason):
     with pytest.raises(InvalidField, match=reason) as refusal:
         replace(PLAN, overlays={"rating": overlay}).check()
-    assert refusal.value.facts.keys() == {"overlays.rating"}
+    assert refusal.value.details.keys() == {"overlays.rating"}
 
 
 def test_a_long_name_is_not_repeated_in_full():

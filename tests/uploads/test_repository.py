@@ -169,7 +169,7 @@ def test_a_row_that_is_gone_is_noticed(upload, act, meanwhile):
 def test_whoever_lost_a_lease_changes_nothing_any_more(upload, act):
     with leased(upload) as lease:
         hold(upload, "the-new-holder")
-        with pytest.raises(UploadBusy, match="taken over"):
+        with pytest.raises(UploadBusy, match="Another request"):
             act(lease)
     found = repository.find(UUID)
     assert (found.state, found.lease) == (OPENING, "the-new-holder")
@@ -304,7 +304,7 @@ def test_a_lease_whose_holder_died_is_taken_over(upload):
 def test_a_lease_that_was_lost_is_noticed_and_left_to_its_new_holder(upload):
     with leased(upload) as lease:
         hold(upload, "the-new-holder")
-        with pytest.raises(UploadBusy, match="taken over"):
+        with pytest.raises(UploadBusy, match="Another request"):
             lease.check()
         assert not lease.renew()
     assert repository.find(UUID).lease == "the-new-holder"

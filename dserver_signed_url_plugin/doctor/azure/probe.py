@@ -33,7 +33,7 @@ class _AccountRefusal(StorageUnavailable):
     """The store refused a request with the error ``code``."""
 
     def __init__(self, doing: str, code: str) -> None:
-        super().__init__(f"The store refused the server ({doing}: {code}).")
+        super().__init__("The store", f"refused the server ({doing}: {code})")
         self.code = code
 
 

@@ -8,8 +8,8 @@ except ImportError as error:
     if str(error.name).partition(".")[0] not in ("azure", "dtool_azure"):
         raise
     raise SigningUnsupported(
-        "This server has no support for Azure; its administrator must run "
-        "pip install 'dserver-signed-url-plugin[azure]'."
+        "Azure storage",
+        "this server's administrator must run pip install 'dserver-signed-url-plugin[azure]'",
     ) from error
 
 __all__ = ["AzureStorage"]

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from dserver_signed_url_plugin.addresses import blob_endpoint
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.environment import ACCOUNT_KEY, BLOB_ENDPOINT, PUBLIC_BLOB_ENDPOINT
-from dserver_signed_url_plugin.errors import StorageUnavailable
+from dserver_signed_url_plugin.errors import StorageMisconfigured
 from dserver_signed_url_plugin.storage.settings import dtool_setting, rewritten
 
 
@@ -44,14 +44,12 @@ def _key(account: str, settings: Settings) -> str:
     name = f"{ACCOUNT_KEY}{account}"
     key = dtool_setting(settings, name)
     if key is None:
-        raise StorageUnavailable(
-            f"The server has no key for {account}; its administrator must set {name}."
-        )
+        raise StorageMisconfigured(f"The server's settings for {account}", f"lack its key, {name}")
     return key
 
 
 def _endpoint(account: str, setting: str | None) -> str:
     endpoint = blob_endpoint(account, setting)
     if endpoint is None:
-        raise StorageUnavailable(f"{account} is not the name of an Azure account.")
+        raise StorageMisconfigured(f"{account}", "is not the name of an Azure account")
     return endpoint

@@ -26,6 +26,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import (
+    DeletionPending,
     ItemArchived,
     SignedURLError,
     StorageAway,
@@ -106,7 +107,7 @@ class AzureConnection:
 
     def __init__(self, account: str, settings: Settings) -> None:
         configured = ConfiguredAccount.find(account, settings)
-        self.account = account
+        self.account, self._store = account, f"The store of {account}"
         self.inside, self.endpoint = configured.inside, configured.outside
         self._key = base64.b64decode(configured.key)
         self._service = _service(configured)
@@ -267,8 +268,7 @@ class AzureConnection:
         except Exception as error:
             self._log(doing, type(error).__name__)
             raise StorageUnavailable(
-                f"The store of {self.account} gave an answer that cannot be read ({doing}: "
-                f"{type(error).__name__}); call again later, or ask the server's administrator."
+                self._store, f"gave an answer that cannot be read ({doing}: {type(error).__name__})"
             ) from error
 
     def _silent(self, doing: str, error: AzureException) -> StorageUnavailable:
@@ -278,16 +278,13 @@ class AzureConnection:
         if isinstance(cause, UnexpectedAzureAnswer):
             return self._not_asked(doing, str(cause))
         self._log(doing, type(cause).__name__)
-        return StorageAway(
-            f"The store of {self.account} does not answer ({doing}); call again later."
-        )
+        return StorageAway(self._store, f"does not answer ({doing})")
 
     def _not_asked(self, doing: str, wrong: str) -> StorageUnavailable:
         """Say that an answer is not believed, and what is wrong with it."""
         self._log(doing, wrong)
         return StorageUnavailable(
-            f"The store of {self.account} did not answer what it was asked, or did not do it "
-            f"({doing}: {wrong}); call again later, or ask the server's administrator."
+            self._store, f"did not answer what it was asked, or did not do it ({doing}: {wrong})"
         )
 
     def _log(self, doing: str, cause: str) -> None:
@@ -296,20 +293,13 @@ class AzureConnection:
     def _unavailable(self, doing: str, code: str, passes: bool = False) -> StorageUnavailable:
         self._log(doing, code)
         if code == "ContainerBeingDeleted":
-            return StorageUnavailable(
-                "The store is still deleting what it held under this UUID; call again in half a "
-                "minute.",
-                retry_after=30,
-            )
+            return DeletionPending(self._store, "is still deleting what it held under this UUID")
         if code == "ContainerNotFound":
             return StorageUnavailable(
-                f"The store of {self.account} does not hold the dataset's container (any more)."
+                self._store, "does not hold the dataset's container (any more)"
             )
         kind = StorageAway if passes else StorageUnavailable
-        return kind(
-            f"The store of {self.account} refused the server ({doing}: {code}); "
-            "call again later, or ask the server's administrator."
-        )
+        return kind(self._store, f"refused the server ({doing}: {code})")
 
 
 class _Pool(HTTPConnectionPool):

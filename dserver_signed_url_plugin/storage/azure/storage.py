@@ -13,6 +13,7 @@ from itertools import chain
 from dserver_signed_url_plugin.config import LONGEST_LIFE, Settings
 from dserver_signed_url_plugin.errors import (
     ItemArchived,
+    ItemBeingRestored,
     ItemNotFound,
     StorageUnavailable,
     UploadBusy,
@@ -119,9 +120,11 @@ class AzureStorage:
         """
         found = self._azure.find(uuid, identifier)
         if found is None:
-            raise ItemNotFound(f"The dataset has no item {identifier}.")
+            raise ItemNotFound(identifier)
         if found.is_archived:
-            raise ItemArchived(f"Item {identifier}", RESTORE, found.is_being_restored)
+            what = f"Item {identifier}"
+            is_returning = found.is_being_restored
+            raise ItemBeingRestored(what) if is_returning else ItemArchived(what, RESTORE)
         relpath = relpath_beside(identifier, found.metadata)
         if relpath is None:
             relpath = relpath_in(self._azure.get(uuid, BLOBS["manifest"]), identifier)
@@ -188,8 +191,7 @@ class AzureStorage:
         left = {(blob.name, blob.etag) for blob in self._azure.listing(uuid)}
         if left & {(blob.name, blob.etag) for blob in wrong}:
             raise StorageUnavailable(
-                f"The store still holds items of {uuid} that it said it had deleted; call again "
-                "later, or ask the server's administrator."
+                "The store", f"still holds items of {uuid} that it said it had deleted"
             )
 
     def holdings(self, uuid: str, staging: str) -> Contents:
@@ -271,11 +273,10 @@ class AzureStorage:
 
     def discard(self, uuid: str, claim: Claim, check: Callable[[], None]) -> Freed:
         """Delete a proto-dataset's container, then the one beside it, with the claim."""
-        frozen = UploadFrozen(f"Dataset {uuid} is frozen; it is not an upload to discard.")
         staged = upload_container(uuid)
         found, beside = each(self._azure.container, (uuid, staged))
         if self._kind(uuid, found) == "dataset":
-            raise frozen
+            raise UploadFrozen(uuid)
         if not self._may_go(uuid, claim, found):
             return Freed()
         freed = self._freed(uuid)
@@ -283,7 +284,7 @@ class AzureStorage:
         # The store tells times by the second; whoever takes over from here on waits longer than
         # that for the lease to end, before anything is frozen, or begun anew.
         if found is not None and not self._azure.delete_container(uuid, found.last_modified):
-            raise frozen
+            raise UploadFrozen(uuid)
         check()
         if beside is not None:
             self._azure.delete_container(staged, beside.last_modified)
@@ -354,8 +355,7 @@ class AzureStorage:
 
     def _not_kept(self, uuid: str) -> StorageUnavailable:
         return StorageUnavailable(
-            f"The store has not kept what was written of {uuid}, although it said so; call again "
-            "later, or ask the server's administrator."
+            "The store", f"has not kept what was written of {uuid}, although it said so"
         )
 
     def _create(self, container: str, blob: str, text: str) -> None:
@@ -373,7 +373,7 @@ class AzureStorage:
             written = self._azure.replace(uuid, found, text, DOCUMENT_METADATA)
         # Of a write whose answer was lost the repetition says that somebody has written.
         if not written and self._azure.get(uuid, name) != text.encode():
-            raise UploadBusy("Another request has taken over this upload; call again.", 1)
+            raise UploadBusy(uuid)
 
     def _names(self, uuid: str, kind: str) -> list[str]:
         """Return the names of overlays, annotations or tags."""

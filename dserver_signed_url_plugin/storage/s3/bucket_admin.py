@@ -19,7 +19,7 @@ class BucketRefusal(StorageUnavailable):
     """The store refused, for the reason that ``code`` gives."""
 
     def __init__(self, doing: str, code: str) -> None:
-        super().__init__(f"The store refused the server ({doing}: {code}).")
+        super().__init__("The store", f"refused the server ({doing}: {code})")
         self.code = code
 
 

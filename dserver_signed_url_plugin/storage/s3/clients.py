@@ -28,7 +28,7 @@ from dserver_signed_url_plugin.environment import (
     SECRET_ACCESS_KEY,
     WRITE_KEY_PAIR,
 )
-from dserver_signed_url_plugin.errors import StorageUnavailable
+from dserver_signed_url_plugin.errors import StorageMisconfigured
 from dserver_signed_url_plugin.storage.parallel import PARALLEL
 from dserver_signed_url_plugin.storage.s3 import response_checks
 from dserver_signed_url_plugin.storage.s3.botocore_deadline import bound
@@ -135,8 +135,9 @@ class S3Clients:
         """Refuse settings of which some are there and some are not."""
         absent = [name for name, value in values.items() if value is None]
         if 0 < len(absent) < len(values):
-            raise StorageUnavailable(
-                f"The server's settings for {self.bucket} are incomplete: set {', '.join(absent)}."
+            raise StorageMisconfigured(
+                f"The server's settings for {self.bucket}",
+                f"are incomplete, without {', '.join(absent)}",
             )
 
     def _open_session(self, endpoint: str | None) -> boto3.session.Session:
@@ -175,8 +176,9 @@ class S3Clients:
             )
         except ValueError as error:
             # What dserver is told itself was looked at when it started.
-            raise StorageUnavailable(
-                f"The address of {self.bucket} is none, as AWS_ENDPOINT_URL or a profile has it."
+            raise StorageMisconfigured(
+                f"The server's settings for {self.bucket}",
+                "have no usable address in AWS_ENDPOINT_URL or a profile",
             ) from error
         client.meta.events.register("before-parse.s3", response_checks.check)
         return client

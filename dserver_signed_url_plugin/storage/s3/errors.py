@@ -18,6 +18,7 @@ from dserver_signed_url_plugin.errors import (
     ItemArchived,
     SignedURLError,
     StorageAway,
+    StorageMisconfigured,
     StorageUnavailable,
 )
 from dserver_signed_url_plugin.storage.error_translation import log_failure
@@ -46,7 +47,7 @@ class ErrorTranslator:
     """Translates what fails in requests of one bucket."""
 
     def __init__(self, bucket: str) -> None:
-        self.bucket = bucket
+        self.bucket, self._store = bucket, f"The store of {bucket}"
 
     @contextmanager
     def translated(self, doing: str, may_miss: bool = False) -> Iterator[None]:
@@ -69,29 +70,22 @@ class ErrorTranslator:
     def _failed(self, doing: str, error: Exception) -> StorageUnavailable:
         self._log(doing, type(error).__name__)
         if isinstance(error, _NO_CREDENTIALS):
-            return StorageUnavailable(
-                f"The server has no credentials for {self.bucket}; its administrator must set them."
+            return StorageMisconfigured(
+                f"The server's settings for {self.bucket}", "have no credentials"
             )
         if _is_end_of_credentials(error):
-            return StorageUnavailable(
-                f"The server's credentials for {self.bucket} have ended; its administrator must "
-                "renew them."
-            )
+            return StorageMisconfigured(f"The server's credentials for {self.bucket}", "have ended")
         if isinstance(error, _NO_ANSWER):
-            return StorageAway(
-                f"The store of {self.bucket} does not answer ({doing}); call again later."
-            )
+            return StorageAway(self._store, f"does not answer ({doing})")
         return StorageUnavailable(
-            f"The store of {self.bucket} gave an answer that cannot be read ({doing}: "
-            f"{type(error).__name__}); call again later, or ask the server's administrator."
+            self._store, f"gave an answer that cannot be read ({doing}: {type(error).__name__})"
         )
 
     def not_asked(self, doing: str, wrong: str) -> StorageUnavailable:
         """Say that an answer is not believed, and what is wrong with it."""
         self._log(doing, wrong)
         return StorageUnavailable(
-            f"The store of {self.bucket} did not answer what it was asked, or did not do it "
-            f"({doing}: {wrong}); call again later, or ask the server's administrator."
+            self._store, f"did not answer what it was asked, or did not do it ({doing}: {wrong})"
         )
 
     def unavailable(self, doing: str, code: str, passes: bool = False) -> StorageUnavailable:
@@ -101,12 +95,9 @@ class ErrorTranslator:
         """
         self._log(doing, code)
         if code == "NoSuchBucket":
-            return StorageUnavailable(f"The store has no bucket {self.bucket}.")
+            return StorageMisconfigured("The store", f"has no bucket {self.bucket}")
         kind = StorageAway if passes else StorageUnavailable
-        return kind(
-            f"The store of {self.bucket} refused the server ({doing}: {code}); "
-            "call again later, or ask the server's administrator."
-        )
+        return kind(self._store, f"refused the server ({doing}: {code})")
 
     def _log(self, doing: str, cause: str) -> None:
         log_failure("S3", doing, self.bucket, cause)

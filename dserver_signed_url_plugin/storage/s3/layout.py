@@ -44,7 +44,9 @@ def prefix_in(registered: bytes, uuid: str) -> str:
     """
     prefix = registered.decode("utf-8", "replace")
     if len(registered) > _LONGEST_KEY or not prefix.isprintable() or "\ufffd" in prefix:
-        raise StorageUnavailable(f"The registration key of dataset {uuid} cannot be read.")
+        raise StorageUnavailable(
+            "Storage", f"holds a registration key of dataset {uuid} that cannot be read"
+        )
     return prefix
 
 

@@ -18,6 +18,7 @@ from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import (
     LifecycleUnsettled,
     LifecycleUnsupported,
+    StorageMisconfigured,
     StorageUnavailable,
 )
 from dserver_signed_url_plugin.storage.cache import CachedAnswer
@@ -257,14 +258,15 @@ class S3Lifecycle:
             if refusal.code in _UNKNOWN:
                 raise LifecycleUnsupported(
                     f"The store of {bucket} has no lifecycle rules; delete old objects by its own "
-                    "means, and let `flask lifecycle sweep` follow."
+                    "means"
                 ) from refusal
             if refusal.code == "NoSuchBucket":
-                raise StorageUnavailable(f"The store has no bucket {bucket}.") from refusal
+                raise StorageMisconfigured("The store", f"has no bucket {bucket}") from refusal
             if refusal.code == "AccessDenied":
-                raise StorageUnavailable(
-                    f"The store does not let the server touch the lifecycle of {bucket}: grant it "
-                    "s3:GetLifecycleConfiguration and s3:PutLifecycleConfiguration."
+                raise StorageMisconfigured(
+                    f"The store of {bucket}",
+                    "does not let the server touch its lifecycle rules: grant it "
+                    "s3:GetLifecycleConfiguration and s3:PutLifecycleConfiguration",
                 ) from refusal
             raise
 

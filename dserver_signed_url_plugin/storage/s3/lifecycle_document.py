@@ -45,7 +45,8 @@ class _Reader:
             self._parser.Parse(self._xml, True)
         except (UnicodeDecodeError, expat.ExpatError) as error:
             raise StorageUnavailable(
-                "The store's lifecycle document is no XML in UTF-8, so it is left as it is."
+                "The store",
+                "sent a lifecycle document that is no XML in UTF-8, so it is left as it is",
             ) from error
         return self._tree.close()
 
@@ -73,7 +74,7 @@ class _Reader:
     @staticmethod
     def _refuse(*_: Any) -> NoReturn:
         raise StorageUnavailable(
-            "The store's lifecycle document has a document type, which is not read."
+            "The store", "sent a lifecycle document with a document type, which is not read"
         )
 
 
@@ -90,7 +91,7 @@ class Document:
         reader = _Reader(xml)
         self._root = reader.read()
         if self._root.tag != _ROOT:
-            raise StorageUnavailable("The store's answer is no lifecycle document.")
+            raise StorageUnavailable("The store", "sent no lifecycle document")
         self._spans = reader.spans
         # Without rules it may be spelled in a way that leaves no place for one.
         self.xml, self._end = (xml, reader.end) if self._spans else (EMPTY, EMPTY.index(b"</"))

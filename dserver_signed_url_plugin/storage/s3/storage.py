@@ -12,6 +12,7 @@ from datetime import timedelta
 from dserver_signed_url_plugin.config import LONGEST_LIFE, STAGED, Settings
 from dserver_signed_url_plugin.errors import (
     ItemArchived,
+    ItemBeingRestored,
     ItemNotFound,
     StorageUnavailable,
     UploadFrozen,
@@ -82,7 +83,7 @@ class S3Storage:
         granted = int((end - life.starts).total_seconds())
         if granted < 1:
             raise StorageUnavailable(
-                f"The server's credentials for {self._s3.bucket} have just ended; call again later."
+                f"The server's credentials for {self._s3.bucket}", "have just ended"
             )
         ends = life.starts + timedelta(seconds=granted)
         return Life(life.starts, granted, ends, limited_by="credentials")
@@ -115,7 +116,9 @@ class S3Storage:
         """
         layout, found = self._find_item(uuid, identifier)
         if found.is_archived:
-            raise ItemArchived(f"Item {identifier}", RESTORE, found.is_being_restored)
+            what = f"Item {identifier}"
+            is_returning = found.is_being_restored
+            raise ItemBeingRestored(what) if is_returning else ItemArchived(what, RESTORE)
         relpath = relpath_beside(identifier, found.metadata)
         if relpath is None:
             relpath = relpath_in(self._s3.get(layout.document("manifest")), identifier)
@@ -276,7 +279,7 @@ class S3Storage:
         """Delete every object of a proto-dataset; last what says where and whose it is."""
         found = self._places.look(uuid)
         if found.kind == "dataset":
-            raise UploadFrozen(f"Dataset {uuid} is frozen; it is not an upload to discard.")
+            raise UploadFrozen(uuid)
         if not self._may_go(found, claim):
             return Freed()
         layout, stored = found.layout, self._listed(found.layout)
@@ -310,7 +313,7 @@ class S3Storage:
             found = self._s3.find(layout.item(identifier))
             if found is not None:
                 return layout, found
-        raise ItemNotFound(f"The dataset has no item {identifier}.")
+        raise ItemNotFound(identifier)
 
     def _vacant_layout(self, opening: ProtoDataset) -> Layout:
         """Refuse a place that holds what is frozen, or what has another claim."""
@@ -337,8 +340,8 @@ class S3Storage:
 
     def _not_kept(self, uuid: str) -> StorageUnavailable:
         return StorageUnavailable(
-            f"The store of {self._s3.bucket} has not kept what was written of {uuid}, although it "
-            "said so; call again later, or ask the server's administrator."
+            f"The store of {self._s3.bucket}",
+            f"has not kept what was written of {uuid}, although it said so",
         )
 
     def _delete(self, key: str) -> None:
@@ -354,8 +357,8 @@ class S3Storage:
     def _require_gone(self, left: Set[str]) -> None:
         if left:
             raise StorageUnavailable(
-                f"The store of {self._s3.bucket} still holds {len(left)} or more objects that it "
-                "said it had deleted; call again later, or ask the server's administrator."
+                f"The store of {self._s3.bucket}",
+                f"still holds {len(left)} or more objects that it said it had deleted",
             )
 
     def _listed(self, layout: Layout) -> dict[str, StoredItem]:

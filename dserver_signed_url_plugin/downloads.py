@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 from dserver_signed_url_plugin import datasets
+from dserver_signed_url_plugin.audit.decisions import Extent
 from dserver_signed_url_plugin.config import Settings, chosen_life
 from dserver_signed_url_plugin.datasets import RegisteredDataset
 from dserver_signed_url_plugin.errors import DatasetExpiring, DatasetNotFound, ItemNotFound
@@ -33,6 +34,10 @@ class DatasetGrant:
     urls: ReadURLs
     size_in_bytes: int | None
 
+    @property
+    def extent(self) -> Extent:
+        return Extent(len(self.urls.items), self.size_in_bytes, self.life.ends)
+
 
 @dataclass(frozen=True)
 class ItemGrant:
@@ -42,6 +47,10 @@ class ItemGrant:
     life: Life
     identifier: str
     url: str
+
+    @property
+    def extent(self) -> Extent:
+        return Extent(items=1, expires_at=self.life.ends)
 
 
 class Downloads:

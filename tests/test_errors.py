@@ -35,7 +35,6 @@ STATUS = {
     "LifecycleUnsettled": 409,
     "LifecycleUnsupported": 501,
     "LifetimeTooLong": 422,
-    "MalformedField": 422,
     "MethodNotAllowed": 405,
     "NoPendingUpload": 400,
     "NotAuthenticated": 401,

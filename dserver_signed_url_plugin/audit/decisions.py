@@ -1,6 +1,6 @@
-"""Decisions: who was granted or refused what; said in a log line, and kept in a table.
+"""Decisions: who was granted or refused what, as a line in the log and a row in the table.
 
-Knows what a decision holds, and that no secret is in it. Never sees a request or a row.
+No decision holds a secret. Knows neither requests nor the table's columns.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
+from enum import Enum
 from hashlib import sha256
 from typing import Any
 
@@ -28,19 +29,18 @@ from dserver_signed_url_plugin.permissions import UploadPermit
 from dserver_signed_url_plugin.uris import MAX_URI_LENGTH, BaseURI, DatasetURI
 
 __all__ = [
-    "GRANTED",
-    "REFUSED",
     "Audit",
     "Decision",
     "DecisionPage",
+    "Extent",
+    "Outcome",
     "Search",
     "parsed",
+    "printable_uri",
 ]
 
 # The name that operators configure.
 logger = logging.getLogger("dserver_signed_url_plugin.audit")
-
-GRANTED, REFUSED = "granted", "refused"
 
 _LONGEST = {"username": 255, "action": 32, "reason": 64, "address": 64, "request_id": 64}
 # What PostgreSQL can index; a character of UTF-8 has up to four.
@@ -57,20 +57,36 @@ _COUNTED = {NotAuthenticated.slug, TooManyRequests.slug}
 _HARMLESS = re.compile(r"[\w:/.+~-]*")
 
 
+class Outcome(Enum):
+    """What was decided."""
+
+    GRANTED = "granted"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How much was granted, and until when; None where that is not known, or nothing was."""
+
+    items: int | None = None
+    size_in_bytes: int | None = None
+    expires_at: datetime | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """Somebody asked for something, and was granted or refused it.
+    """A request, or a command of an operator, that was granted or refused.
 
-    ``username`` is what the token says, empty for nobody; ``uri`` what was asked about;
-    ``reason`` the slug of the error; ``size_in_bytes`` as announced or registered. ``requests`` is
-    more than 1 where some like it were counted together, and the rest is the first one's.
+    ``username`` is the token's, or empty; ``reason`` the slug of the error; ``size_in_bytes`` as
+    announced or registered. Where ``requests`` is more than 1, so many refusals of one kind were
+    counted together, and the other fields are those of the first.
     """
 
     time: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
     action: str
     username: str
     uri: str
-    outcome: str = GRANTED
+    outcome: Outcome = Outcome.GRANTED
     reason: str | None = None
     items: int | None = None
     size_in_bytes: int | None = None
@@ -79,12 +95,9 @@ class Decision:
     request_id: str | None = None
     requests: int = 1
 
-    def facts(self) -> dict[str, Any]:
-        """Return it as JSON has it, times as UTC."""
-        return {
-            name: value.strftime(_UTC) if isinstance(value, datetime) else value
-            for name, value in vars(self).items()
-        }
+    def as_json(self) -> dict[str, Any]:
+        """Return what JSON and the log have of it, times as UTC."""
+        return {name: _as_json(value) for name, value in vars(self).items()}
 
     def storable(self) -> Decision:
         """Return it with every time in UTC, every text as short and printable as the table's."""
@@ -92,38 +105,39 @@ class Decision:
             name: _cut(getattr(self, name), longest) for name, longest in _LONGEST.items()
         }
         times: dict[str, Any] = {"time": _utc(self.time), "expires_at": _utc(self.expires_at)}
-        return replace(self, uri=_uri(self.uri), **texts, **times)
+        return replace(self, uri=printable_uri(self.uri), **texts, **times)
 
 
 @dataclass(frozen=True)
 class DecisionPage:
-    """Decisions about a URI, newest first; ``next`` asks for the page after it, if there is one."""
+    """Decisions about a URI, newest first; ``next`` is the cursor of the next page, if any."""
 
     uri: str
     decisions: Sequence[Decision]
     next: int | None
+    extent = Extent()  # reading decisions grants no data
 
 
 class Audit:
-    """Writes decisions down and looks them up; needs an app's context, but no request."""
+    """Records decisions and finds them; needs an app context, but no request."""
 
     def __init__(self, settings: Settings) -> None:
         self._days = settings.audit_days
-        # Whoever configures logging, and has not heard of this logger, gets its lines.
+        # Its lines appear wherever logging is configured, even if this logger is not.
         if logger.level == logging.NOTSET:
             logger.setLevel(logging.INFO)
 
     def record(self, decision: Decision) -> None:
-        """Log a decision and write it into the table; never fails, and never waits for long.
+        """Log a decision and insert it into the table; never raises, and never blocks for long.
 
-        Whatever the database's session has not committed is undone.
+        Uncommitted changes of the database session are rolled back.
         """
         decision = decision.storable()
-        logger.info("%s", json.dumps(decision.facts()))
-        # A database that has just refused is not asked again: the person waits for the answer.
+        logger.info("%s", json.dumps(decision.as_json()))
+        # Not after the database has just refused: the caller is waiting for the answer.
         if self._days and decision.reason != DatabaseBusy.slug:
             more = {"base_uri": _base_of(decision.uri), "tally": _tally(decision)}
-            repository.write({**vars(decision), **more})
+            repository.write({**vars(decision), "outcome": decision.outcome.value, **more})
 
     def purge(self) -> int:
         """Delete what is older than ``SIGNED_URL_AUDIT_DAYS``; return the number of rows.
@@ -139,7 +153,7 @@ class Audit:
 
         :param permit: for the base URI; an admin's shows addresses, too.
         :param uuid: of the dataset; None for all that is below the base URI.
-        :param before: what the page before it said as ``next``.
+        :param before: ``next`` of the previous page.
         :raises AuditOff: if this server keeps none.
         """
         place = permit.base_uri if uuid is None else permit.base_uri.dataset(uuid)
@@ -149,7 +163,7 @@ class Audit:
         return replace(page, decisions=[replace(one, address=None) for one in page.decisions])
 
     def found(self, search: Search, limit: int) -> DecisionPage:
-        """Return decisions by whatever an operator asks for.
+        """Return the decisions that match an operator's search.
 
         :raises AuditOff: if this server keeps none.
         :raises DatabaseBusy: if the table cannot be read.
@@ -158,7 +172,7 @@ class Audit:
             raise AuditOff
         kept = self._kept_since()
         since = max(search.since or kept, kept)
-        stored = None if search.uri is None else _uri(search.uri)
+        stored = None if search.uri is None else printable_uri(search.uri)
         rows = repository.find(replace(search, since=since, uri=stored), limit + 1)
         more = rows[limit - 1]["id"] if len(rows) > limit else None
         return DecisionPage(search.uri or "", [_decision(row) for row in rows[:limit]], more)
@@ -168,8 +182,14 @@ class Audit:
 
 
 def _decision(row: Mapping[str, Any]) -> Decision:
-    kept = row.keys() - {"id", "base_uri", "tally"}
-    return Decision(**{name: _utc(row[name]) for name in kept})
+    kept = {name: _utc(row[name]) for name in row.keys() - {"id", "base_uri", "tally", "outcome"}}
+    return Decision(outcome=Outcome(row["outcome"]), **kept)
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.strftime(_UTC)
+    return value.value if isinstance(value, Outcome) else value
 
 
 def _tally(decision: Decision) -> str | None:
@@ -207,7 +227,7 @@ def _cut(text: str | None, longest: int) -> str | None:
     return "".join(sign if sign.isprintable() else _UNPRINTABLE for sign in short)
 
 
-def _uri(text: str) -> str:
+def printable_uri(text: str) -> str:
     """Return a URI as dserver spells it, or as much of the text as holds no secret."""
     try:
         known = str(parsed(text))

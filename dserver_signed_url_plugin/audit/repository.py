@@ -1,7 +1,7 @@
-"""The book of decisions: who was granted or refused what, kept for a while.
+"""Repository for the ``signed_url_audit`` table: its model and its statements.
 
-Knows the table and its statements, and that nobody's request may wait for it. What a decision is,
-what must not be in it, and which are counted together is known in audit.
+No request waits for this table for long. Which decisions are counted together, and what they must
+not hold, is decided in ``decisions``.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ from dserver_signed_url_plugin.errors import DatabaseBusy
 
 logger = logging.getLogger(__name__)
 
-# The most that a request is held up by somebody else's lock on the database.
+# The longest that a request waits for another transaction's lock.
 MOST_MILLISECONDS = 1000
-_HURRY = text(
+_SHORT_TRANSACTION = text(
     f"SELECT set_config('lock_timeout', '{MOST_MILLISECONDS}', true), "
     "set_config('synchronous_commit', 'off', true)"
 )
 # 1 is NORMAL: a commit is not yet on the disk where SQLite writes ahead, and nothing can break.
 _PRAGMAS = {"busy_timeout": MOST_MILLISECONDS, "synchronous": 1}
-# As many rows as are deleted at once: nobody who writes one waits for long.
+# Rows deleted in one transaction, so that inserts do not wait for long.
 MOST_PURGED = 1000
 
 
@@ -82,10 +82,10 @@ class SignedURLAudit(sql_db.Model):
 
 @dataclass(frozen=True)
 class Search:
-    """Which rows are asked for.
+    """Criteria for rows.
 
-    ``uri`` is a dataset's, or with ``below`` a base URI with all that is below it; ``before`` is
-    the id of the last row that is known already.
+    ``uri`` is a dataset's, or with ``below`` a base URI and everything below it; ``before`` is the
+    id of the last row of the previous page.
     """
 
     uri: str | None = None
@@ -96,20 +96,20 @@ class Search:
 
 
 def write(values: Mapping[str, Any]) -> None:
-    """Write a row, or count one more request in the row that has the same ``tally``.
+    """Insert a row, or increment ``requests`` of the row that has the same ``tally``.
 
-    What the session has not committed is undone. A row that cannot be written is lost, with a
-    warning: whoever asked for something gets the answer that was decided.
+    Uncommitted changes of the session are rolled back. A row that cannot be written is lost, with
+    a warning, and the response is sent all the same.
     """
     try:
-        # Gives the session's connection back, for otherwise a request would need two at once.
+        # Returns the session's connection, so that a request never needs two at once.
         sql_db.session.rollback()
-        with _hurried() as connection:
+        with _short_transaction() as connection:
             if not _counted(connection, values["tally"]):
                 _insert(connection, values)
             connection.commit()
     except (SQLAlchemyError, sqlite3.Error) as error:
-        # Its words would hold the statement.
+        # Not its message, which holds the statement.
         logger.warning(
             "signed_url_audit could not be written (%s); was `flask db upgrade` run?",
             type(error).__name__,
@@ -117,7 +117,7 @@ def write(values: Mapping[str, Any]) -> None:
 
 
 def purge(keep_since: datetime) -> int:
-    """Delete the rows that are older; return their number. Two at once take different ones.
+    """Delete older rows and return their number. Concurrent calls delete different rows.
 
     :raises DatabaseBusy: if they cannot be deleted.
     """
@@ -125,7 +125,7 @@ def purge(keep_since: datetime) -> int:
     try:
         sql_db.session.rollback()
         while True:
-            with _hurried() as connection:
+            with _short_transaction() as connection:
                 done: int = connection.execute(_oldest(keep_since)).rowcount
                 connection.commit()
             purged += done
@@ -141,7 +141,7 @@ def find(search: Search, most: int) -> Sequence[Mapping[str, Any]]:
     :raises DatabaseBusy: if the table cannot be read.
     """
     try:
-        # The session, because a view's own statements left it holding a connection.
+        # In the session, which already holds a connection because of the view's statements.
         found = sql_db.session.execute(statement(search).limit(most)).mappings()
         rows: Sequence[Mapping[str, Any]] = found.all()
         sql_db.session.rollback()
@@ -152,7 +152,7 @@ def find(search: Search, most: int) -> Sequence[Mapping[str, Any]]:
 
 
 def statement(search: Search) -> Select[Any]:
-    """Return the statement that finds them; each search by URI has an index."""
+    """Return the SELECT for a search; there is an index for each search by URI."""
     row = SignedURLAudit
     wanted = select(*row.__table__.columns).order_by(row.id.desc())
     if search.uri is not None:
@@ -167,7 +167,7 @@ def statement(search: Search) -> Select[Any]:
 
 
 def _counted(connection: Connection, tally: str | None) -> bool:
-    """Count one more request in the row of this tally; False if there is none."""
+    """Increment ``requests`` of the row with this tally; return False if there is none."""
     if tally is None:
         return False
     one_more = update(SignedURLAudit).where(SignedURLAudit.tally == tally)
@@ -179,7 +179,7 @@ def _insert(connection: Connection, values: Mapping[str, Any]) -> None:
     try:
         connection.execute(insert(SignedURLAudit.__table__), values)
     except IntegrityError:
-        # Somebody else has just written the first of this tally.
+        # Another transaction has just inserted the first row of this tally.
         connection.rollback()
         if not _counted(connection, values["tally"]):
             raise
@@ -197,15 +197,14 @@ def _oldest(keep_since: datetime) -> Delete:
 
 
 @contextmanager
-def _hurried() -> Iterator[Connection]:
-    """Connect for one transaction that waits for nobody's lock for long, and for no disk.
+def _short_transaction() -> Iterator[Connection]:
+    """Open a connection whose transaction waits briefly for locks, and not for the disk.
 
-    When a machine loses its power, so may the table its last decisions: nothing else, and the log
-    has them.
+    After a power failure the last decisions may be missing from the table, but not from the log.
     """
     with sql_db.engine.connect() as connection:
         if connection.dialect.name == "postgresql":
-            connection.execute(_HURRY)
+            connection.execute(_SHORT_TRANSACTION)
         if connection.dialect.name != "sqlite":
             yield connection
             return
@@ -217,7 +216,7 @@ def _hurried() -> Iterator[Connection]:
                 driver.execute(f"PRAGMA {name} = {min(before[name], most)}")
             yield connection
         finally:
-            # The connection goes back to those that others take.
+            # The connection returns to the pool.
             connection.rollback()
             for name, value in before.items():
                 driver.execute(f"PRAGMA {name} = {value}")

@@ -75,15 +75,15 @@ def audit(
     except SignedURLError as error:
         raise click.ClickException(error.message) from error
     for decision in page.decisions:
-        click.echo(json.dumps(decision.facts()) if as_json else _line(decision))
+        click.echo(json.dumps(decision.as_json()) if as_json else _line(decision))
     if page.next is not None:
         click.echo(f"There are more than these {limit}: ask with --limit or --since.", err=True)
 
 
 def _line(decision: Decision) -> str:
-    facts = decision.facts()
+    facts = decision.as_json()
     words = [f"{decision.time:%Y-%m-%dT%H:%M:%SZ}", decision.username or "-", decision.action]
-    words += [decision.outcome if decision.reason is None else f"refused:{decision.reason}"]
+    words += [decision.outcome.value if decision.reason is None else f"refused:{decision.reason}"]
     words += [decision.uri or "-"]
     names = {"items": "items", "size_in_bytes": "bytes", "expires_at": "until"}
     names |= {"address": "from", "request_id": "request"}

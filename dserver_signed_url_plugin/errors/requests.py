@@ -91,23 +91,21 @@ class RequestRefused(SignedURLError):
 
 @dataclass(eq=False)
 class InvalidField(SignedURLError):
-    """A field has a value that dtool, dserver or the store cannot keep."""
+    """A field's value cannot be kept by dtool, dserver or the store (400), or is malformed (422).
 
-    status, slug = 400, "invalid-field"
+    Malformed means missing, unknown, or of the wrong type.
+    """
+
+    slug = "invalid-field"
     sentence = "{self.field}: {self.reason}"
 
     field: str
     reason: str
+    status: int = 400
 
     @property
     def details(self) -> Mapping[str, Any]:
         return {self.field: [self.reason]}
-
-
-class MalformedField(InvalidField):
-    """A field is missing, unknown, or of the wrong type."""
-
-    status, slug = 422, "malformed-field"
 
 
 class LifetimeTooLong(InvalidField):
@@ -116,7 +114,7 @@ class LifetimeTooLong(InvalidField):
     status, slug = 422, "lifetime-too-long"
 
     def __init__(self, maximum: int) -> None:
-        super().__init__("expiry_seconds", f"must be at most {maximum} on this server.")
+        super().__init__("expiry_seconds", f"must be at most {maximum} on this server.", 422)
 
 
 @dataclass(eq=False)

@@ -48,7 +48,7 @@ class StorageMisconfigured(StorageUnavailable):
     """The server's settings for a store are missing, wrong or outdated."""
 
     slug = "storage-misconfigured"
-    sentence = "{self.storage} {self.problem}; ask the server's administrator."
+    sentence = "{self.storage} {self.problem}. The server's administrator can fix that."
 
 
 @dataclass(eq=False)

@@ -17,6 +17,7 @@ from typing import Any
 import dtoolcore
 
 from dserver_signed_url_plugin import datasets
+from dserver_signed_url_plugin.audit.decisions import Extent
 from dserver_signed_url_plugin.config import Settings, chosen_life
 from dserver_signed_url_plugin.errors import (
     AlreadyRegistered,
@@ -51,6 +52,12 @@ class UploadGrant:
     items: Sequence[Item]
     urls: WriteURLs
     max_size_in_bytes: int
+
+    @property
+    def extent(self) -> Extent:
+        sizes = [item.size_in_bytes for item in self.items if item.size_in_bytes is not None]
+        size = sum(sizes) if len(sizes) == len(self.items) else None
+        return Extent(len(self.items), size, self.life.ends)
 
 
 class Uploads:

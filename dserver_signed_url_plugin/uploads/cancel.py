@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from dserver_signed_url_plugin import datasets
+from dserver_signed_url_plugin.audit.decisions import Extent
 from dserver_signed_url_plugin.errors import (
     AlreadyRegistered,
     NotUploader,
@@ -33,6 +34,10 @@ class Cancellation:
 
     uri: DatasetURI
     freed: Freed = field(default_factory=Freed)
+
+    @property
+    def extent(self) -> Extent:
+        return Extent(size_in_bytes=self.freed.size_in_bytes)
 
 
 class Cancellations:

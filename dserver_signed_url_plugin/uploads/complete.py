@@ -15,6 +15,7 @@ from typing import Any
 import dtoolcore
 
 from dserver_signed_url_plugin import datasets
+from dserver_signed_url_plugin.audit.decisions import Extent
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import (
     InvalidField,
@@ -53,6 +54,10 @@ class Completion:
     name: str
     number_of_items: int | None
     size_in_bytes: int | None
+
+    @property
+    def extent(self) -> Extent:
+        return Extent(self.number_of_items, self.size_in_bytes)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from dserver_signed_url_plugin import datasets
+from dserver_signed_url_plugin.audit.decisions import Extent
 from dserver_signed_url_plugin.config import Settings, chosen_life
 from dserver_signed_url_plugin.errors import (
     NotUploader,
@@ -42,6 +43,10 @@ class UploadStatus:
     stored_bytes: int = 0
     verification: Verification | None = None
     grant: UploadGrant | None = None
+
+    @property
+    def extent(self) -> Extent:
+        return Extent() if self.grant is None else self.grant.extent
 
 
 class UploadStatuses:

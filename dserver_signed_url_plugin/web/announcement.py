@@ -12,7 +12,7 @@ import dtoolcore.utils
 import msgspec
 from msgspec import Meta, Raw
 
-from dserver_signed_url_plugin.errors import InvalidField, MalformedField
+from dserver_signed_url_plugin.errors import InvalidField
 from dserver_signed_url_plugin.storage.values import Item
 from dserver_signed_url_plugin.uploads.plan import EARLIEST, HASH_FUNCTION, LATEST, UploadPlan
 from dserver_signed_url_plugin.uris import MAX_URI_LENGTH, is_canonical_uuid
@@ -65,7 +65,7 @@ class AnnouncedItem(msgspec.Struct, forbid_unknown_fields=True, gc=False):
         """Return it as plans have it.
 
         :param number: which of all it is.
-        :raises MalformedField: if its size is no whole number.
+        :raises InvalidField: if its size is no whole number.
         """
         return Item(
             dtoolcore.utils.generate_identifier(self.relpath),
@@ -107,7 +107,7 @@ class Announcement(msgspec.Struct, forbid_unknown_fields=True):
         :raises InvalidField: with the field.
         """
         if not is_canonical_uuid(self.uuid):
-            raise MalformedField("uuid", _SENTENCES["uuid"])
+            raise InvalidField("uuid", _SENTENCES["uuid"], status=422)
         if self.hash_function not in (None, HASH_FUNCTION):
             raise InvalidField("hash_function", f"must be {HASH_FUNCTION}.")
         is_pinned = self.upload_headers
@@ -136,7 +136,7 @@ class Announcement(msgspec.Struct, forbid_unknown_fields=True):
             if overlay == []:
                 overlays[name] = {}
             elif not isinstance(overlay, dict):
-                raise MalformedField(f"overlays.{name[:100]}", "Not an object.")
+                raise InvalidField(f"overlays.{name[:100]}", "Not an object.", status=422)
         return overlays
 
 
@@ -164,7 +164,9 @@ def _read(raw: bytes, kind: type[Body]) -> Body:
 def _free(raw: Raw, kind: Any, field: str) -> Any:
     """Return a value that may be of any shape, or an empty one if it is empty in any spelling."""
     if weight(raw) > max(MOST_BYTES, MOST_TIMES * len(raw)):
-        raise MalformedField(field, "holds too many small values for one body; send fewer.")
+        raise InvalidField(
+            field, "holds too many small values for one body; send fewer.", status=422
+        )
     if len(raw) <= _LONGEST_NOTHING and bytes(raw).translate(None, b" \t\r\n") in _NOTHINGS:
         return kind()
     check_text(bytes(raw), field)
@@ -173,5 +175,5 @@ def _free(raw: Raw, kind: Any, field: str) -> Any:
 
 def _whole(value: float | None, field: str, place: str = "") -> int | None:
     if isinstance(value, float) and not value.is_integer():
-        raise MalformedField(place + field, _SENTENCES[field])
+        raise InvalidField(place + field, _SENTENCES[field], status=422)
     return None if value is None else int(value)

@@ -1,178 +1,159 @@
-"""The witness at the doors: sees every answer leave, and has the decision written down.
+"""Records every request as one decision of the audit, and sets the headers of every answer.
 
-Knows where in a request each fact of a decision is found: identity, action, URI, reason, extent.
+Flask calls these hooks before and after each view, and when a request ends. A route's endpoint is
+the name of its action in the audit.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import wraps
 from http import HTTPStatus
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 from uuid import uuid4
 
 from dservercore.utils_auth import get_jwt_identity
 from flask import Blueprint, Response, request
 
 from dserver_signed_url_plugin import request_ids
-from dserver_signed_url_plugin.audit.decisions import GRANTED, REFUSED, Decision
-from dserver_signed_url_plugin.downloads import DatasetGrant, ItemGrant
+from dserver_signed_url_plugin.audit.decisions import Decision, Extent, Outcome, printable_uri
+from dserver_signed_url_plugin.errors import InternalError
 from dserver_signed_url_plugin.services import services
-from dserver_signed_url_plugin.storage.values import Item
-from dserver_signed_url_plugin.uploads.begin import UploadGrant
-from dserver_signed_url_plugin.uploads.cancel import Cancellation
-from dserver_signed_url_plugin.uploads.complete import Completion
-from dserver_signed_url_plugin.uploads.status import UploadStatus
 
-# What each door's view is called in the book.
-ACTIONS = {
-    "read_dataset": "read-dataset",
-    "read_item": "read-item",
-    "begin_upload": "upload-begin",
-    "look_at_upload": "upload-status",
-    "cancel_upload": "upload-cancel",
-    "complete_upload": "upload-complete",
-    "read_audit": "audit-read",
-}
 REQUEST_ID = "X-Request-ID"
 
-_NOTES = "dserver_signed_url_plugin.notes"
-_SANE_REQUEST_ID = re.compile(r"[!-~]{1,64}")
+_EXPOSED = f"{REQUEST_ID}, Retry-After"
+_FACTS = "dserver_signed_url_plugin.request_facts"
+_REQUEST_ID = re.compile(r"[!-~]{1,64}")
+
+
+class Result(Protocol):
+    """What a view returns, before its schema dumps it."""
+
+    @property
+    def extent(self) -> Extent: ...
+
 
 P = ParamSpec("P")
-Answer = TypeVar("Answer")
+AnyResult = TypeVar("AnyResult", bound=Result)
 
 
 class _RequestFacts:
-    """What was learned of a request on its way."""
+    """What is known about the current request."""
 
     def __init__(self) -> None:
         self.request_id = _request_id()
         self.uri: str | None = None
         self.reason: str | None = None
-        self.answer: object = None
-        self.is_written = False
+        self.extent = Extent()
+        self.is_recorded = False
 
 
 def install(blueprint: Blueprint) -> None:
-    """Let every request to the doors of the blueprint become exactly one decision."""
-    blueprint.before_request(_correlate)
-    blueprint.after_request(_write_down)
-    blueprint.teardown_request(_write_down_crash)
+    """Let every request to the blueprint's routes become exactly one decision."""
+    blueprint.before_request(_begin)
+    blueprint.after_request(_record_response)
+    blueprint.teardown_request(_record_exception)
 
 
 def about(uri: str) -> None:
     """Note which URI a request is about, where its path does not say so."""
-    _notes().uri = uri
+    _facts().uri = uri
 
 
 def refused(reason: str) -> None:
     """Note why a request is refused, as a slug."""
-    _notes().reason = reason
+    _facts().reason = reason
 
 
-def witnessed(view: Callable[P, Answer]) -> Callable[P, Answer]:
-    """Let a view's answer be noted before it is laid out for the wire."""
+def audited(view: Callable[P, AnyResult]) -> Callable[P, AnyResult]:
+    """Note the extent of a view's result."""
 
     @wraps(view)
-    def seen(*args: P.args, **kwargs: P.kwargs) -> Answer:
-        answer = view(*args, **kwargs)
-        _notes().answer = answer
-        return answer
+    def noting(*args: P.args, **kwargs: P.kwargs) -> AnyResult:
+        result = view(*args, **kwargs)
+        _facts().extent = result.extent
+        return result
 
-    return seen
-
-
-def _notes() -> _RequestFacts:
-    notes: _RequestFacts | None = request.environ.get(_NOTES)
-    if notes is None:
-        request.environ[_NOTES] = notes = _RequestFacts()
-    return notes
+    return noting
 
 
-def _correlate() -> None:
-    request_ids.begin(_notes().request_id, _action())
+def described_request() -> str:
+    """Return the URI, request ID and action of a request for a line in the log; no secret."""
+    facts = _facts()
+    return f"{printable_uri(_uri(facts))} (request {facts.request_id}, {_action()})"
 
 
-def _write_down(response: Response) -> Response:
-    notes = _notes()
-    response.headers[REQUEST_ID] = notes.request_id
-    # A browser's preflight asks for nothing yet, and comes without a token.
-    if request.method != "OPTIONS":
-        _record(notes, response.status_code)
+def set_headers(response: Response) -> Response:
+    """Name the request, let browsers read that, and let nobody keep signed URLs."""
+    response.headers[REQUEST_ID] = _facts().request_id
+    response.headers["Cache-Control"] = "no-store"
+    # Flask-CORS, which runs later, adds a header of its own if the operator exposes others.
+    response.headers.add("Access-Control-Expose-Headers", _EXPOSED)
     return response
 
 
-def _write_down_crash(error: BaseException | None) -> None:
-    """Write down what Flask passes on to its caller, as it does while debugging or testing."""
-    notes = _notes()
+def _facts() -> _RequestFacts:
+    facts: _RequestFacts | None = request.environ.get(_FACTS)
+    if facts is None:
+        request.environ[_FACTS] = facts = _RequestFacts()
+    return facts
+
+
+def _begin() -> None:
+    request_ids.begin(_facts().request_id, _action())
+
+
+def _record_response(response: Response) -> Response:
+    # A browser's preflight requests nothing yet, and comes without a token.
+    if request.method != "OPTIONS":
+        _record(_facts(), response.status_code)
+    return set_headers(response)
+
+
+def _record_exception(error: BaseException | None) -> None:
+    """Record what Flask passes on to its caller, as it does while debugging or testing."""
+    facts = _facts()
     request_ids.end()
-    if error is not None and not notes.is_written:
-        _record(notes, HTTPStatus.INTERNAL_SERVER_ERROR)
+    if error is not None and not facts.is_recorded:
+        _record(facts, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
-def _record(notes: _RequestFacts, status: int) -> None:
-    notes.is_written = True
+def _record(facts: _RequestFacts, status: int) -> None:
+    facts.is_recorded = True
     is_granted = status < HTTPStatus.BAD_REQUEST
     services().audit.record(
         Decision(
             action=_action(),
             username="" if status == HTTPStatus.UNAUTHORIZED else _identity(),
-            uri=_uri(notes),
-            outcome=GRANTED if is_granted else REFUSED,
-            reason=None if is_granted else notes.reason or f"http-{int(status)}",
+            uri=_uri(facts),
+            outcome=Outcome.GRANTED if is_granted else Outcome.REFUSED,
+            reason=None if is_granted else facts.reason or InternalError.slug,
             address=request.remote_addr,
-            request_id=notes.request_id,
-            **(_extent(notes.answer) if is_granted else {}),
+            request_id=facts.request_id,
+            **vars(facts.extent if is_granted else Extent()),
         )
     )
 
 
 def _action() -> str:
-    view = (request.endpoint or "").rpartition(".")[2]
-    return ACTIONS.get(view, view)
+    return (request.endpoint or request.method).rpartition(".")[2]
 
 
 def _identity() -> str:
     try:
         return str(get_jwt_identity() or "")
     except RuntimeError:
-        # Nobody has looked at the token yet.
+        # No token has been looked at yet.
         return ""
 
 
-def _uri(notes: _RequestFacts) -> str:
-    path = request.view_args or {}
-    return str(notes.uri or path.get("uri") or path.get("base_uri") or "")
+def _uri(facts: _RequestFacts) -> str:
+    return str(facts.uri or (request.view_args or {}).get("uri") or "")
 
 
 def _request_id() -> str:
     """Return what a proxy calls this request, so that its log and ours can be read together."""
     given = request.headers.get(REQUEST_ID, "")
-    return given if _SANE_REQUEST_ID.fullmatch(given) else str(uuid4())
-
-
-def _extent(answer: object) -> dict[str, Any]:
-    """Return how much was granted, and until when, as far as it is known without asking anew."""
-    match answer:
-        case DatasetGrant():
-            items, size = len(answer.urls.items), answer.size_in_bytes
-        case ItemGrant():
-            items, size = 1, None
-        case UploadGrant():
-            items, size = len(answer.items), _size(answer.items)
-        case UploadStatus(grant=UploadGrant() as grant):
-            return _extent(grant)
-        case Completion():
-            return {"items": answer.number_of_items, "size_in_bytes": answer.size_in_bytes}
-        case Cancellation():
-            return {"size_in_bytes": answer.freed.size_in_bytes}
-        case _:
-            return {}
-    return {"items": items, "size_in_bytes": size, "expires_at": answer.life.ends}
-
-
-def _size(items: Sequence[Item]) -> int | None:
-    sizes = [item.size_in_bytes for item in items if item.size_in_bytes is not None]
-    return sum(sizes) if len(sizes) == len(items) else None
+    return given if _REQUEST_ID.fullmatch(given) else str(uuid4())

@@ -67,7 +67,7 @@ def may_register(view: Callable[..., Answer]) -> Callable[..., Answer]:
     """
 
     @wraps(view)
-    def permitted(base_uri: str) -> Answer:
-        return view(permit_upload(identity(), BaseURI.parse(base_uri)))
+    def permitted(uri: str) -> Answer:
+        return view(permit_upload(identity(), BaseURI.parse(uri)))
 
     return permitted

@@ -1,6 +1,6 @@
-"""The one translation of errors into dserver's envelope: code, status, message, errors.
+"""Translates every error of a route into dserver's envelope: code, status, message, errors.
 
-Knows every kind of error that can reach a door of this plugin, and says each in a sentence.
+Every refusal has ``errors.slug``, and leaves one line in the log.
 """
 
 from __future__ import annotations
@@ -10,23 +10,32 @@ from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
-from flask import Response, jsonify
+from flask import Response, jsonify, request
 from flask_jwt_extended.exceptions import JWTExtendedException
 from flask_smorest import Blueprint
 from jwt import ExpiredSignatureError, PyJWTError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
-from dserver_signed_url_plugin import database
-from dserver_signed_url_plugin.errors import DatabaseBusy, NotAuthenticated, SignedURLError
+from dserver_signed_url_plugin import database, errors
+from dserver_signed_url_plugin.errors import (
+    BodyTooLarge,
+    DatabaseBusy,
+    InternalError,
+    InvalidField,
+    NotAuthenticated,
+    RequestRefused,
+    RouteNotFound,
+    SignedURLError,
+)
 from dserver_signed_url_plugin.web import audit_hooks
 
 logger = logging.getLogger(__name__)
 
-_FIELDS_NAMED = 5
+_MAX_FIELDS = 5  # in a message; ``errors`` has all
 
 
 def install(blueprint: Blueprint) -> None:
-    """Let every error that leaves a door of the blueprint be answered in the envelope."""
+    """Register the handlers for what the blueprint's views raise, and for URLs without a view."""
     blueprint.register_error_handler(SignedURLError, translate)
     blueprint.register_error_handler(HTTPException, _translate_http)
     blueprint.register_error_handler(JWTExtendedException, _translate_token)
@@ -34,26 +43,60 @@ def install(blueprint: Blueprint) -> None:
     for refusal in database.REFUSALS:
         blueprint.register_error_handler(refusal, _translate_database)
 
+    def translate_routing(response: Response) -> Response:
+        # Not an error handler, which could only be one for all routes of dserver.
+        is_ours = f"{request.path}/".startswith(f"{blueprint.url_prefix}/")
+        return _translate_routing(response) if is_ours else response
+
+    blueprint.after_app_request(translate_routing)
+
 
 def translate(error: SignedURLError) -> Response:
-    """Answer one of our own errors."""
-    level = logging.ERROR if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR else logging.INFO
-    logger.log(level, "%d %s", error.status, error.slug)
-    audit_hooks.refused(error.slug)
-    response = _envelope(error.status, error.message, {**error.details, "slug": error.slug})
-    if isinstance(error, NotAuthenticated):
-        response.headers["WWW-Authenticate"] = "Bearer"
-    if error.retry_after is not None:
-        response.headers["Retry-After"] = str(error.retry_after)
-    return response
+    """Return the response for an error of this plugin."""
+    return _response(error, error.message, error.details)
 
 
 def _translate_http(error: HTTPException) -> Response:
-    """Answer what webargs and Werkzeug refuse; flask-smorest alone would drop the reason."""
-    data = getattr(error, "data", None) or {}
-    errors = data.get("errors") or data.get("messages") or {}
-    message = "; ".join(list(_sentences(errors))[:_FIELDS_NAMED])
-    return _envelope(error.code or 500, message or error.description or "", errors)
+    """Return the response for what webargs, Werkzeug or Flask raise, with the headers of that."""
+    messages = getattr(error, "data", {}).get("messages")
+    response = _translate_fields(messages) if messages else translate(_own(error))
+    response.headers.update(_extra_headers(error))
+    return response
+
+
+def _translate_fields(messages: Mapping[str, Any]) -> Response:
+    """Return the response for query parameters that do not fit their schema."""
+    found = list(_leaves(messages))
+    error = InvalidField(*found[0], status=HTTPStatus.UNPROCESSABLE_ENTITY)
+    sentences = [f"{field}: {reason}" if field else reason for field, reason in found]
+    return _response(error, "; ".join(sentences[:_MAX_FIELDS]), messages)
+
+
+def _own(error: HTTPException) -> SignedURLError:
+    status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return BodyTooLarge(request.max_content_length or 0)
+    if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        return InternalError()
+    return RequestRefused(status, error.description or error.name)
+
+
+def _translate_routing(response: Response) -> Response:
+    """Return the response for a URL or a method that no route has."""
+    error = request.routing_exception
+    if isinstance(error, NotFound):
+        response = translate(RouteNotFound())
+    elif isinstance(error, MethodNotAllowed):
+        response = translate(errors.MethodNotAllowed(request.method))
+        response.headers.update(_extra_headers(error))
+    else:
+        return response
+    return audit_hooks.set_headers(response)
+
+
+def _extra_headers(error: HTTPException) -> dict[str, str]:
+    """Return headers such as Allow or Retry-After that an exception brings."""
+    return {name: value for name, value in error.get_headers() if name != "Content-Type"}
 
 
 def _translate_token(error: Exception) -> Response:
@@ -64,26 +107,41 @@ def _translate_token(error: Exception) -> Response:
 
 def _translate_database(error: Exception) -> Response:
     advice = database.advice(error)
-    logger.warning("The database refused: %s: %s", database.words(error), advice)
+    where = audit_hooks.described_request()
+    logger.warning("The database refused: %s: %s: %s", database.words(error), advice, where)
     return translate(DatabaseBusy(advice))
 
 
-def _envelope(status: int, message: str, errors: Mapping[str, Any]) -> Response:
-    body = {"code": status, "status": HTTPStatus(status).phrase, "message": message}
-    response = jsonify({**body, "errors": errors} if errors else body)
+def _response(error: SignedURLError, message: str, details: Mapping[str, Any]) -> Response:
+    status = HTTPStatus(error.status)
+    level = logging.ERROR if status >= HTTPStatus.INTERNAL_SERVER_ERROR else logging.INFO
+    logger.log(level, "%d %s: %s", status, error.slug, audit_hooks.described_request())
+    audit_hooks.refused(error.slug)
+    response = jsonify(
+        {
+            "code": status,
+            "status": status.phrase,
+            "message": message,
+            "errors": {**details, "slug": error.slug},
+        }
+    )
     response.status_code = status
+    if isinstance(error, NotAuthenticated):
+        response.headers["WWW-Authenticate"] = "Bearer"
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(error.retry_after)
     return response
 
 
-def _sentences(errors: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
-    """Yield `field: reason` for every leaf of marshmallow's nested messages."""
-    if isinstance(errors, Mapping):
-        for name, inner in errors.items():
-            # webargs names the place first, which is no field of the person's.
-            here = path if not path and name in ("json", "query") else (*path, str(name))
-            yield from _sentences(inner, here)
-    elif isinstance(errors, (list, tuple)):
-        for inner in errors:
-            yield from _sentences(inner, path)
+def _leaves(messages: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
+    """Yield ``(field, reason)`` for every leaf of marshmallow's nested messages."""
+    if isinstance(messages, Mapping):
+        for name, inner in messages.items():
+            # webargs names the location first, which is no field of the caller's.
+            here = path if not path and name == "query" else (*path, str(name))
+            yield from _leaves(inner, here)
+    elif isinstance(messages, (list, tuple)):
+        for inner in messages:
+            yield from _leaves(inner, path)
     else:
-        yield f"{'.'.join(path)}: {errors}" if path else str(errors)
+        yield ".".join(path), str(messages)

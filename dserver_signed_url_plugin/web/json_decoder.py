@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
-from dserver_signed_url_plugin.errors import InvalidField, MalformedField, UnreadableBody
+from dserver_signed_url_plugin.errors import InvalidField, UnreadableBody
 from dserver_signed_url_plugin.web.json_faults import Fault, first_fault, may_hold_nul
 
 # What CPython needs at most for what begins with these, in bytes: an object with its first table,
@@ -40,8 +40,8 @@ def decoded(
 
     :param sentences: what to say where a value does not fit, by the name of its field.
     :param field: where in the body the JSON stands, if it is a part.
-    :raises MalformedField: with the field, for JSON that does not fit.
-    :raises InvalidField: with the field, for text that cannot be kept, and too much nesting.
+    :raises InvalidField: with the field: 422 for JSON that does not fit, 400 for text that cannot
+        be kept and for too much nesting.
     :raises UnreadableBody: for what is no JSON.
     """
     try:
@@ -72,7 +72,7 @@ def check_is_object(raw: bytes) -> None:
     """
     if raw.lstrip()[:1] != b"{":
         decoded(raw, msgspec.Raw, {})
-        raise MalformedField("body", "Invalid input type: send an object.")
+        raise InvalidField("body", "Invalid input type: send an object.", status=422)
 
 
 def weight(raw: msgspec.Raw) -> int:
@@ -95,7 +95,7 @@ def _unfit(said: str, sentences: Mapping[str, str], field: str) -> InvalidField:
         last = next((step for step in reversed(steps) if not step.isdigit()), "")
         too_wide = words.endswith("out of range") and last in ("annotations", "overlays")
         reason = "Holds a number out of range." if too_wide else sentences.get(last, words + ".")
-    return MalformedField(".".join(steps) or "body", reason)
+    return InvalidField(".".join(steps) or "body", reason, status=422)
 
 
 def _refused(fault: Fault, field: str) -> InvalidField | UnreadableBody:
@@ -105,7 +105,7 @@ def _refused(fault: Fault, field: str) -> InvalidField | UnreadableBody:
     if fault.is_number and place:
         # Where anything may stand, it is dtool that could not keep it.
         free = place.split(".")[0] in ("annotations", "overlays")
-        return (InvalidField if free else MalformedField)(place, fault.reason)
+        return InvalidField(place, fault.reason, status=400 if free else 422)
     within = f", in {place}" if place else ""
     at = "" if fault.byte is None else f"at byte {fault.byte}{within}, "
     return UnreadableBody(f"{at}it {fault.reason}", place)

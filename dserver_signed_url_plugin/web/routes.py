@@ -1,6 +1,7 @@
-"""The HTTP doors: identify, permit, parse, act.
+"""The routes: each identifies the caller, checks the permission, parses the request and acts.
 
-Knows requests; errors leave through envelope. Never sees a model, a session or an SDK.
+A route's endpoint is the name of its action in the audit. Errors become responses in
+``error_handlers``.
 """
 
 from __future__ import annotations
@@ -51,25 +52,25 @@ View = TypeVar("View", bound=Callable[..., object])
 
 
 class SignedURLBlueprint(Blueprint):  # type: ignore[misc]  # untyped in flask-smorest
-    """flask-smorest's blueprint: bodies and stores with limits, answers seen by the witness."""
+    """flask-smorest's blueprint, with limits for bodies and stores, and with an audit."""
 
     ARGUMENTS_PARSER = body_parser.BodyParser()
 
     def response(self, *args: Any, **kwargs: Any) -> Callable[[View], View]:
-        """Let a view's answer be seen, then laid out."""
-        lay_out = super().response(*args, **kwargs)
-        return lambda view: lay_out(audit_hooks.witnessed(_in_time(view)))
+        """Note the extent of a view's result, then dump it."""
+        dump = super().response(*args, **kwargs)
+        return lambda view: dump(audit_hooks.audited(_limited(view)))
 
 
-def _in_time(view: Callable[..., object]) -> Callable[..., object]:
-    """Bound how long a view may wait for its store."""
+def _limited(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Limit how long a view may wait for its store."""
 
     @wraps(view)
-    def bounded(*args: Any, **kwargs: Any) -> object:
+    def limited(*args: Any, **kwargs: Any) -> Any:
         with services().storages.call():
             return view(*args, **kwargs)
 
-    return bounded
+    return limited
 
 
 blueprint = SignedURLBlueprint(
@@ -170,7 +171,7 @@ def _refuses(more: dict[int, str]) -> Callable[[View], View]:
     return decorate
 
 
-@blueprint.route("/dataset/<path:uri>", methods=["GET"], parameters=[_URI])
+@blueprint.route("/dataset/<path:uri>", methods=["GET"], parameters=[_URI], endpoint="read-dataset")
 @identified
 @blueprint.arguments(ReadingSchema, location="query")
 @blueprint.response(200, DatasetGrantSchema)
@@ -183,7 +184,12 @@ def read_dataset(query: ReadingQuery, uri: str) -> DatasetGrant:
     return services().downloads.dataset(permit, dataset.uuid, asked, disposition)
 
 
-@blueprint.route("/item/<path:uri>/<identifier>", methods=["GET"], parameters=[_URI, _IDENTIFIER])
+@blueprint.route(
+    "/item/<path:uri>/<identifier>",
+    methods=["GET"],
+    parameters=[_URI, _IDENTIFIER],
+    endpoint="read-item",
+)
 @identified
 @blueprint.arguments(ReadingSchema, location="query")
 @blueprint.response(200, ItemGrantSchema)
@@ -196,7 +202,9 @@ def read_item(query: ReadingQuery, uri: str, identifier: str) -> ItemGrant:
     return services().downloads.item(permit, dataset.uuid, identifier, asked, disposition)
 
 
-@blueprint.route("/upload/<path:base_uri>", methods=["POST"], parameters=[_BASE_URI])
+@blueprint.route(
+    "/upload/<path:uri>", methods=["POST"], parameters=[_BASE_URI], endpoint="upload-begin"
+)
 @identified
 @may_register
 @blueprint.arguments(UploadPlanSchema)
@@ -209,19 +217,21 @@ def begin_upload(permit: UploadPermit, announced: Announcement) -> UploadGrant:
     return services().uploads.begin(permit, plan)
 
 
-@blueprint.route("/upload/<path:uri>", methods=["GET"], parameters=[_URI])
+@blueprint.route("/upload/<path:uri>", methods=["GET"], parameters=[_URI], endpoint="upload-status")
 @identified
 @blueprint.arguments(UploadStatusQuerySchema, location="query")
 @blueprint.response(200, UploadStatusSchema)
 @_refuses(_LOOKING)
-def look_at_upload(query: UploadStatusQuery, uri: str) -> UploadStatus:
+def upload_status(query: UploadStatusQuery, uri: str) -> UploadStatus:
     """Answer how far an upload has come; with ?urls=true, sign what is still to be sent."""
     dataset = DatasetURI.parse(uri)
     permit = permit_completion(identity(), dataset.base)
     return services().progresses.of(permit, dataset.uuid, query["urls"], query["expiry_seconds"])
 
 
-@blueprint.route("/upload/<path:uri>", methods=["DELETE"], parameters=[_URI])
+@blueprint.route(
+    "/upload/<path:uri>", methods=["DELETE"], parameters=[_URI], endpoint="upload-cancel"
+)
 @identified
 @blueprint.response(200, CancelSchema)
 @_refuses(_CANCELLING)
@@ -232,7 +242,7 @@ def cancel_upload(uri: str) -> Cancellation:
     return services().removals.cancel(permit, dataset.uuid)
 
 
-@blueprint.route("/upload-complete", methods=["POST"])
+@blueprint.route("/upload-complete", methods=["POST"], endpoint="upload-complete")
 @identified
 @blueprint.arguments(CompletionPlanSchema)
 @blueprint.response(200, CompletionSchema)
@@ -245,7 +255,7 @@ def complete_upload(asked: CompletionRequest) -> Completion:
     return services().completions.complete(permit, dataset.uuid)
 
 
-@blueprint.route("/audit/<path:uri>", methods=["GET"], parameters=[_URI])
+@blueprint.route("/audit/<path:uri>", methods=["GET"], parameters=[_URI], endpoint="audit-read")
 @identified
 @blueprint.arguments(AuditQuerySchema, location="query")
 @blueprint.response(200, AuditSchema)

@@ -272,7 +272,7 @@ def test_a_bucket_that_is_not_there_is_named(run, s3, bucket):
     code, _, why = run("show")
     assert (code, why) == (
         1,
-        f"Error: The store has no bucket {bucket.name}; ask the server's administrator.\n",
+        f"Error: The store has no bucket {bucket.name}. The server's administrator can fix that.\n",
     )
 
 

@@ -27,7 +27,7 @@ class Failing:
         self._never.wait(0.002)
         self.calls[thing] += 1
         if self.calls[thing] <= self._failures.get(thing, 0):
-            raise self._kind("no")
+            raise self._kind("The store", "failed")
         return thing * 2
 
 

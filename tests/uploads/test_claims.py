@@ -140,7 +140,7 @@ def test_a_pending_upload_is_completed_by_nobody_else(dserver):
     client, deposit = DtoolDserver(), Deposit(FILES)
     grant = client.begin(dserver.alice, dserver.base_uri, deposit)
     client.put(grant, deposit)
-    assert_refused(dserver.carol.complete(grant["uri"]), 403, "Only who began")
+    assert_refused(dserver.carol.complete(grant["uri"]), 403, "Only the user who began")
     assert uploaders(dserver, deposit) == ["alice"]
 
 

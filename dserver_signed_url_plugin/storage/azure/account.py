@@ -44,7 +44,9 @@ def _key(account: str, settings: Settings) -> str:
     name = f"{ACCOUNT_KEY}{account}"
     key = dtool_setting(settings, name)
     if key is None:
-        raise StorageMisconfigured(f"The server's settings for {account}", f"lack its key, {name}")
+        raise StorageMisconfigured(
+            f"The server's settings for {account}", f"lack its key: set {name}"
+        )
     return key
 
 

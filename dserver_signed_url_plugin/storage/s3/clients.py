@@ -137,7 +137,7 @@ class S3Clients:
         if 0 < len(absent) < len(values):
             raise StorageMisconfigured(
                 f"The server's settings for {self.bucket}",
-                f"are incomplete, without {', '.join(absent)}",
+                f"are incomplete: set {', '.join(absent)}",
             )
 
     def _open_session(self, endpoint: str | None) -> boto3.session.Session:

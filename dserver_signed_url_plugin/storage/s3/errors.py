@@ -70,9 +70,7 @@ class ErrorTranslator:
     def _failed(self, doing: str, error: Exception) -> StorageUnavailable:
         self._log(doing, type(error).__name__)
         if isinstance(error, _NO_CREDENTIALS):
-            return StorageMisconfigured(
-                f"The server's settings for {self.bucket}", "have no credentials"
-            )
+            return StorageMisconfigured("The server", f"has no credentials for {self.bucket}")
         if _is_end_of_credentials(error):
             return StorageMisconfigured(f"The server's credentials for {self.bucket}", "have ended")
         if isinstance(error, _NO_ANSWER):

@@ -65,5 +65,5 @@ class AuditSchema(Schema):
     @pre_dump
     def wire(self, page: DecisionPage, **_: Any) -> dict[str, Any]:
         """Lay the page out."""
-        decisions = [decision.facts() for decision in page.decisions]
+        decisions = [decision.as_json() for decision in page.decisions]
         return {"uri": page.uri, "decisions": decisions, "next": page.next}

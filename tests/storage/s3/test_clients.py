@@ -130,7 +130,7 @@ def test_incomplete_settings_name_what_is_missing_and_no_secret(bucket, part):
     settings = bucket.settings()
     missing = f"DTOOL_S3_{part}_{bucket.name}"
     del settings[missing]
-    with pytest.raises(StorageUnavailable, match=f"set {missing}\\.$") as refusal:
+    with pytest.raises(StorageUnavailable, match=f"set {missing}\\.") as refusal:
         storage_of(bucket, in_capitals(settings))
     for secret in (bucket.access_key, bucket.secret_key):
         assert secret not in str(refusal.value)

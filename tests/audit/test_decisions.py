@@ -77,7 +77,7 @@ def test_times_are_kept_and_said_in_utc():
     noon = datetime(2026, 11, 20, 12, tzinfo=NEPAL)
     decision = kept(time=noon, expires_at=noon + timedelta(hours=1))
     assert (decision.time, decision.time.utcoffset()) == (noon, timedelta(0))
-    facts = decision.facts()
+    facts = decision.as_json()
     assert facts["time"] == "2026-11-20T06:15:00.000000Z"
     assert facts["expires_at"] == "2026-11-20T07:15:00.000000Z"
     assert json.loads(json.dumps(facts)) == facts

@@ -20,7 +20,7 @@ _, *PARTS = re.split(r"(?m)^(.+)\n-{4,}\n", PAGE)
 SECTIONS = dict(zip(PARTS[::2], PARTS[1::2], strict=True))
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
-UPLOAD = "POST /signed-urls/upload/<base_uri>"
+UPLOAD = "POST /signed-urls/upload/<uri>"
 STATUS = "GET /signed-urls/upload/<uri>"
 COMPLETE = "POST /signed-urls/upload-complete"
 DATASET = "GET /signed-urls/dataset/<uri>"

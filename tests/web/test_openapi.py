@@ -9,7 +9,7 @@ import pytest
 
 DATASET = ("/signed-urls/dataset/{uri}", "get")
 ITEM = ("/signed-urls/item/{uri}/{identifier}", "get")
-UPLOAD = ("/signed-urls/upload/{base_uri}", "post")
+UPLOAD = ("/signed-urls/upload/{uri}", "post")
 COMPLETE = ("/signed-urls/upload-complete", "post")
 LOOK = ("/signed-urls/upload/{uri}", "get")
 CANCEL = ("/signed-urls/upload/{uri}", "delete")

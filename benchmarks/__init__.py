@@ -1,1 +1,1 @@
-"""What `make bench` runs."""
+"""The benchmarks of `make bench`."""

@@ -1,6 +1,6 @@
-"""`make bench`: what signing, each route and a decision's row cost, side by side in one run.
+"""Measure what signing, each route and the audit table cost, and print the results.
 
-Absolute times are this machine's; what counts are the ratios and the numbers of requests.
+Times depend on the machine; ratios and numbers of requests do not.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SIZES = [10, 1_000, 10_000]
 
 
 def main() -> None:
-    """Print three tables; arguments are other numbers of items."""
+    """Print three tables; arguments replace the default numbers of items."""
     sizes = [int(argument) for argument in sys.argv[1:]] or SIZES
     _print_signing()
     with tempfile.TemporaryDirectory() as directory, LocalStore() as store:
@@ -32,9 +32,9 @@ def main() -> None:
 
 
 def _print_signing() -> None:
-    print("µs per signed URL                    ours  vendor's SDK  ratio")
+    print("µs per signed URL                    plugin  vendor SDK  ratio")
     for what, ours, theirs in signing.measure():
-        print(f"{what:35} {ours:5.1f}  {theirs:12.1f}  {theirs / ours:4.0f}x")
+        print(f"{what:35} {ours:7.1f}  {theirs:10.1f}  {theirs / ours:4.0f}x")
 
 
 def _print_routes(dserver: Dserver, sizes: list[int]) -> None:

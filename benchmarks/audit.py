@@ -1,4 +1,4 @@
-"""What a decision costs a reader: GET item with the table of decisions, and without it."""
+"""Measure what the audit table adds to a request: GET item with it, and without it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DAYS = (0, 365)
 def measure(bucket: Bucket, settings: Mapping[str, Any]) -> Iterator[tuple[int, float, float]]:
     """Yield (SIGNED_URL_AUDIT_DAYS, median, 95th percentile), in milliseconds.
 
-    One database, and one call to each in turn: what disturbs one disturbs the other.
+    Both use one database, and calls alternate, so that disturbances affect both.
     """
     dservers = {days: Dserver(bucket, {**settings, "SIGNED_URL_AUDIT_DAYS": days}) for days in DAYS}
     deposit, one = Deposit(), dservers[DAYS[0]]
@@ -29,7 +29,7 @@ def measure(bucket: Bucket, settings: Mapping[str, Any]) -> Iterator[tuple[int, 
         for days, dserver in dservers.items():
             started = time.perf_counter()
             assert dserver.bob.read_item(uri, identifier).status_code == 200
-            # The first ones open connections.
+            # The first calls open connections.
             if number >= 10:
                 taken[days].append((time.perf_counter() - started) * 1000)
     for days, milliseconds in taken.items():

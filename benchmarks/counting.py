@@ -1,4 +1,4 @@
-"""What a call costs: seconds, requests to the store, statements to the database."""
+"""Measure the cost of a call: seconds, requests to the store, statements to the database."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Cost:
 
 @contextmanager
 def counted(dserver: Dserver) -> Iterator[Cost]:
-    """Count what happens in the block, in whichever thread."""
+    """Measure the ``with`` block, in all threads."""
     cost, lock = Cost(), threading.Lock()
 
     def request(**_: Any) -> None:

@@ -1,4 +1,4 @@
-"""The four routes with 10, 1,000 and 10,000 items, against a local store."""
+"""Measure four routes with different numbers of items, against a local store."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CLIENTS = {"pinned": DtoolDserver(), "staged": DserverClientJS()}
 
 def measure(dserver: Dserver, sizes: list[int]) -> Iterator[tuple[str, int, Cost]]:
     """Yield (route, number of items, cost)."""
-    # The first calls build the clients of the bucket, once in the life of a worker.
+    # The first calls create the clients of the bucket, which a worker does once.
     first = CLIENTS["pinned"].upload(dserver.alice, dserver.base_uri, Deposit())
     _checked(dserver.bob.read(_checked(first)["uri"]))
     for size in sizes:
@@ -50,7 +50,7 @@ def _life(
 
 
 def _put_all(items: Mapping[str, Any], deposit: Deposit, with_headers: bool) -> None:
-    """PUT every item; not measured, because these bytes never touch dserver."""
+    """PUT every item; not measured, because the bytes do not pass through dserver."""
     local = threading.local()
     contents = {generate_identifier(path): content for path, content in deposit.files.items()}
 

@@ -1,4 +1,4 @@
-"""Microseconds per signed URL: this plugin's signers beside the vendors' own, on the same keys."""
+"""Measure microseconds per signed URL: this plugin and the vendor SDKs, with the same keys."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Sign = Callable[[Item], object]
 
 
 def measure() -> list[tuple[str, float, float]]:
-    """Return (what, ours, the vendor's), in microseconds per URL."""
+    """Return (kind of URL, this plugin, vendor SDK), in microseconds per URL."""
     items = [Item(f"{number:040x}", f"data/{number}.raw", 0, MD5) for number in range(URLS)]
     ours, theirs = {**_s3(), **_azure()}, {**_botocore(), **_azure_sdk()}
     return [(what, _micros(ours[what], items), _micros(theirs[what], items)) for what in ours]

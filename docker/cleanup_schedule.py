@@ -1,7 +1,8 @@
-"""Run the clean-up of abandoned uploads when it is due, until SIGTERM; log to stdout.
+"""Runs the clean-up of abandoned uploads when it is due, until SIGTERM; logs to stdout.
 
-Knows the clock, and one command by its exit code. Never runs two at a time. What is cleaned up, and
-what is not, the command knows.
+Never runs two at a time. Debian's cron daemons need root and a spool directory, and do not pass the
+environment on. supercronic is neither in Debian (bookworm, trixie) nor on PyPI; yacron is on PyPI,
+but needs aiohttp, a mail client and Sentry, and has had no release since 2023.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ from dserver_signed_url_plugin.errors import (
     TooManyRequests,
 )
 from dserver_signed_url_plugin.permissions import UploadPermit
+from dserver_signed_url_plugin.times import in_utc
 from dserver_signed_url_plugin.uris import MAX_URI_LENGTH, BaseURI, DatasetURI
 
 __all__ = [
@@ -213,7 +214,7 @@ def _base_of(uri: str) -> str:
 def _utc(value: Any) -> Any:
     """Return a time in UTC, the zone that SQLite forgets; anything else as it is."""
     if isinstance(value, datetime):
-        return value.replace(tzinfo=value.tzinfo or timezone.utc).astimezone(timezone.utc)
+        return in_utc(value)
     return value
 
 

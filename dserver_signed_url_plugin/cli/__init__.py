@@ -1,4 +1,4 @@
-"""The operator's doors: `flask pending_upload …` and `flask signed_url …`.
+"""Commands for operators: `flask pending_upload`, `signed_url`, `temp_share` and `lifecycle`.
 
-Another way into the same services: knows options and words, decides nothing.
+They parse options, call the same services as the routes, and print the results.
 """

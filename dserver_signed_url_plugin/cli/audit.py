@@ -1,6 +1,6 @@
-"""`flask signed_url audit`: who was granted or refused what.
+"""`flask signed_url audit`: shows who was granted or refused what.
 
-Knows options and words. The report goes to stdout, anything else to stderr.
+Parses options and formats decisions. The report goes to stdout, everything else to stderr.
 """
 
 from __future__ import annotations
@@ -13,31 +13,32 @@ import click
 from flask.cli import with_appcontext
 
 from dserver_signed_url_plugin.audit.decisions import Decision, Search, parsed
+from dserver_signed_url_plugin.cli.durations import SECOND, whole
 from dserver_signed_url_plugin.errors import SignedURLError
 from dserver_signed_url_plugin.services import services
+from dserver_signed_url_plugin.times import in_utc
 from dserver_signed_url_plugin.uris import BaseURI, DatasetURI
 
-_AGO = re.compile(r"(\d{1,6})([hd])")
+_DATE = re.compile(r"[0-9]{4}-|[0-9]{8}(T|$)")
+_seconds = whole(SECOND)
 
 
-def _moment(text: str) -> datetime:
-    """Read a date, a time (UTC, unless it says otherwise), or so many hours or days ago."""
-    ago = _AGO.fullmatch(text)
+def _time(text: str) -> datetime:
+    """Convert a date, a time (UTC, unless it names an offset), or a duration before now."""
     try:
-        if ago:
-            hours = int(ago[1]) * (24 if ago[2] == "d" else 1)
-            return datetime.now(timezone.utc) - timedelta(hours=hours)
+        if not _DATE.match(text):
+            return datetime.now(timezone.utc) - timedelta(seconds=_seconds(text))
         # Python 3.10 does not know the Z that this plugin writes.
-        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-        return moment.replace(tzinfo=moment.tzinfo or timezone.utc).astimezone(timezone.utc)
-    except (ValueError, OverflowError) as error:
+        return in_utc(datetime.fromisoformat(text.replace("Z", "+00:00")))
+    except (ValueError, OverflowError, click.BadParameter) as error:
         raise click.BadParameter(
-            f"{text!r} is not a moment such as 2026-11-20, 2026-11-20T08:00 or 24h."
+            f"{text!r} is neither a time such as 2026-11-20 or 2026-11-20T08:00 nor a duration "
+            "such as 600 (seconds), 90m, 24h or 7d."
         ) from error
 
 
-def _place(text: str) -> DatasetURI | BaseURI:
-    """Read the URI of a dataset, or a base URI."""
+def _uri(text: str) -> DatasetURI | BaseURI:
+    """Convert the URI of a dataset, or a base URI."""
     try:
         return parsed(text)
     except SignedURLError as error:
@@ -45,15 +46,25 @@ def _place(text: str) -> DatasetURI | BaseURI:
 
 
 @click.command("audit")
-@click.option("--uri", type=_place, metavar="URI", help="Only this dataset, or base URI.")
-@click.option("--user", metavar="NAME", help="Only what this person asked for.")
+@click.option("--uri", type=_uri, metavar="URI", help="Only this dataset or base URI.")
+@click.option("--user", metavar="NAME", help="Only requests of this user.")
 @click.option(
-    "--since", type=_moment, metavar="WHEN", help="2026-11-20, 2026-11-20T08:00 (UTC), 24h or 7d."
+    "--since",
+    type=_time,
+    metavar="TIME",
+    help="Only decisions since a time (2026-11-20, 2026-11-20T08:00; UTC), or of the last 600 "
+    "(seconds), 90m, 24h or 7d.",
 )
 @click.option(
-    "--limit", type=click.IntRange(min=1), default=100, show_default=True, help="The most to show."
+    "--limit",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    help="Show at most this many.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, as in the log.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object per line, as in the log."
+)
 @with_appcontext
 def audit(
     uri: DatasetURI | BaseURI | None,
@@ -62,7 +73,7 @@ def audit(
     limit: int,
     as_json: bool,
 ) -> None:
-    """Show who was granted or refused what, newest first.
+    """Show which requests were granted or refused, newest first.
 
     \b
     Example:
@@ -77,7 +88,7 @@ def audit(
     for decision in page.decisions:
         click.echo(json.dumps(decision.as_json()) if as_json else _line(decision))
     if page.next is not None:
-        click.echo(f"There are more than these {limit}: ask with --limit or --since.", err=True)
+        click.echo(f"There are more than these {limit}: use --limit or --since.", err=True)
 
 
 def _line(decision: Decision) -> str:

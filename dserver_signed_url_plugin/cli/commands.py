@@ -1,4 +1,4 @@
-"""What all commands have in common: whatever goes wrong, they end with a sentence and with 1."""
+"""The base of all command groups: whatever goes wrong, a command ends with a sentence and 1."""
 
 from __future__ import annotations
 
@@ -10,23 +10,25 @@ import click
 from flask.cli import AppGroup
 
 from dserver_signed_url_plugin import database
+from dserver_signed_url_plugin.cli import streams
 from dserver_signed_url_plugin.errors import DatasetExpiring, SignedURLError
 
 
-class Commands(AppGroup):
+class Commands(streams.Group, AppGroup):
     """A group of commands, none of which ends with a traceback for what an operator can mend."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run one of them."""
+        """Run a command."""
         with sentences(), database.limited_command():
             return super().invoke(ctx)
 
 
 @contextmanager
 def sentences(advice: str = "") -> Iterator[None]:
-    """Turn errors of this plugin, and what the database refuses, into what click tells.
+    """Turn this plugin's errors and those of the database into click's.
 
-    :param advice: what to do then, whatever it was; but nothing helps what the store lets go.
+    :param advice: a sentence to append, except where the store is about to delete the dataset:
+        nothing helps there.
     """
     try:
         yield

@@ -1,6 +1,6 @@
-"""`flask lifecycle …`: what a store deletes by itself, and what dserver forgets after it.
+"""`flask lifecycle …`: expiry rules of buckets, and unregistering what they have deleted.
 
-Knows options, words and exit codes. The report goes to stdout; progress and errors go to stderr.
+Parses options and sets exit codes. The report goes to stdout; progress and errors go to stderr.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import Any
 import click
 
 from dserver_signed_url_plugin.cli.commands import Commands
-from dserver_signed_url_plugin.cli.progress_bar import watched
+from dserver_signed_url_plugin.cli.durations import DAY, whole
+from dserver_signed_url_plugin.cli.progress_bar import tracked
 from dserver_signed_url_plugin.errors import InvalidField, SignedURLError
 from dserver_signed_url_plugin.lifecycle.rules import Change, Retention, Rule
 from dserver_signed_url_plugin.lifecycle.sweep import DatasetState, SweptDataset
@@ -24,13 +25,14 @@ from dserver_signed_url_plugin.services import services
 from dserver_signed_url_plugin.uris import BaseURI
 
 lifecycle = Commands(
-    "lifecycle", help="Let a store delete objects after some days, and dserver forget them."
+    "lifecycle",
+    help="Let a bucket delete its objects after some days, and unregister the datasets.",
 )
 
-_LONGEST_KEY = 1024  # bytes
+_MAX_KEY_BYTES = 1024
 
 
-def _parsed(text: str) -> BaseURI:
+def _base_uri_of(text: str) -> BaseURI:
     try:
         return BaseURI.parse(text)
     except SignedURLError as error:
@@ -38,23 +40,23 @@ def _parsed(text: str) -> BaseURI:
 
 
 def _prefix(_: click.Context, __: click.Parameter, value: str) -> str:
-    if not value.isprintable() or len(value.encode()) > _LONGEST_KEY:
-        raise click.BadParameter(f"must be printable, and at most {_LONGEST_KEY} bytes long.")
+    if not value.isprintable() or len(value.encode()) > _MAX_KEY_BYTES:
+        raise click.BadParameter(f"must be printable, and at most {_MAX_KEY_BYTES} bytes long.")
     return value
 
 
-_base_uri = click.argument("base_uri", metavar="BASE_URI", type=_parsed)
-_json = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
-_dry_run = click.option("--dry-run", is_flag=True, help="Say what would happen; change nothing.")
-_days = click.IntRange(min=1, max=2**31 - 1)
+_base_uri = click.argument("base_uri", metavar="BASE_URI", type=_base_uri_of)
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_dry_run = click.option("--dry-run", is_flag=True, help="Show what would happen; change nothing.")
+_days = whole(DAY, least=1, most=2**31 - 1)
 
 
 @lifecycle.command("show")
 @_base_uri
-@click.option("--xml", "as_xml", is_flag=True, help="Show the store's own document.")
+@click.option("--xml", "as_xml", is_flag=True, help="Show the XML document of the store.")
 @_json
 def show(base_uri: BaseURI, as_xml: bool, as_json: bool) -> None:
-    """Show every lifecycle rule of a bucket, in words.
+    """Show every lifecycle rule of a bucket in words.
 
     \b
     Example:
@@ -77,30 +79,39 @@ def show(base_uri: BaseURI, as_xml: bool, as_json: bool) -> None:
 @lifecycle.command("set")
 @_base_uri
 @click.option(
-    "--days", type=_days, metavar="DAYS", required=True, help="Delete objects after so many days."
+    "--days",
+    type=_days,
+    metavar="DURATION",
+    required=True,
+    help="Delete objects this long after they were written, in whole days: 7 (days), 24h or 7d.",
 )
-@click.option("--prefix", default="", callback=_prefix, help="Only those whose key begins so.")
+@click.option(
+    "--prefix", default="", callback=_prefix, help="Only objects whose key starts with this."
+)
 @click.option(
     "--abort-incomplete-days",
     type=_days,
-    metavar="DAYS",
-    help="Drop unfinished multipart uploads after so many days.",
+    metavar="DURATION",
+    help="Also abort multipart uploads that were not completed within 7 (days), 24h or 7d.",
 )
-@click.option("--ephemeral", is_flag=True, help="Although registered datasets are deleted.")
+@click.option(
+    "--ephemeral", is_flag=True, help="Proceed even if the rule deletes registered datasets."
+)
 @_dry_run
 @_json
 def set_(base_uri: BaseURI, ephemeral: bool, dry_run: bool, as_json: bool, **lifetime: Any) -> None:
     """Let a bucket delete its objects some days after they were written.
 
-    Writes one rule, dserver-signed-url-expire, in place of the one that an earlier `set` wrote;
-    rules of other people stay as they are. In a bucket that keeps old versions it deletes those
-    too, a day later. A rule that would delete registered datasets is refused, unless --ephemeral
-    says that this is meant, as for a new lifetime of a bucket where shares are already.
+    Writes one rule, dserver-signed-url-expire, and replaces the one that an earlier `set` wrote;
+    all other rules are left alone. In a bucket with versioning the rule also deletes old versions,
+    a day after they were replaced. A rule that would delete registered datasets is refused unless
+    --ephemeral is given, for example to change the lifetime of a bucket that already holds shares.
 
-    S3 takes all rules at once and on no condition: do not change others at the same moment.
+    S3 replaces all rules of a bucket at once, without any locking: do not change other rules at
+    the same time.
 
-    Exit code: 0; 1 if the rule was refused or the store does not keep it; 2 if an argument cannot
-    be used.
+    Exit code: 0; 1 if the rule was refused or the store does not keep it; 2 if an argument is not
+    valid.
 
     \b
     Example:
@@ -109,11 +120,11 @@ def set_(base_uri: BaseURI, ephemeral: bool, dry_run: bool, as_json: bool, **lif
     with _exiting():
         done = services().lifecycles.set(base_uri, Retention(**lifetime), ephemeral, dry_run)
     number = done.registered_datasets
-    _tell(base_uri, done.change, dry_run, as_json, registered_datasets=number)
+    _print_change(base_uri, done.change, dry_run, as_json, registered_datasets=number)
     if number and not as_json:
         click.echo(
-            f"It deletes {number:,} registered dataset(s) in time; let cron run "
-            f"`flask lifecycle sweep {base_uri}`, so that dserver forgets them too."
+            f"It will delete {number:,} registered dataset(s); let cron run "
+            f"`flask lifecycle sweep {base_uri}`, so that dserver unregisters them."
         )
 
 
@@ -122,7 +133,7 @@ def set_(base_uri: BaseURI, ephemeral: bool, dry_run: bool, as_json: bool, **lif
 @_dry_run
 @_json
 def remove(base_uri: BaseURI, dry_run: bool, as_json: bool) -> None:
-    """Take away the rule that `set` wrote, and nobody else's.
+    """Remove the rule that `set` wrote, and no other.
 
     \b
     Example:
@@ -130,25 +141,29 @@ def remove(base_uri: BaseURI, dry_run: bool, as_json: bool) -> None:
     """  # noqa: D301 (click looks for the character itself, not for its name)
     with _exiting():
         change = services().lifecycles.remove(base_uri, dry_run)
-    _tell(base_uri, change, dry_run, as_json)
+    _print_change(base_uri, change, dry_run, as_json)
 
 
 @lifecycle.command("sweep")
 @_base_uri
-@click.option("--even-if-all", is_flag=True, help="Forget also what no rule has deleted.")
+@click.option(
+    "--even-if-all",
+    is_flag=True,
+    help="Proceed even if every dataset is missing and no rule explains it.",
+)
 @_dry_run
 @_json
 def sweep(base_uri: BaseURI, even_if_all: bool, dry_run: bool, as_json: bool) -> None:
-    """Let dserver forget the datasets whose objects the store has deleted.
+    """Unregister datasets whose objects the store has deleted.
 
-    A dataset is forgotten when the store answers and has nothing left of it anywhere. Its UUID can
-    then be used again; on Azure the empty container stays, and has to be deleted first. What is
-    partly gone is reported and kept, and so is everything while the store cannot be reached. What
-    no lifecycle rule known to dserver had the time to delete since it was frozen is kept, too,
-    unless --even-if-all is said: the server may ask another store than the one where it was.
+    A dataset is unregistered if the store answers and holds nothing of it any more. Its UUID can
+    then be used again; on Azure the empty container remains, and has to be deleted first. Datasets
+    that are partly gone are reported and kept, and so are all datasets while the store cannot be
+    reached. A dataset that no known lifecycle rule can have deleted since it was frozen is kept as
+    well, unless --even-if-all is given: the server may be configured for another store.
 
-    Exit code: 0; 1 if any dataset could not be looked for or forgotten, or is gone without a known
-    reason; 2 if an argument cannot be used.
+    Exit code: 0; 1 if any dataset could not be checked or unregistered, or is missing and no rule
+    explains it; 2 if an argument is not valid.
 
     \b
     Example, for cron:
@@ -157,7 +172,7 @@ def sweep(base_uri: BaseURI, even_if_all: bool, dry_run: bool, as_json: bool) ->
     with _exiting():
         registered = services().sweep.registered(base_uri)
         findings = services().sweep.findings(base_uri, registered, dry_run, even_if_all)
-        found = list(watched(findings, "Sweeping", len(registered)))
+        found = list(tracked(findings, "Sweeping", len(registered)))
     if as_json:
         click.echo(json.dumps(_sweep_facts(base_uri, found, dry_run), indent=2))
     else:
@@ -168,7 +183,7 @@ def sweep(base_uri: BaseURI, even_if_all: bool, dry_run: bool, as_json: bool) ->
 
 @contextmanager
 def _exiting() -> Iterator[None]:
-    """Tell an error of this plugin in its own sentence, and exit with 1, or 2 for an argument's."""
+    """Turn errors into sentences: exit code 2 for those about arguments, otherwise 1."""
     try:
         yield
     except InvalidField as error:
@@ -177,7 +192,7 @@ def _exiting() -> Iterator[None]:
         raise click.ClickException(error.message) from error
 
 
-# Words --------------------------------------------------------------------------------------
+# Text ---------------------------------------------------------------------------------------
 
 
 def _facts(rules: Sequence[Rule]) -> list[dict[str, Any]]:
@@ -200,7 +215,9 @@ def _sentence(rule: Rule) -> str:
     return f"  {rule.name or 'without a name'}{noted}: {rule.applies_to}: {does}"
 
 
-def _tell(base_uri: BaseURI, change: Change, dry_run: bool, as_json: bool, **more: object) -> None:
+def _print_change(
+    base_uri: BaseURI, change: Change, dry_run: bool, as_json: bool, **more: object
+) -> None:
     for warning in change.warnings:
         click.echo(f"Warning: {warning}", err=True)
     if not as_json:

@@ -1,4 +1,4 @@
-"""What the operator's commands say: text for people, JSON for scripts."""
+"""Formats pending uploads and clean-up results: text for people, ASCII JSON for scripts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _WORDS = {REMOVED: "would remove", REPAIRED: "would repair"}
 
 
 def listing(uploads: Sequence[Upload]) -> str:
-    """Return what `list` says."""
+    """Format the output of `list`."""
     if not uploads:
         return "No pending uploads found."
     blocks = ["\n".join(_lines(upload)) for upload in uploads]
@@ -29,54 +29,54 @@ def listing(uploads: Sequence[Upload]) -> str:
 
 
 def listing_json(uploads: Sequence[Upload]) -> str:
-    """Return what `list --json` says: a list of uploads."""
+    """Format the output of `list --json`: a list of uploads."""
     return _json([_facts(upload) for upload in uploads])
 
 
-def people(uses: Sequence[Usage]) -> str:
-    """Return what `list --by-person` says."""
-    if not uses:
+def people(usages: Sequence[Usage]) -> str:
+    """Format the output of `list --by-person`."""
+    if not usages:
         return "No pending uploads found."
     return "\n".join(
-        f"{use.uploader or 'an operator'}: {use.uploads:,} upload(s), {use.size_in_bytes:,} bytes "
-        f"announced, oldest {use.oldest:%Y-%m-%dT%H:%M:%S}"
-        for use in uses
+        f"{usage.uploader or 'an operator'}: {usage.uploads:,} upload(s), "
+        f"{usage.size_in_bytes:,} bytes announced, oldest {usage.oldest:%Y-%m-%dT%H:%M:%S}"
+        for usage in usages
     )
 
 
-def people_json(uses: Sequence[Usage]) -> str:
-    """Return what `list --by-person --json` says: a list of people."""
-    return _json([{**vars(use), "oldest": use.oldest.isoformat()} for use in uses])
+def people_json(usages: Sequence[Usage]) -> str:
+    """Format the output of `list --by-person --json`: a list of people."""
+    return _json([{**vars(usage), "oldest": usage.oldest.isoformat()} for usage in usages])
 
 
-def outcomes(done: Sequence[CleanupResult], wish: CleanupOptions) -> str:
-    """Return what `cleanup` and `delete` say."""
-    lines = [_sentence(outcome, wish) for outcome in done]
-    counts = Counter(outcome.result for outcome in done)
-    total = ", ".join(f"{number} {result}" for result, number in sorted(counts.items()))
-    lines.append(f"{'Dry run: ' if wish.dry_run else ''}{total or 'nothing to clean up'}.")
-    if wish.delete_storage:
-        verb = "Would free" if wish.dry_run else "Freed"
+def results(done: Sequence[CleanupResult], options: CleanupOptions) -> str:
+    """Format the output of `cleanup` and `delete`."""
+    lines = [_sentence(result, options) for result in done]
+    counts = Counter(result.result for result in done)
+    total = ", ".join(f"{number} {word}" for word, number in sorted(counts.items()))
+    lines.append(f"{'Dry run: ' if options.dry_run else ''}{total or 'nothing to clean up'}.")
+    if options.delete_storage:
+        verb = "Would free" if options.dry_run else "Freed"
         lines.append(f"{verb} {_objects(done):,} object(s), {_bytes(done):,} bytes.")
         lines += _versions(done)
     return "\n".join(lines)
 
 
-def outcomes_json(done: Sequence[CleanupResult], wish: CleanupOptions) -> str:
-    """Return what `cleanup --json` and `delete --json` say."""
+def results_json(done: Sequence[CleanupResult], options: CleanupOptions) -> str:
+    """Format the output of `cleanup --json` and `delete --json`."""
     uploads = [
         {
-            **_facts(outcome.upload),
-            "result": outcome.result,
-            "reason": outcome.reason,
-            "objects": outcome.freed.objects,
-            "bytes": outcome.freed.size_in_bytes,
-            "old_versions_remain": outcome.freed.old_versions_remain,
+            **_facts(result.upload),
+            "result": result.result,
+            "reason": result.reason,
+            "objects": result.freed.objects,
+            "bytes": result.freed.size_in_bytes,
+            "old_versions_remain": result.freed.old_versions_remain,
         }
-        for outcome in done
+        for result in done
     ]
     freed = {"objects": _objects(done), "bytes": _bytes(done)}
-    return _json({"dry_run": wish.dry_run, "uploads": uploads, "freed": freed})
+    return _json({"dry_run": options.dry_run, "uploads": uploads, "freed": freed})
 
 
 def _lines(upload: Upload) -> list[str]:
@@ -86,19 +86,19 @@ def _lines(upload: Upload) -> list[str]:
         f"  Name: {upload.name}",
         f"  URI: {upload.uri}",
         f"  Creator: {upload.creator_username}",
-        f"  Created: {_moment(upload.created_at_utc)}",
+        f"  Created: {_time(upload.created_at_utc)}",
         f"  Items: {upload.number_of_items}",
-        f"  Last active: {_moment(upload.last_active_at_utc)}",
+        f"  Last active: {_time(upload.last_active_at_utc)}",
         f"  Uploader: {upload.uploader or 'an operator'}",
         f"  Bytes: {'unknown' if size is None else f'{size:,}'}",
-        f"  URLs end: {'none given out' if ends is None else f'{ends:%Y-%m-%dT%H:%M:%S}'}",
+        f"  URLs end: {'none issued' if ends is None else f'{ends:%Y-%m-%dT%H:%M:%S}'}",
         f"  State: {upload.state}",
     ]
 
 
-def _moment(moment: datetime) -> str:
-    hours = (datetime.now(timezone.utc) - moment).total_seconds() / 3600
-    return f"{moment:%Y-%m-%dT%H:%M:%S} ({hours:.1f} hours ago)"
+def _time(time: datetime) -> str:
+    hours = (datetime.now(timezone.utc) - time).total_seconds() / 3600
+    return f"{time:%Y-%m-%dT%H:%M:%S} ({hours:.1f} hours ago)"
 
 
 def _facts(upload: Upload) -> dict[str, Any]:
@@ -118,31 +118,31 @@ def _facts(upload: Upload) -> dict[str, Any]:
     }
 
 
-def _sentence(outcome: CleanupResult, wish: CleanupOptions) -> str:
-    word = _WORDS.get(outcome.result, outcome.result) if wish.dry_run else outcome.result
-    reason = f": {outcome.reason}" if outcome.reason else ""
+def _sentence(result: CleanupResult, options: CleanupOptions) -> str:
+    word = _WORDS.get(result.result, result.result) if options.dry_run else result.result
+    reason = f": {result.reason}" if result.reason else ""
     size = ""
-    if outcome.result == REMOVED and wish.delete_storage:
-        size = f" ({outcome.freed.objects:,} objects, {outcome.freed.size_in_bytes:,} bytes)"
-    return f"{outcome.upload.uuid} {outcome.upload.name}: {word}{size}{reason}"
+    if result.result == REMOVED and options.delete_storage:
+        size = f" ({result.freed.objects:,} objects, {result.freed.size_in_bytes:,} bytes)"
+    return f"{result.upload.uuid} {result.upload.name}: {word}{size}{reason}"
 
 
 def _versions(done: Sequence[CleanupResult]) -> list[str]:
-    kept = sum(outcome.freed.objects for outcome in done if outcome.freed.old_versions_remain)
+    kept = sum(result.freed.objects for result in done if result.freed.old_versions_remain)
     if not kept:
         return []
     return [
-        f"Of {kept:,} of them the bucket keeps old versions: their bytes are not freed until a "
+        f"For {kept:,} of them the bucket keeps old versions: their bytes are not freed until a "
         "lifecycle rule, or somebody, deletes those too."
     ]
 
 
 def _objects(done: Sequence[CleanupResult]) -> int:
-    return sum(outcome.freed.objects for outcome in done)
+    return sum(result.freed.objects for result in done)
 
 
 def _bytes(done: Sequence[CleanupResult]) -> int:
-    return sum(outcome.freed.size_in_bytes for outcome in done)
+    return sum(result.freed.size_in_bytes for result in done)
 
 
 def _json(value: Any) -> str:

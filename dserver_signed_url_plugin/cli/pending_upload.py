@@ -1,6 +1,6 @@
-"""`flask pending_upload …`: uploads that are not registered yet.
+"""`flask pending_upload …`: lists and removes uploads that are not registered yet.
 
-Knows options and words. The report goes to stdout; progress and errors go to stderr.
+Parses options and sets exit codes. The report goes to stdout; progress and errors go to stderr.
 """
 
 from __future__ import annotations
@@ -13,29 +13,34 @@ import click
 
 from dserver_signed_url_plugin.cli import output
 from dserver_signed_url_plugin.cli.commands import Commands
-from dserver_signed_url_plugin.cli.progress_bar import watched
+from dserver_signed_url_plugin.cli.durations import HOUR, fractional
+from dserver_signed_url_plugin.cli.progress_bar import tracked
 from dserver_signed_url_plugin.errors import SignedURLError
 from dserver_signed_url_plugin.services import services
 from dserver_signed_url_plugin.uploads.cleanup import FAILED, CleanupOptions, CleanupResult
 
-pending_upload = Commands("pending_upload", help="List and clean up uploads not registered yet.")
+pending_upload = Commands(
+    "pending_upload", help="List and clean up uploads that are not registered yet."
+)
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
-_json = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
-_hours = click.FloatRange(min=0)
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_age = fractional(HOUR)
 
 
-def _removing(command: Command) -> Command:
-    """Give a command the options of removal."""
+def _removal_options(command: Command) -> Command:
+    """Add the options that `cleanup` and `delete` have in common."""
     for option in (
         _json,
-        click.option("--dry-run", is_flag=True, help="Say what would happen; change nothing."),
+        click.option("--dry-run", is_flag=True, help="Show what would happen; change nothing."),
         click.option(
-            "--force", is_flag=True, help="Remove uploads although their URLs can still write."
+            "--force",
+            is_flag=True,
+            help="Also remove uploads whose URLs have not expired and can still write.",
         ),
         click.option(
-            "--delete-storage", is_flag=True, help="Delete the proto-datasets from storage too."
+            "--delete-storage", is_flag=True, help="Also delete the proto-datasets from storage."
         ),
     ):
         command = option(command)
@@ -45,24 +50,26 @@ def _removing(command: Command) -> Command:
 @pending_upload.command("list")
 @click.option(
     "--older-than",
-    type=_hours,
-    metavar="HOURS",
-    help="Only those on which nobody has worked for so long.",
+    type=_age,
+    metavar="DURATION",
+    help="Only uploads without activity for this long: 24 (hours), 90m, 24h or 7d.",
 )
-@click.option("--by-person", is_flag=True, help="Only who has how many, and how many bytes.")
+@click.option(
+    "--by-person", is_flag=True, help="Only the number of uploads and bytes of each person."
+)
 @_json
 def list_uploads(older_than: float | None, by_person: bool, as_json: bool) -> None:
-    """List pending uploads, oldest first; or who has how much pending, most bytes first.
+    """List pending uploads, oldest first; or how much each person has pending, most bytes first.
 
     \b
     Example:
-      flask pending_upload list --older-than 24
+      flask pending_upload list --older-than 24h
     """  # noqa: D301 (click looks for the character itself, not for its name)
     if by_person:
         if older_than is not None:
-            raise click.UsageError("--by-person counts all: leave --older-than out.")
-        uses = services().cleanup.by_person()
-        click.echo(output.people_json(uses) if as_json else output.people(uses))
+            raise click.UsageError("--by-person counts all uploads: omit --older-than.")
+        usages = services().cleanup.by_person()
+        click.echo(output.people_json(usages) if as_json else output.people(usages))
         return
     uploads = services().cleanup.older_than(older_than)
     click.echo(output.listing_json(uploads) if as_json else output.listing(uploads))
@@ -71,45 +78,48 @@ def list_uploads(older_than: float | None, by_person: bool, as_json: bool) -> No
 @pending_upload.command("cleanup")
 @click.option(
     "--older-than",
-    type=_hours,
-    metavar="HOURS",
+    type=_age,
+    metavar="DURATION",
     required=True,
-    help="Those on which nobody has worked for so long.",
+    help="Uploads without activity for this long: 48 (hours), 90m, 48h or 7d.",
 )
-@_removing
-def cleanup(older_than: float, as_json: bool, **wished: bool) -> None:
-    """Remove uploads that were given up, and decisions that were kept long enough.
+@_removal_options
+def cleanup(older_than: float, as_json: bool, **options: bool) -> None:
+    """Remove abandoned uploads, and decisions that the audit has kept long enough.
 
-    Age is the time since somebody announced the upload, asked for its URLs or tried to complete it.
+    The age of an upload is the time since somebody announced it, requested its URLs or tried to
+    complete it.
 
-    Left alone are uploads whose URLs can still write (unless --force) and those that somebody is
-    completing; what is frozen already is registered, never removed. Without --delete-storage the
-    proto-dataset stays in storage, and its uploader may announce the same upload again.
+    Uploads whose URLs have not expired are kept (unless --force is given), and so are uploads that
+    are being completed. An upload that is frozen already is registered, never removed. Without
+    --delete-storage the proto-dataset stays in storage, and its uploader may announce the same
+    upload again.
 
     Decisions older than SIGNED_URL_AUDIT_DAYS are deleted from the audit's table.
 
-    Exit code: 0, or 1 if any upload could not be dealt with; the next run tries it again.
+    Exit code: 0, or 1 if any upload could not be processed; the next run tries it again.
 
     \b
     Example, for cron:
-      flask pending_upload cleanup --older-than 48 --delete-storage
+      flask pending_upload cleanup --older-than 48h --delete-storage
     """  # noqa: D301 (click looks for the character itself, not for its name)
-    wish = CleanupOptions(older_than, **wished)
+    chosen = CleanupOptions(older_than, **options)
     uploads = services().cleanup.older_than(older_than)
-    waiting = watched(uploads, "Cleaning up", len(uploads))
-    outcomes = [services().cleanup.treat(upload, wish) for upload in waiting]
-    outcomes += services().cleanup.forget_removed(wish)
-    _purge_audit(wish)
-    _finish(outcomes, wish, as_json)
+    remaining = tracked(uploads, "Cleaning up", len(uploads))
+    results = [services().cleanup.treat(upload, chosen) for upload in remaining]
+    results += services().cleanup.forget_removed(chosen)
+    _purge_audit(chosen)
+    _finish(results, chosen, as_json)
 
 
 @pending_upload.command("delete")
 @click.argument("uuid")
-@_removing
-def delete(uuid: str, as_json: bool, **wished: bool) -> None:
-    """Remove one pending upload, by the rules of cleanup.
+@_removal_options
+def delete(uuid: str, as_json: bool, **options: bool) -> None:
+    """Remove one pending upload, by the same rules as cleanup.
 
-    Exit code: 0 if it is gone or registered now; 1 if it is kept, unknown or could not be removed.
+    Exit code: 0 if it was removed or registered; 1 if it was kept, is unknown or could not be
+    removed.
 
     \b
     Example:
@@ -118,28 +128,28 @@ def delete(uuid: str, as_json: bool, **wished: bool) -> None:
     upload = services().cleanup.find(uuid)
     if upload is None:
         raise click.ClickException(f"There is no pending upload {uuid}.")
-    wish = CleanupOptions(**wished)
-    outcome = services().cleanup.treat(upload, wish)
-    _finish([outcome], wish, as_json)
-    if outcome.is_kept:
+    chosen = CleanupOptions(**options)
+    result = services().cleanup.treat(upload, chosen)
+    _finish([result], chosen, as_json)
+    if result.is_kept:
         sys.exit(1)
 
 
-def _purge_audit(wish: CleanupOptions) -> None:
-    if wish.dry_run:
+def _purge_audit(options: CleanupOptions) -> None:
+    if options.dry_run:
         return
     try:
         purged = services().audit.purge()
     except SignedURLError as error:
-        # What became of the uploads is said all the same; the next run deletes these too.
+        # The results are printed all the same; the next run deletes these decisions, too.
         click.echo(error.message, err=True)
         return
     if purged:
-        click.echo(f"Deleted {purged:,} decision(s) that were kept long enough.", err=True)
+        click.echo(f"Deleted {purged:,} decision(s) older than SIGNED_URL_AUDIT_DAYS.", err=True)
 
 
-def _finish(outcomes: Sequence[CleanupResult], wish: CleanupOptions, as_json: bool) -> None:
-    say = output.outcomes_json if as_json else output.outcomes
-    click.echo(say(outcomes, wish))
-    if any(outcome.result == FAILED for outcome in outcomes):
+def _finish(results: Sequence[CleanupResult], options: CleanupOptions, as_json: bool) -> None:
+    report = output.results_json if as_json else output.results
+    click.echo(report(results, options))
+    if any(result.result == FAILED for result in results):
         sys.exit(1)

@@ -1,4 +1,4 @@
-"""How far a command has come: one bar, on a terminal only."""
+"""Progress bars, shown on terminals only."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from typing import TypeVar
 
 import click
 
-Thing = TypeVar("Thing")
+T = TypeVar("T")
 
 
 @contextmanager
-def bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show progress towards a total; call what is yielded with each part of it.
+def progress_bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show progress towards a total; what is yielded advances it by a number.
 
     A log gets nothing: cron would send even the label by mail.
     """
-    # Where stderr is closed, there is none.
+    # It is None where standard error is closed.
     if sys.stderr is None or not sys.stderr.isatty():
         yield lambda _: None
         return
-    with click.progressbar(length=total, label=label, file=sys.stderr) as shown:
-        yield shown.update
+    with click.progressbar(length=total, label=label, file=sys.stderr) as bar:
+        yield bar.update
 
 
-def watched(things: Iterable[Thing], label: str, total: int) -> Iterator[Thing]:
-    """Yield things, so many in all, and show how many have been dealt with."""
-    with bar(label, total) as told:
+def tracked(things: Iterable[T], label: str, total: int) -> Iterator[T]:
+    """Yield things, ``total`` of them, and show how many have been processed."""
+    with progress_bar(label, total) as advance:
         for thing in things:
             yield thing
-            told(1)
+            advance(1)

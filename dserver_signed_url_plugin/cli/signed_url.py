@@ -1,4 +1,4 @@
-"""`flask signed_url …`: what operators ask of the plugin itself."""
+"""`flask signed_url …`: the audit and the doctor."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dserver_signed_url_plugin.cli.commands import Commands
 from dserver_signed_url_plugin.cli.doctor import doctor
 
 signed_url = Commands(
-    "signed_url", help="Ask about signed URLs: who got them, and whether they would work."
+    "signed_url", help="Show who was granted signed URLs, and test whether they work."
 )
 signed_url.add_command(audit)
 signed_url.add_command(doctor)

@@ -1,6 +1,6 @@
-"""`flask temp_share …`: files for people without an account, for a while.
+"""`flask temp_share …`: shares files temporarily with people who have no account.
 
-Knows options, words and exit codes. Names and URLs go to stdout; progress and remarks to stderr.
+Parses options and sets exit codes. Names and URLs go to stdout; progress and remarks to stderr.
 """
 
 from __future__ import annotations
@@ -15,31 +15,33 @@ from typing import TypeVar
 import click
 
 from dserver_signed_url_plugin.cli.commands import Commands, sentences
-from dserver_signed_url_plugin.cli.progress_bar import bar
+from dserver_signed_url_plugin.cli.durations import SECOND, whole
+from dserver_signed_url_plugin.cli.progress_bar import progress_bar
 from dserver_signed_url_plugin.errors import InvalidField, LifetimeTooLong
 from dserver_signed_url_plugin.services import services
 from dserver_signed_url_plugin.shares import local_files
 from dserver_signed_url_plugin.shares.links import Share, SharedFile
 from dserver_signed_url_plugin.uris import BaseURI, DatasetURI
 
-temp_share = Commands("temp_share", help="Share files for a while, with people without account.")
+temp_share = Commands("temp_share", help="Share files temporarily with people who have no account.")
 
 _INTERRUPTED = 130
-_GOES_ON = "`flask pending_upload list` shows what was begun; the same command goes on with it."
+_RESUMABLE = "`flask pending_upload list` shows what was begun; the same command goes on with it."
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
 
-def _sharing(command: Command) -> Command:
-    """Give a command what both have."""
+def _share_options(command: Command) -> Command:
+    """Add the options that both commands have."""
     for option in (
-        click.option("--json", "as_json", is_flag=True, help="Answer in JSON."),
+        click.option("--json", "as_json", is_flag=True, help="Print JSON."),
         click.option(
             "--expires",
             "-e",
-            type=click.IntRange(min=1),
-            metavar="SECONDS",
-            help="How long the URLs live; by default 600, or the server's maximum if that is less.",
+            type=whole(SECOND, least=1),
+            metavar="DURATION",
+            help="How long the URLs are valid: 600 (seconds), 90m, 24h or 7d; by default 600, or "
+            "the server's maximum if that is less.",
         ),
     ):
         command = option(command)
@@ -55,18 +57,18 @@ def _sharing(command: Command) -> Command:
     required=True,
     type=click.Path(exists=True, path_type=Path),
 )
-@click.option("--name", help="The dataset's name; by default that of the first file or directory.")
-@_sharing
+@click.option("--name", help="Name of the dataset; by default that of the first file or directory.")
+@_share_options
 def create(
     base_uri: str, paths: Sequence[Path], name: str | None, expires: int | None, as_json: bool
 ) -> None:
     """Deposit files as a dataset below BASE_URI, and print a URL for each.
 
-    Whoever has a URL can fetch the file as long as the URL lives, and needs no account. Of a
-    directory all files are shared, named below its own name. dserver must know BASE_URI.
+    Anybody who has a URL can download the file until the URL expires, without an account. All
+    files of a directory are shared, under the directory's name. dserver must know BASE_URI.
 
-    Interrupted, the same command goes on with what was begun; once it has ended, it makes another
-    share.
+    If it is interrupted, run the same command again to resume. Once it has completed, the same
+    command makes another share.
 
     Exit code: 0; 1 if something failed; 2 if an argument cannot be used; 130 if interrupted.
 
@@ -79,9 +81,9 @@ def create(
         seconds = sharing.seconds(expires)
         base, found = BaseURI.parse(base_uri), local_files.found(paths)
         name = name or local_files.dataset_name(paths[0])
-        prepared = deposits.prepare(base, name, found, bar)
-    with _vanished(), _interruption(_GOES_ON):
-        uri = deposits.carry_out(prepared, bar)
+        prepared = deposits.prepare(base, name, found, progress_bar)
+    with _unreadable(), _interruption(_RESUMABLE):
+        uri = deposits.carry_out(prepared, progress_bar)
         click.echo(f"Shared as {uri}.", err=True)
     advice = f"The files are stored: `flask temp_share url {uri}` makes their URLs."
     with sentences(advice), _interruption(advice):
@@ -91,9 +93,9 @@ def create(
 @temp_share.command("url")
 @click.argument("uri", metavar="URI")
 @click.option(
-    "--item", "relpaths", metavar="RELPATH", multiple=True, help="Only this; may be repeated."
+    "--item", "relpaths", metavar="RELPATH", multiple=True, help="Only this item; may be repeated."
 )
-@_sharing
+@_share_options
 def url(uri: str, relpaths: Sequence[str], expires: int | None, as_json: bool) -> None:
     """Print new URLs for the dataset URI, which dserver must know.
 
@@ -117,8 +119,8 @@ def _show(share: Share, as_json: bool) -> None:
         )
     if share.may_go:
         click.echo(
-            "The store's lifecycle rules cannot be read now, and may delete the files before: the "
-            "server needs s3:GetLifecycleConfiguration.",
+            "The store's lifecycle rules cannot be read, and may delete the files earlier: grant "
+            "the server s3:GetLifecycleConfiguration.",
             err=True,
         )
     if as_json:
@@ -131,14 +133,14 @@ def _show(share: Share, as_json: bool) -> None:
 
 
 def _line(file: SharedFile) -> str:
-    # No line and no column is made by what somebody else called an item.
+    # A name that somebody else chose must not add lines or columns.
     name = file.relpath if file.relpath.isprintable() else ascii(file.relpath)
     return f"{name}\t{file.url}"
 
 
 @contextmanager
 def _usage() -> Iterator[None]:
-    """Tell what is wrong with an argument as click does."""
+    """Turn errors about arguments into usage errors."""
     try:
         yield
     except LifetimeTooLong as error:
@@ -152,17 +154,17 @@ def _usage() -> Iterator[None]:
 
 
 @contextmanager
-def _vanished() -> Iterator[None]:
-    """Say that a file which can no longer be read may come back."""
+def _unreadable() -> Iterator[None]:
+    """Turn a file that can no longer be read into a sentence about resuming."""
     try:
         yield
     except local_files.UnusableFile as error:
-        raise click.ClickException(f"{error.message} {_GOES_ON}") from error
+        raise click.ClickException(f"{error.message} {_RESUMABLE}") from error
 
 
 @contextmanager
 def _interruption(consequence: str) -> Iterator[None]:
-    """Say what it means that somebody interrupts here."""
+    """Turn Ctrl-C into a sentence about its consequence, and exit with 130."""
     try:
         yield
     except KeyboardInterrupt:

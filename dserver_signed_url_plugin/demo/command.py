@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dserver_signed_url_plugin.cli.streams import Group
 from dserver_signed_url_plugin.errors import InvalidField
 from dserver_signed_url_plugin.uris import BaseURI
 
@@ -106,7 +107,7 @@ def _common_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=Group, invoke_without_command=True)
 @click.option(
     "--once",
     is_flag=True,
@@ -120,8 +121,6 @@ def main(context: click.Context, /, *, once: bool, **options: Any) -> None:
     Deposits a small dataset, finds and downloads it, shows what is refused, and keeps serving
     until Ctrl-C.
     """
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="replace")
     if context.invoked_subcommand is None:
         stop = StopRequest()
         with _running(options, stop, once=once) as demo:

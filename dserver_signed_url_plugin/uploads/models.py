@@ -21,6 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dserver_signed_url_plugin.storage.values import Claim
+from dserver_signed_url_plugin.times import in_utc
 from dserver_signed_url_plugin.uris import MAX_URI_LENGTH
 
 OPENING, OPEN, FROZEN, REMOVED = "opening", "open", "frozen", "removed"
@@ -103,8 +104,3 @@ class PendingUpload(sql_db.Model):
         """Whether somebody can still write through a URL that was handed out."""
         ends = self.urls_expire_at_utc
         return ends is not None and ends > datetime.now(timezone.utc)
-
-
-def in_utc(moment: datetime) -> datetime:
-    """Return UTC: SQLite forgets the zone, and PostgreSQL answers in that of the session."""
-    return moment.replace(tzinfo=moment.tzinfo or timezone.utc).astimezone(timezone.utc)

@@ -14,7 +14,8 @@ from dservercore import sql_db
 from sqlalchemy import ColumnElement, Double, and_, case, cast, func, select, true
 
 from dserver_signed_url_plugin.errors import SizesRequired, TooMuchPending
-from dserver_signed_url_plugin.uploads.models import REMOVED, PendingUpload, in_utc
+from dserver_signed_url_plugin.times import in_utc
+from dserver_signed_url_plugin.uploads.models import REMOVED, PendingUpload
 
 # A removed upload, whose row is kept until its URLs have ended, counts a tenth.
 _WHOLE = 10

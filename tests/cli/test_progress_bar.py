@@ -6,7 +6,7 @@ import os
 import sys
 from contextlib import contextmanager, redirect_stderr
 
-from dserver_signed_url_plugin.cli.progress_bar import bar, watched
+from dserver_signed_url_plugin.cli.progress_bar import progress_bar, tracked
 from tests.support.terminal import opened as terminal_opened
 
 
@@ -30,7 +30,7 @@ def read_to_the_end(ours, screen):
 
 def test_a_terminal_shows_how_many_have_been_dealt_with():
     with terminal() as read:
-        assert list(watched("abc", "Sweeping", 3)) == ["a", "b", "c"]
+        assert list(tracked("abc", "Sweeping", 3)) == ["a", "b", "c"]
         shown = read()
     assert "Sweeping" in shown
     assert "100%" in shown
@@ -38,9 +38,9 @@ def test_a_terminal_shows_how_many_have_been_dealt_with():
 
 def test_a_terminal_shows_how_many_bytes_have_gone():
     with terminal() as read:
-        with bar("Sending", 4) as told:
-            told(2)
-            told(2)
+        with progress_bar("Sending", 4) as advance:
+            advance(2)
+            advance(2)
         shown = read()
     assert "Sending" in shown
     assert "100%" in shown
@@ -48,13 +48,13 @@ def test_a_terminal_shows_how_many_bytes_have_gone():
 
 def test_where_stderr_is_closed_nothing_is_shown(monkeypatch):
     monkeypatch.setattr(sys, "stderr", None)
-    with bar("Sending", 4) as told:
-        told(4)
-    assert list(watched("abc", "Sweeping", 3)) == ["a", "b", "c"]
+    with progress_bar("Sending", 4) as advance:
+        advance(4)
+    assert list(tracked("abc", "Sweeping", 3)) == ["a", "b", "c"]
 
 
 def test_a_log_shows_nothing(capsys):
-    with bar("Sending", 4) as told:
-        told(4)
-    assert list(watched("abc", "Sweeping", 3)) == ["a", "b", "c"]
+    with progress_bar("Sending", 4) as advance:
+        advance(4)
+    assert list(tracked("abc", "Sweeping", 3)) == ["a", "b", "c"]
     assert capsys.readouterr() == ("", "")

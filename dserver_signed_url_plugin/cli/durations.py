@@ -1,0 +1,56 @@
+"""Durations as options accept them: ``600``, ``90m``, ``24h`` or ``7d``.
+
+A number without a unit counts in the unit of its option, which the option's help text names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import click
+
+SECOND, HOUR, DAY = 1, 3600, 86_400
+_NAMES = {SECOND: "seconds", HOUR: "hours", DAY: "days"}
+_SUFFIXES = {"s": SECOND, "m": 60, "h": HOUR, "d": DAY}
+_DURATION = re.compile(r"([0-9]{1,18})([smhd])|([0-9]{1,18}(?:\.[0-9]{1,6})?)")
+# Counted back from now, this is still a date that Python and the databases know.
+_LONGEST = 365_000 * DAY
+
+
+def whole(unit: int, least: int = 0, most: int | None = None) -> Callable[[str], int]:
+    """Return what converts the text of an option to a whole number of its unit.
+
+    :param unit: SECOND, HOUR or DAY.
+    :param most: the largest number that is accepted; by default about 1,000 years.
+    """
+    convert = fractional(unit, least, most)
+
+    def duration(text: str) -> int:
+        number = convert(text)
+        if number != int(number):
+            raise click.BadParameter(f"{text!r} is not a whole number of {_NAMES[unit]}.")
+        return int(number)
+
+    return duration
+
+
+def fractional(unit: int, least: int = 0, most: int | None = None) -> Callable[[str], float]:
+    """Return what converts the text of an option to a number of its unit, as `whole` does."""
+    most = _LONGEST // unit if most is None else most
+
+    def duration(text: str) -> float:
+        found = _DURATION.fullmatch(text.strip())
+        if found is None:
+            raise click.BadParameter(
+                f"{text!r} is not a duration such as 600 ({_NAMES[unit]}), 90m, 24h or 7d."
+            )
+        amount, suffix, plain = found.groups()
+        number = float(plain) if plain else int(amount) * _SUFFIXES[suffix] / unit
+        if not least <= number <= most:
+            raise click.BadParameter(
+                f"{text} is not in the range from {least} to {most} {_NAMES[unit]}."
+            )
+        return number
+
+    return duration

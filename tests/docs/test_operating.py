@@ -1,0 +1,160 @@
+"""Commands, rules and policies on the pages for operators work as shown."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from dataclasses import replace
+
+import boto3
+import pytest
+from azure.storage.common.models import CorsRule
+
+from tests.docs.test_readme import ALL_TABLES
+from tests.docs.test_troubleshooting import squeezed
+from tests.support.doctor_reports import (
+    FIT,
+    ORIGIN,
+    Guarded,
+    ask,
+    examined,
+    forget_this_machine,
+    settings_of,
+)
+from tests.support.documentation import code_blocks, flask_lines, run, text_of
+from tests.support.stub_store import Faults, StubStore
+from tests.support.write_keys import write_key
+
+pytestmark = pytest.mark.database("sqlite", reason="what people type depends on no database")
+
+
+@pytest.fixture
+def alone(monkeypatch, tmp_path):
+    forget_this_machine(monkeypatch, tmp_path)
+
+
+# Commands ---------------------------------------------------------------------------------
+
+
+def test_the_pages_for_s3_ask_the_doctor(tmp_path, flask, bucket):
+    pages = ("browsers", "ceph", "security", "troubleshooting")
+    lines = {line for page in pages for line in flask_lines(f"docs/{page}.rst")}
+    lines = [line.replace("s3://lab", bucket.base_uri) for line in sorted(lines)]
+    writes = {**write_key(bucket), f"SIGNED_URL_WRITES_{bucket.name}": "staged"}
+    output = run(lines, tmp_path, **flask, **writes)
+    assert output.count("Fit for uploading: yes") == len(lines) == 2
+
+
+def test_the_page_for_azure_adds_an_account_and_asks_the_doctor(tmp_path, flask_on, account):
+    lines = [line.replace("myaccount", account.name) for line in flask_lines("docs/azure.rst")]
+    output = run([ALL_TABLES, *lines], tmp_path, **flask_on(account))
+    assert "Fit for uploading: yes" in output
+
+
+def test_the_lifecycle_commands_set_show_sweep_and_remove_a_rule(tmp_path, flask, bucket):
+    lines = flask_lines("docs/lifecycle.rst")
+    lines = [line.replace("s3://tempstore", bucket.base_uri) for line in lines]
+    added = f"flask base_uri add {bucket.base_uri}"
+    output = run([ALL_TABLES, added, *lines], tmp_path, **flask)
+    assert "dserver-signed-url-expire" in output
+    assert "no dataset is registered there" in output
+
+
+def test_the_cron_line_reads_its_settings_from_the_file(tmp_path, flask, bucket):
+    [line] = code_blocks("text", "docs/cleanup.rst")
+    _, user, command = re.fullmatch(r"((?:\S+ ){5}) *(\S+)  (.+)\n*", line).groups()
+    assert user == "dserver"
+    settings = tmp_path / "dserver.env"
+    path = run(["echo $PATH"], tmp_path).strip()
+    variables = {**flask, "PATH": path}
+    settings.write_text("".join(f"{name}={value}\n" for name, value in variables.items()))
+    command = command.replace("/etc/dserver/dserver.env", str(settings))
+    command = command.replace("s3://tempstore", bucket.base_uri)
+    run([ALL_TABLES, f"flask base_uri add {bucket.base_uri}"], tmp_path, **flask)
+    # cron gives a command little more than this.
+    output = run([f"env -i PATH=/usr/bin:/bin sh -c {shlex.quote(command)}"], tmp_path)
+    assert "no dataset is registered there" in output
+
+
+# CORS -------------------------------------------------------------------------------------
+
+
+def test_the_cors_rule_of_a_bucket_lets_web_pages_read_and_upload(alone, bucket, s3):
+    [rules] = code_blocks("json", "docs/browsers.rst")
+    guarded = Guarded.of(bucket)
+    s3.delete_bucket_cors(Bucket=bucket.name)
+    s3.put_bucket_cors(Bucket=bucket.name, CORSConfiguration=json.loads(rules))
+    output = squeezed(ask(guarded.base_uri, settings_of(guarded), "--origin", ORIGIN).stdout)
+    shown = text_of("docs/browsers.rst").partition("\n::\n\n")[2].partition("\n\n")[0]
+    assert squeezed(shown) in output
+
+
+def test_the_cors_rule_of_a_bucket_lets_web_pages_send_pinned_items(alone, bucket, s3):
+    [rules] = code_blocks("json", "docs/browsers.rst")
+    s3.put_bucket_cors(Bucket=bucket.name, CORSConfiguration=json.loads(rules))
+    report = examined(bucket, "--origin", ORIGIN)
+    assert {report[name]["status"] for name in ("cors-get", "cors-put")} == {"ok"}
+
+
+def test_the_cors_rule_of_an_account_lets_web_pages_read_and_upload(alone, account, blobs):
+    _, command = code_blocks("text", "docs/browsers.rst")
+    words = shlex.split(command)
+    options = {
+        word: " ".join(words[at + 1 :]).partition(" --")[0]
+        for at, word in enumerate(words)
+        if word.startswith("--")
+    }
+    rule = CorsRule(
+        allowed_origins=[options["--origins"]],
+        allowed_methods=options["--methods"].split(),
+        max_age_in_seconds=int(options["--max-age"]),
+        exposed_headers=options["--exposed-headers"].split(","),
+        allowed_headers=options["--allowed-headers"].split(","),
+    )
+    blobs.set_blob_service_properties(cors=[rule])
+    report = examined(account, "--origin", ORIGIN)
+    assert (report.code, report.failed) == (FIT, set())
+
+
+# Keys -------------------------------------------------------------------------------------
+
+
+def test_a_key_with_the_policy_of_the_security_page_is_enough(alone, bucket):
+    [policy] = code_blocks("json", "docs/security.rst")
+    policy = policy.replace("arn:aws:s3:::lab", f"arn:aws:s3:::{bucket.name}")
+    iam = boto3.client(
+        "iam",
+        endpoint_url=bucket.endpoint,
+        region_name="us-east-1",
+        aws_access_key_id=bucket.access_key,
+        aws_secret_access_key=bucket.secret_key,
+    )
+    name = f"server-{bucket.name}"
+    iam.create_user(UserName=name)
+    iam.put_user_policy(UserName=name, PolicyName="server", PolicyDocument=policy)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    iam.close()
+    server = replace(
+        Guarded.of(bucket), access_key=key["AccessKeyId"], secret_key=key["SecretAccessKey"]
+    )
+    report = examined(server)
+    assert (report.code, report.failed, report.warned) == (FIT, set(), set())
+    assert report["lifecycle"]["status"] == report["versioning"]["status"] == "ok"
+
+
+def test_the_doctor_prints_the_commands_of_the_page_for_ceph_and_minio(alone, bucket):
+    fixes = "\n".join(examined(bucket).cures.values())
+    owner = re.search(r"--uid=(\S+)", fixes)[1]
+    fixes = fixes.replace(owner, "lab").replace(bucket.endpoint, "https://s3.example.org")
+    fixes = fixes.replace(bucket.name, "lab")
+    _, *commands, minio = code_blocks("text", "docs/ceph.rst")
+    lines = [line for block in (*commands, minio) for line in block.split("\n") if line]
+    assert [line for line in lines if line not in fixes] == []
+
+
+def test_the_page_of_the_doctor_shows_real_findings(alone):
+    [block] = code_blocks("text", "docs/doctor.rst")
+    with StubStore(Faults(believes_any_pin=True)) as stub:
+        output = squeezed(ask(stub.base_uri, settings_of(stub)).stdout)
+    assert squeezed(block) in output

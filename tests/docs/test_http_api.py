@@ -88,6 +88,7 @@ def test_the_exchanges_are_real(lab):
     answer = exchange(lab, ITEM)
     assert requests.get(answer["url"], timeout=30).content == CONTENT
     exchange(lab, AUDIT)
+    assert_alike(shown(lab, "Errors"), send(lab, UPLOAD).json)
     send(lab, UPLOAD, ANOTHER_UUID)
     exchange(lab, CANCEL)
 

@@ -1,7 +1,7 @@
-"""dserver's database when it does not answer: how long it is waited for, and what it refuses.
+"""Time limits for dserver's database, and what its errors mean.
 
-Knows the errors of SQLAlchemy and its drivers, and their ways to wait; writes no statement, and
-answers nobody.
+A request or command waits for each statement for a limited time only, also if the server of the
+database has stopped responding.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 REFUSALS = (DBAPIError, PoolTimeoutError)
-# Those that pass by themselves: it is away, locked, or out of connections.
+# Transient errors: the database is not available, locked, or out of connections.
 AWAY = (OperationalError, InterfaceError, PoolTimeoutError)
 
-# Seconds for which a request waits for one statement; a command has more time.
+# The time limit of a statement, in seconds, in a request and in a command.
 SECONDS_PER_STATEMENT = 6.0
 SECONDS_PER_STATEMENT_OF_A_COMMAND = 15.0
-# Seconds for which a request waits for a connection, and for the lock of a SQLite file.
+# The time limit to connect, or to lock a SQLite file, in seconds.
 SECONDS_TO_CONNECT = 4
-# Seconds for each further statement, once one was not answered.
-_ONCE_IT_HANGS = 0.2
+# The time limit of further statements, in seconds, after one has timed out.
+_SECONDS_AFTER_TIMEOUT = 0.2
 
 _UPGRADE = "flask db upgrade --directory dserver_signed_url_plugin:migrations"
 _CHECK = "flask db check --directory dserver_signed_url_plugin:migrations"
@@ -36,63 +36,64 @@ _PSYCOPGS = frozenset({"psycopg", "psycopg2"})
 
 
 class _Limit:
-    """For how long whoever is under it waits for one statement; the same in all its threads."""
+    """The time limit of a statement, shared by all threads of a request or command."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
 
-    def hangs(self) -> None:
-        """Wait no longer for anything, because the database has not answered."""
-        self.seconds = _ONCE_IT_HANGS
+    def shorten(self) -> None:
+        """Shorten the limit, because a statement has timed out."""
+        self.seconds = _SECONDS_AFTER_TIMEOUT
 
     @property
-    def has_hung(self) -> bool:
-        return self.seconds == _ONCE_IT_HANGS
+    def is_shortened(self) -> bool:
+        return self.seconds == _SECONDS_AFTER_TIMEOUT
 
 
 _limit: ContextVar[_Limit | None] = ContextVar("limit", default=None)
 
 
-def words(refusal: Exception) -> str:
-    """Return what the driver said, without the statement, its values, and any row."""
-    # SQLAlchemy's own words would add the first two, and PostgreSQL's later lines the last.
-    return str(getattr(refusal, "orig", None) or "no connection").partition("\n")[0]
+def driver_message(error: Exception) -> str:
+    """Return the message of the driver, without the statement, its parameters, and any row."""
+    # SQLAlchemy's message includes the first two, and PostgreSQL's following lines the last.
+    return str(getattr(error, "orig", None) or "no connection").partition("\n")[0]
 
 
-def advice(refusal: Exception) -> str:
-    """Return what helps, as the end of a sentence: a missing column is no database that is away."""
-    if isinstance(refusal, PoolTimeoutError):
+def advice(error: Exception) -> str:
+    """Return what to do about an error of the database, as the end of a sentence."""
+    if isinstance(error, PoolTimeoutError):
         return "all of its connections are in use: wait a moment"
-    said, state = words(refusal), getattr(getattr(refusal, "orig", None), "sqlstate", None)
-    # Classes of PostgreSQL's appendix A; SQLite has words only.
-    if state == "42P01" or "no such table" in said:
+    message = driver_message(error)
+    state = getattr(getattr(error, "orig", None), "sqlstate", None)
+    # Error codes of PostgreSQL (appendix A of its manual); SQLite has messages only.
+    if state == "42P01" or "no such table" in message:
         return f"a table is missing: run `{_UPGRADE}`"
-    if state == "42703" or "no such column" in said or "has no column named" in said:
+    if state == "42703" or "no such column" in message or "has no column named" in message:
         return (
-            f"a column is missing: run `{_UPGRADE}`; if it has been run, `{_CHECK}` tells which "
-            "table somebody else has made"
+            f"a column is missing: run `{_UPGRADE}`; if that does not help, `{_CHECK}` lists the "
+            "tables that differ"
         )
-    # lock_not_available and query_canceled; SQLite's word is locked.
-    if state in {"55P03", "57014"} or "is locked" in said:
+    # lock_not_available and query_canceled.
+    if state in {"55P03", "57014"} or "is locked" in message:
         return "it is busy: wait a moment"
-    if isinstance(refusal, AWAY):
-        return "if it is busy, wait a moment; if it is away, see whether it runs"
-    return "see what it says"
+    if isinstance(error, AWAY):
+        return "if it is busy, wait a moment; otherwise check that it is running"
+    return "see its message"
 
 
 def limit_request(*_: object) -> None:
-    """Wait for each statement only for a while, from here to the end of the request."""
+    """Limit the time of each statement until the end of the request."""
     _limit.set(_Limit(SECONDS_PER_STATEMENT))
 
 
 def end_request(*_: object) -> None:
-    """Let whatever this thread does next wait as long as it likes."""
+    """Remove the limit from this thread."""
     _limit.set(None)
 
 
 @contextmanager
 def limited_command() -> Iterator[None]:
-    """Wait for each statement of the block only for a while, though longer than in a request."""
+    """Limit the time of each statement in the ``with`` block, to more than in a request."""
     token = _limit.set(_Limit(SECONDS_PER_STATEMENT_OF_A_COMMAND))
     try:
         yield
@@ -101,7 +102,7 @@ def limited_command() -> Iterator[None]:
 
 
 def add_defaults(config: MutableMapping[str, Any]) -> None:
-    """Let nobody wait for long for one of the engine's connections, unless the operator says so."""
+    """Limit the time to wait for a connection of the pool, unless the operator has set one."""
     options = config.get("SQLALCHEMY_ENGINE_OPTIONS") or {}
     is_pooled = not {"pool", "poolclass", "pool_timeout"} & options.keys()
     if is_pooled and str(config.get("SQLALCHEMY_DATABASE_URI")).startswith("postgresql"):
@@ -109,8 +110,8 @@ def add_defaults(config: MutableMapping[str, Any]) -> None:
         config["SQLALCHEMY_ENGINE_OPTIONS"] = options
 
 
-def bound(engine: Engine) -> None:
-    """Let new connections of an engine keep to the limit; what the operator has set is left."""
+def limit_engine(engine: Engine) -> None:
+    """Apply the limits to new connections of an engine; options of the operator take precedence."""
     if not event.contains(engine, "do_connect", _connect):
         event.listen(engine, "do_connect", _connect)
 
@@ -123,33 +124,33 @@ def _connect(dialect: Any, _: Any, arguments: Sequence[Any], options: Mapping[st
     more: dict[str, Any] = {"connect_timeout": SECONDS_TO_CONNECT, **options}
     limit = _limit.get()
     if limit is not None:
-        # The server gives up first, so that no statement outlives whoever waits for it. Of two
-        # values the later counts.
+        # Less than the client's limit, so that the server cancels the statement first. The last
+        # value of an option counts, which is that of the operator.
         limits = f"-c lock_timeout={limit.seconds * 600:.0f}"
         limits += f" -c statement_timeout={limit.seconds * 900:.0f}"
         more["options"] = f"{limits} {more.get('options', '')}".rstrip()
-    is_newer = dialect.driver == "psycopg"
-    return (_impatient() if is_newer else dialect).connect(*arguments, **more)
+    is_psycopg_3 = dialect.driver == "psycopg"
+    return (_limited_connection() if is_psycopg_3 else dialect).connect(*arguments, **more)
 
 
 @cache
-def _impatient() -> Any:
-    """Return psycopg's class of connections, waiting no longer than the limit says."""
-    import psycopg  # noqa: PLC0415 (only who has PostgreSQL needs it)
+def _limited_connection() -> Any:
+    """Return a subclass of psycopg's connection that applies the limit."""
+    import psycopg  # noqa: PLC0415 (an optional dependency)
 
-    class Impatient(psycopg.Connection[Any]):
-        """A connection that is closed when a server, which may be frozen, says nothing."""
+    class LimitedConnection(psycopg.Connection[Any]):
+        """A connection that is closed if the server does not respond in time."""
 
         @classmethod
         def connect(cls, *arguments: Any, **options: Any) -> Any:
             limit = _limit.get()
-            if limit is not None and limit.has_hung:
+            if limit is not None and limit.is_shortened:
                 raise psycopg.OperationalError("the database did not answer")
             try:
                 return super().connect(*arguments, **options)
             except psycopg.errors.ConnectionTimeout:
                 if limit is not None:
-                    limit.hangs()
+                    limit.shorten()
                 raise
 
         def wait(self, gen: Any, *arguments: Any, **options: Any) -> Any:
@@ -162,22 +163,24 @@ def _impatient() -> Any:
             self.pgconn.finish()
             raise psycopg.OperationalError("the database did not answer in time")
 
-    return Impatient
+    return LimitedConnection
 
 
 def _until(gen: Any, limit: _Limit, give_up: Callable[[], NoReturn]) -> Generator[Any, Any, Any]:
-    """Go through what psycopg waits for; it is told several times a second that there is nothing.
+    """Delegate to a generator of psycopg, and give up after the limit.
+
+    psycopg resumes it several times a second, with 0 if there is nothing to read or write.
 
     Source: psycopg, ``psycopg.waiting``.
     """
     started = monotonic()
     try:
-        wanted = next(gen)
+        state = next(gen)
         while True:
-            ready = yield wanted
+            ready = yield state
             if not ready and monotonic() - started > limit.seconds:
-                limit.hangs()
+                limit.shorten()
                 give_up()
-            wanted = gen.send(ready)
+            state = gen.send(ready)
     except StopIteration as end:
         return end.value

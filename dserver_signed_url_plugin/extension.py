@@ -61,7 +61,7 @@ def _limit_database_waits(state: BlueprintSetupState) -> None:
     """Limit how long statements wait; dserver's engines exist when blueprints are registered."""
     with state.app.app_context():
         for engine in sql_db.engines.values():
-            database.bound(engine)
+            database.limit_engine(engine)
 
 
 blueprint.record(_limit_database_waits)

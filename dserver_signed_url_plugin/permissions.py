@@ -1,7 +1,6 @@
-"""Who may do what: (username, URI) → a permit, or PermissionDenied.
+"""Permits: values that state what a user may do at a base URI, by dserver's permissions.
 
-A permit is a value that services ask for, so that no check can be forgotten. Knows dserver's
-permissions; never sees a request.
+Services take a permit instead of a user name, so the check cannot be forgotten.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from dserver_signed_url_plugin.uris import BaseURI
 
 @dataclass(frozen=True)
 class ReadPermit:
-    """This person may read the datasets of this base URI."""
+    """Permission to read the datasets of a base URI."""
 
     username: str
     base_uri: BaseURI
@@ -24,26 +23,26 @@ class ReadPermit:
 
 @dataclass(frozen=True)
 class UploadPermit:
-    """This person may deposit datasets at this base URI."""
+    """Permission to upload datasets to a base URI."""
 
     username: str
     base_uri: BaseURI
     is_admin: bool
 
     @property
-    def is_operators(self) -> bool:
-        """Whether it is for whoever has dserver's own shell, who has no name here."""
+    def is_operator(self) -> bool:
+        """Whether the user is an operator at the command line, who has no user name."""
         return not self.username
 
     def may_act_for(self, uploader: str) -> bool:
-        """Tell whether an upload that uploader began is this person's to go on with."""
+        """Return whether the user may continue or cancel an upload of ``uploader``."""
         return self.is_admin or self.username == uploader
 
 
 def permit_read(username: str, base_uri: BaseURI) -> ReadPermit:
-    """Permit what needs *search* permission.
+    """Return a permit to read, which requires *search* permission.
 
-    :raises PermissionDenied: also where dserver does not know the base URI or the person.
+    :raises PermissionDenied: also if dserver does not know the base URI or the user.
     """
     if not utils_auth.may_search(username, str(base_uri)):
         raise PermissionDenied(username, "search", base_uri)
@@ -51,9 +50,9 @@ def permit_read(username: str, base_uri: BaseURI) -> ReadPermit:
 
 
 def permit_upload(username: str, base_uri: BaseURI) -> UploadPermit:
-    """Permit what needs *register* permission.
+    """Return a permit to upload, which requires *register* permission.
 
-    :raises PermissionDenied: also where dserver does not know the base URI or the person.
+    :raises PermissionDenied: also if dserver does not know the base URI or the user.
     """
     if not utils_auth.may_register(username, str(base_uri)):
         raise PermissionDenied(username, "register", base_uri)
@@ -61,9 +60,9 @@ def permit_upload(username: str, base_uri: BaseURI) -> UploadPermit:
 
 
 def permit_completion(username: str, base_uri: BaseURI) -> UploadPermit:
-    """Permit to finish an upload: *register* permission, or to be an admin.
+    """Return a permit to complete or cancel uploads: for admins, also without permission.
 
-    :raises PermissionDenied: also where dserver does not know the base URI or the person.
+    :raises PermissionDenied: also if dserver does not know the base URI or the user.
     """
     if utils_auth.has_admin_rights(username):
         return UploadPermit(username, base_uri, is_admin=True)
@@ -71,10 +70,10 @@ def permit_completion(username: str, base_uri: BaseURI) -> UploadPermit:
 
 
 def permit_operator(base_uri: BaseURI) -> UploadPermit:
-    """Permit what whoever has dserver's own shell may do."""
+    """Return a permit to upload for the operator at the command line."""
     return UploadPermit("", base_uri, is_admin=True)
 
 
 def permit_operator_read(base_uri: BaseURI) -> ReadPermit:
-    """Permit to read what whoever has dserver's own shell may."""
+    """Return a permit to read for the operator at the command line."""
     return ReadPermit("", base_uri)

@@ -1,6 +1,6 @@
-"""How often one person, or one address, may ask: counted in memory, or in a Redis that is shared.
+"""Rate limits per user and per address, counted in memory or in a Redis that servers share.
 
-Knows the library that counts; never waits for a Redis that is away.
+If Redis is not available, requests are counted in memory in the meantime.
 """
 
 from __future__ import annotations
@@ -18,63 +18,64 @@ from dserver_signed_url_plugin.errors import ConfigurationError, TooManyRequests
 
 logger = logging.getLogger(__name__)
 
-# Seconds: as long as a request may wait for Redis, and as long as one that failed is not asked.
-PATIENCE = 0.5
-PAUSE = 30.0
+# In seconds: the timeout of Redis, and the time for which it is not used after a failure.
+REDIS_TIMEOUT = 0.5
+REDIS_PAUSE = 30.0
 
 
 class RateLimits:
-    """Counts requests; off without ``SIGNED_URL_RATE_LIMIT``."""
+    """Counts requests against ``SIGNED_URL_RATE_LIMIT``; without this setting, allows all."""
 
     def __init__(self, settings: Settings) -> None:
         """Read the settings.
 
-        :raises ConfigurationError: naming the variable that is wrong.
+        :raises ConfigurationError: if a setting is invalid.
         """
-        self._limits = _parsed(settings.rate_limit)
+        self._limits = _parse(settings.rate_limit)
         self._shared = None
         if self._limits and settings.rate_limit_storage is not None:
             self._shared = _storage(settings.rate_limit_storage)
-        self._here = FixedWindowRateLimiter(MemoryStorage())
-        self._away_until = 0.0
+        self._local = FixedWindowRateLimiter(MemoryStorage())
+        self._paused_until = 0.0
 
-    def check_person(self, username: str) -> None:
-        """Count a request of a person.
+    def check_user(self, username: str) -> None:
+        """Count a request of a user.
 
-        :raises TooManyRequests: if there were too many.
+        :raises TooManyRequests: if the user has exceeded a limit.
         """
         self._check("person", username, "You")
 
     def check_address(self, address: str | None) -> None:
         """Count a request without a valid token.
 
-        :raises TooManyRequests: if there were too many.
+        :raises TooManyRequests: if the address has exceeded a limit.
         """
         self._check("address", address or "", f"Without a valid token, {address}")
 
     def _check(self, kind: str, name: str, sender: str) -> None:
         for limit in self._limits:
-            seconds = self._seconds_over(limit, kind, name)
+            seconds = self._hit(limit, kind, name)
             if seconds is not None:
                 raise TooManyRequests(sender, str(limit), seconds)
 
-    def _seconds_over(self, limit: RateLimitItem, kind: str, name: str) -> int | None:
-        """Count one; return how long to wait if it was too many."""
+    def _hit(self, limit: RateLimitItem, kind: str, name: str) -> int | None:
+        """Count a request; return the seconds to wait if it exceeds the limit, else None."""
         shared = self._shared
-        if shared is not None and time.monotonic() >= self._away_until:
+        if shared is not None and time.monotonic() >= self._paused_until:
             try:
-                return _counted(FixedWindowRateLimiter(shared), limit, kind, name)
+                return _count(FixedWindowRateLimiter(shared), limit, kind, name)
             except shared.base_exceptions as error:
-                self._away_until = time.monotonic() + PAUSE
+                self._paused_until = time.monotonic() + REDIS_PAUSE
                 logger.warning(
-                    "SIGNED_URL_RATE_LIMIT_STORAGE is away (%s): counting in memory for %d s.",
+                    "SIGNED_URL_RATE_LIMIT_STORAGE is not available (%s): requests are counted in "
+                    "memory for %d s.",
                     type(error).__name__,
-                    PAUSE,
+                    REDIS_PAUSE,
                 )
-        return _counted(self._here, limit, kind, name)
+        return _count(self._local, limit, kind, name)
 
 
-def _counted(
+def _count(
     counter: FixedWindowRateLimiter, limit: RateLimitItem, kind: str, name: str
 ) -> int | None:
     if counter.hit(limit, "dserver-signed-url", kind, name):
@@ -83,12 +84,12 @@ def _counted(
     return max(1, round(ends - time.time() + 0.5))
 
 
-def _parsed(text: str | None) -> list[RateLimitItem]:
+def _parse(text: str | None) -> list[RateLimitItem]:
     try:
-        found = parse_many(text) if text else []
-        if any(limit.amount < 1 for limit in found):
+        limits = parse_many(text) if text else []
+        if any(limit.amount < 1 for limit in limits):
             raise ValueError(text)
-        return found
+        return limits
     except ValueError as error:
         raise ConfigurationError(
             "SIGNED_URL_RATE_LIMIT", f"must read like 600 per minute, not {text!r}."
@@ -98,16 +99,18 @@ def _parsed(text: str | None) -> list[RateLimitItem]:
 def _storage(address: str) -> Storage:
     is_redis = address.startswith(("redis://", "rediss://", "unix://"))
     options: dict[str, float | str | bool] = (
-        {"socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE} if is_redis else {}
+        {"socket_timeout": REDIS_TIMEOUT, "socket_connect_timeout": REDIS_TIMEOUT}
+        if is_redis
+        else {}
     )
     try:
-        found = storage_from_string(address, **options)
+        storage = storage_from_string(address, **options)
     except (LimitsError, ValueError) as error:
-        # The address, which may hold a password, is not repeated.
+        # Without the address, because it may contain a password.
         raise ConfigurationError(
             "SIGNED_URL_RATE_LIMIT_STORAGE",
             "must be the address of a Redis, such as "
             "redis://redis:6379/0, and needs the extra `redis` of this plugin.",
         ) from error
-    assert isinstance(found, Storage)  # noqa: S101 (of what is not asynchronous)
-    return found
+    assert isinstance(storage, Storage)  # noqa: S101 (only async+ schemes return another type)
+    return storage

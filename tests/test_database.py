@@ -88,7 +88,7 @@ def test_a_missing_column_is_told_from_a_missing_table(dserver, logged, change, 
     result = dserver.app.test_cli_runner().invoke(pending_upload, ["list"])
     assert result.exit_code == 1
     assert missing in result.stderr
-    assert "if it is away" not in result.stderr
+    assert "check that it is running" not in result.stderr
 
 
 def test_a_database_that_is_away_lacks_nothing(dserver):
@@ -102,7 +102,7 @@ def test_a_database_that_is_away_lacks_nothing(dserver):
         event.remove(engine, "connect", _refuse_connection)
         engine.dispose()
     assert result.exit_code == 1
-    assert "if it is away, see whether it runs" in result.stderr
+    assert "otherwise check that it is running" in result.stderr
     assert "missing" not in result.stderr
 
 

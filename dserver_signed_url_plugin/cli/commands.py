@@ -38,6 +38,6 @@ def sentences(advice: str = "") -> Iterator[None]:
         raise click.ClickException(f"{error.message} {advice}".rstrip()) from error
     except database.REFUSALS as error:
         raise click.ClickException(
-            f"The database refused ({database.words(error)}): {database.advice(error)}. "
+            f"The database refused ({database.driver_message(error)}): {database.advice(error)}. "
             f"{advice}".rstrip()
         ) from error

@@ -90,7 +90,7 @@ class Completions:
         storage = self._storages.of(permit.base_uri)
         try:
             # What an operator repairs at night has not been worked on by anybody.
-            with leased(upload, active=not permit.is_operators) as lease:
+            with leased(upload, active=not permit.is_operator) as lease:
                 self._finish(uri, storage, lease)
         except repository.UploadGone:
             # Somebody else was quicker, at completing it or at giving it up.

@@ -38,7 +38,7 @@ def identified(view: Callable[P, Answer]) -> Callable[P, Answer]:
         name = get_jwt_identity()
         if name is not None and (not isinstance(name, str) or _UNSTORABLE.search(name)):
             raise NotAuthenticated("names nobody whom dserver could know")
-        services().rates.check_person(name or "")
+        services().rates.check_user(name or "")
         return view(*args, **kwargs)
 
     required: Callable[P, Answer] = jwt_required()(known)

@@ -108,7 +108,9 @@ def _translate_token(error: Exception) -> Response:
 def _translate_database(error: Exception) -> Response:
     advice = database.advice(error)
     where = audit_hooks.described_request()
-    logger.warning("The database refused: %s: %s: %s", database.words(error), advice, where)
+    logger.warning(
+        "The database refused: %s: %s: %s", database.driver_message(error), advice, where
+    )
     return translate(DatabaseBusy(advice))
 
 

@@ -89,15 +89,12 @@ def test_browsers_may_use_the_embedded_bucket(demo):
     assert rule["ExposeHeaders"] == ["ETag"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_everything_and_a_new_start_finds_what_was_kept(tmp_path, number):
+def test_a_signal_ends_everything_and_a_new_start_finds_what_was_kept(tmp_path):
     with Serve(tmp_path) as first:
         info = first.info
         client = s3_client(info["s3_endpoint"], info["access_key"], info["secret_key"])
         client.put_object(Bucket=info["bucket"], Key="kept/ü", Body=b"bytes", Metadata={"a": "b"})
-        assert first.end(number) == 0
-        assert not listens(info["base_url"])
-        assert not listens(info["s3_endpoint"])
+        check_ended_by(signal.SIGTERM, first)
     with Serve(tmp_path) as second:
         second.info["tokens"]["bob"] = info["tokens"]["bob"]
         assert second.get("bob", "/me").status_code == 200
@@ -105,6 +102,13 @@ def test_a_signal_ends_everything_and_a_new_start_finds_what_was_kept(tmp_path, 
         client = s3_client(info["s3_endpoint"], info["access_key"], info["secret_key"])
         kept = client.get_object(Bucket=info["bucket"], Key="kept/ü")
         assert (kept["Body"].read(), kept["Metadata"]) == (b"bytes", {"a": "b"})
+        check_ended_by(signal.SIGINT, second)
+
+
+def check_ended_by(number: int, demo: Serve) -> None:
+    assert demo.end(number) == 0
+    assert not listens(demo.info["base_url"])
+    assert not listens(demo.info["s3_endpoint"])
 
 
 def test_a_store_of_ones_own_is_used_and_the_bucket_created(tmp_path):
@@ -206,9 +210,9 @@ def test_a_local_store_refuses_other_keys():
     assert not listens(store.endpoint)
 
 
-@pytest.mark.parametrize("module", ["six", "json", "boto3"])
-def test_a_directory_with_modules_of_its_own_is_no_place_for_the_demos(tmp_path, module):
-    (tmp_path / f"{module}.py").write_text("raise ImportError('not the one that is meant')\n")
+def test_a_directory_with_modules_of_its_own_is_no_place_for_the_demos(tmp_path):
+    for module in ("six", "json", "boto3"):
+        (tmp_path / f"{module}.py").write_text("raise ImportError('not the one that is meant')\n")
     with Serve(tmp_path, directory=tmp_path) as demo:
         assert demo.get("bob", "/me").status_code == 200
         assert demo.get("bob", f"/signed-urls/dataset/{NOWHERE}").status_code == 404

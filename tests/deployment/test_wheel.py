@@ -36,7 +36,13 @@ def run(tmp_path_factory: pytest.TempPathFactory):
     directory = tmp_path_factory.mktemp("empty")
     venv.create(directory / "venv", with_pip=True)
     inherited = {name: os.environ[name] for name in os.environ if not name.startswith("PYTHON")}
-    environment = {**inherited, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_USE_PEP517": "1"}
+    environment = {
+        **inherited,
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_USE_PEP517": "1",
+        # Python compiles what it imports, which is a small part.
+        "PIP_NO_COMPILE": "1",
+    }
 
     def act(program: str, *arguments: str | Path) -> str:
         done = subprocess.run(

@@ -21,7 +21,7 @@ from tests.support.lease_pause import paused
 from tests.support.s3_holdings import check_readable
 from tests.support.search_plugins import Index
 
-FILES = {"one.txt": b"eins", "two.txt": b"zwei"}
+FILES = {"one.txt": b"eins"}
 CLIENT = DserverClientJS()
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import monotonic, sleep
 from uuid import uuid4
 
 import pytest
@@ -16,10 +17,9 @@ from dserver_signed_url_plugin.demo.store import free_port
 from tests.support.compose_container import DOCKER, Container
 from tests.support.dserver import Dserver, encoded, in_capitals
 
-pytestmark = pytest.mark.database("postgresql", reason="a worker's memory is the same on each")
-
 SIZE = 63_000_000
 MB = 1_000_000
+PATIENCE = 20  # seconds, on a busy machine
 FACTORY = "dserver_signed_url_plugin.demo.app:create_app_from_environment()"
 
 
@@ -47,6 +47,13 @@ class Worker:
     def megabytes(self) -> float:
         return self._said("VmRSS")
 
+    def settled(self, limit: float) -> float:
+        """Return its memory as soon as that is below a limit: an answer ends before its thread."""
+        deadline = monotonic() + PATIENCE
+        while (now := self.megabytes()) >= limit and monotonic() < deadline:
+            sleep(0.05)
+        return now
+
     def peak(self) -> float:
         return self._said("VmHWM")
 
@@ -55,15 +62,15 @@ class Worker:
         return next(int(line.split()[1]) / 1000 for line in lines if line.startswith(name))
 
 
-@pytest.fixture
-def worker(make_dserver: Callable[..., Dserver], tmp_path: Path) -> Iterator[Worker]:
+@pytest.fixture(scope="module")
+def worker(lab: Dserver, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
     """One, as the image runs it."""
-    dserver = make_dserver()
+    tmp_path = tmp_path_factory.mktemp("worker")
     listen = f"127.0.0.1:{free_port()}"
     names = ("SQLALCHEMY_DATABASE_URI", "SECRET_KEY", "JWT_ALGORITHM", "JWT_PUBLIC_KEY")
-    config = {name: dserver.app.config[name] for name in names}
+    config = {name: lab.app.config[name] for name in names}
     settings = tmp_path / "settings.json"
-    settings.write_text(json.dumps({**config, **in_capitals(dserver.bucket.settings())}))
+    settings.write_text(json.dumps({**config, **in_capitals(lab.bucket.settings())}))
     variables = {
         "DSERVER_LISTEN": listen,
         "DSERVER_WORKERS": "1",
@@ -75,7 +82,7 @@ def worker(make_dserver: Callable[..., Dserver], tmp_path: Path) -> Iterator[Wor
         gunicorn.wait_until(lambda: gunicorn.answers(f"http://{listen}/config/versions"))
         master = gunicorn.process.pid
         [pid] = Path(f"/proc/{master}/task/{master}/children").read_text().split()
-        made = Worker(f"http://{listen}", int(pid), dserver)
+        made = Worker(f"http://{listen}", int(pid), lab)
         # What is imported and connected at the first request stays.
         assert made.post("alice", plan(items=[{"relpath": "a"}])).status_code == 200
         yield made
@@ -126,7 +133,7 @@ def test_no_body_takes_ten_times_its_size(worker, parts):
     before = worker.megabytes()
     worker.forget_peak()
     assert worker.post("alice", body).status_code in {400, 422}
-    after = worker.megabytes()
+    after = worker.settled(before + 30)
     figures = f"{before:.0f} MB before, {worker.peak():.0f} at most, {after:.0f} after"
     print(figures)  # noqa: T201
     assert worker.peak() < before + 10 * len(body) / MB, figures
@@ -135,17 +142,18 @@ def test_no_body_takes_ten_times_its_size(worker, parts):
 
 def test_nesting_takes_nothing(worker):
     before = worker.megabytes()
+    worker.forget_peak()
     overlays = plan()[:-1] + b', "overlays": ' + b"[" * SIZE
     for body in (b"[" * SIZE, b'{"a":' * (SIZE // 5), overlays):
         assert worker.post("alice", body).status_code in {400, 422}
     assert worker.peak() < before + 3 * SIZE / MB
-    assert worker.megabytes() < before + 30
+    assert worker.settled(before + 30) < before + 30
 
 
 def test_the_memory_of_large_announcements_comes_back(worker):
     before, after = worker.megabytes(), []
     worker.forget_peak()
-    for _ in range(8):
+    for _ in range(4):
         items = [
             {"relpath": f"images/{n:06d}.tif", "size_in_bytes": n, "hash": f"{n:032x}"}
             for n in range(100_000)
@@ -153,8 +161,8 @@ def test_the_memory_of_large_announcements_comes_back(worker):
         body = plan(items=items, hash_function="md5sum_hexdigest")
         assert worker.post("alice", body).status_code == 200
         after.append(worker.megabytes())
+    # The answers are 65 MB each; what is left over grows no further.
+    after.append(worker.settled(before + 130))
     figures = f"{before:.0f} MB before, {worker.peak():.0f} at most, {after} after each"
     print(figures)  # noqa: T201
-    # The answers are 65 MB each; what is left over grows no further.
-    # Any one of them may be measured before the system has it back.
-    assert min(after[-3:]) < before + 130, figures
+    assert after[-1] < before + 130, figures

@@ -20,7 +20,7 @@ def rows(page: str) -> list[list[str]]:
     """Return the cells of every row of the list tables of a page, without their headers."""
     found = re.findall(r"(?m)^   \* - (.+(?:\n     .+)*)", text_of(page))
     cells = [[" ".join(cell.split()) for cell in row.split("\n     - ")] for row in found]
-    return [row for row in cells if row[0] != "Variable"]
+    return [row for row in cells if row[0] not in {"Variable", "In ``.env``"}]
 
 
 def names_in(cell: str) -> list[str]:
@@ -70,6 +70,20 @@ def test_every_documented_setting_exists():
 def test_a_documented_default_is_the_default(name, default):
     assert Settings.load({}, {name: default}) == Settings.load({}, {})
     assert Settings.load({}, {name: str(int(default) - 1)}) != Settings.load({}, {})
+
+
+def test_every_setting_of_the_containers_is_documented_with_its_default():
+    documented = {
+        name: default.strip("`")
+        for names, defaults, _ in rows("docs/compose.rst")
+        for name, default in zip(names_in(names), defaults.split(", "), strict=True)
+    }
+    assert documented == dict(re.findall(r"(?m)^#(\w+)=(.*?)\"?$", text_of("docker/make-env.sh")))
+    variables = set(re.findall(r'environ.get\("(\w+)"', text_of("docker/gunicorn.conf.py")))
+    # The image's own affair.
+    variables -= {"DSERVER_LISTEN"}
+    assert variables
+    assert [name for name in variables if f"``{name}``" not in text_of("docs/compose.rst")] == []
 
 
 def test_every_route_is_in_the_readme(lab):

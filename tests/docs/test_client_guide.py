@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import requests
+
 from tests.support.clients import Deposit, DtoolDserver
 from tests.support.documentation import code_blocks, run
 
@@ -30,6 +32,14 @@ def test_the_programs_deposit_and_read_a_dataset(dserver, address, tmp_path, mon
     exec(read, names)  # noqa: S102  # the point
     texts = {path.read_text() for path in (tmp_path / "downloads").iterdir()}
     assert texts == {"day,height\n1,3\n", ""}
+
+
+def test_the_function_finds_slug_and_wait_of_a_refusal(address):
+    [function] = code_blocks("python", GUIDE, "Errors and retries")
+    names = {}
+    exec(function, names)  # noqa: S102  # the point
+    refused = requests.get(f"{address}/signed-urls/dataset/s3%3A%2F%2Flab%2F1", timeout=30)
+    assert names["refusal"](refused) == ("not-authenticated", None)
 
 
 def test_the_curl_commands_look_at_an_upload_and_cancel_it(dserver, address, tmp_path):

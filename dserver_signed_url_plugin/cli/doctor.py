@@ -32,7 +32,7 @@ class _Unusable(click.ClickException):
 @click.command("doctor")
 @click.argument("base_uri", metavar="BASE_URI")
 @click.option("--origin", metavar="ORIGIN", help="Also check CORS for web pages of this origin.")
-@click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @with_appcontext
 def doctor(base_uri: str, origin: str | None, as_json: bool) -> None:
     """Check whether signed URLs of BASE_URI work for people and browsers.

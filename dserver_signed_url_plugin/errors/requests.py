@@ -65,7 +65,7 @@ class RouteNotFound(SignedURLError):
     """There is no such route."""
 
     status, slug = 404, "route-not-found"
-    sentence = "There is no such route; the routes are listed in /doc/openapi.json."
+    sentence = "There is no such route; dserver's OpenAPI document lists those that there are."
 
 
 @dataclass(eq=False)

@@ -82,7 +82,8 @@ def audited(view: Callable[P, AnyResult]) -> Callable[P, AnyResult]:
 def described_request() -> str:
     """Return the URI, request ID and action of a request for a line in the log; no secret."""
     facts = _facts()
-    return f"{printable_uri(_uri(facts))} (request {facts.request_id}, {_action()})"
+    uri = printable_uri(_uri(facts) or request.path)
+    return f"{uri} (request {facts.request_id}, {_action()})"
 
 
 def set_headers(response: Response) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -21,7 +22,8 @@ def assert_refused(answer: Any, status: int, *words: str) -> None:
     """
     body = answer.json() if callable(answer.json) else answer.json
     assert answer.status_code == status, body
-    assert {"code", "status", "message"} <= body.keys() <= {"code", "status", "message", "errors"}
+    assert body.keys() == {"code", "status", "message", "errors"}
+    assert re.fullmatch("[a-z]+(-[a-z]+)*", body["errors"]["slug"])
     assert body["code"] == status
     assert len(body["message"].split()) > 2
     for word in words:

@@ -1,8 +1,9 @@
-"""What is not the person's fault is said as helpfully, tells no secret, and can be repeated."""
+"""Every refusal is an envelope with a slug and a line in the log, and none tells a secret."""
 
 from __future__ import annotations
 
 import json
+import logging
 from typing import Any
 
 import dservercore.utils
@@ -12,7 +13,7 @@ from dserver_signed_url_plugin.demo.app import DEPOSITORS, SEARCHERS
 from dserver_signed_url_plugin.demo.store import free_port
 from tests.support.clients import Deposit, DserverClientJS, DtoolDserver
 from tests.support.databases import on_each_database
-from tests.support.dserver import Dserver
+from tests.support.dserver import Dserver, encoded
 from tests.support.refusals import assert_refused, nothing_is_written
 
 CLIENT = DtoolDserver()
@@ -159,3 +160,94 @@ def test_a_failing_token_is_no_fault_of_the_server(lab):
         headers = {"Authorization": header}
         answer = lab.app.test_client().get("/signed-urls/dataset/s3:%2F%2Fx%2Fy", headers=headers)
         assert_refused(answer, 401, "token")
+
+
+# Slugs, headers and log lines -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "slug"),
+    [
+        ("GET", "/signed-urls", 404, "route-not-found"),
+        ("GET", "/signed-urls/nothing/here", 404, "route-not-found"),
+        ("PATCH", "/signed-urls/upload-complete", 405, "method-not-allowed"),
+        ("PUT", "/signed-urls/upload/s3%3A%2F%2Fx", 405, "method-not-allowed"),
+    ],
+)
+def test_a_url_or_method_without_a_route_is_refused_like_any_other(lab, method, path, status, slug):
+    answer = lab.app.test_client().open(path, method=method)
+    assert_refused(answer, status)
+    assert answer.json["errors"] == {"slug": slug}
+    assert answer.headers["X-Request-ID"]
+    assert ("Allow" in answer.headers) == (status == 405)
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/signed-urls-of-others"])
+def test_other_urls_of_dserver_are_answered_as_ever(lab, path):
+    answer = lab.nobody.get(path)
+    assert answer.json == {"code": 404, "status": "Not Found"}
+    assert "X-Request-ID" not in answer.headers
+
+
+def test_a_query_that_does_not_fit_names_the_field_and_has_a_slug(lab):
+    answer = lab.bob.read(f"{lab.base_uri}/{UUID}", expiry_seconds="soon")
+    assert_refused(answer, 422, "expiry_seconds: ")
+    errors = answer.json["errors"]
+    assert (errors["slug"], list(errors["query"])) == ("invalid-field", ["expiry_seconds"])
+
+
+def test_what_flask_itself_refuses_has_a_slug(make_dserver):
+    dserver = make_dserver(MAX_CONTENT_LENGTH=100)
+    answer = dserver.alice.begin(dserver.base_uri, CLIENT.plan(Deposit()))
+    assert_refused(answer, 413, "100 bytes")
+    assert answer.json["errors"] == {"slug": "body-too-large"}
+
+
+def test_what_nobody_foresaw_has_a_slug_and_a_line(make_dserver, caplog):
+    dserver = make_dserver(TESTING=False, PROPAGATE_EXCEPTIONS=False, JWT_PUBLIC_KEY=None)
+    answer = dserver.bob.read(f"{dserver.base_uri}/{UUID}")
+    assert_refused(answer, 500, "X-Request-ID")
+    assert answer.json["errors"] == {"slug": "internal-error"}
+    assert " internal-error: " in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("person", "status", "slug"),
+    [
+        ("nobody", 401, "not-authenticated"),
+        ("dave", 403, "permission-denied"),
+        ("bob", 404, "dataset-not-found"),
+    ],
+)
+def test_a_line_of_the_log_has_status_slug_uri_request_and_action(
+    lab, caplog, person, status, slug
+):
+    caplog.set_level(logging.INFO, "dserver_signed_url_plugin")
+    uri = f"{lab.base_uri}/{UUID}"
+    answer = getattr(lab, person).read(uri)
+    request_id = answer.headers["X-Request-ID"]
+    lines = [record.getMessage() for record in caplog.records if slug in record.getMessage()]
+    assert f"{status} {slug}: {uri} (request {request_id}, read-dataset)" in lines
+
+
+def test_a_uri_cannot_forge_a_line_of_the_log_or_put_a_signature_into_it(lab, caplog):
+    caplog.set_level(logging.INFO, "dserver_signed_url_plugin")
+    uri = f"{lab.base_uri}/x\r409 forged?X-Amz-Signature=secret"
+    assert_refused(lab.bob.read(uri), 400)
+    assert all(record.getMessage().isprintable() for record in caplog.records)
+    assert "secret" not in caplog.text
+
+
+def test_answers_are_kept_by_no_cache_and_browsers_may_read_their_headers(dserver):
+    dserver.alice.begin(dserver.base_uri, CLIENT.plan(Deposit()))
+    origin = {"Origin": "https://app.example.org"}
+    for person in (dserver.alice, dserver.nobody):
+        answer = person.post(
+            f"/signed-urls/upload/{encoded(dserver.base_uri)}",
+            CLIENT.plan(Deposit()),
+            headers=origin,
+        )
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers["Access-Control-Allow-Origin"]
+        exposed = ",".join(answer.headers.getlist("Access-Control-Expose-Headers"))
+        assert {"X-Request-ID", "Retry-After"} <= {name.strip() for name in exposed.split(",")}

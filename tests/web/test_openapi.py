@@ -1,4 +1,4 @@
-"""dserver publishes what its doors take, answer and refuse."""
+"""dserver publishes what the routes take, return and refuse, so that tools understand it."""
 
 from __future__ import annotations
 
@@ -6,29 +6,34 @@ import warnings
 from typing import Any
 
 import pytest
+import requests
+from openapi_spec_validator import OpenAPIV30SpecValidator
+
+from dserver_signed_url_plugin.web import examples
+from tests.support.dserver import Dserver, encoded
 
 DATASET = ("/signed-urls/dataset/{uri}", "get")
 ITEM = ("/signed-urls/item/{uri}/{identifier}", "get")
 UPLOAD = ("/signed-urls/upload/{uri}", "post")
 COMPLETE = ("/signed-urls/upload-complete", "post")
-LOOK = ("/signed-urls/upload/{uri}", "get")
+STATUS = ("/signed-urls/upload/{uri}", "get")
 CANCEL = ("/signed-urls/upload/{uri}", "delete")
 AUDIT = ("/signed-urls/audit/{uri}", "get")
-DOORS = (DATASET, ITEM, UPLOAD, COMPLETE, LOOK, CANCEL, AUDIT)
+OPERATIONS = (DATASET, ITEM, UPLOAD, COMPLETE, STATUS, CANCEL, AUDIT)
 EVERYWHERE = {200, 400, 401, 403, 422, 429, 501, 502, 503}
 
 
 @pytest.fixture(scope="module")
 def document(lab) -> Any:
-    """What anybody gets who asks dserver."""
+    """The document that dserver serves to anybody."""
     answer = lab.nobody.get(f"{lab.app.config['OPENAPI_URL_PREFIX']}/openapi.json")
     assert answer.status_code == 200
     return answer.json
 
 
 @pytest.fixture
-def operation(document, door) -> Any:
-    path, method = door
+def operation(document, route) -> Any:
+    path, method = route
     return document["paths"][path][method]
 
 
@@ -42,25 +47,25 @@ def resolved(document: Any, part: Any) -> Any:
     return part
 
 
-def answered(document: Any, door: tuple[str, str], status: int) -> Any:
+def answered(document: Any, route: tuple[str, str], status: int) -> Any:
     """The schema of an answer."""
-    path, method = door
+    path, method = route
     response = resolved(document, document["paths"][path][method]["responses"][str(status)])
     return resolved(document, response["content"]["application/json"]["schema"])
 
 
-def test_there_are_these_doors_and_no_other(document):
+def test_there_are_these_routes_and_no_other(document):
     ours = {
         (path, method)
         for path, methods in document["paths"].items()
         for method in methods
         if path.startswith("/signed-urls") and method != "parameters"
     }
-    assert ours == set(DOORS)
+    assert ours == set(OPERATIONS)
 
 
 @pytest.mark.parametrize(
-    ("door", "more"),
+    ("route", "more"),
     [
         (DATASET, {404, 409, 410}),
         (ITEM, {404, 409, 410}),
@@ -75,20 +80,20 @@ def test_every_status_is_documented_with_a_description(document, operation, more
         assert len(resolved(document, operation["responses"][name])["description"].split()) > 3
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_every_door_says_what_it_is_for(operation):
+@pytest.mark.parametrize("route", OPERATIONS)
+def test_every_route_says_what_it_is_for(operation):
     assert len(operation["summary"].split()) > 5
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_every_error_is_dservers_envelope(document, door, operation):
+@pytest.mark.parametrize("route", OPERATIONS)
+def test_every_error_is_dservers_envelope(document, route, operation):
     for status in operation["responses"]:
         if status not in ("200", "default"):
-            schema = answered(document, door, int(status))
+            schema = answered(document, route, int(status))
             assert schema["properties"].keys() == {"code", "status", "message", "errors"}
 
 
-@pytest.mark.parametrize("door", [DATASET, ITEM])
+@pytest.mark.parametrize("route", [DATASET, ITEM])
 def test_reading_takes_a_life_and_a_disposition_in_the_query(operation):
     parameters = {parameter["name"]: parameter for parameter in operation["parameters"]}
     assert parameters.keys() == {"expiry_seconds", "disposition"}
@@ -160,3 +165,93 @@ def test_no_schema_takes_anothers_name(make_dserver):
 def test_no_name_in_the_document_is_a_makeshift(document):
     names = set(document["components"]["schemas"])
     assert not [name for name in names if name[-1].isdigit() and name[:-1] in names]
+
+
+# For tools ------------------------------------------------------------------------------------
+
+
+def test_the_document_is_valid_openapi(document):
+    assert [error.message for error in OpenAPIV30SpecValidator(document).iter_errors()] == []
+
+
+def test_what_dservercore_documents_is_left_as_it_is_but_for_a_status_of_1(document):
+    for path in ("/manifests/{uri}", "/tags/{uri}"):
+        assert document["paths"][path]["get"]["responses"].keys() == {
+            "200",
+            "403",
+            "404",
+            "default",
+        }
+
+
+def test_every_operation_has_an_id_of_its_own_in_the_words_of_the_field(document):
+    ids = {route: document["paths"][route[0]][route[1]]["operationId"] for route in OPERATIONS}
+    assert ids == {
+        DATASET: "readDataset",
+        ITEM: "readItem",
+        UPLOAD: "beginUpload",
+        STATUS: "uploadStatus",
+        CANCEL: "cancelUpload",
+        COMPLETE: "completeUpload",
+        AUDIT: "readAudit",
+    }
+
+
+@pytest.mark.parametrize("route", OPERATIONS)
+def test_the_example_of_an_answer_has_what_its_schema_requires(document, route, operation):
+    content = operation["responses"]["200"]["content"]["application/json"]
+    schema = resolved(document, content["schema"])
+    assert set(schema["required"]) <= content["example"].keys() <= schema["properties"].keys()
+
+
+def test_a_refusal_requires_its_slug(document):
+    schema = answered(document, DATASET, 404)
+    assert set(schema["required"]) == {"code", "status", "message", "errors"}
+    assert resolved(document, schema["properties"]["errors"])["required"] == ["slug"]
+
+
+def test_identifiers_times_and_urls_have_their_formats(document):
+    grant = answered(document, UPLOAD, 200)["properties"]
+    formats = {name: grant[name].get("format") for name in ("uri", "uuid", "expiry_timestamp")}
+    assert formats == {"uri": "uri", "uuid": "uuid", "expiry_timestamp": "date-time"}
+    assert answered(document, ITEM, 200)["properties"]["url"]["format"] == "uri"
+
+
+# The examples ---------------------------------------------------------------------------------
+
+
+def test_the_examples_are_real_exchanges(lab):
+    grant = lab.alice.begin(lab.base_uri, examples.ANNOUNCEMENT)
+    assert shape(grant.json) == shape(examples.UPLOAD_GRANT)
+    uri = grant.json["uri"]
+    assert shape(status(lab, uri)) == shape(examples.UPLOAD_STATUS)
+    [item] = grant.json["upload_urls"]["items"].values()
+    content = b"day,height\n1,3\n"
+    requests.put(item["url"], content, headers=item["headers"], timeout=30).raise_for_status()
+    done = lab.alice.post(
+        "/signed-urls/upload-complete", examples.COMPLETION_REQUEST | {"uri": uri}
+    )
+    assert shape(done.json) == shape(examples.COMPLETION)
+
+    assert shape(lab.bob.read(uri).json) == shape(examples.DATASET_GRANT)
+    item_grant = lab.bob.read_item(uri, examples.IDENTIFIER).json
+    assert shape(item_grant) == shape(examples.ITEM_GRANT)
+    decisions = lab.alice.get(f"/signed-urls/audit/{encoded(uri)}?limit=1").json
+    decisions["next"] = None  # there are more, of other requests
+    assert shape(decisions) == shape(examples.DECISIONS)
+
+    another = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
+    lab.alice.begin(lab.base_uri, examples.ANNOUNCEMENT | {"uuid": another})
+    cancelled = lab.alice.delete(f"/signed-urls/upload/{encoded(f'{lab.base_uri}/{another}')}")
+    assert shape(cancelled.json) == shape(examples.CANCELLATION)
+
+
+def status(lab: Dserver, uri: str) -> Any:
+    return lab.alice.get(f"/signed-urls/upload/{encoded(uri)}").json
+
+
+def shape(value: Any) -> Any:
+    """The keys of a JSON value, and the types of what they hold."""
+    if isinstance(value, dict):
+        return {name: shape(inner) for name, inner in value.items()}
+    return [shape(inner) for inner in value] if isinstance(value, list) else type(value)

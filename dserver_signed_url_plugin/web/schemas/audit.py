@@ -1,4 +1,4 @@
-"""Wire shapes of the audit: what may be asked, and a page of decisions."""
+"""Schemas of the audit: its query parameters, and a page of decisions."""
 
 from __future__ import annotations
 
@@ -6,64 +6,81 @@ from typing import Any
 
 from marshmallow import Schema, fields, pre_dump, validate
 
-from dserver_signed_url_plugin.audit.decisions import DecisionPage
-from dserver_signed_url_plugin.web.schemas.common import described
+from dserver_signed_url_plugin.audit.decisions import DecisionPage, Outcome
+from dserver_signed_url_plugin.web.schemas.common import URI, described, moment
 
 LONGEST_PAGE = 1000
 
-_UTC = "UTC, 2024-01-15T14:30:00.000000Z"
-
 
 class AuditQuerySchema(Schema):
-    """Which decisions, and how many."""
+    """Query parameters for decisions."""
 
     limit = fields.Integer(
         load_default=100,
         validate=validate.Range(1, LONGEST_PAGE),
-        metadata=described(f"How many decisions to answer, {LONGEST_PAGE} at most."),
+        metadata=described(f"The most decisions to return, at most {LONGEST_PAGE}."),
     )
     before = fields.Integer(
         load_default=None,
         validate=validate.Range(1, 2**63 - 1),
-        metadata=described("The `next` of an earlier answer: go on from there."),
+        metadata=described("`next` of the previous page."),
     )
 
 
 class DecisionSchema(Schema):
-    """Somebody asked for something, and was granted or refused it."""
+    """A request that was granted or refused."""
 
-    time = fields.String(metadata=described(_UTC))
-    username = fields.String(metadata=described("What the token says; empty for nobody."))
-    action = fields.String(metadata=described("Such as read-item or upload-begin."))
-    uri = fields.String()
-    outcome = fields.String(metadata=described("granted or refused"))
-    reason = fields.String(allow_none=True, metadata=described("Why it was refused."))
-    items = fields.Integer(allow_none=True)
-    size_in_bytes = fields.Integer(allow_none=True, metadata=described("null if not known"))
-    expires_at = fields.String(allow_none=True, metadata=described(f"When the URLs end: {_UTC}"))
-    address = fields.String(
-        allow_none=True, metadata=described("The client's; null unless you are an admin.")
+    time = fields.String(required=True, metadata=moment("When it was decided:"))
+    username = fields.String(
+        required=True, metadata=described("The token's user; empty without a valid token.")
     )
-    request_id = fields.String(allow_none=True, metadata=described("As in X-Request-ID."))
+    action = fields.String(
+        required=True, metadata=described("What was requested, as in read-item or upload-begin.")
+    )
+    uri = fields.String(required=True)
+    outcome = fields.String(
+        required=True, metadata={"enum": [outcome.value for outcome in Outcome]}
+    )
+    reason = fields.String(
+        required=True, allow_none=True, metadata=described("The slug of a refusal.")
+    )
+    items = fields.Integer(required=True, allow_none=True)
+    size_in_bytes = fields.Integer(
+        required=True, allow_none=True, metadata=described("null if not known.")
+    )
+    expires_at = fields.String(
+        required=True, allow_none=True, metadata=moment("When the URLs expire:")
+    )
+    address = fields.String(
+        required=True,
+        allow_none=True,
+        metadata=described("The client's address; null unless you are an admin."),
+    )
+    request_id = fields.String(
+        required=True, allow_none=True, metadata=described("As in X-Request-ID.")
+    )
     requests = fields.Integer(
+        required=True,
         metadata=described(
-            "How many; of refusals without a token, or above the rate, there is one for each "
-            "address or person and minute, which tells of the first."
-        )
+            "How many were counted together: refusals without a token, or above the rate limit, "
+            "are counted per minute and address or user, and the other fields are the first's."
+        ),
     )
 
 
 class AuditSchema(Schema):
-    """Decisions about a dataset or a base URI, the newest first."""
+    """Decisions about a dataset or a base URI, newest first."""
 
-    uri = fields.String()
-    decisions = fields.List(fields.Nested(DecisionSchema))
+    uri = fields.String(required=True, metadata=URI)
+    decisions = fields.List(fields.Nested(DecisionSchema), required=True)
     next = fields.Integer(
-        allow_none=True, metadata=described("Send it as `before` for older ones; null if none.")
+        required=True,
+        allow_none=True,
+        metadata=described("Send it as `before` to get older ones; null on the last page."),
     )
 
     @pre_dump
     def wire(self, page: DecisionPage, **_: Any) -> dict[str, Any]:
-        """Lay the page out."""
+        """Return the fields of the answer."""
         decisions = [decision.as_json() for decision in page.decisions]
         return {"uri": page.uri, "decisions": decisions, "next": page.next}

@@ -1,22 +1,30 @@
-"""What several schemas share: names of fields as WIRE has them, times, grants, and queries."""
+"""Base classes, fields and metadata that the schemas share."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar, get_args
 
-from marshmallow import Schema, ValidationError, fields, validate
+from marshmallow import INCLUDE, Schema, ValidationError, fields, validate
 
 from dserver_signed_url_plugin.filenames import Disposition
 from dserver_signed_url_plugin.web.announcement import Announcement, CompletionRequest
 
+# Metadata of fields whose format is the whole description.
+URI, UUID = {"format": "uri"}, {"format": "uuid"}
 
-def described(text: str) -> dict[str, str]:
-    """Return the metadata of a field that says what it is."""
-    return {"description": text}
+
+def described(text: str, **more: Any) -> dict[str, Any]:
+    """Return the metadata of a field: its description, and more of its OpenAPI schema."""
+    return {"description": text, **more}
+
+
+def moment(text: str) -> dict[str, Any]:
+    """Return the metadata of a field that holds a time."""
+    return described(f"{text} UTC, as in 2024-01-15T14:30:00.000000Z.", format="date-time")
 
 
 class BodySchema(Schema):
-    """What a body holds, for documentation: ``body`` decodes it.
+    """Base of schemas that only document a body, which ``body`` decodes.
 
     ``longest`` is its limit in bytes, where that is less than the server's.
     """
@@ -26,36 +34,37 @@ class BodySchema(Schema):
 
 
 class PreparedDict(fields.Dict):
-    """A dict that is dumped as it is: its entries were made by us, and may be 100,000."""
+    """A dict that is dumped unchanged: its values need no conversion, and may be 100,000."""
 
     def _serialize(self, value: Any, *_: Any, **__: Any) -> Any:
         return value
 
 
 class GrantSchema(Schema):
-    """What every grant says."""
+    """Fields of every answer with signed URLs."""
 
-    uri = fields.String()
-    expiry_seconds = fields.Integer(metadata=described("What was granted, in seconds."))
-    expiry_timestamp = fields.String(
-        metadata=described("When the URLs die: UTC, 2024-01-15T14:30:00.000000Z.")
+    uri = fields.String(required=True, metadata=URI)
+    expiry_seconds = fields.Integer(
+        required=True, metadata=described("The lifetime that was granted, in seconds.")
     )
+    expiry_timestamp = fields.String(required=True, metadata=moment("When the URLs expire:"))
     expiry_limited_by = fields.String(
         metadata=described(
-            "Only there when less was granted than was asked for, or than is this server's "
-            "default: what ends sooner, such as credentials."
+            "Why the lifetime is shorter than requested, or than the server's default; absent if "
+            "it is not.",
+            enum=["credentials", "store", "lifecycle"],
         )
     )
 
 
 class Seconds(fields.Integer):
-    """The life that somebody asks for: a whole number of seconds, at least 1."""
+    """A lifetime: a whole number of seconds, at least 1."""
 
     def __init__(self) -> None:
         super().__init__(
             load_default=None,
             validate=validate.Range(min=1),
-            metadata={"description": "How long the URLs shall live, in seconds."},
+            metadata=described("The lifetime of the URLs, in seconds."),
         )
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
@@ -65,19 +74,40 @@ class Seconds(fields.Integer):
 
 
 class LifetimeSchema(Schema):
-    """What every route takes that answers with signed URLs."""
+    """Query parameters of every route that answers with signed URLs."""
 
     expiry_seconds = Seconds()
 
 
 class ReadingSchema(LifetimeSchema):
-    """What both routes for reading take."""
+    """Query parameters of both routes for reading."""
 
     disposition = fields.String(
         load_default="attachment",
         validate=validate.OneOf(get_args(Disposition)),
-        metadata={
-            "description": "Whether a browser saves an item, under its own name, or shows it "
-            "where that is safe."
-        },
+        metadata=described(
+            "Whether a browser saves an item under its own name, or displays it where that is safe."
+        ),
     )
+
+
+class ErrorDetailsSchema(Schema):
+    """The slug of an error, and details of some, such as the field that is wrong."""
+
+    class Meta:
+        """Details are named after fields of the request, so there may be any."""
+
+        unknown = INCLUDE
+
+    slug = fields.String(
+        required=True, metadata=described("A stable word for programs, as in upload-busy.")
+    )
+
+
+class RefusalSchema(Schema):
+    """dserver's envelope for errors."""
+
+    code = fields.Integer(required=True, metadata=described("The HTTP status."))
+    status = fields.String(required=True, metadata=described("The HTTP status in words."))
+    message = fields.String(required=True, metadata=described("A sentence for the user."))
+    errors = fields.Nested(ErrorDetailsSchema, required=True)

@@ -1,4 +1,4 @@
-"""Schemas of what a reader is given: the signed URLs of a dataset, or of one item."""
+"""Schemas of the answers to reading: signed URLs of a dataset, or of one item."""
 
 from __future__ import annotations
 
@@ -8,25 +8,36 @@ from marshmallow import fields, pre_dump
 
 from dserver_signed_url_plugin.downloads import DatasetGrant, ItemGrant
 from dserver_signed_url_plugin.web.schemas.common import (
+    URI,
     GrantSchema,
     PreparedDict,
+    described,
 )
+
+
+def _urls(text: str) -> PreparedDict:
+    return PreparedDict(
+        keys=fields.String(),
+        values=fields.String(metadata=URI),
+        required=True,
+        metadata=described(text),
+    )
 
 
 class DatasetGrantSchema(GrantSchema):
     """Signed URLs for all of a dataset."""
 
-    admin_metadata_url = fields.String()
-    manifest_url = fields.String()
-    readme_url = fields.String()
-    item_urls = PreparedDict(keys=fields.String(), values=fields.String())
-    overlay_urls = PreparedDict(keys=fields.String(), values=fields.String())
-    annotation_urls = PreparedDict(keys=fields.String(), values=fields.String())
-    tags = fields.List(fields.String())
+    admin_metadata_url = fields.String(required=True, metadata=URI)
+    manifest_url = fields.String(required=True, metadata=URI)
+    readme_url = fields.String(required=True, metadata=URI)
+    item_urls = _urls("URLs by item identifier.")
+    overlay_urls = _urls("URLs by overlay name.")
+    annotation_urls = _urls("URLs by annotation name.")
+    tags = fields.List(fields.String(), required=True)
 
     @pre_dump
     def wire(self, grant: DatasetGrant, **_: Any) -> dict[str, Any]:
-        """Lay the grant out as WIRE has it."""
+        """Return the fields of the answer."""
         urls = grant.urls
         return {
             "uri": str(grant.uri),
@@ -44,12 +55,12 @@ class DatasetGrantSchema(GrantSchema):
 class ItemGrantSchema(GrantSchema):
     """A signed URL for one item."""
 
-    identifier = fields.String()
-    url = fields.String()
+    identifier = fields.String(required=True)
+    url = fields.String(required=True, metadata=URI)
 
     @pre_dump
     def wire(self, grant: ItemGrant, **_: Any) -> dict[str, Any]:
-        """Lay the grant out as WIRE has it."""
+        """Return the fields of the answer."""
         return {
             "uri": str(grant.uri),
             **grant.life.as_answer(),

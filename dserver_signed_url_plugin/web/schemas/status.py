@@ -1,4 +1,4 @@
-"""Wire shapes of an upload under way: how far it has come, and what cancelling it freed."""
+"""Schemas of the status of an upload, and of its cancellation."""
 
 from __future__ import annotations
 
@@ -10,54 +10,62 @@ from dserver_signed_url_plugin.errors import UploadIncomplete
 from dserver_signed_url_plugin.times import timestamp
 from dserver_signed_url_plugin.uploads.cancel import Cancellation
 from dserver_signed_url_plugin.uploads.status import UploadStatus
-from dserver_signed_url_plugin.web.schemas.common import LifetimeSchema, described
+from dserver_signed_url_plugin.web.schemas.common import (
+    URI,
+    UUID,
+    LifetimeSchema,
+    described,
+    moment,
+)
 from dserver_signed_url_plugin.web.schemas.uploads import UploadGrantSchema
 
 
 class UploadStatusQuerySchema(LifetimeSchema):
-    """What may be asked of an upload under way."""
+    """Query parameters of the status of an upload."""
 
     urls = fields.Boolean(
         load_default=False,
-        metadata=described("Whether to answer fresh URLs for what is missing or wrong."),
+        metadata=described("Whether to return fresh URLs for what is missing or wrong."),
     )
 
 
 class CountsSchema(Schema):
-    """Items of an upload, in numbers."""
+    """Numbers of items of an upload."""
 
-    expected = fields.Integer()
-    stored = fields.Integer(metadata=described("Stored, and as announced."))
-    missing = fields.Integer()
-    wrong = fields.Integer(metadata=described("Stored, but not as announced."))
+    expected = fields.Integer(required=True)
+    stored = fields.Integer(required=True, metadata=described("Stored as announced."))
+    missing = fields.Integer(required=True)
+    wrong = fields.Integer(required=True, metadata=described("Stored, but not as announced."))
 
 
 class MismatchSchema(Schema):
     """An item that is not as announced."""
 
-    relpath = fields.String()
-    expected = fields.Dict()
-    found = fields.Dict()
+    relpath = fields.String(required=True)
+    expected = fields.Dict(required=True)
+    found = fields.Dict(required=True)
 
 
 class UploadStatusSchema(Schema):
-    """How far an upload has come."""
+    """The status of an upload; of a registered dataset there is only the state."""
 
-    uri = fields.String()
-    uuid = fields.String()
-    state = fields.String(metadata=described("opening, open, frozen or registered"))
+    uri = fields.String(required=True, metadata=URI)
+    uuid = fields.String(required=True, metadata=UUID)
+    state = fields.String(
+        required=True, metadata={"enum": ["opening", "open", "frozen", "registered"]}
+    )
     name = fields.String()
     uploader = fields.String()
-    created_at = fields.String(metadata=described("UTC, 2024-01-15T14:30:00.000000Z"))
+    created_at = fields.String(metadata=moment("When it was announced:"))
     urls_expire_at = fields.String(
-        allow_none=True, metadata=described("When the last URL handed out ends, UTC.")
+        allow_none=True, metadata=moment("When the last URL that was signed expires:")
     )
     items = fields.Nested(CountsSchema)
     expected_bytes = fields.Integer(
-        allow_none=True, metadata=described("null where not every item announced its size")
+        allow_none=True, metadata=described("null unless the size of every item was announced.")
     )
     stored_bytes = fields.Integer()
-    missing = fields.List(fields.String(), metadata=described("Relpaths, the first 100."))
+    missing = fields.List(fields.String(), metadata=described("The first 100 relpaths."))
     mismatched = fields.List(fields.Nested(MismatchSchema), metadata=described("The first 100."))
     upload = fields.Nested(
         UploadGrantSchema,
@@ -66,7 +74,7 @@ class UploadStatusSchema(Schema):
 
     @pre_dump
     def wire(self, progress: UploadStatus, **_: Any) -> dict[str, Any]:
-        """Lay the progress out; a registered dataset has nothing but its state."""
+        """Return the fields of the answer."""
         answer: dict[str, Any] = {
             "uri": str(progress.uri),
             "uuid": progress.uri.uuid,
@@ -76,22 +84,22 @@ class UploadStatusSchema(Schema):
 
 
 class CancelSchema(Schema):
-    """What cancelling an upload freed."""
+    """What was deleted with an upload."""
 
-    uri = fields.String()
-    status = fields.String(metadata=described("cancelled"))
-    objects = fields.Integer()
-    bytes = fields.Integer()
+    uri = fields.String(required=True, metadata=URI)
+    status = fields.String(required=True, metadata={"enum": ["cancelled"]})
+    objects = fields.Integer(required=True)
+    bytes = fields.Integer(required=True)
     old_versions_remain = fields.Boolean(
         metadata=described(
-            "true where the bucket keeps old versions of what was deleted, so that no bytes are "
-            "freed; else left out."
+            "true if the bucket keeps old versions of what was deleted, so that no bytes are "
+            "freed; otherwise absent."
         )
     )
 
     @pre_dump
     def wire(self, cancelled: Cancellation, **_: Any) -> dict[str, Any]:
-        """Lay the outcome out."""
+        """Return the fields of the answer."""
         freed = cancelled.freed
         size: dict[str, Any] = {"objects": freed.objects, "bytes": freed.size_in_bytes}
         if freed.old_versions_remain:

@@ -1,4 +1,4 @@
-"""Schemas of an upload: what its bodies hold, for documentation, and what is granted."""
+"""Schemas of announcing and completing an upload; those of bodies only document them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from dserver_signed_url_plugin.uploads.plan import EARLIEST, HASH_FUNCTION, LATE
 from dserver_signed_url_plugin.uris import MAX_URI_LENGTH
 from dserver_signed_url_plugin.web.announcement import Announcement, CompletionRequest
 from dserver_signed_url_plugin.web.schemas.common import (
+    URI,
+    UUID,
     BodySchema,
     GrantSchema,
     PreparedDict,
@@ -21,31 +23,37 @@ from dserver_signed_url_plugin.web.schemas.common import (
 
 
 class AnnouncedItemSchema(Schema):
-    """One item."""
+    """One item of an announcement."""
 
-    relpath = fields.String(required=True, metadata=described("Path below the dataset's data."))
+    relpath = fields.String(
+        required=True, metadata=described("Its path in the dataset, with slashes.")
+    )
     size_in_bytes = fields.Integer(allow_none=True)
     hash = fields.String(allow_none=True, metadata=described("MD5 as 32 hexadecimal digits."))
     utc_timestamp = fields.Float(allow_none=True, metadata=described("Seconds since 1970, UTC."))
 
 
 class UploadPlanSchema(BodySchema):
-    """An upload, announced."""
+    """An announcement of an upload."""
 
     body = Announcement
 
-    uuid = fields.String(required=True, metadata=described("Canonical UUID, 36 characters."))
-    name = fields.String(required=True, metadata=described("dtool dataset name."))
+    uuid = fields.String(
+        required=True, metadata=described("36 characters, in lower case.", format="uuid")
+    )
+    name = fields.String(
+        required=True, metadata=described("The dataset's name, as dtool permits it.")
+    )
     items = fields.List(fields.Nested(AnnouncedItemSchema), load_default=list)
     creator_username = fields.String(
-        load_default=None, metadata=described("dtool's creator; the caller, if left out.")
+        load_default=None, metadata=described("dtool's creator; by default the caller.")
     )
     frozen_at = fields.Float(
         load_default=None,
         validate=validate.Range(EARLIEST, LATEST),
-        metadata=described("Seconds since 1970, UTC; the time of completion, if left out."),
+        metadata=described("Seconds since 1970, UTC; by default the time of completion."),
     )
-    hash_function = fields.String(load_default=None, metadata=described(HASH_FUNCTION))
+    hash_function = fields.String(load_default=None, metadata={"enum": [HASH_FUNCTION, None]})
     tags = fields.List(fields.String(), load_default=list, allow_none=True)
     annotations = fields.Dict(keys=fields.String(), load_default=dict, allow_none=True)
     overlays = fields.Dict(
@@ -54,54 +62,60 @@ class UploadPlanSchema(BodySchema):
     upload_headers = fields.Boolean(
         load_default=None,
         metadata=described(
-            "Whether the client sends the returned headers verbatim; if left out, true exactly "
-            "when hash_function is sent."
+            "Whether the client sends the returned headers verbatim; by default true exactly when "
+            "hash_function is sent."
         ),
     )
     expiry_seconds = Seconds()
 
 
 class CompletionPlanSchema(BodySchema):
-    """An upload, to be completed."""
+    """A request to complete an upload."""
 
     body = CompletionRequest
     # A URI of 1,024 characters, each of which may be escaped.
     longest = 8 * 1024
 
-    uri = fields.String(required=True, validate=validate.Length(1, MAX_URI_LENGTH))
+    uri = fields.String(required=True, validate=validate.Length(1, MAX_URI_LENGTH), metadata=URI)
 
 
 class SignedItemSchema(Schema):
     """Where to PUT one item, and the headers to send verbatim."""
 
-    url = fields.String()
-    relpath = fields.String()
-    headers = fields.Dict(keys=fields.String(), values=fields.String())
+    url = fields.String(required=True, metadata=URI)
+    relpath = fields.String(required=True)
+    headers = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
 
 
 class UploadURLsSchema(Schema):
     """Where to PUT everything."""
 
-    readme = fields.String()
-    admin_metadata = fields.String()
-    manifest = fields.String()
-    structure = fields.String()
-    items = PreparedDict(keys=fields.String(), values=fields.Nested(SignedItemSchema))
+    readme = fields.String(required=True, metadata=URI)
+    admin_metadata = fields.String(required=True, metadata=URI)
+    manifest = fields.String(required=True, metadata=URI)
+    structure = fields.String(required=True, metadata=URI)
+    items = PreparedDict(
+        keys=fields.String(),
+        values=fields.Nested(SignedItemSchema),
+        required=True,
+        metadata=described("By item identifier."),
+    )
 
 
 class UploadGrantSchema(GrantSchema):
     """Signed URLs for an upload."""
 
-    uuid = fields.String()
-    base_uri = fields.String()
+    uuid = fields.String(required=True, metadata=UUID)
+    base_uri = fields.String(required=True, metadata=URI)
     max_size_in_bytes = fields.Integer(
-        metadata=described("The largest item that a PUT to one of these URLs can carry.")
+        required=True,
+        metadata=described("The largest item that a PUT to one of these URLs can carry."),
     )
-    upload_urls = fields.Nested(UploadURLsSchema)
+    upload_urls = fields.Nested(UploadURLsSchema, required=True)
 
     @pre_dump
     def wire(self, grant: UploadGrant, **_: Any) -> dict[str, Any]:
-        """Lay the grant out as WIRE has it."""
+        """Return the fields of the answer."""
         requests = grant.urls.items
         items = {
             item.identifier: {
@@ -124,12 +138,12 @@ class UploadGrantSchema(GrantSchema):
 class CompletionSchema(Schema):
     """The dataset that an upload has become."""
 
-    uri = fields.String()
-    status = fields.String(metadata=described("registered"))
-    name = fields.String()
-    uuid = fields.String()
+    uri = fields.String(required=True, metadata=URI)
+    status = fields.String(required=True, metadata={"enum": ["registered"]})
+    name = fields.String(required=True)
+    uuid = fields.String(required=True, metadata=UUID)
 
     @pre_dump
     def wire(self, done: Completion, **_: Any) -> dict[str, Any]:
-        """Lay the outcome out as WIRE has it."""
+        """Return the fields of the answer."""
         return {"uri": done.uri, "status": "registered", "name": done.name, "uuid": done.uuid}

@@ -1,0 +1,97 @@
+"""What the OpenAPI document says about the routes: path parameters and statuses of refusals.
+
+It also corrects what other parts of dserver put into that document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from dserver_signed_url_plugin.web import examples
+
+REFUSALS = {
+    400: "A URI, name, relpath or body cannot be used; `message` says why",
+    401: "No token, or one that is not valid",
+    403: "No permission on the base URI, or dserver does not know it",
+    429: "More requests than this server takes from one user or address; see `Retry-After`",
+    501: "The storage of this base URI cannot sign URLs; `message` names it",
+    502: "The store does not answer or refuses the server; repeat after `Retry-After`, or later",
+    503: "The database is busy or does not answer; repeat after `Retry-After`",
+}
+READING = {
+    404: "dserver does not have it, or storage no longer holds it",
+    409: "The store keeps it in an archive; `message` says what restores it",
+    410: "A lifecycle rule of the store may delete it at any moment",
+}
+_BODY = {411: "The body came without its length", 413: "The body is too large"}
+ANNOUNCING = {
+    **_BODY,
+    409: "Registered already; or the UUID is pending elsewhere, by someone else or with other "
+    "contents; or storage holds a dataset there; or another request is opening it; or the caller "
+    "has as much pending as this server allows; `errors.slug` says which",
+}
+STATUS = {
+    404: "There is no upload and no dataset under this URI",
+    409: "There is nothing to sign: announce the upload again, or complete it; or another "
+    "request is opening or completing it",
+}
+CANCELLING = {
+    409: "It is registered or frozen, or another request is opening or completing it",
+}
+COMPLETING = {
+    **_BODY,
+    400: "Nothing is pending, or items are missing or differ: `errors` holds `missing` (relpaths) "
+    "and `mismatched` (relpath, expected, found), the first 100 of each, and their totals",
+    409: "Another request is completing it, or the UUID is pending at another base URI",
+}
+AUDIT = {404: "This server keeps no table of decisions"}
+
+_MALFORMED = {
+    "description": "A field of the query or the body is malformed; `errors` names it",
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}}},
+}
+
+
+def _path_parameter(name: str, text: str, example: str) -> dict[str, Any]:
+    schema = {"type": "string"}
+    return {"name": name, "in": "path", "description": text, "schema": schema, "example": example}
+
+
+URI = _path_parameter(
+    "uri", f"A dataset URI, URL-encoded once: {quote(examples.URI, safe='')}", examples.URI
+)
+# OpenAPI has one description for all methods of a path.
+UPLOAD_URI = _path_parameter(
+    "uri",
+    "A dataset URI, URL-encoded once; to announce an upload, the base URI: "
+    f"{quote(examples.BASE_URI, safe='')}",
+    examples.URI,
+)
+IDENTIFIER = _path_parameter(
+    "identifier",
+    "The SHA-1 of the item's relpath, as 40 hexadecimal digits",
+    examples.IDENTIFIER,
+)
+
+
+def operation_id(view_name: str) -> str:
+    """Return the name of a view in camel case, as generators of clients expect it."""
+    first, *others = view_name.split("_")
+    return first + "".join(map(str.capitalize, others))
+
+
+def correct(document: Mapping[str, Any], prefix: str) -> None:
+    """Correct in place what validators and generators of clients refuse, or would misunderstand.
+
+    :param prefix: of this plugin's routes, whose 422 flask-smorest documents without a slug.
+    """
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            responses = operation["responses"] if isinstance(operation, dict) else {}
+            if path.startswith(prefix) and "422" in responses:
+                responses["422"] = _MALFORMED
+            # dservercore documents a status of 1 for GET of /manifests/{uri} and /tags/{uri}.
+            if responses.get("1") == {"description": 2}:
+                del responses["1"]

@@ -1,1 +1,1 @@
-"""What a bucket deletes by itself, and forgetting what it has deleted."""
+"""Lifecycle rules of buckets, and unregistering the datasets that they have deleted."""

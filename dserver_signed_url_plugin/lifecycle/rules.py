@@ -1,7 +1,7 @@
-"""Lifecycle rules of a base URI: what its store deletes by itself, and our one rule there.
+"""Lifecycle rules of base URIs: which objects a store deletes by itself, and our one rule there.
 
-Knows that no rule of ours may delete registered datasets unless that is meant. Never sees a
-vendor's document.
+Our rule may not delete registered datasets unless the operator confirms it. Independent of the
+store's vendor.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = ["Change", "Lifecycles", "Retention", "RetentionChange", "Rule"]
 
 @dataclass(frozen=True)
 class RetentionChange:
-    """What became of the rules, and how many registered datasets they now delete."""
+    """How the rules changed, and how many registered datasets ours will delete."""
 
     change: Change
     registered_datasets: int
@@ -40,41 +40,41 @@ class RetentionChange:
 class Lifecycles:
     """Reads and changes lifecycle rules of base URIs that dserver knows.
 
-    What shows or changes rules may raise InvalidField, naming the command that makes a base URI
-    known, LifecycleUnsupported, and StorageUnavailable. What only asks raises nothing of that.
+    `rules`, `document`, `set` and `remove` may raise InvalidField, which names the command that
+    adds a base URI, LifecycleUnsupported and StorageUnavailable; the others raise none of them.
     """
 
     def __init__(self, storages: Storages) -> None:
         self._storages = storages
 
     def rules(self, base_uri: BaseURI) -> Sequence[Rule]:
-        """Return every rule, ours and other people's."""
+        """Return every rule, ours and others."""
         return self._known(base_uri).rules()
 
     def document(self, base_uri: BaseURI) -> str:
-        """Return all rules as the store's own document."""
+        """Return all rules as the document that the store keeps."""
         return self._known(base_uri).document()
 
     def ends(self, uri: DatasetURI, identifier: str | None = None) -> datetime | None:
-        """Return from when on (UTC) the store may delete a dataset's objects.
+        """Return the time (UTC) from which the store may delete a dataset's objects.
 
-        None where no rule does, or where none can be read.
+        None if no rule does, or if the rules cannot be read.
 
-        :param identifier: only of this item, instead of all.
+        :param identifier: consider only this item.
         """
         with suppress(LifecycleUnsupported, StorageUnavailable):
             return self._storages.lifecycle(uri.base).ends(uri.uuid, identifier)
         return None
 
     def had_time(self, uri: DatasetURI, written: datetime) -> bool:
-        """Tell whether a rule is known that has deleted by now what was written then (UTC)."""
+        """Tell whether a known rule has deleted by now what was written at a time (UTC)."""
         with suppress(LifecycleUnsupported, StorageUnavailable):
             ends = self._storages.lifecycle(uri.base).would_end(uri.uuid, written)
             return ends is not None and ends <= datetime.now(timezone.utc)
         return False
 
     def can_be_read(self, base_uri: BaseURI) -> bool:
-        """Tell whether the store says what it deletes, or is known to say nothing of that."""
+        """Tell whether the rules can be read, or the store has no rules that could be."""
         try:
             self._storages.lifecycle(base_uri).rules()
         except LifecycleUnsupported:
@@ -86,10 +86,10 @@ class Lifecycles:
     def set(
         self, base_uri: BaseURI, lifetime: Retention, ephemeral: bool, dry_run: bool
     ) -> RetentionChange:
-        """Let the store delete what is older.
+        """Let the store delete objects of a certain age.
 
-        :param ephemeral: although that deletes registered datasets.
-        :raises DatasetsAtStake: if it does, and is not meant to.
+        :param ephemeral: proceed even if that deletes registered datasets.
+        :raises DatasetsAtStake: if it does, and ``ephemeral`` is False.
         :raises LifecycleUnsettled: if the store does not keep the rule.
         """
         lifecycle = self._known(base_uri)
@@ -100,12 +100,12 @@ class Lifecycles:
                 number,
                 base_uri,
                 "would be deleted by this rule: choose a --prefix that no "
-                "dataset has, or say --ephemeral if that is meant.",
+                "dataset has, or use --ephemeral to proceed.",
             )
         return RetentionChange(_changed(lifecycle, lifetime, dry_run), number)
 
     def remove(self, base_uri: BaseURI, dry_run: bool) -> Change:
-        """Take our rule away, and nobody else's.
+        """Remove our rule, and no other.
 
         :raises LifecycleUnsettled: if the store keeps it.
         """

@@ -1,6 +1,6 @@
-"""Sweeping: datasets that their store has deleted leave dserver's register too.
+"""Unregisters datasets whose objects their store has deleted.
 
-Knows that only a store which answers, and has nothing left of a dataset anywhere, is believed.
+A dataset counts as deleted only if the store answers and holds no object of it anywhere.
 """
 
 from __future__ import annotations
@@ -30,17 +30,16 @@ __all__ = ["DatasetState", "RegisteredDataset", "Sweep", "SweptDataset"]
 
 _MOMENT = 1  # second: nobody is given the URLs
 _UNEXPLAINED = (
-    "it is gone, and no lifecycle rule is known that has deleted it: say --even-if-all if dserver "
-    "shall forget it"
+    "it is gone, and no known lifecycle rule explains it; use --even-if-all to unregister it"
 )
 _ELSEWHERE = (
-    "nothing is left where the server's settings say, but objects of this UUID are elsewhere in "
-    "the store; set its prefix as it was"
+    "nothing is left under the configured prefix, but objects of this UUID are elsewhere in the "
+    "store; restore the prefix in the settings"
 )
 
 
 class DatasetState(Enum):
-    """What storage has of a registered dataset, or what became of it."""
+    """What storage holds of a registered dataset, or what the sweep did with it."""
 
     PRESENT = "present"
     PARTLY_GONE = "partly gone"
@@ -51,7 +50,7 @@ class DatasetState(Enum):
 
 @dataclass(frozen=True)
 class SweptDataset:
-    """One dataset, its state, and why."""
+    """One dataset, its state, and the reason."""
 
     dataset: RegisteredDataset
     state: DatasetState
@@ -59,7 +58,7 @@ class SweptDataset:
 
 
 class Sweep:
-    """Takes out of the register what storage no longer has."""
+    """Unregisters the datasets that storage no longer holds."""
 
     def __init__(self, storages: Storages, lifecycles: Lifecycles, audit: Audit) -> None:
         self._storages, self._lifecycles, self._audit = storages, lifecycles, audit
@@ -79,24 +78,24 @@ class Sweep:
         dry_run: bool,
         even_if_all: bool = False,
     ) -> Iterator[SweptDataset]:
-        """Look for each dataset, 16 at a time; then remove those that are gone, one by one.
+        """Check the datasets, 16 at a time; then unregister those that are gone, one by one.
 
-        Whatever fails with one is a finding, and stops no other.
+        A failure with one dataset is a result, and does not stop the others.
 
-        :param even_if_all: forget also what no lifecycle rule known here has deleted.
-        :raises DatasetsAtStake: if some are gone, none of them by such a rule, and that was not
-            meant.
+        :param even_if_all: also unregister datasets whose loss no known lifecycle rule explains.
+        :raises DatasetsAtStake: if datasets are gone, no rule explains any of them, and
+            ``even_if_all`` is False.
         :raises SigningUnsupported: if there is no storage for the base URI.
         :raises StorageUnavailable: if it has no usable settings or credentials.
         """
         storage, gone = self._storages.of(base_uri), []
         with ThreadPoolExecutor(PARALLEL) as pool:
-            for found in pool.map(lambda dataset: _look(storage, dataset), registered):
+            for found in pool.map(lambda dataset: _check(storage, dataset), registered):
                 if found.state is DatasetState.GONE:
                     gone.append(found.dataset)
                 else:
                     yield found
-        missed = list(_nowhere(storage, gone))
+        missed = list(_gone_everywhere(storage, gone))
         if not even_if_all:
             missed = self._doubted(base_uri, missed)
         for found in missed:
@@ -104,15 +103,15 @@ class Sweep:
             yield self._removed(storage, found.dataset) if is_to_go else found
 
     def _doubted(self, base_uri: BaseURI, missed: Sequence[SweptDataset]) -> list[SweptDataset]:
-        """Let what is gone without a known reason fail: the server may ask another store."""
+        """Turn unexplained losses into failures: the server may be configured for another store."""
         gone = [found.dataset for found in missed if found.state is DatasetState.GONE]
         doubtful = {dataset.uri for dataset in gone if not self._is_explained(dataset)}
         if gone and len(doubtful) == len(gone):
             raise DatasetsAtStake(
                 len(gone),
                 base_uri,
-                "are gone, and no lifecycle rule is known that has deleted them. Check that this "
-                "is the store where they were, and say --even-if-all if dserver shall forget them.",
+                "are gone, and no known lifecycle rule explains it. Check that the server is "
+                "configured for the right store; use --even-if-all to unregister them.",
             )
         return [
             SweptDataset(found.dataset, DatasetState.FAILED, _UNEXPLAINED)
@@ -125,8 +124,8 @@ class Sweep:
         return self._lifecycles.had_time(DatasetURI.parse(dataset.uri), dataset.frozen_at)
 
     def _removed(self, storage: Storage, dataset: RegisteredDataset) -> SweptDataset:
-        """Look again, because it may have waited for its turn, and let dserver forget it."""
-        found = _look(storage, dataset)
+        """Check again, because time has passed, and unregister the dataset."""
+        found = _check(storage, dataset)
         if found.state is not DatasetState.GONE:
             return found
         uri = DatasetURI.parse(dataset.uri)
@@ -152,8 +151,8 @@ class Sweep:
         )
 
 
-def _look(storage: Storage, dataset: RegisteredDataset) -> SweptDataset:
-    """Ask storage what it has of a dataset; never raises an error of this plugin."""
+def _check(storage: Storage, dataset: RegisteredDataset) -> SweptDataset:
+    """Check what storage holds of a dataset; raises no error of this plugin."""
     try:
         _check_spelling(dataset)
         if not storage.lists_objects:
@@ -161,7 +160,7 @@ def _look(storage: Storage, dataset: RegisteredDataset) -> SweptDataset:
         holdings = storage.holdings(dataset.uuid, "")
         if holdings.objects:
             return _by_holdings(holdings, dataset)
-        # A listing may lag behind; this asks for the manifest by its name.
+        # A listing may be outdated; this requests the manifest by its key.
         storage.read_urls(dataset.uuid, storage.life(_MOMENT))
         return SweptDataset(dataset, DatasetState.PRESENT)
     except DatasetNotFound:
@@ -171,7 +170,7 @@ def _look(storage: Storage, dataset: RegisteredDataset) -> SweptDataset:
 
 
 def _check_spelling(dataset: RegisteredDataset) -> None:
-    """Refuse what was registered by other means, under a URI that does not name its dataset.
+    """Refuse a dataset that was registered, by other means, under a URI that is not its own.
 
     :raises InvalidField: if it does not.
     """
@@ -180,8 +179,8 @@ def _check_spelling(dataset: RegisteredDataset) -> None:
         raise InvalidField("uri", f"is not that of the dataset {dataset.uuid}; register it anew.")
 
 
-def _nowhere(storage: Storage, gone: Sequence[RegisteredDataset]) -> Iterator[SweptDataset]:
-    """Look for what is gone wherever else its objects may be: settings change."""
+def _gone_everywhere(storage: Storage, gone: Sequence[RegisteredDataset]) -> Iterator[SweptDataset]:
+    """Search for missing datasets under every other prefix: settings change."""
     try:
         elsewhere = storage.elsewhere({dataset.uuid for dataset in gone})
     except SignedURLError as error:

@@ -1,6 +1,6 @@
-"""A store's lifecycle: what it deletes by itself, and the one rule of it that is ours.
+"""Lifecycle rules of a store, independent of its vendor: values and the protocol.
 
-Knows no vendor. Rules of other people are told in words, and are never changed.
+One rule is ours. Others are described in words, and never changed.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Protocol
 class Retention:
     """How long objects are kept, in whole days after they were written.
 
-    ``prefix`` is what their keys begin with; ``abort_incomplete_days`` the days after which the
-    parts of an unfinished multipart upload go; ``old_version_days`` those after which a version
-    goes that was replaced or deleted, in a store that keeps such.
+    ``prefix`` is what their keys start with; ``abort_incomplete_days`` the days after which an
+    unfinished multipart upload is aborted; ``old_version_days`` those after which a version that
+    was replaced or deleted is removed, in a bucket with versioning.
     """
 
     days: int
@@ -41,7 +41,7 @@ class Rule:
 class Change:
     """All rules as they were, and as they are now (or would be).
 
-    ``warnings`` are sentences about what of the wish the store does not fulfil.
+    ``warnings`` are sentences about what the rule may not achieve.
     """
 
     before: Sequence[Rule]
@@ -61,29 +61,29 @@ class LifecycleRules(Protocol):
     """
 
     def rules(self) -> Sequence[Rule]:
-        """Return every rule, ours and other people's."""
+        """Return every rule, ours and others."""
 
     def document(self) -> str:
-        """Return all rules as the store's own document."""
+        """Return all rules as the document that the store keeps."""
 
     def reached(self, prefix: str, uuids: Sequence[str]) -> Sequence[str]:
-        """Return those datasets of which a key begins with prefix."""
+        """Return the datasets that have a key with this prefix."""
 
     def ends(self, uuid: str, identifier: str | None = None) -> datetime | None:
-        """Return from when on (UTC) a rule may delete a dataset's objects; None: never.
+        """Return the time (UTC) from which a rule may delete a dataset's objects, if any does.
 
-        :param identifier: only of this item, instead of all.
+        :param identifier: consider only this item.
         """
 
     def would_end(self, uuid: str, written: datetime) -> datetime | None:
-        """Return from when on (UTC) a rule might delete what a dataset had, written then (UTC)."""
+        """Return the time (UTC) from which a rule deletes a dataset written at a time."""
 
     def planned(self, wanted: Retention | None) -> Change:
         """Return what `change` would do, without doing it; raises what it would."""
 
     def change(self, wanted: Retention | None) -> Change:
-        """Make our rule say what is wanted, or take it away; safe to repeat.
+        """Write our rule as wanted, or remove it. Idempotent.
 
-        :raises LifecycleUnsettled: if the store does not show it after several attempts, or shows
-            it for other objects, in which case it is as it was before.
+        :raises LifecycleUnsettled: if the store does not show it as it was written, or has lost
+            another rule; then the rules are as they were before.
         """

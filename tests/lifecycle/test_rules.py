@@ -209,16 +209,13 @@ def test_a_base_uri_that_dserver_does_not_know_exits_with_2(run, words):
     assert "flask base_uri add s3://tempstroe" in why
 
 
-def test_what_the_store_does_not_keep_is_a_warning(make_dserver_on):
-    with LifecycleStore(keeps=minio) as bucket:
-        dserver = make_dserver_on(bucket)
+def test_a_rule_that_the_store_does_not_keep_is_taken_back_and_exits_with_1(make_dserver_on):
+    store = LifecycleStore(keeps=minio)
+    with store as bucket:
         words = ["set", bucket.base_uri, "--days", "1", "--abort-incomplete-days", "7"]
-        result = dserver.app.test_cli_runner().invoke(lifecycle, words)
-        assert result.exit_code == 0
-        assert result.stderr.startswith("Warning: The store does not show this part of the rule: ")
-        result = dserver.app.test_cli_runner().invoke(lifecycle, [*words, "--json"])
-        [warning] = json.loads(result.stdout)["warnings"]
-        assert "unfinished multipart uploads dropped after 7 days" in warning
+        result = make_dserver_on(bucket).app.test_cli_runner().invoke(lifecycle, words)
+    assert (result.exit_code, result.stdout, store.document) == (1, "", None)
+    assert "--abort-incomplete-days needs a rule without" in result.stderr
 
 
 def test_what_becomes_of_old_versions_is_said(run, s3, bucket):

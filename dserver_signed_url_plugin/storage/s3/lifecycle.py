@@ -1,6 +1,6 @@
-"""The lifecycle of a bucket: reads its document, and writes it back with our rule in it.
+"""Lifecycle rules of a bucket: reads its document, and writes it back with our rule in it.
 
-Knows that a PUT replaces the whole document, whoever else has just changed it.
+A PUT replaces the whole document, so what was written is read back and checked.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any
 
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import (
@@ -46,13 +46,13 @@ _PAUSES = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6)
 
 
 def read_document(bucket: BucketAdmin) -> Document:
-    """Read a bucket's lifecycle document, byte for byte.
+    """Read a bucket's lifecycle document.
 
     :raises BucketRefusal: also with NONE_SET where there is none.
     """
     bucket.hook("before-parse.s3.GetBucketLifecycleConfiguration", _keep_bytes)
     answer = bucket.ask("get_bucket_lifecycle_configuration")
-    return Document(answer.get(_BYTES, b""), answer.get(_TRANSITION_MINIMUM))
+    return Document.parse(answer.get(_BYTES, b""), answer.get(_TRANSITION_MINIMUM))
 
 
 def _keep_bytes(
@@ -70,10 +70,11 @@ def write_document(bucket: BucketAdmin, document: Document) -> None:
     if not document.rules:
         bucket.ask("delete_bucket_lifecycle")
         return
-    md5 = hashlib.md5(document.xml, usedforsecurity=False).digest()
+    xml = document.xml
+    md5 = hashlib.md5(xml, usedforsecurity=False).digest()
 
     def give(params: dict[str, Any], **_: Any) -> None:
-        params["body"] = document.xml
+        params["body"] = xml
         params["headers"]["Content-MD5"] = base64.b64encode(md5).decode()
 
     with bucket.hooked("before-call.s3.PutBucketLifecycleConfiguration", give):
@@ -91,15 +92,15 @@ class S3Lifecycle:
         self._kept = CachedAnswer(self._ask)
 
     def rules(self) -> Sequence[Rule]:
-        """Return every rule, ours and other people's."""
-        return _told(self._read().rules)
+        """Return every rule, ours and others."""
+        return _described(self._read().rules)
 
     def document(self) -> str:
         """Return the bucket's XML, indented; without a rule where there is none."""
         return str(self._read())
 
     def reached(self, prefix: str, uuids: Sequence[str]) -> Sequence[str]:
-        """Return those datasets of which a key begins with prefix.
+        """Return the datasets that have a key with this prefix.
 
         Where the key names alone do not tell, at one request for each dataset.
         """
@@ -115,7 +116,7 @@ class S3Lifecycle:
         return [uuid for uuid, yes in zip(uuids, each(is_reached, uuids), strict=True) if yes]
 
     def ends(self, uuid: str, identifier: str | None = None) -> datetime | None:
-        """Return from when on a rule may delete a dataset's objects, or one item; None: never.
+        """Return the time from which a rule may delete a dataset or one item, if any does.
 
         Of the rules as they were a minute ago at most. Where one may reach the objects it costs a
         listing.
@@ -129,7 +130,7 @@ class S3Lifecycle:
         return min(filter(None, ends), default=None)
 
     def would_end(self, uuid: str, written: datetime) -> datetime | None:
-        """Return from when on a rule might delete objects of all sizes, written then."""
+        """Return the time from which a rule deletes objects of every size written at a time."""
         rules, _ = self._expiring(self._read(), uuid)
         ends = (rule.ends(written) for rule in rules if not rule.is_for_some_sizes)
         return min(filter(None, ends), default=None)
@@ -138,52 +139,56 @@ class S3Lifecycle:
         """Return what `change` would do, without doing it; raises what it would."""
         wanted, warnings = self._fitted(wanted)
         before = self._read()
-        after = before if before.lacks(wanted) == () else before.changed(wanted)
+        after = before if before.says(wanted) else before.changed(wanted)
         self._check_number(after)
-        return Change(_told(before.rules), _told(after.rules), warnings)
+        return Change(_described(before.rules), _described(after.rules), warnings)
 
     def change(self, wanted: Retention | None) -> Change:
-        """Make our rule say what is wanted, or take it away; safe to repeat.
+        """Write our rule as wanted, or remove it. Idempotent.
 
-        S3 has no condition for this PUT: what somebody else changes between our reading and the
-        request after it, which writes, is lost, and cannot be noticed. What others have written
-        over our rule is noticed by the next reading, and every rule of theirs that was seen is
-        there at the end, although its owner may have removed it in these seconds.
+        S3 replaces all rules at once, without any condition: what somebody else changes between
+        our reading and our writing is lost, and cannot be noticed.
 
-        :raises LifecycleUnsettled: if the store does not show it after several attempts, or shows
-            it for other objects, in which case it is as it was before.
+        :raises LifecycleUnsettled: if the store does not show our rule as it was written, or no
+            longer shows another that was there; then the rules are as they were before.
         """
         wanted, warnings = self._fitted(wanted)
         before = self._read()
-        if before.lacks(wanted) == ():
-            return Change(_told(before.rules), _told(before.rules), warnings)
-        after = self._settled(before, wanted)
-        dropped = map(_dropped, after.lacks(wanted) or ())
-        return Change(_told(before.rules), _told(after.rules), (*warnings, *dropped))
-
-    def _settled(self, before: Document, wanted: Retention | None) -> Document:
-        """Write what is wanted until the store shows it, with everybody else's rules."""
-        document, seen = before, dict(before.others)
-        lost: Sequence[bytes] = ()
+        if before.says(wanted):
+            return Change(_described(before.rules), _described(before.rules), warnings)
+        self._write(before.changed(wanted))
         for pause in _PAUSES:
-            self._write(document.changed(wanted, lost))
             time.sleep(pause)
-            document = self._read()
-            lost = document.lost(seen)
-            if document.lacks(wanted) is not None and not lost:
-                return document
-            is_changed = _told(document.ours) != _told(before.ours)
-            if is_changed and wanted is not None and document.misdirects(wanted):
-                self._take_back(document, before.ours)
-            seen |= document.others
-        raise LifecycleUnsettled(
+            shown = self._read()
+            if shown.says(wanted) and not shown.lost(before):
+                return Change(_described(before.rules), _described(shown.rules), warnings)
+            if not shown.says_as(before):
+                # No stale answer: this is what became of our rule.
+                break
+        raise LifecycleUnsettled(self._restored(shown, before))
+
+    def _restored(self, shown: Document, before: Document) -> str:
+        """Put back our former rule, and what was lost of the others; return what to say."""
+        happened = (
             f"The store does not show the lifecycle rules of {self._s3.bucket} as they were "
-            "written: somebody else keeps changing them, or it does not keep our rule. Look with "
-            "`flask lifecycle show`, and call again."
+            "written: somebody else keeps changing them, or it does not keep our rule"
+        )
+        if shown.says_as(before) and not shown.lost(before):
+            return f"{happened}. Look with `flask lifecycle show`."
+        try:
+            self._write(shown.restored(before))
+        except StorageUnavailable as error:
+            raise LifecycleUnsettled(
+                f"{happened}, and does not let it be taken back: run `flask lifecycle remove "
+                f"s3://{self._s3.bucket}` now."
+            ) from error
+        return (
+            f"{happened}; it was taken back. A store that does not keep --prefix or "
+            "--abort-incomplete-days needs a rule without."
         )
 
     def _fitted(self, wanted: Retention | None) -> tuple[Retention | None, Sequence[str]]:
-        """Let the rule delete old versions where the bucket keeps them: else it frees nothing.
+        """Let the rule delete old versions too in a bucket with versioning: else it frees nothing.
 
         :return: also a warning if the store does not say whether it does.
         """
@@ -196,26 +201,9 @@ class S3Lifecycle:
                 return wanted, ()
             return wanted, (
                 f"If {self._s3.bucket} keeps old versions, the rule leaves them there: grant the "
-                "server s3:GetBucketVersioning, and call again.",
+                "server s3:GetBucketVersioning, and repeat the command.",
             )
         return (replace(wanted, old_version_days=_OLD_VERSION_DAYS) if is_versioned else wanted), ()
-
-    def _take_back(self, document: Document, former: Sequence[StoredRule]) -> NoReturn:
-        """Put our former rule, if any, in the place of one that reaches what it must not."""
-        happened = (
-            f"The store of {self._s3.bucket} shows our rule for other objects than it was given, "
-            "so it would delete what it must not"
-        )
-        try:
-            self._write(document.changed(None, [rule.xml for rule in former]))
-        except StorageUnavailable as error:
-            raise LifecycleUnsettled(
-                f"{happened}, and does not let it be taken back: run `flask lifecycle remove "
-                f"s3://{self._s3.bucket}` now."
-            ) from error
-        raise LifecycleUnsettled(
-            f"{happened}; it was taken back. Give this store a rule without --prefix, or none."
-        )
 
     def _expiring(self, document: Document, uuid: str) -> tuple[Sequence[StoredRule], Layout]:
         """Return the rules that may delete objects of a dataset, and where it is."""
@@ -230,7 +218,7 @@ class S3Lifecycle:
 
     def _ask(self) -> Document:
         try:
-            with self._in_sentences():
+            with self._refusals_explained():
                 return read_document(self._s3)
         except BucketRefusal as refusal:
             if refusal.code != NONE_SET:
@@ -239,18 +227,18 @@ class S3Lifecycle:
 
     def _write(self, document: Document) -> None:
         self._check_number(document)
-        with self._in_sentences():
+        with self._refusals_explained():
             write_document(self._s3, document)
 
     def _check_number(self, document: Document) -> None:
         if len(document.rules) > _MOST_RULES:
             raise LifecycleUnsettled(
                 f"{self._s3.bucket} has {_MOST_RULES:,} lifecycle rules, the most that S3 keeps; "
-                "remove one, and call again."
+                "remove one, and repeat the command."
             )
 
     @contextmanager
-    def _in_sentences(self) -> Iterator[None]:
+    def _refusals_explained(self) -> Iterator[None]:
         bucket = self._s3.bucket
         try:
             yield
@@ -271,8 +259,8 @@ class S3Lifecycle:
             raise
 
 
-def _told(rules: Sequence[StoredRule]) -> Sequence[Rule]:
-    return [rule.told() for rule in rules]
+def _described(rules: Sequence[StoredRule]) -> Sequence[Rule]:
+    return [rule.described() for rule in rules]
 
 
 def _oldest(rule: StoredRule, found: Iterable[tuple[str, StoredItem]]) -> datetime | None:
@@ -281,13 +269,6 @@ def _oldest(rule: StoredRule, found: Iterable[tuple[str, StoredItem]]) -> dateti
         stored.last_modified for key, stored in found if rule.reaches(key, stored.size_in_bytes)
     )
     return min(reached, default=None)
-
-
-def _dropped(part: str) -> str:
-    return (
-        f"The store does not show this part of the rule: {part}. (MinIO leaves out what becomes of "
-        "unfinished uploads, and clears them by itself.)"
-    )
 
 
 def _meet(prefix: str, layout: Layout) -> bool:

@@ -1,7 +1,7 @@
-"""What a lifecycle rule of S3 means: which keys it reaches, what it does to them, in words.
+"""Lifecycle rules of S3: which keys a ``<Rule>`` applies to, and what it does, in words.
 
-Knows the elements of a ``<Rule>``; makes no request. Source: AWS, "Lifecycle configuration
-elements"; what is not named there is told by its element.
+Makes no request. Source: AWS, "Lifecycle configuration elements"; an action that is not described
+there is shown by the name of its element.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from math import inf
-from xml.etree.ElementTree import Element
-from xml.sax.saxutils import escape
+from xml.etree.ElementTree import Element, SubElement
 
 from dserver_signed_url_plugin.storage.lifecycle import Retention, Rule
 
@@ -27,9 +26,8 @@ _CONDITIONS = frozenset({"ID", "Status", "Prefix", "Filter"})
 
 @dataclass(frozen=True, eq=False)
 class StoredRule:
-    """One rule as the store has it: its bytes, and the elements in them."""
+    """One rule as the store has it."""
 
-    xml: bytes
     element: Element
 
     @property
@@ -46,7 +44,7 @@ class StoredRule:
 
     @property
     def is_of_the_first_version(self) -> bool:
-        """Tell whether its prefix stands where it stood before there were filters."""
+        """Tell whether it has a prefix of its own, as before filters were introduced."""
         return self.element.find("Filter") is None and self.element.find("Prefix") is not None
 
     @cached_property
@@ -63,7 +61,7 @@ class StoredRule:
         return self._larger_than > 0 or self._smaller_than < inf
 
     def ends(self, written: datetime) -> datetime | None:
-        """Return from when on (UTC) it deletes what was written then; None: never."""
+        """Return the time (UTC) from which it deletes what was written at a time, if it does."""
         # A date is midnight in S3. What is no date, or after all of them, is never.
         with suppress(ValueError, OverflowError):
             if days := self._text("Expiration/Days").strip():
@@ -97,7 +95,7 @@ class StoredRule:
             _may_begin_with(self.prefix, start) for start in ("dtool-", dataset_prefix)
         )
 
-    def told(self) -> Rule:
+    def described(self) -> Rule:
         """Return it in words."""
         does = [words for part in self.element for words in _effects(part)]
         return Rule(self.name, self.is_ours, self.is_enabled, self._scope(), tuple(does))
@@ -129,27 +127,30 @@ class StoredRule:
         return self.element.findtext(path) or ""
 
 
-def written(lifetime: Retention, first_version: bool) -> bytes:
-    """Return our rule as XML, its expiry before all else that it does.
+def written(lifetime: Retention, first_version: bool) -> Element:
+    """Return our rule as a ``<Rule>``.
 
     :param first_version: whether the others are, beside which AWS refuses a filter.
     """
-    prefix = f"<Prefix>{escape(lifetime.prefix)}</Prefix>"
-    actions = [f"<Expiration><Days>{lifetime.days}</Days></Expiration>"]
+    rule = Element("Rule")
+    _add(rule, "ID", OURS)
+    _add(rule, "Prefix" if first_version else "Filter/Prefix", lifetime.prefix)
+    _add(rule, "Status", "Enabled")
+    _add(rule, "Expiration/Days", lifetime.days)
     if lifetime.abort_incomplete_days is not None:
-        days = f"<DaysAfterInitiation>{lifetime.abort_incomplete_days}</DaysAfterInitiation>"
         # In the same rule: MinIO refuses one that does nothing else.
-        actions.append(f"<AbortIncompleteMultipartUpload>{days}</AbortIncompleteMultipartUpload>")
+        path = "AbortIncompleteMultipartUpload/DaysAfterInitiation"
+        _add(rule, path, lifetime.abort_incomplete_days)
     if lifetime.old_version_days is not None:
-        days = f"<NoncurrentDays>{lifetime.old_version_days}</NoncurrentDays>"
-        actions.append(f"<NoncurrentVersionExpiration>{days}</NoncurrentVersionExpiration>")
-    parts = [
-        f"<ID>{OURS}</ID>",
-        prefix if first_version else f"<Filter>{prefix}</Filter>",
-        "<Status>Enabled</Status>",
-        *actions,
-    ]
-    return f"<Rule>{''.join(parts)}</Rule>".encode()
+        _add(rule, "NoncurrentVersionExpiration/NoncurrentDays", lifetime.old_version_days)
+    return rule
+
+
+def _add(element: Element, path: str, value: str | int) -> None:
+    """Add an element with a text below another, and those between."""
+    for tag in path.split("/"):
+        element = SubElement(element, tag)
+    element.text = str(value)
 
 
 def _may_begin_with(prefix: str, start: str) -> bool:
@@ -159,7 +160,7 @@ def _may_begin_with(prefix: str, start: str) -> bool:
     return prefix.startswith(start) and bool(_START_OF_UUID.fullmatch(prefix.removeprefix(start)))
 
 
-# Words --------------------------------------------------------------------------------------
+# Text ---------------------------------------------------------------------------------------
 
 
 def _effects(part: Element) -> Iterator[str]:

@@ -119,66 +119,52 @@ def test_what_is_planned_is_not_done(bucket, s3):
     assert lifecycle.change(DAY) == planned
 
 
-def test_a_rule_that_somebody_writes_over_is_written_again(bucket, s3, proxy, overtaken):
-    put(s3, bucket, rule("first"))
-    written = []
+def overtaking(proxy, *writes):
+    """Let somebody write after each of our PUTs, as long as there is something to write."""
+    left = list(writes)
 
     def somebody(request):
-        if request.method == "PUT" and not written:
-            written.append(request)
-            put(s3, bucket, rule("first"), rule("theirs"))
+        if request.method == "PUT" and left:
+            left.pop(0)()
 
     proxy.after = somebody
-    overtaken.change(DAY)
-    assert names(s3, bucket) == ["first", "theirs", OURS]
 
 
-def test_a_removal_that_somebody_writes_over_is_done_again(bucket, s3, proxy, overtaken):
+def test_a_rule_that_somebody_writes_over_is_refused_and_theirs_stay(bucket, s3, proxy, overtaken):
     put(s3, bucket, rule("first"))
-    overtaken.change(DAY)
-    proxy.forget()
-    stale = rules(s3, bucket)
-    written = []
-
-    def somebody(request):
-        if request.method == "PUT" and not written:
-            written.append(request)
-            put(s3, bucket, *stale, rule("theirs"))
-
-    proxy.after = somebody
-    overtaken.change(None)
+    overtaking(proxy, lambda: put(s3, bucket, rule("first"), rule("theirs")))
+    with pytest.raises(LifecycleUnsettled, match="somebody else keeps changing them"):
+        overtaken.change(DAY)
     assert names(s3, bucket) == ["first", "theirs"]
 
 
-def test_a_rule_seen_once_and_lost_by_a_writer_who_had_not_seen_it_is_put_back(
-    bucket, s3, proxy, overtaken
-):
-    put(s3, bucket, rule("first"), rule("second"))
-    written = []
-
-    def somebody(request):
-        if request.method == "PUT" and not written:
-            written.append(request)
-            put(s3, bucket, rule("first"), rule("theirs"))
-
-    proxy.after = somebody
+def test_a_removal_that_somebody_writes_over_is_refused(bucket, s3, proxy, overtaken):
+    put(s3, bucket, rule("first"))
     overtaken.change(DAY)
-    assert sorted(names(s3, bucket)) == sorted(["first", "second", "theirs", OURS])
+    stale = rules(s3, bucket)
+    overtaking(proxy, lambda: put(s3, bucket, *stale, rule("theirs")))
+    with pytest.raises(LifecycleUnsettled, match="somebody else keeps changing them"):
+        overtaken.change(None)
+    assert names(s3, bucket) == ["first", OURS, "theirs"]
+
+
+def test_a_rule_lost_by_a_writer_who_had_not_seen_it_is_put_back(bucket, s3, proxy, overtaken):
+    put(s3, bucket, rule("first"), rule("second"))
+    overtaking(proxy, lambda: put(s3, bucket, rule("first"), rule("theirs")))
+    with pytest.raises(LifecycleUnsettled, match="it was taken back"):
+        overtaken.change(DAY)
+    assert sorted(names(s3, bucket)) == ["first", "second", "theirs"]
 
 
 def test_a_rule_is_put_back_although_ours_is_there_already(bucket, s3, proxy, overtaken):
     lifecycle_of(bucket).change(DAY)
     [ours] = rules(s3, bucket)
-    put(s3, bucket, rule("first"))
-    late = [[rule("first"), rule("theirs")], [rule("first"), ours]]
-
-    def somebody(request):
-        if request.method == "PUT" and late:
-            put(s3, bucket, *late.pop(0))
-
-    proxy.after = somebody
-    overtaken.change(DAY)
-    assert sorted(names(s3, bucket)) == sorted(["first", "theirs", OURS])
+    put(s3, bucket, rule("first"), ours)
+    overtaking(proxy, lambda: put(s3, bucket, {**ours, "Expiration": {"Days": 2}}))
+    with pytest.raises(LifecycleUnsettled, match="it was taken back"):
+        overtaken.change(Retention(2))
+    assert sorted(names(s3, bucket)) == [OURS, "first"]
+    assert lifecycle_of(bucket).rules()[-1].does == ("deleted 1 day after they were written",)
 
 
 def test_two_at_once_leave_one_rule(bucket, s3):

@@ -9,7 +9,9 @@ TAG = "<Tag><Key>kind</Key><Value>log</Value></Tag>"
 
 def rule(*parts):
     xml = f"<Rule><ID>tidy</ID><Status>Enabled</Status>{''.join(parts)}</Rule>"
-    [read] = Document(f"<LifecycleConfiguration>{xml}</LifecycleConfiguration>".encode()).rules
+    [read] = Document.parse(
+        f"<LifecycleConfiguration>{xml}</LifecycleConfiguration>".encode()
+    ).rules
     return read
 
 
@@ -101,7 +103,7 @@ def test_a_rule_without_a_prefix_reaches_everything(chosen):
     ],
 )
 def test_every_action_is_told_in_words(action, words):
-    [said] = rule(action).told().does
+    [said] = rule(action).described().does
     assert said.startswith(words)
 
 
@@ -119,4 +121,4 @@ def test_every_action_is_told_in_words(action, words):
     ],
 )
 def test_what_a_rule_applies_to_is_told_in_words(chosen, words):
-    assert rule(f"<Filter>{chosen}</Filter>").told().applies_to == words
+    assert rule(f"<Filter>{chosen}</Filter>").described().applies_to == words

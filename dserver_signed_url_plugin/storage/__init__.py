@@ -1,1 +1,1 @@
-"""Stores, one package or module for each kind, all behind the same protocols (base)."""
+"""Storages: S3, Azure and storage brokers of dtool, behind the same protocols."""

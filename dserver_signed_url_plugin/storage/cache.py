@@ -1,6 +1,6 @@
-"""One answer of a store that is asked for often and changes seldom: kept for a while.
+"""A cache for one answer of a store that is needed often and changes rarely.
 
-What was kept may be as old as that; whoever must know better asks anew. A failure is kept, too.
+Answers are at most a minute old, unless the store does not respond. Errors are cached, too.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from dserver_signed_url_plugin.storage.deadline import Deadline
 logger = logging.getLogger(__name__)
 
 SECONDS = 60.0
-# How long whoever can do without the answer waits for it, and for how long the store is asked.
-_SOON, _ASKED = 1.0, 10.0
+# In seconds: how long a caller waits for a new answer, and how long the request may take.
+_CALLER_TIMEOUT, _REQUEST_TIMEOUT = 1.0, 10.0
 
 Answer = TypeVar("Answer")
 
 
 class CachedAnswer(Generic[Answer]):
-    """An answer, and when it was given; safe to share between threads.
+    """A cached answer; safe to share between threads.
 
-    :param ask: asks the store; raises a SignedURLError.
+    :param ask: requests the answer from the store; raises a SignedURLError.
     """
 
     def __init__(self, ask: Callable[[], Answer]) -> None:
@@ -41,27 +41,27 @@ class CachedAnswer(Generic[Answer]):
         self._asked_at = 0.0
 
     def anew(self) -> Answer:
-        """Ask the store, whatever it has said before."""
+        """Request a new answer from the store."""
         answer: Future[Answer] = Future()
         self._fill(answer)
         return _result(answer)
 
     def soon(self) -> Answer:
-        """Return what the store has said in the last minute, or else in a second from now.
+        """Return an answer of the last minute, or a new one if it arrives within a second.
 
-        If it says nothing by then, what it said before; it is asked by one thread at a time, which
-        goes on.
+        If not, return the last answer, however old. One thread at a time requests a new one, and
+        continues when the callers have returned.
 
-        :raises StorageAway: if there is nothing.
+        :raises StorageAway: if there is no answer at all.
         """
         with self._lock:
             if self._kept is not None and monotonic() - self._kept_at < SECONDS:
                 return _result(self._kept)
             if self._asking is None:
                 self._asking, self._asked_at = Future(), monotonic()
-                # In no one's context: the answer is for all who wait, whatever becomes of one.
+                # In an empty context, without the deadline of the caller: others wait for it, too.
                 thread = threading.Thread(
-                    target=Context().run, args=(self._ask_apart, self._asking), daemon=True
+                    target=Context().run, args=(self._ask_in_thread, self._asking), daemon=True
                 )
                 try:
                     thread.start()
@@ -71,15 +71,15 @@ class CachedAnswer(Generic[Answer]):
                         "The server", "has no thread left to ask the store"
                     ) from error
             asking, asked_at = self._asking, self._asked_at
-        wait([asking], max(0.0, asked_at + _SOON - monotonic()))
+        wait([asking], max(0.0, asked_at + _CALLER_TIMEOUT - monotonic()))
         if asking.done():
             return _result(asking)
         if self._kept is not None:
             return _result(self._kept)
         raise StorageAway("The store", "does not answer quickly")
 
-    def _ask_apart(self, answer: Future[Answer]) -> None:
-        with deadline.under(Deadline(_ASKED)):
+    def _ask_in_thread(self, answer: Future[Answer]) -> None:
+        with deadline.under(Deadline(_REQUEST_TIMEOUT)):
             self._fill(answer)
         with self._lock:
             self._asking = None
@@ -90,13 +90,13 @@ class CachedAnswer(Generic[Answer]):
             answer.set_result(self._ask())
         except SignedURLError as error:
             answer.set_exception(error)
-        except Exception as error:  # noqa: BLE001 (whoever waits must hear of it, in any thread)
-            logger.error("What a store said could not be read: %s", type(error).__name__)
+        except Exception as error:  # noqa: BLE001 (passed on to all callers)
+            logger.error("The answer of a store could not be read: %s", type(error).__name__)
             answer.set_exception(
                 StorageUnavailable("The store", "gave an answer that cannot be read")
             )
         with self._lock:
-            # Not if what was asked for later is here already.
+            # Unless the answer to a later request is already cached.
             if begun >= self._kept_at:
                 self._kept, self._kept_at = answer, begun
 
@@ -104,6 +104,6 @@ class CachedAnswer(Generic[Answer]):
 def _result(answer: Future[Answer]) -> Answer:
     error = answer.exception()
     if error is not None:
-        # Raised again and again it would hold on to all who raised it.
+        # Raising one exception several times would extend its traceback each time.
         raise error.with_traceback(None)
     return answer.result()

@@ -1,7 +1,7 @@
-"""Until when a call may wait for its store: a deadline that only work which was done puts off.
+"""The deadline until which a call may wait for its store, extended by progress only.
 
-The deadline of a call is found again wherever something waits for a store, also in the threads of
-a batch. Knows clocks; knows no store and no socket.
+It is kept in a context variable, so that everything that waits for a store finds it, also in the
+threads of a batch.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from time import monotonic
 
 
 class Deadline:
-    """A moment so many seconds from now."""
+    """A deadline a number of seconds from now."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._ends = monotonic() + seconds
 
     def left(self) -> float:
-        """Return the seconds that are left; none or fewer when it is over."""
+        """Return the seconds that are left: zero or less after the deadline."""
         return self._ends - monotonic()
 
     def heard(self) -> None:
-        """Take note that the store has answered."""
+        """Note that the store has responded."""
 
     def progress(self) -> None:
-        """Begin anew, because work was done."""
+        """Extend the deadline to its full length from now, because work was done."""
         self._ends = max(self._ends, monotonic() + self._seconds)
 
     def allow(self, seconds: float) -> None:
-        """Leave so many seconds more than ever for what is known to take long."""
+        """Extend the deadline to its full length and ``seconds`` more, for a long operation."""
         self._ends = max(self._ends, monotonic() + self._seconds + seconds)
 
 
@@ -39,13 +39,13 @@ _current: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
 
 
 def current() -> Deadline | None:
-    """Return the deadline that this call is under, or None."""
+    """Return the deadline of this call, or None."""
     return _current.get()
 
 
 @contextmanager
 def under(deadline: Deadline) -> Iterator[None]:
-    """Put what the block does under a deadline."""
+    """Set the deadline for the ``with`` block."""
     token = _current.set(deadline)
     try:
         yield
@@ -54,9 +54,9 @@ def under(deadline: Deadline) -> Iterator[None]:
 
 
 def left() -> float | None:
-    """Return the seconds for which this call may still wait; None where nothing bounds it.
+    """Return the seconds for which this call may still wait, or None if it has no deadline.
 
-    :raises TimeoutError: if there are none.
+    :raises TimeoutError: if the deadline has passed.
     """
     deadline = _current.get()
     if deadline is None:
@@ -68,21 +68,21 @@ def left() -> float | None:
 
 
 def heard() -> None:
-    """Take note that the store has answered to one request, all of it."""
+    """Note that the store has responded completely to a request."""
     deadline = _current.get()
     if deadline is not None:
         deadline.heard()
 
 
 def progress() -> None:
-    """Put the call's deadline off: the store has done a part of much work."""
+    """Extend the deadline of this call, because the store has done part of the work."""
     deadline = _current.get()
     if deadline is not None:
         deadline.progress()
 
 
 def allow(seconds: float) -> None:
-    """Let the call wait so many seconds longer for one thing that is known to take long."""
+    """Extend the deadline of this call by ``seconds`` for a long operation."""
     deadline = _current.get()
     if deadline is not None:
         deadline.allow(seconds)

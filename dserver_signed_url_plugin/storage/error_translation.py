@@ -1,7 +1,7 @@
-"""What fails in a storage, in the log and on its way out: an error of ours, whatever it was.
+"""Translates and logs whatever a storage raises, so that callers see this plugin's errors only.
 
-Knows no vendor. A line names what was done, the bucket or account and the kind of the cause; never
-a URL, nor a library's own words, which may hold one.
+Log messages name the operation, the bucket or account, and the type of the exception. Messages of
+libraries are left out, because they may contain a signed URL.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ Made = TypeVar("Made")
 
 
 def log_failure(vendor: str, doing: str, place: str, cause: str) -> None:
-    """Write the one line about something that failed in a store."""
+    """Log an operation that failed in a store."""
     logger.warning("%s %s in %s: %s%s", vendor, doing, place, cause, request_ids.suffix())
 
 
 @contextmanager
 def translating(doing: str, place: str, foreign: Sequence[Exception] = ()) -> Iterator[None]:
-    """Let only errors of ours out of the block.
+    """Raise exceptions of the ``with`` block as errors of this plugin.
 
-    :param place: the base URI, for the sentence and the log.
-    :param foreign: what is no failure of the storage, and goes out as it is.
+    :param place: the base URI, for the message and the log.
+    :param foreign: exceptions that do not come from the storage, and are raised unchanged.
     """
     try:
         yield
     except (SignedURLError, Refused):
-        # The latter is what the doctor came for.
+        # Refused is for the doctor.
         raise
     except Exception as error:
         if any(error is each for each in foreign):
@@ -48,7 +48,9 @@ def translating(doing: str, place: str, foreign: Sequence[Exception] = ()) -> It
 
 
 def translated(storage: Made, place: str) -> Made:
-    """Let no method of a storage raise any but errors of ours, or what its caller's functions do.
+    """Wrap all public methods of a storage, so that they raise only errors of this plugin.
+
+    Exceptions of functions that the caller passes as arguments are raised unchanged.
 
     :return: the storage.
     """
@@ -65,13 +67,13 @@ def _translated(method: Callable[..., Any], place: str) -> Callable[..., Any]:
     def call(*args: Any, **named: Any) -> Any:
         foreign: list[Exception] = []
         with translating(doing, place, foreign):
-            return method(*(_noted(argument, foreign) for argument in args), **named)
+            return method(*(_recording(argument, foreign) for argument in args), **named)
 
     return call
 
 
-def _noted(argument: Any, foreign: list[Exception]) -> Any:
-    """Return an argument; of a function one that keeps what it raises, which is not the store's."""
+def _recording(argument: Any, foreign: list[Exception]) -> Any:
+    """Return the argument; if it is a function, one that adds what it raises to ``foreign``."""
     if not callable(argument):
         return argument
 

@@ -1,8 +1,8 @@
-"""HTTP connections that never wait longer than the call they work for may.
+"""HTTP connections that observe the deadline of the call.
 
-A socket's own timeout begins anew with every byte; here each wait is for what is left until the
-call's deadline, whatever the store has sent by then. Where no deadline is, nothing is different.
-Names are looked up by the system's resolver, which is not bounded here.
+The timeout of a socket starts again with every byte; these connections wait only for the time that
+is left until the deadline. Without a deadline they behave as usual. The time that the system takes
+to resolve host names is not limited.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class _DeadlineReader(io.RawIOBase):
             try:
                 return self._socket.recv_into(buffer)
             except TimeoutError:
-                # Meanwhile the deadline may have been put off; if it was not, left() says so.
+                # The deadline may have been extended; if not, left() raises TimeoutError.
                 continue
         return self._socket.recv_into(buffer)
 
@@ -49,12 +49,12 @@ class _Response(http.client.HTTPResponse):
 
 
 class DeadlineConnection(http.client.HTTPConnection):
-    """To be put before a class of connections: connects, sends and reads until the deadline."""
+    """Mixin for connection classes: connects, sends and reads until the deadline."""
 
     response_class = _Response
 
     def connect(self) -> None:
-        """Connect, in the time that is left."""
+        """Connect in the time that is left."""
         seconds = deadline.left()
         if seconds is not None:
             own = self.timeout if isinstance(self.timeout, int | float) else seconds
@@ -62,7 +62,7 @@ class DeadlineConnection(http.client.HTTPConnection):
         super().connect()
 
     def send(self, data: Any) -> None:
-        """Send, in the time that is left: a socket's timeout is for all of what it is to send."""
+        """Send in the time that is left; the timeout of a socket applies to all of the data."""
         seconds = deadline.left()
         if seconds is not None and self.sock is not None:
             self.sock.settimeout(seconds)

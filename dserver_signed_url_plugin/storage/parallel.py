@@ -1,4 +1,4 @@
-"""The same for many things at once, as storages ask their stores."""
+"""Runs an operation of a store for many objects in parallel."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dserver_signed_url_plugin.errors import StorageAway
 from dserver_signed_url_plugin.storage import deadline
 
 PARALLEL = 16
-# The most seconds before each repetition of one thing.
+# The maximum pause before each retry, in seconds.
 _PAUSES = (0.2, 0.5, 1.0)
 
 T = TypeVar("T")
@@ -21,15 +21,15 @@ R = TypeVar("R")
 
 
 def each(work: Callable[[T], R], things: Sequence[T]) -> list[R]:
-    """Do the same for many things, 16 at a time; the first error ends it.
+    """Call ``work`` for each thing, 16 at a time, and return the results; stop at the first error.
 
-    What fails because the store is away for a moment is repeated, as long as most of the batch
-    succeeds and the call has time. What is done must therefore be repeatable.
+    Calls that fail with StorageAway are retried, as long as most of the batch succeeds and the
+    deadline allows, so ``work`` must be idempotent.
     """
     batch = _Batch(work)
     pool = ThreadPoolExecutor(PARALLEL)
     try:
-        # Each in a context of its own, so that all are under the deadline of the call.
+        # Each in a copy of the context, so that all observe the deadline of the call.
         doing = [pool.submit(copy_context().run, batch.do, thing) for thing in things]
         done, _ = wait(doing, return_when=FIRST_EXCEPTION)
         for one in done:
@@ -41,7 +41,7 @@ def each(work: Callable[[T], R], things: Sequence[T]) -> list[R]:
 
 
 class _Batch(Generic[T, R]):
-    """One batch, which counts what succeeds and what fails."""
+    """A batch, with the numbers of successes and failures."""
 
     def __init__(self, work: Callable[[T], R]) -> None:
         self._work = work
@@ -64,11 +64,11 @@ class _Batch(Generic[T, R]):
         return result
 
     def _is_worth_repeating(self, pause: float) -> bool:
-        """Wait a moment, and return True, unless the store is away for more than single things."""
+        """Pause and return True, unless most calls fail, or there is no time, or the batch ends."""
         with self._lock:
             self._failures += 1
             if self._failures > max(1, self._successes):
                 return False
-        seconds = random.uniform(pause / 2, pause)  # noqa: S311 (nothing is secret here)
+        seconds = random.uniform(pause / 2, pause)  # noqa: S311 (not used for cryptography)
         call = deadline.current()
         return (call is None or call.left() > seconds) and not self.is_over.wait(seconds)

@@ -1,7 +1,4 @@
-"""One storage account as the server's settings have it: its key, and its addresses.
-
-Knows the variables; makes no request. What cannot be used is named, and a key never shown.
-"""
+"""The settings of an Azure account: its key, and its URLs."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ from dserver_signed_url_plugin.storage.settings import dtool_setting, rewritten
 
 @dataclass(frozen=True)
 class ConfiguredAccount:
-    """``key`` is Base64; ``inside`` and ``outside`` are its URLs, for the server and for people."""
+    """``key`` is Base64; ``inside`` and ``outside`` are its URLs for the server and for clients."""
 
     name: str
     key: str = field(repr=False)
@@ -26,9 +23,9 @@ class ConfiguredAccount:
 
     @classmethod
     def find(cls, name: str, settings: Settings) -> ConfiguredAccount:
-        """Look an account up.
+        """Return the settings of an account.
 
-        :raises StorageUnavailable: where there is no usable key or endpoint.
+        :raises StorageUnavailable: if its key is missing, or its endpoint is invalid.
         """
         inside = _endpoint(name, dtool_setting(settings, f"{BLOB_ENDPOINT}{name}"))
         public = dtool_setting(settings, f"{PUBLIC_BLOB_ENDPOINT}{name}")

@@ -1,7 +1,6 @@
-"""Whether an answer is Azure's, and the answer to what was asked.
+"""Checks that a response comes from Azure and belongs to the request.
 
-The SDK takes every status below 300 for a success, whatever else the answer has, and follows
-redirects. Knows what the store's answers look like; makes no request.
+The SDK accepts every status below 300, also from a proxy, and follows redirects.
 
 Source: Microsoft, "Blob Storage REST API", the status codes and response headers of each operation.
 """
@@ -16,7 +15,7 @@ import requests
 import requests.adapters
 
 _STATUSES: dict[str, Set[int]] = {"GET": {200, 206}, "HEAD": {200}, "PUT": {201}, "DELETE": {202}}
-# What changes a thing that is there already is answered otherwise than what makes one.
+# PUT requests that change an existing resource, with the status 200 instead of 201.
 _CHANGES = frozenset({"metadata", "properties", "acl"})
 _SUCCESS = 300
 _REDIRECTS = range(300, 400)
@@ -24,30 +23,30 @@ _NOT_MODIFIED = 304
 
 
 class UnexpectedAzureAnswer(requests.exceptions.RequestException):
-    """An answer came, but not to what was asked; the message says what is wrong with it."""
+    """A response is not what Azure responds to the request; the message says why."""
 
 
 class CheckingAdapter(requests.adapters.HTTPAdapter):
-    """Believes no answer but the store's to what it was asked."""
+    """Checks every response before it is returned."""
 
     def send(
         self, request: requests.PreparedRequest, *args: Any, **named: Any
     ) -> requests.Response:
         """Send a request.
 
-        :raises UnexpectedAzureAnswer: if the answer is none to it.
+        :raises UnexpectedAzureAnswer: if the response does not belong to it.
         """
-        answer = super().send(request, *args, **named)
+        response = super().send(request, *args, **named)
         try:
-            _check(request, answer)
+            _check(request, response)
         except UnexpectedAzureAnswer:
-            answer.close()
+            response.close()
             raise
-        return answer
+        return response
 
 
-def _check(request: requests.PreparedRequest, answer: requests.Response) -> None:
-    status = answer.status_code
+def _check(request: requests.PreparedRequest, response: requests.Response) -> None:
+    status = response.status_code
     if status in _REDIRECTS and status != _NOT_MODIFIED:
         raise UnexpectedAzureAnswer(f"a redirect ({status})")
     if status >= _SUCCESS:
@@ -56,6 +55,6 @@ def _check(request: requests.PreparedRequest, answer: requests.Response) -> None
     comp = parse_qs(urlsplit(request.url or "").query).get("comp", [""])[0]
     if status not in ({200} if method == "PUT" and comp in _CHANGES else _STATUSES[method]):
         raise UnexpectedAzureAnswer(f"status {status}")
-    # A listing is known by its document.
-    if comp != "list" and "x-ms-request-id" not in answer.headers:
+    # Listings are checked when they are parsed.
+    if comp != "list" and "x-ms-request-id" not in response.headers:
         raise UnexpectedAzureAnswer("no x-ms-request-id")

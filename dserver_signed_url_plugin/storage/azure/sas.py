@@ -1,7 +1,7 @@
 """Shared access signatures (SAS) of blobs, in bulk.
 
-One signer serves many blobs of one account: what they share is written down once, so that a further
-URL costs one HMAC. Standard library only; what it makes is what the SDK makes of the same.
+A signer computes once what all blobs of an account have in common, so that each URL costs one HMAC.
+Its URLs are the same as those of the SDK.
 
 Source: Microsoft, "Create a service SAS",
 https://learn.microsoft.com/rest/api/storageservices/create-service-sas
@@ -17,20 +17,20 @@ from urllib.parse import quote
 from dserver_signed_url_plugin.filenames import ServedAs
 
 READ, CREATE, WRITE = "r", "c", "w"
-# With it one PUT may carry 5,000 MiB, as with every version from 2019-12-12 on.
+# From version 2019-12-12 on, one PUT may have 5,000 MiB.
 VERSION = "2023-01-03"
 
-_ENCRYPTION_SCOPES = "2020-12-06"  # from this version on the string to sign has a field for them
-# Headers are ASCII, for which this is several times as quick as quoting each anew.
+_ENCRYPTION_SCOPES = "2020-12-06"  # the version that added a field for them to the string to sign
+# A translation table for ASCII, several times as fast as quote().
 _QUOTED = {code: quote(chr(code)) for code in range(128)}
 
 
 class BlobSigner:
-    """Signs for blobs of one account, until ``ends`` (UTC, whole seconds).
+    """Signs URLs of blobs of one account that are valid until ``ends`` (UTC, whole seconds).
 
-    There is no start: a store whose clock is behind the server's would refuse fresh URLs.
+    They have no start time: a store whose clock is behind the server's would refuse new URLs.
 
-    :param endpoint: the URL to which containers are added; https is then all the store accepts.
+    :param endpoint: the URL of the account; if it is https, the store refuses http.
     :param key: the account's key, decoded.
     """
 
@@ -41,7 +41,7 @@ class BlobSigner:
         end = ends.strftime("%Y-%m-%dT%H:%M:%SZ")
         protocol = "https" if endpoint.startswith("https:") else ""
         scope = "\n" if version >= _ENCRYPTION_SCOPES else ""
-        # Between the fields: start, stored policy, address, snapshot, cache control, language.
+        # Empty are start, stored policy, IP address, snapshot, cache control and language.
         self._before = f"\n\n{end}\n/blob/{account}/"
         self._after = f"\n\n\n{protocol}\n{version}\nb\n\n{scope}\n"
         self._end = f"?se={quote(end)}&sp="
@@ -50,16 +50,17 @@ class BlobSigner:
     def sign(
         self, permission: str, container: str, blob: str, served: ServedAs | None = None
     ) -> str:
-        """Return the URL with which one blob may be read, created or written.
+        """Return the URL to read, create or write a blob.
 
-        :param served: headers with which the store is to answer, as the bytes that there are.
+        :param permission: ``READ``, ``CREATE`` or ``WRITE``.
+        :param served: headers for the store's response, which has no Content-Encoding then.
         """
         path = f"{container}/{blob}"
         signed, query = _overrides(served)
         to_sign = f"{permission}{self._before}{path}{self._after}{signed}"
         digest = hmac.digest(self._key, to_sign.encode(), "sha256")
         signature = base64.b64encode(digest).decode().replace("+", "%2B").replace("=", "%3D")
-        # No container's name and no item identifier has anything to quote.
+        # Container names and item identifiers need no quoting.
         name = blob if blob.isascii() and blob.isalnum() else quote(blob)
         url = f"{self._endpoint}/{container}/{name}{self._end}{permission}{self._version}"
         return f"{url}{query}&sig={signature}"
@@ -70,7 +71,6 @@ def _overrides(served: ServedAs | None) -> tuple[str, str]:
     if served is None:
         return "\n\n\n", ""
     disposition, kind = served.content_disposition, served.content_type
-    # Who has the account's key may have given a blob a Content-Encoding, for which clients would
-    # turn what was verified into other bytes.
+    # Overrides a Content-Encoding of the blob, for which clients would decode the verified bytes.
     signed = f"{disposition}\nidentity\n\n{kind}"
     return signed, f"&rscd={disposition.translate(_QUOTED)}&rsce=identity&rsct={quote(kind)}"

@@ -1,4 +1,4 @@
-"""botocore under the deadline of the call it works for: no wait and no repetition goes past it."""
+"""Makes botocore observe the deadline of the call: no wait and no retry exceeds it."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from dserver_signed_url_plugin.storage import deadline
 from dserver_signed_url_plugin.storage.http_sockets import DeadlineConnection
 
 
-# The stubs say otherwise than urllib3 which arguments a request takes.
+# Type stubs of botocore and urllib3 disagree about the arguments of request().
 class _Connection(DeadlineConnection, botocore.awsrequest.AWSHTTPConnection):  # type: ignore[misc]
-    """A connection of botocore's that waits no longer than the call may."""
+    """botocore's HTTP connection, with a deadline."""
 
 
 class _SecureConnection(DeadlineConnection, botocore.awsrequest.AWSHTTPSConnection):  # type: ignore[misc]
-    """The same over TLS."""
+    """botocore's HTTPS connection, with a deadline."""
 
 
-# botocore makes its connections by these names, wherever it asks: also a service for credentials.
+# botocore creates all connections from these attributes, also those to services for credentials.
 botocore.awsrequest.AWSHTTPConnectionPool.ConnectionCls = _Connection
 botocore.awsrequest.AWSHTTPSConnectionPool.ConnectionCls = _SecureConnection
 
 
 def bound(session: botocore.session.Session) -> None:
-    """Let clients of a session neither pause nor repeat when the call's time is over.
+    """Stop retries of a session's clients after the deadline.
 
-    Source of the event, which follows each attempt: botocore, ``botocore.endpoint``.
+    The event is emitted after each attempt. Source: botocore, ``botocore.endpoint``.
     """
     session.register("needs-retry", _after_an_attempt)
 
@@ -39,7 +39,7 @@ def _after_an_attempt(operation: Any = None, response: Any = None, **_: Any) -> 
         deadline.left()
         return
     status = response[0].status_code
-    # Of an object only the headers are here.
+    # The body of an object has not been read yet.
     is_stream = operation.has_streaming_output and status < HTTPStatus.MULTIPLE_CHOICES
     if not is_stream and status < HTTPStatus.INTERNAL_SERVER_ERROR:
         deadline.heard()

@@ -27,7 +27,11 @@ from tests.support.databases import Database, PostgreSQLDatabases, SQLite
 from tests.support.dserver import Account, Bucket, Dserver
 from tests.support.postgresql_server import PostgreSQL
 
-pytest_plugins = ["tests.support.dserver_fixtures", "tests.support.environment_fixtures"]
+pytest_plugins = [
+    "tests.support.dserver_fixtures",
+    "tests.support.environment_fixtures",
+    "tests.support.store_fixtures",
+]
 
 DATABASES = ("sqlite", "postgresql")
 ACCOUNTS = 1_000

@@ -14,12 +14,6 @@ from tests.support.proxy import StoreProxy
 from tests.support.shared_files import FILES
 
 
-@pytest.fixture(params=["bucket", "account"])
-def place(request: pytest.FixtureRequest) -> Bucket | Account:
-    """A bucket of S3, and an account of Azure, where nothing is written twice."""
-    return request.getfixturevalue(request.param)
-
-
 @pytest.fixture
 def proxy(place: Bucket | Account) -> Iterator[StoreProxy]:
     """What people, and the operator, send to the store."""

@@ -1,0 +1,108 @@
+"""Both kinds of stores: a test that asks for ``place`` runs on a bucket and on an account."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import azure_holdings, s3_holdings
+from tests.support.clients import Deposit
+from tests.support.dserver import Account, Bucket, Dserver
+from tests.support.proxy import StoreProxy
+
+
+class Holdings(ABC):
+    """What a place holds of datasets, looked at past dserver."""
+
+    @abstractmethod
+    def of(self, uuid: str) -> Any:
+        """Return all that is held of a dataset, to be compared; it is empty if that is nothing."""
+
+    @abstractmethod
+    def delete(self, uuid: str) -> None:
+        """Delete all of a dataset."""
+
+    @abstractmethod
+    def check_dataset(self, dserver: Dserver, deposit: Deposit) -> None:
+        """Fail unless the dataset is registered, readable, and all that dtool needs is there."""
+
+    @abstractmethod
+    def verifies(self, dserver: Dserver, deposit: Deposit) -> bool:
+        """Tell whether dtool itself finds what the manifest says, hashes included."""
+
+
+class _S3Holdings(Holdings):
+    def __init__(self, bucket: Bucket, s3: Any, cache: Path) -> None:
+        self._bucket, self._s3, self._cache = bucket, s3, cache
+
+    def of(self, uuid: str) -> Any:
+        return s3_holdings.holdings(self._s3, self._bucket, uuid)
+
+    def delete(self, uuid: str) -> None:
+        for found in self._s3.list_objects_v2(Bucket=self._bucket.name)["Contents"]:
+            if uuid in found["Key"]:
+                self._s3.delete_object(Bucket=self._bucket.name, Key=found["Key"])
+
+    def check_dataset(self, dserver: Dserver, deposit: Deposit) -> None:
+        s3_holdings.check_dataset(dserver, self._s3, deposit)
+
+    def verifies(self, dserver: Dserver, deposit: Deposit) -> bool:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in self._bucket.settings().items():
+                patch.setenv(name, value)
+            patch.setenv("DTOOL_CACHE_DIRECTORY", str(self._cache))
+            return s3_holdings.verifies(dserver, deposit)
+
+
+class _AzureHoldings(Holdings):
+    def __init__(self, account: Account, blobs: Any, cache: Path) -> None:
+        self._account, self._blobs, self._cache = account, blobs, cache
+
+    def of(self, uuid: str) -> Any:
+        return azure_holdings.containers(self._blobs, uuid)
+
+    def delete(self, uuid: str) -> None:
+        for container in self.of(uuid):
+            self._blobs.delete_container(container)
+
+    def check_dataset(self, dserver: Dserver, deposit: Deposit) -> None:
+        azure_holdings.check_dataset(dserver, self._blobs, deposit)
+
+    def verifies(self, dserver: Dserver, deposit: Deposit) -> bool:
+        with azure_holdings.dtool_at(self._account, self._cache):
+            return s3_holdings.verifies(dserver, deposit)
+
+
+@pytest.fixture(params=["bucket", "account"])
+def place(request: pytest.FixtureRequest) -> Bucket | Account:
+    """A bucket of S3, and an account of Azure, where nothing is written twice."""
+    found: Bucket | Account = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture
+def holdings(request: pytest.FixtureRequest, place: Bucket | Account, tmp_path: Path) -> Holdings:
+    """What the place holds."""
+    cache = tmp_path / "dtool-cache"
+    if isinstance(place, Bucket):
+        return _S3Holdings(place, request.getfixturevalue("s3"), cache)
+    return _AzureHoldings(place, request.getfixturevalue("blobs"), cache)
+
+
+@pytest.fixture
+def place_proxy(place: Bucket | Account) -> Iterator[StoreProxy]:
+    """What dserver asks of the place can be counted, hindered and overtaken here."""
+    with StoreProxy(place) as running:
+        yield running
+
+
+@pytest.fixture
+def placed(
+    make_dserver_on: Callable[..., Dserver], place: Bucket | Account, place_proxy: StoreProxy
+) -> Dserver:
+    """A dserver that keeps its datasets there, and asks through the proxy."""
+    return make_dserver_on(place, **place_proxy.settings())

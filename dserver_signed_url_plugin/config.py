@@ -1,7 +1,6 @@
-"""Settings: parsed and validated once, when the app starts; errors name the variable.
+"""The settings of the plugin, parsed and validated once, when the app starts.
 
-Knows every variable of the plugin, its default and its bounds. Flask's config is looked at first,
-then the environment.
+A setting in Flask's config takes precedence over the environment.
 """
 
 from __future__ import annotations
@@ -17,16 +16,16 @@ from dserver_signed_url_plugin import environment
 from dserver_signed_url_plugin.addresses import web_address
 from dserver_signed_url_plugin.errors import ConfigurationError, LifetimeTooLong
 
-LONGEST_LIFE = 604_800  # seconds; what SigV4 allows a query signature to live
-MOST_AUDIT_DAYS = 36_500  # as far back as a date reaches without becoming none
+LONGEST_LIFE = 604_800  # seconds; the limit of SigV4 for presigned URLs
+MOST_AUDIT_DAYS = 36_500  # a date further back might be out of range
 WRITES = "SIGNED_URL_WRITES_"
 RATE_LIMIT_STORAGE = "SIGNED_URL_RATE_LIMIT_STORAGE"
 PINNED, STAGED = "pinned", "staged"
 STORAGE = "SIGNED_URL_STORAGE_"
 BROKER = "broker"
-# The schemes for which the plugin has a storage of its own.
+# The schemes for which the plugin has its own storage.
 OWN_SCHEMES = ("s3", "azure")
-# Where dtool itself looks for its settings, if it is not told otherwise.
+# The default path of dtool's configuration file.
 DTOOLS_FILE = "~/.config/dtool/dtool.json"
 
 Source = Mapping[str, Any]
@@ -34,7 +33,7 @@ Source = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class HostRewrite:
-    """``SIGNED_URL_HOST_REWRITE``: whoever would sign for ``internal`` signs for ``external``."""
+    """``SIGNED_URL_HOST_REWRITE``: URLs are signed for ``external`` instead of ``internal``."""
 
     internal: str
     external: str
@@ -66,7 +65,7 @@ class Settings:
     def load(cls, config: Source, environ: Source) -> Settings:
         """Read Flask's config and the environment.
 
-        :raises ConfigurationError: naming the variable that is wrong.
+        :raises ConfigurationError: if a variable is invalid; the message names it.
         """
         look = _Lookup(config, environ)
         settings = cls(
@@ -94,14 +93,14 @@ class Settings:
         return settings
 
     def dtool_setting(self, name: str) -> str | None:
-        """Return one of dtool's variables where Flask's config has it.
+        """Return one of dtool's variables from Flask's config, or None.
 
-        In capitals too, because Flask drops other names when it loads a file or a mapping.
+        Also in upper case, because Flask ignores other names when it loads a file or a mapping.
         """
         return self.dtool.get(name) or self.dtool.get(name.upper()) or None
 
     def writes(self, bucket: str) -> str:
-        """Return how items are written in a bucket: ``pinned`` or ``staged``."""
+        """Return how items of a bucket are written: ``pinned`` or ``staged``."""
         found = self.writes_by_bucket
         return found.get(bucket) or found.get(bucket.upper()) or PINNED
 
@@ -131,7 +130,7 @@ class Settings:
 
 
 class _Lookup:
-    """One variable at a time, Flask's config before the environment."""
+    """Looks up variables in Flask's config, then in the environment."""
 
     def __init__(self, config: Source, environ: Source) -> None:
         self._config, self._environ = config, environ
@@ -160,7 +159,7 @@ class _Lookup:
         return value
 
     def choice(self, name: str, allowed: Collection[str]) -> str | None:
-        """Return a variable that has one of few values; in capitals, it may be in either place."""
+        """Return a variable, also by its name in upper case, if its value is one of ``allowed``."""
         for spelled in (name, name.upper()):
             text = self.text(spelled)
             if text is not None:
@@ -168,9 +167,9 @@ class _Lookup:
         return None
 
     def choices(self, prefix: str, allowed: Collection[str]) -> dict[str, str]:
-        """Collect variables whose names go on after a prefix, by that rest of their names.
+        """Return all variables that start with a prefix, by the rest of their names.
 
-        One in Flask's config, which may have it in capitals, replaces the environment's.
+        One in Flask's config, also in upper case, takes precedence over the environment.
         """
         found: dict[str, str] = {}
         for source in (self._environ, self._config):
@@ -216,7 +215,7 @@ class _Lookup:
         return HostRewrite(internal.rstrip("/"), external.rstrip("/"))
 
     def dtool_settings(self) -> dict[str, str]:
-        """Collect dtool's variables out of Flask's config; the environment dtool reads itself."""
+        """Return dtool's variables in Flask's config; dtool itself reads the environment."""
         environment.check(self._environ)
         environment.check({name: str(value or "") for name, value in self._config.items()})
         return {
@@ -234,7 +233,7 @@ def _choice(name: str, value: object, allowed: Collection[str]) -> str:
 
 
 def _check_dtools_file() -> None:
-    """Check dtool's own file if there is one; what is no JSON is said where it is used."""
+    """Validate dtool's configuration file, if it exists; invalid JSON is reported on first use."""
     with suppress(OSError, ValueError, RuntimeError):
         content = json.loads(Path(DTOOLS_FILE).expanduser().read_text(encoding="utf-8"))
         if isinstance(content, dict):
@@ -242,7 +241,7 @@ def _check_dtools_file() -> None:
 
 
 def secrets_in(config: Source) -> list[str]:
-    """Return the names in Flask's config that hold credentials of a store, or of a Redis."""
+    """Return the names of the settings in Flask's config that contain credentials."""
     return [
         name
         for name in config
@@ -252,9 +251,9 @@ def secrets_in(config: Source) -> list[str]:
 
 
 def chosen_life(asked: int | None, default: int, maximum: int) -> int:
-    """Return how long a signed URL is to live, in seconds: as asked for, or the default.
+    """Return the lifetime of signed URLs in seconds: as requested, or the default.
 
-    :raises LifetimeTooLong: naming the maximum.
+    :raises LifetimeTooLong: if more than the maximum is requested.
     """
     if asked is not None and asked > maximum:
         raise LifetimeTooLong(maximum)

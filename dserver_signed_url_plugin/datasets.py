@@ -1,8 +1,4 @@
-"""dserver's register of datasets: look one up, put one in, take one out.
-
-The only room that speaks to dservercore's registry; knows what it cannot keep. Never sees a
-request or a store.
-"""
+"""dserver's register of datasets: finds, registers and unregisters datasets."""
 
 from __future__ import annotations
 
@@ -26,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RegisteredDataset:
-    """What dserver has in its register; ``frozen_at`` is UTC."""
+    """A dataset in dserver's register; ``frozen_at`` is UTC."""
 
     uri: str
     uuid: str
@@ -37,13 +33,13 @@ class RegisteredDataset:
 
 
 def find(uri: DatasetURI) -> RegisteredDataset | None:
-    """Return the registered dataset of this URI, or None."""
+    """Return the registered dataset with this URI, or None."""
     found = dservercore.utils.get_admin_metadata_from_uri(str(uri))
-    # Whoever asks goes on to the store, which may take long: no transaction stays open for that.
+    # Ends the transaction, because callers continue with requests to the store, which take time.
     sql_db.session.rollback()
     if found is None:
         return None
-    # Items and bytes are null for what was registered before dserver counted them.
+    # Numbers of items and bytes are null for datasets registered by older versions of dserver.
     return RegisteredDataset(
         found["uri"],
         found["uuid"],
@@ -55,13 +51,13 @@ def find(uri: DatasetURI) -> RegisteredDataset | None:
 
 
 def below(base_uri: BaseURI) -> list[RegisteredDataset]:
-    """Return the registered datasets of this base URI, by URI; one query."""
+    """Return the registered datasets of a base URI, sorted by URI, with one query."""
     columns = (getattr(Dataset, field.name) for field in fields(RegisteredDataset))
     wanted = sql_db.select(*columns).join(Dataset.base_uri)
     wanted = wanted.where(KnownBaseURI.base_uri == str(base_uri)).order_by(Dataset.uri)
     rows = sql_db.session.execute(wanted).all()
     sql_db.session.rollback()
-    # dserver keeps UTC without saying so.
+    # dserver stores naive datetimes in UTC.
     return [
         replace(dataset, frozen_at=dataset.frozen_at.replace(tzinfo=timezone.utc))
         for dataset in (RegisteredDataset(*row) for row in rows)
@@ -69,9 +65,9 @@ def below(base_uri: BaseURI) -> list[RegisteredDataset]:
 
 
 def check_known(base_uri: BaseURI) -> None:
-    """Refuse a base URI that dserver does not know.
+    """Check that dserver knows a base URI.
 
-    :raises InvalidField: naming the command that makes it known.
+    :raises InvalidField: if not; the message names the command that adds it.
     """
     known = dservercore.utils.base_uri_exists(str(base_uri))
     sql_db.session.rollback()
@@ -83,9 +79,9 @@ def check_known(base_uri: BaseURI) -> None:
 
 
 def check_registrable(uri: DatasetURI) -> None:
-    """Refuse a URI that dserver's own table cannot hold, before anything is written.
+    """Check that dserver's table can hold a URI, before anything is written.
 
-    :raises InvalidField: naming the length that fits.
+    :raises InvalidField: if it is too long.
     """
     longest = Dataset.__table__.c.uri.type.length
     if longest is not None and len(str(uri)) > longest:
@@ -93,37 +89,39 @@ def check_registrable(uri: DatasetURI) -> None:
 
 
 def register(uri: DatasetURI, dataset_info: Mapping[str, Any]) -> None:
-    """Put a frozen dataset into dserver's register, its search and its retrieve plugin.
+    """Register a frozen dataset in dserver's register, and its search and retrieve plugins.
 
-    :param dataset_info: as ``dservercore.utils.generate_dataset_info`` makes it.
-    What dserver's own database refuses, because it is away or busy, is raised as it is.
+    Idempotent. Errors of dserver's own database are raised unchanged if they are transient.
 
-    :raises RegistrationFailed: if any of them did not take it; the call can be repeated.
+    :param dataset_info: in the format of ``dservercore.utils.generate_dataset_info``.
+    :raises RegistrationFailed: if one of them fails.
     """
     try:
         dservercore.utils.register_dataset(dict(dataset_info))
-        # It commits, and then looks once more, which leaves a transaction open.
+        # It commits, and then queries the dataset again, which leaves a transaction open.
         sql_db.session.rollback()
-    # The search and retrieve plugins are anybody's code, and raise whatever their database does.
+    # Search and retrieve plugins may raise any exception.
     except Exception as error:
         sql_db.session.rollback()
         if find(uri) is not None:
             return
         if isinstance(error, database.AWAY):
             raise
-        # Its words are not logged: they may hold the address and password of a database.
+        # Without the message, which may contain the address and password of a database.
         logger.error("Registration of %s failed: %s", uri, type(error).__name__)
         raise RegistrationFailed(type(error).__name__) from error
 
 
 def unregister(uri: DatasetURI) -> None:
-    """Take a dataset out of dserver's search and retrieve plugin, and at last of its register.
+    """Delete a dataset from dserver's search and retrieve plugins, then from its register.
 
-    :raises StillRegistered: if any of them did not let go of it; the call can be repeated.
+    Idempotent.
+
+    :raises StillRegistered: if one of them fails.
     """
     try:
         dservercore.utils.delete_dataset(str(uri))
-    # The search and retrieve plugins are anybody's code, and raise whatever their database does.
+    # Search and retrieve plugins may raise any exception.
     except Exception as error:
         sql_db.session.rollback()
         if find(uri) is None:

@@ -1,6 +1,6 @@
-"""dtool's variables of one bucket or account, and what a value of each must be.
+"""dtool's variables for a bucket or an account, and their validation.
 
-Knows names and rules; what it says of a value never shows it, because some are secret.
+Messages never show the value of a variable, because some are secret.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ PUBLIC_ENDPOINT = "DTOOL_S3_PUBLIC_ENDPOINT_"
 REGION = "DTOOL_S3_REGION_"
 ACCESS_KEY_ID = "DTOOL_S3_ACCESS_KEY_ID_"
 SECRET_ACCESS_KEY = "DTOOL_S3_SECRET_ACCESS_KEY_"  # noqa: S105 (a variable's name)
-# A pair that signs URLs to write and nothing else.
+# A key pair that is used to sign URLs to write only.
 WRITE_KEY_PAIR = ("DTOOL_S3_WRITE_ACCESS_KEY_ID_", "DTOOL_S3_WRITE_SECRET_ACCESS_KEY_")
 DATASET_PREFIX = "DTOOL_S3_DATASET_PREFIX_"
 BLOB_ENDPOINT = "DTOOL_AZURE_BLOB_ENDPOINT_"
 PUBLIC_BLOB_ENDPOINT = "DTOOL_AZURE_PUBLIC_BLOB_ENDPOINT_"
 ACCOUNT_KEY = "DTOOL_AZURE_ACCOUNT_KEY_"
 
-# What botocore takes for a region, as a part of a host's name.
+# The regions that botocore accepts, because they become part of a host name.
 _REGION = re.compile(r"(?![0-9]+$)(?!-)[a-zA-Z0-9-]{1,63}(?<!-)")
-_PRINTABLE = re.compile(r"[!-~]+")  # ASCII, as headers have it
-_LONGEST_PREFIX = 900  # bytes; a key has 1,024, of which dtool and uploads need the rest
+_PRINTABLE = re.compile(r"[!-~]+")  # ASCII, because it is sent in headers
+_MAX_PREFIX_BYTES = 900  # a key may have 1,024; dtool and uploads need the rest
 
 _A_URL = (
     "must be a URL such as https://s3.example.org, without user or query, its host of letters, "
@@ -43,7 +43,7 @@ _BLOBS = (
 
 
 def wrong_with(name: str, value: object) -> str | None:
-    """Return what the value of a variable must be and is not, or None; never the value."""
+    """Return why the value of a variable is invalid, as the end of a sentence, or None."""
     for start, (is_right, must) in _RULES.items():
         if name.startswith(start) and not (isinstance(value, str) and is_right(value.strip())):
             return must
@@ -51,9 +51,9 @@ def wrong_with(name: str, value: object) -> str | None:
 
 
 def check(source: Mapping[Any, Any]) -> None:
-    """Go on only if every variable that is known here has a value that can be used.
+    """Validate the variables of this module that are set.
 
-    :raises ConfigurationError: naming the variable.
+    :raises ConfigurationError: if one is invalid; the message names it.
     """
     for name, value in source.items():
         if not isinstance(name, str) or not value or not str(value).strip():
@@ -76,7 +76,7 @@ def _is_base64(text: str) -> bool:
 
 
 def _is_prefix(text: str) -> bool:
-    return text.isprintable() and len(text.encode()) <= _LONGEST_PREFIX
+    return text.isprintable() and len(text.encode()) <= _MAX_PREFIX_BYTES
 
 
 def _is_web_address(text: str) -> bool:
@@ -100,7 +100,7 @@ _RULES: Mapping[str, tuple[Callable[[str], bool], str]] = {
     **dict.fromkeys((SECRET_ACCESS_KEY, WRITE_KEY_PAIR[1]), (str.isprintable, _SECRET_KEY)),
     DATASET_PREFIX: (
         _is_prefix,
-        f"must be printable, and at most {_LONGEST_PREFIX} bytes of UTF-8.",
+        f"must be printable, and at most {_MAX_PREFIX_BYTES} bytes of UTF-8.",
     ),
     ACCOUNT_KEY: (_is_base64, "must be an account's key, which is Base64."),
 }

@@ -1,4 +1,4 @@
-"""The services of one app, put together by the extension and found again by its doors."""
+"""The services of an app, built by the extension and used by routes and commands."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _NAME = "signed-url"
 
 @dataclass(frozen=True)
 class Services:
-    """Everything that the doors may call."""
+    """The services that routes and commands may call."""
 
     settings: Settings
     storages: Storages
@@ -46,7 +46,7 @@ class Services:
 
     @classmethod
     def of(cls, settings: Settings) -> Services:
-        """Put the services together."""
+        """Build the services."""
         storages = Storages(settings)
         uploads = Uploads(settings, storages)
         progresses = UploadStatuses(settings, storages)
@@ -73,7 +73,7 @@ class Services:
         )
 
     def attach(self, app: Flask) -> None:
-        """Make them the services of this app."""
+        """Attach the services to an app."""
         app.extensions[_NAME] = self
 
 

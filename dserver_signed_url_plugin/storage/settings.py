@@ -1,7 +1,4 @@
-"""What the server's settings say of a store: dtool's variables, and the address for people.
-
-Knows where dtool keeps its settings; speaks to no store.
-"""
+"""The settings of a store: dtool's variables, and the rewriting of its public host."""
 
 from __future__ import annotations
 
@@ -16,9 +13,9 @@ from dserver_signed_url_plugin.errors import StorageMisconfigured
 
 
 def dtool_setting(settings: Settings, name: str) -> str | None:
-    """Return one of dtool's settings: Flask's config, environment, dtool's file; blanks trimmed.
+    """Return a variable from Flask's config, the environment or dtool's file, or None.
 
-    :raises StorageUnavailable: if it cannot be read, or used.
+    :raises StorageUnavailable: if it cannot be read, or is invalid.
     """
     value = settings.dtool_setting(name)
     if value is None:
@@ -29,7 +26,7 @@ def dtool_setting(settings: Settings, name: str) -> str | None:
     if not isinstance(value, str | None):
         raise StorageMisconfigured(f"The server's setting {name}", "is not a text")
     value = (value or "").strip()
-    # dtool's file may have changed since it was looked at.
+    # Validated again, because dtool's file may have changed.
     reason = wrong_with(name, value) if value else None
     if reason is not None:
         raise StorageMisconfigured(f"The server's setting {name}", reason.rstrip("."))
@@ -37,9 +34,9 @@ def dtool_setting(settings: Settings, name: str) -> str | None:
 
 
 def rewritten(settings: Settings, endpoint: str) -> str | None:
-    """Return scheme and host that people use for an endpoint, if its host is to be rewritten.
+    """Return the public scheme and host of an endpoint, or None if they are the same.
 
-    :param endpoint: in the URL Standard's spelling, as what is returned.
+    :param endpoint: a URL in normal form, as is the result.
     """
     rewrite = settings.host_rewrite
     if rewrite is None:

@@ -1,7 +1,6 @@
-"""Whether an answer is S3's, and the answer to what was asked.
+"""Checks that a response comes from S3 and belongs to the request.
 
-botocore returns an empty result, without complaint, for a success that holds a web page or nothing,
-as a proxy in maintenance sends it. Knows what each operation's answer looks like; makes no request.
+If a proxy responds with 200 and a web page or nothing, botocore returns an empty result.
 
 Source: AWS, "Amazon S3 API Reference", the response syntax of each action.
 """
@@ -28,42 +27,40 @@ _ROOTS = {
 }
 _HAVE_ETAG = frozenset({"GetObject", "HeadObject"})
 _STATUSES = {"GetObject": {200, 206}}
-# DELETE is answered with 204, and by some stores with 200.
-_OTHERWISE, _DELETED = {200}, {200, 204}
+# DELETE returns 204, but 200 in some stores.
+_DEFAULT_STATUSES, _DELETE_STATUSES = {200}, {200, 204}
 _FIRST_ELEMENT = re.compile(
-    # No part can be read in two ways, or a few bytes would keep this busy for hours.
+    # Unambiguous, because backtracking could take hours otherwise.
     rb"\A(?:\xef\xbb\xbf)?\s*(?:<\?(?:(?!\?>).)*\?>\s*|<!--(?:(?!-->).)*-->\s*)*"
     rb"<(?:[\w.-]+:)?([\w.-]+)[\s/>]",
     re.DOTALL,
 )
 _MD5 = re.compile("[0-9a-f]{32}")
-_MOST_PAGES = 1_000
-_MOST_PAGES_OF_A_BUCKET = 100_000
+_MAX_PAGES = 1_000
+_MAX_PAGES_OF_BUCKET = 100_000
 
 
 class UnexpectedS3Answer(Exception):
-    """An answer came, but not to what was asked; the message says what is wrong with it."""
+    """A response is not what S3 responds to the request; the message says why."""
 
 
 def check(operation_model: Any, response_dict: Mapping[str, Any], **_: Any) -> None:
-    """Refuse what is a success by its status alone, and a redirect that names no region.
+    """Check a response that is a success or a redirect; a handler of the event ``before-parse``.
 
-    A handler of botocore's event ``before-parse``.
-
-    :raises UnexpectedS3Answer: if it is no answer to this operation.
+    :raises UnexpectedS3Answer: if it does not belong to the operation.
     """
     operation, status = operation_model.name, response_dict["status_code"]
     headers = response_dict["headers"]
     if 300 <= status < 400 and "x-amz-bucket-region" not in headers:
-        # botocore would ask for the region, be redirected again, and so on.
+        # botocore would request the region, be redirected again, and so on.
         raise UnexpectedS3Answer(f"a redirect ({status})")
     if status < 300:
         _check_success(operation, status, headers, response_dict["body"])
 
 
 def _check_success(operation: str, status: int, headers: Mapping[str, str], body: Any) -> None:
-    otherwise = _DELETED if operation.startswith("Delete") else _OTHERWISE
-    if status not in _STATUSES.get(operation, otherwise):
+    default = _DELETE_STATUSES if operation.startswith("Delete") else _DEFAULT_STATUSES
+    if status not in _STATUSES.get(operation, default):
         raise UnexpectedS3Answer(f"status {status}")
     if operation in _HAVE_ETAG and "etag" not in headers:
         raise UnexpectedS3Answer("no ETag")
@@ -73,46 +70,46 @@ def _check_success(operation: str, status: int, headers: Mapping[str, str], body
 
 
 def check_root(body: bytes, root: bytes) -> None:
-    """Refuse what is not the document of this root element.
+    """Check that a document has the root element ``root``, or is an error.
 
-    :raises UnexpectedS3Answer: naming the root element.
+    :raises UnexpectedS3Answer: if it has another one.
     """
     found = _FIRST_ELEMENT.match(body)
-    # An error may come late, after a status that said success; botocore reads it, and repeats.
+    # S3 may send an error after the status 200; botocore recognises it, and retries.
     if found is None or found[1] not in (root, b"Error"):
         raise UnexpectedS3Answer(f"no {root.decode()}")
 
 
 def is_told_by_store(headers: Mapping[str, str]) -> bool:
-    """Tell whether an answer without a body has a header that only S3 sends."""
+    """Return whether a response without a body has a header that only S3 sends."""
     return any(name.lower().startswith("x-amz-") for name in headers)
 
 
 def etag_of(answer: Mapping[str, Any]) -> str:
-    """Return the ETag of an answer, without quotes."""
+    """Return the ETag of a response, without quotes."""
     return str(answer.get("ETag", "")).strip('"').lower()
 
 
 def md5_of(content: bytes) -> str:
-    """Return what S3 makes the ETag of an object that it does not encrypt."""
+    """Return the MD5, which is the ETag of an object that is not encrypted, in hexadecimal."""
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def is_md5(etag: str) -> bool:
-    """Tell whether an ETag may be the MD5 of a body."""
+    """Return whether an ETag has the form of an MD5."""
     return _MD5.fullmatch(etag) is not None
 
 
 def entries(pages: Iterable[Mapping[str, Any]], prefix: str) -> Iterator[tuple[str, StoredItem]]:
-    """Yield (key, what the store says of it) of a listing's pages.
+    """Yield the keys and objects of the pages of a listing.
 
-    :raises UnexpectedS3Answer: if it is of something else, or has no end.
+    :raises UnexpectedS3Answer: if it is the listing of another prefix, or does not end.
     """
-    most = _MOST_PAGES if prefix else _MOST_PAGES_OF_A_BUCKET
+    most = _MAX_PAGES if prefix else _MAX_PAGES_OF_BUCKET
     firsts: set[str] = set()
     for number, page in enumerate(pages, 1):
         _check_page(page, prefix)
-        found = [_entry(said, prefix) for said in page.get("Contents", [])]
+        found = [_entry(content, prefix) for content in page.get("Contents", [])]
         first = found[0][0] if found else None
         if number > most or first in firsts:
             raise UnexpectedS3Answer("a listing without an end")
@@ -128,10 +125,10 @@ def _check_page(page: Mapping[str, Any], prefix: str) -> None:
         raise UnexpectedS3Answer("a listing that is cut off")
 
 
-def _entry(said: Mapping[str, Any], prefix: str) -> tuple[str, StoredItem]:
+def _entry(content: Mapping[str, Any], prefix: str) -> tuple[str, StoredItem]:
     try:
-        key, size = said["Key"], said["Size"]
-        stored = StoredItem(size, etag_of({"ETag": said["ETag"]}), said["LastModified"])
+        key, size = content["Key"], content["Size"]
+        stored = StoredItem(size, etag_of({"ETag": content["ETag"]}), content["LastModified"])
     except KeyError as error:
         raise UnexpectedS3Answer(f"a listing without {error.args[0]}") from error
     if not key.startswith(prefix) or size < 0:

@@ -1,7 +1,7 @@
-"""Signature Version 4 in a URL's query, in bulk.
+"""Presigned URLs with Signature Version 4, in bulk.
 
-One signer serves many keys of one bucket: the day key is derived once, so that a further URL costs
-one SHA-256 and one HMAC. Standard library only; what it makes is byte for byte what botocore makes.
+A signer derives the signing key of the day once, so that each URL costs one SHA-256 and one HMAC.
+Its URLs are the same as those of botocore, byte for byte.
 
 Source: AWS, "Authenticating Requests: Using Query Parameters (AWS Signature Version 4)",
 https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
@@ -17,13 +17,13 @@ from hashlib import sha256
 from urllib.parse import quote
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
-# Looked up, because quote takes twice as long for a header's worth of text.
+# A lookup table, because quote() takes twice as long for the text of a header.
 _ENCODED = [quote(bytes([byte]), safe="-_.~") for byte in range(256)]
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """What a signature is made with; ``token`` only for temporary credentials."""
+    """The credentials of a signature; ``token`` is for temporary credentials only."""
 
     access_key: str = field(repr=False)
     secret_key: str = field(repr=False)
@@ -32,7 +32,7 @@ class Credentials:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a bucket answers: ``https://host[:port]`` and the path in front of its keys.
+    """The address of a bucket: ``scheme://host[:port]`` and the path before its keys.
 
     ``prefix`` is ``/`` for virtual-host style and ``/bucket/`` for path style, percent-encoded.
     """
@@ -44,9 +44,9 @@ class Endpoint:
 
 
 class QuerySigner:
-    """Signs requests to one bucket for a life that starts at ``signed_at`` (UTC).
+    """Signs URLs of one bucket that are valid from ``signed_at`` (UTC).
 
-    :param seconds: how long the URLs live, from 1 to 604,800.
+    :param seconds: for how long they are valid, from 1 to 604,800.
     """
 
     def __init__(
@@ -70,9 +70,9 @@ class QuerySigner:
     ) -> str:
         """Return the URL for one key.
 
-        :param headers: what the client must send verbatim; part of the signature.
-        :param parameters: S3's own, such as ``response-content-type``, all in lower case and in
-            ascending order; part of the signature.
+        :param headers: signed headers, which the client must send verbatim.
+        :param parameters: signed parameters of S3, such as ``response-content-type``, in lower case
+            and ascending order.
         """
         signed = {name.lower(): " ".join(value.split()) for name, value in (headers or {}).items()}
         signed["host"] = self._place.host
@@ -80,9 +80,9 @@ class QuerySigner:
         path = self._place.prefix + quote(key, safe="/~")
         query, canonical_query = self._query(";".join(names))
         if parameters:
-            # Capitals sort before small letters, so that in what is signed these come last.
-            own = "&".join([f"{name}={_encoded(value)}" for name, value in parameters.items()])
-            query, canonical_query = f"{own}&{query}", f"{canonical_query}&{own}"
+            # Upper case sorts before lower case, so these are last in the canonical query.
+            more = "&".join([f"{name}={_encoded(value)}" for name, value in parameters.items()])
+            query, canonical_query = f"{more}&{query}", f"{canonical_query}&{more}"
         lines = "".join([f"{name}:{signed[name]}\n" for name in names])
         request = (
             f"{method}\n{path}\n{canonical_query}\n{lines}\n{';'.join(names)}\nUNSIGNED-PAYLOAD"
@@ -93,7 +93,7 @@ class QuerySigner:
         return f"{origin}{path}?{query}&X-Amz-Signature={signature}"
 
     def _query(self, signed_headers: str) -> tuple[str, str]:
-        """Return the query as botocore orders it, and as the signature orders it."""
+        """Return the query in the order of botocore, and in canonical order."""
         if signed_headers not in self._queries:
             parameters = {
                 "X-Amz-Algorithm": _ALGORITHM,

@@ -1,4 +1,4 @@
-"""Clients that behave as WIRE.md says the public ones do, and what they deposit."""
+"""Clients that behave as published ones do, and what they deposit."""
 
 from __future__ import annotations
 

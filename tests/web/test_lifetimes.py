@@ -82,7 +82,7 @@ def test_the_promised_end_is_the_end_of_every_url(lab, uri, seconds):
     for answer in answers(lab, uri, seconds):
         stamp = answer.json["expiry_timestamp"]
         promised = datetime.strptime(stamp, "%Y-%m-%dT%H:%M:%S.%f%z")
-        # WIRE's spelling, six digits of a second included.
+        # Always with six digits of a second.
         assert stamp == promised.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         urls = urls_in(answer.json)
         assert {ends(url) for url in urls} == {promised}

@@ -10,6 +10,9 @@ from dataclasses import replace
 import boto3
 import pytest
 from azure.storage.common.models import CorsRule
+from click.testing import CliRunner
+from flask import Flask
+from flask.cli import FlaskGroup
 
 from tests.docs.test_readme import ALL_TABLES
 from tests.docs.test_troubleshooting import squeezed
@@ -23,8 +26,8 @@ from tests.support.doctor_reports import (
     settings_of,
 )
 from tests.support.documentation import code_blocks, flask_lines, run, text_of
+from tests.support.dserver import in_capitals
 from tests.support.stub_store import Faults, StubStore
-from tests.support.write_keys import write_key
 
 pytestmark = pytest.mark.database("sqlite", reason="what people type depends on no database")
 
@@ -37,28 +40,40 @@ def alone(monkeypatch, tmp_path):
 # Commands ---------------------------------------------------------------------------------
 
 
-def test_the_pages_for_s3_ask_the_doctor(tmp_path, flask, bucket):
+def typed(app: Flask, line: str) -> str:
+    """Run a line that calls `flask`, in this process; return its output."""
+    command = FlaskGroup(create_app=lambda: app, add_default_commands=False)
+    result = CliRunner().invoke(command, shlex.split(line, comments=True)[1:])
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_the_pages_for_s3_ask_the_doctor(make_dserver, bucket):
     pages = ("browsers", "ceph", "security", "troubleshooting")
     lines = {line for page in pages for line in flask_lines(f"docs/{page}.rst")}
-    lines = [line.replace("s3://lab", bucket.base_uri) for line in sorted(lines)]
-    writes = {**write_key(bucket), f"SIGNED_URL_WRITES_{bucket.name}": "staged"}
-    output = run(lines, tmp_path, **flask, **writes)
-    assert output.count("Fit for uploading: yes") == len(lines) == 2
+    app = make_dserver(**in_capitals(Guarded.of(bucket).more)).app
+    assert len(lines) == 2
+    for line in lines:
+        output = typed(app, line.replace("s3://lab", bucket.base_uri))
+        assert "Fit for uploading: yes" in output
 
 
-def test_the_page_for_azure_adds_an_account_and_asks_the_doctor(tmp_path, flask_on, account):
-    lines = [line.replace("myaccount", account.name) for line in flask_lines("docs/azure.rst")]
-    output = run([ALL_TABLES, *lines], tmp_path, **flask_on(account))
-    assert "Fit for uploading: yes" in output
+def test_the_page_for_azure_adds_an_account_and_asks_the_doctor(make_dserver, account):
+    app = make_dserver(**in_capitals(account.settings())).app
+    added, asked = (
+        line.replace("myaccount", account.name) for line in flask_lines("docs/azure.rst")
+    )
+    typed(app, added)
+    assert "Fit for uploading: yes" in typed(app, asked)
 
 
-def test_the_lifecycle_commands_set_show_sweep_and_remove_a_rule(tmp_path, flask, bucket):
+def test_the_lifecycle_commands_set_show_sweep_and_remove_a_rule(dserver):
     lines = flask_lines("docs/lifecycle.rst")
-    lines = [line.replace("s3://tempstore", bucket.base_uri) for line in lines]
-    added = f"flask base_uri add {bucket.base_uri}"
-    output = run([ALL_TABLES, added, *lines], tmp_path, **flask)
-    assert "dserver-signed-url-expire" in output
-    assert "no dataset is registered there" in output
+    output = [
+        typed(dserver.app, line.replace("s3://tempstore", dserver.base_uri)) for line in lines
+    ]
+    assert "dserver-signed-url-expire" in output[0]
+    assert "no dataset is registered there" in output[-1]
 
 
 def test_the_cron_line_reads_its_settings_from_the_file(tmp_path, flask, bucket):

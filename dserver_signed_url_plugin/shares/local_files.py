@@ -1,7 +1,4 @@
-"""Files of this machine that are to become items: found, named, read.
-
-Knows the file system and what dtool calls an item; never sees a store or a row.
-"""
+"""Finds and reads the local files that become the items of a dataset."""
 
 from __future__ import annotations
 
@@ -24,8 +21,8 @@ from dserver_signed_url_plugin.storage.values import Item
 from dserver_signed_url_plugin.uploads.plan import is_time
 
 _BLOCK = 256 * 1024  # bytes
-# No link is followed, and nobody is waited for who might write into a pipe.
-_AS_IT_IS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+# Follows no link, and does not wait for a writer of a pipe.
+_OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NO_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 # Called with a number of bytes.
@@ -34,7 +31,7 @@ Progress = Callable[[int], None]
 
 @dataclass(eq=False)
 class UnusableFile(SignedURLError):
-    """A file or directory of this machine cannot become an item."""
+    """A local file or directory cannot become an item."""
 
     status, slug = 400, "unusable-file"
     sentence = "{self.problem}"
@@ -44,34 +41,34 @@ class UnusableFile(SignedURLError):
 
 @dataclass(frozen=True)
 class LocalFile:
-    """A file, and the item that it is to become; size in bytes, MD5 once it has been read.
+    """A local file and its item, which has an MD5 once the file has been read.
 
-    Read is only what was found: whoever can write into its directory may meanwhile have put a link
-    to another file, or something else, in its place, or in that of a directory below ``top``.
+    Only the file that was found is read: a user who can write to its directory might replace it, or
+    a directory below ``top``, by a link to another file.
     """
 
     path: Path
     item: Item
-    # What was named, and where below it this file is.
+    # The path on the command line, and the names of the directories and the file below it.
     top: Path
     below: tuple[str, ...]
     # Device and inode.
     identity: tuple[int, int]
 
     def blocks(self) -> Iterator[bytes]:
-        """Read it, some bytes at a time.
+        """Yield the content in blocks.
 
-        :raises UnusableFile: if it cannot be read (any more), or another is in its place.
+        :raises UnusableFile: if the file cannot be read, or has been replaced.
         """
         with _named(self.path), self._opened() as stream:
             while block := stream.read(_BLOCK):
                 yield block
 
     def read(self, progress: Progress) -> LocalFile:
-        """Return it with the MD5 and size of what is in it now.
+        """Return the file with its current MD5 and size.
 
-        :param progress: called with the number of bytes, as they are read.
-        :raises UnusableFile: if it cannot be read, or is written to meanwhile.
+        :param progress: called with the number of bytes of each block.
+        :raises UnusableFile: if the file cannot be read, or changes while it is read.
         """
         digest, size = md5(usedforsecurity=False), 0
         with _named(self.path), self._opened() as stream:
@@ -89,7 +86,7 @@ class LocalFile:
 
     @contextmanager
     def _opened(self) -> Iterator[BinaryIO]:
-        descriptor = os.open(self.top, _AS_IT_IS)
+        descriptor = os.open(self.top, _OPEN_FLAGS)
         for name in self.below:
             descriptor = _entered(descriptor, name)
         info = os.fstat(descriptor)
@@ -104,11 +101,12 @@ class LocalFile:
 
 
 def found(paths: Iterable[Path]) -> list[LocalFile]:
-    """Return the files, and all files below the directories, by relpath.
+    """Return the files, and all files below the directories.
 
-    A file's relpath is its name; below a directory it starts with the directory's.
+    The relpath of a file is its name; below a directory it starts with the name of the directory.
 
-    :raises UnusableFile: at what is neither file nor directory, has no file, or no name of its own.
+    :raises UnusableFile: if a path is neither a file nor a directory, a directory has no file, or
+        two files have the same relpath.
     """
     files = [file for path in paths for file in _files_of(path)]
     _refuse_namesakes(files)
@@ -116,7 +114,7 @@ def found(paths: Iterable[Path]) -> list[LocalFile]:
 
 
 def dataset_name(path: Path) -> str:
-    """Return the name of a file or directory, as near as dtool's names come to it."""
+    """Return a valid dtool name that resembles the name of a file or directory."""
     plain = unicodedata.normalize("NFKD", _name(path))
     bare = "".join(sign for sign in plain if not unicodedata.combining(sign))
     name = _NO_NAME.sub("-", bare).strip("-.")
@@ -134,21 +132,21 @@ def _files_of(top: Path) -> Sequence[LocalFile]:
 
 
 def _regular(top: Path) -> Iterator[tuple[tuple[str, ...], os.stat_result]]:
-    """Yield a file, or every file below a directory, in the order of their names."""
+    """Yield a file, or all files below a directory, sorted by name."""
     with _named(top):
         info = os.lstat(top)
     if not _is_directory(top, info):
         yield (), info
         return
     with _named(top):
-        descriptor = os.open(top, _AS_IT_IS | os.O_DIRECTORY)
+        descriptor = os.open(top, _OPEN_FLAGS | os.O_DIRECTORY)
     yield from _regular_in(descriptor, top, ())
 
 
 def _regular_in(
     directory: int, top: Path, below: tuple[str, ...]
 ) -> Iterator[tuple[tuple[str, ...], os.stat_result]]:
-    """Yield what is in an open directory, which is closed in the end."""
+    """Yield the files of an open directory, and close it."""
     try:
         with _named(top.joinpath(*below)):
             names = sorted(os.listdir(directory))
@@ -161,16 +159,16 @@ def _regular_in(
                 yield here, info
                 continue
             with _named(path):
-                inner = os.open(name, _AS_IT_IS | os.O_DIRECTORY, dir_fd=directory)
+                inner = os.open(name, _OPEN_FLAGS | os.O_DIRECTORY, dir_fd=directory)
             yield from _regular_in(inner, top, here)
     finally:
         os.close(directory)
 
 
 def _is_directory(path: Path, info: os.stat_result) -> bool:
-    """Tell a directory from a file.
+    """Return whether a path is a directory.
 
-    :raises UnusableFile: if it is neither.
+    :raises UnusableFile: if it is neither a directory nor a regular file.
     """
     if stat.S_ISDIR(info.st_mode):
         return True
@@ -183,9 +181,9 @@ def _is_directory(path: Path, info: os.stat_result) -> bool:
 
 
 def _entered(directory: int, name: str) -> int:
-    """Open what is in a directory, which is closed."""
+    """Open an entry of a directory, and close the directory."""
     try:
-        return os.open(name, _AS_IT_IS, dir_fd=directory)
+        return os.open(name, _OPEN_FLAGS, dir_fd=directory)
     finally:
         os.close(directory)
 
@@ -200,7 +198,7 @@ def _item(relpath: PurePath, info: os.stat_result) -> Item:
         identifier = dtoolcore.utils.generate_identifier(name)
     except UnicodeEncodeError as error:
         raise UnusableFile(f"The name {name!r} is not UTF-8; rename the file.") from error
-    # A file system may hold times that dserver cannot.
+    # Some times of file systems are out of dserver's range.
     written = info.st_mtime if is_time(info.st_mtime) else None
     return Item(identifier, name, info.st_size, utc_timestamp=written)
 
@@ -222,7 +220,7 @@ def _name(path: Path) -> str:
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Let an error say which file it is about."""
+    """Translate errors of the operating system, with the path of the file."""
     try:
         yield
     except OSError as error:

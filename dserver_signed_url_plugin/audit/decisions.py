@@ -194,7 +194,7 @@ def _as_json(value: Any) -> Any:
 
 
 def _tally(decision: Decision) -> str | None:
-    """Return what is counted in one row: refusals of one kind to somebody within a minute."""
+    """Return the key of what one row counts: a user's or address's refusals within a minute."""
     if decision.reason not in _COUNTED:
         return None
     who = decision.username or decision.address

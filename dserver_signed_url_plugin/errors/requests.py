@@ -38,7 +38,7 @@ class PermissionDenied(SignedURLError):
 
 @dataclass(eq=False)
 class NotUploader(SignedURLError):
-    """The upload belongs to somebody else."""
+    """The upload belongs to another user."""
 
     status, slug = 403, "not-uploader"
     sentence = "Only the user who began this upload, or an admin, may {self.action} it."

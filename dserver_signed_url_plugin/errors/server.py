@@ -8,7 +8,7 @@ from dserver_signed_url_plugin.errors.base import SignedURLError
 
 
 class InternalError(SignedURLError):
-    """The server failed in a way that nobody foresaw."""
+    """The server failed unexpectedly."""
 
     slug = "internal-error"
     sentence = "The server failed; give its administrator the X-Request-ID of this answer."

@@ -91,7 +91,7 @@ class LifecycleUnsettled(SignedURLError):
 
 @dataclass(eq=False)
 class DatasetsAtStake(SignedURLError):
-    """Registered datasets would be deleted or forgotten, and nobody has confirmed that."""
+    """Registered datasets would be deleted or forgotten without confirmation."""
 
     status, slug = 409, "datasets-at-stake"
     sentence = "{self.number:,} registered dataset(s) of {self.base_uri} {self.danger}"

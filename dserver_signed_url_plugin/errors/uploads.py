@@ -187,7 +187,7 @@ class UploadIncomplete(SignedURLError):
 
 
 class UnannouncedItems(UploadIncomplete):
-    """Storage holds items under this UUID that nobody announced."""
+    """Storage holds items under this UUID that were not announced."""
 
     slug = "unannounced-items"
     sentence = "{self.problem}, from another upload; upload again under a new UUID."

@@ -1,6 +1,6 @@
-"""What the bodies of requests hold: types, bounds, and what to say of a field that does not fit.
+"""The bodies of requests: the types of their fields, and the reason why a value does not fit.
 
-Decoded by decoding, as WIRE has them; whether dtool can keep what is meant is said in plans. Some
+``json_decoder`` decodes them; ``uploads.plan`` checks whether dtool can keep the values. Some
 languages cannot tell an empty list from an empty object, and write whole numbers as 1e+05.
 """
 
@@ -16,15 +16,20 @@ from dserver_signed_url_plugin.errors import InvalidField
 from dserver_signed_url_plugin.storage.values import Item
 from dserver_signed_url_plugin.uploads.plan import EARLIEST, HASH_FUNCTION, LATEST, UploadPlan
 from dserver_signed_url_plugin.uris import MAX_URI_LENGTH, is_canonical_uuid
-from dserver_signed_url_plugin.web.json_decoder import check_is_object, check_text, decoded, weight
+from dserver_signed_url_plugin.web.json_decoder import (
+    check_is_object,
+    check_text,
+    decoded,
+    max_memory,
+)
 
-# Tags, annotations and overlays may take so many bytes of memory, or so many times the bytes in
-# which they are written, whichever is more.
-MOST_BYTES = 32 * 1024 * 1024
-MOST_TIMES = 6
+# The most memory that tags, annotations or overlays may take: bytes, or a multiple of the bytes of
+# their JSON, whichever is more.
+MAX_MEMORY_BYTES = 32 * 1024 * 1024
+MAX_MEMORY_RATIO = 6
 
 _SECONDS = "Not a number of seconds since 1970 within the years 1 to 9999."
-_SENTENCES = {
+_REASONS = {
     "uuid": "Not a UUID as 36 characters in lower case with dashes.",
     "name": "A string is required.",
     "relpath": "A string is required.",
@@ -40,21 +45,21 @@ _SENTENCES = {
     "upload_headers": "Not true or false.",
     "uri": f"Not a string of 1 to {MAX_URI_LENGTH} characters.",
 }
-_NOTHING = Raw(b"null")
-_NOTHINGS = (b"null", b"[]", b"{}")
-_LONGEST_NOTHING = 100
+_NULL = Raw(b"null")
+_EMPTY = (b"null", b"[]", b"{}")
+_MAX_EMPTY_BYTES = 100  # with white space
 
 Moment = Annotated[float, Meta(ge=EARLIEST, le=LATEST)]
 Body = TypeVar("Body")
 MD5 = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{32}\Z")]
 
 
-class Nothing(msgspec.Struct, forbid_unknown_fields=True):
+class EmptyObject(msgspec.Struct, forbid_unknown_fields=True):
     """An empty object."""
 
 
 class AnnouncedItem(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """One item; ``gc=False`` because it can refer to nothing that refers to it."""
+    """One item; ``gc=False`` because its values cannot form reference cycles."""
 
     relpath: str
     size_in_bytes: Annotated[int, Meta(ge=0)] | Annotated[float, Meta(ge=0)] | None = None
@@ -62,10 +67,10 @@ class AnnouncedItem(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     utc_timestamp: Moment | None = None
 
     def item(self, number: int) -> Item:
-        """Return it as plans have it.
+        """Return the item of a plan.
 
-        :param number: which of all it is.
-        :raises InvalidField: if its size is no whole number.
+        :param number: its index in the announcement.
+        :raises InvalidField: if its size is not a whole number.
         """
         return Item(
             dtoolcore.utils.generate_identifier(self.relpath),
@@ -77,61 +82,61 @@ class AnnouncedItem(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 
 class Announcement(msgspec.Struct, forbid_unknown_fields=True):
-    """An upload, announced. What may be of any shape is decoded by plan()."""
+    """An announcement of an upload; ``plan`` decodes the raw fields."""
 
     uuid: str
     name: str
-    items: list[AnnouncedItem] | Nothing = []
+    items: list[AnnouncedItem] | EmptyObject = []
     creator_username: str | None = None
     frozen_at: Moment | None = None
     hash_function: str | None = None
-    tags: Raw = _NOTHING
-    annotations: Raw = _NOTHING
-    overlays: Raw = _NOTHING
+    tags: Raw = _NULL
+    annotations: Raw = _NULL
+    overlays: Raw = _NULL
     upload_headers: bool | None = None
     expiry_seconds: Annotated[int, Meta(ge=1)] | Annotated[float, Meta(ge=1)] | None = None
 
     @classmethod
     def decode(cls, raw: bytes) -> Announcement:
-        """Read a body.
+        """Decode a body.
 
-        :raises InvalidField: with the field.
-        :raises UnreadableBody: for what is no JSON.
+        :raises InvalidField: for a value that does not fit.
+        :raises UnreadableBody: for anything but JSON.
         """
         return _read(raw, cls)
 
-    def plan(self, most_items: int) -> UploadPlan:
-        """Return what is asked for.
+    def plan(self, max_items: int) -> UploadPlan:
+        """Return the plan of the upload.
 
-        :param most_items: as many as this server takes.
-        :raises InvalidField: with the field.
+        :param max_items: the most items that this server accepts.
+        :raises InvalidField: for a value that does not fit.
         """
         if not is_canonical_uuid(self.uuid):
-            raise InvalidField("uuid", _SENTENCES["uuid"], status=422)
+            raise InvalidField("uuid", _REASONS["uuid"], status=422)
         if self.hash_function not in (None, HASH_FUNCTION):
             raise InvalidField("hash_function", f"must be {HASH_FUNCTION}.")
         is_pinned = self.upload_headers
         return UploadPlan(
             uuid=self.uuid,
             name=self.name,
-            items=self._items(most_items),
+            items=self._items(max_items),
             creator_username=self.creator_username,
             frozen_at=self.frozen_at,
-            tags=list(dict.fromkeys(_free(self.tags, list[str], "tags"))),
-            annotations=_free(self.annotations, dict[str, Any], "annotations"),
+            tags=list(dict.fromkeys(_decode_any(self.tags, list[str], "tags"))),
+            annotations=_decode_any(self.annotations, dict[str, Any], "annotations"),
             overlays=self._overlays(),
             pinned=self.hash_function is not None if is_pinned is None else is_pinned,
             expiry_seconds=_whole(self.expiry_seconds, "expiry_seconds"),
         )
 
-    def _items(self, most: int) -> list[Item]:
-        announced = [] if isinstance(self.items, Nothing) else self.items
-        if len(announced) > most:
-            raise InvalidField("items", f"are more than this server's {most}.")
+    def _items(self, max_items: int) -> list[Item]:
+        announced = [] if isinstance(self.items, EmptyObject) else self.items
+        if len(announced) > max_items:
+            raise InvalidField("items", f"are more than this server's {max_items}.")
         return [entry.item(number) for number, entry in enumerate(announced)]
 
     def _overlays(self) -> dict[str, dict[str, Any]]:
-        overlays: dict[str, Any] = _free(self.overlays, dict[str, Any], "overlays")
+        overlays: dict[str, Any] = _decode_any(self.overlays, dict[str, Any], "overlays")
         for name, overlay in overlays.items():
             if overlay == []:
                 overlays[name] = {}
@@ -141,16 +146,16 @@ class Announcement(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class CompletionRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """An upload, to be completed."""
+    """A request to complete an upload."""
 
     uri: Annotated[str, Meta(min_length=1, max_length=MAX_URI_LENGTH)]
 
     @classmethod
     def decode(cls, raw: bytes) -> CompletionRequest:
-        """Read a body.
+        """Decode a body.
 
-        :raises InvalidField: with the field.
-        :raises UnreadableBody: for what is no JSON.
+        :raises InvalidField: for a value that does not fit.
+        :raises UnreadableBody: for anything but JSON.
         """
         return _read(raw, cls)
 
@@ -158,22 +163,22 @@ class CompletionRequest(msgspec.Struct, forbid_unknown_fields=True):
 def _read(raw: bytes, kind: type[Body]) -> Body:
     check_is_object(raw)
     check_text(raw)
-    return decoded(raw, kind, _SENTENCES)
+    return decoded(raw, kind, _REASONS)
 
 
-def _free(raw: Raw, kind: Any, field: str) -> Any:
-    """Return a value that may be of any shape, or an empty one if it is empty in any spelling."""
-    if weight(raw) > max(MOST_BYTES, MOST_TIMES * len(raw)):
+def _decode_any(raw: Raw, kind: Any, field: str) -> Any:
+    """Decode a value of any JSON type; null, [] and {} are all the empty value of ``kind``."""
+    if max_memory(raw) > max(MAX_MEMORY_BYTES, MAX_MEMORY_RATIO * len(raw)):
         raise InvalidField(
             field, "holds too many small values for one body; send fewer.", status=422
         )
-    if len(raw) <= _LONGEST_NOTHING and bytes(raw).translate(None, b" \t\r\n") in _NOTHINGS:
+    if len(raw) <= _MAX_EMPTY_BYTES and bytes(raw).translate(None, b" \t\r\n") in _EMPTY:
         return kind()
     check_text(bytes(raw), field)
-    return decoded(raw, kind, _SENTENCES, field)
+    return decoded(raw, kind, _REASONS, field)
 
 
 def _whole(value: float | None, field: str, place: str = "") -> int | None:
     if isinstance(value, float) and not value.is_integer():
-        raise InvalidField(place + field, _SENTENCES[field], status=422)
+        raise InvalidField(place + field, _REASONS[field], status=422)
     return None if value is None else int(value)

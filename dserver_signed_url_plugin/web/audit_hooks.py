@@ -87,7 +87,7 @@ def described_request() -> str:
 
 
 def set_headers(response: Response) -> Response:
-    """Name the request, let browsers read that, and let nobody keep signed URLs."""
+    """Set X-Request-ID, let browsers read it, and forbid caching, because of signed URLs."""
     response.headers[REQUEST_ID] = _facts().request_id
     response.headers["Cache-Control"] = "no-store"
     # Flask-CORS, which runs later, adds a header of its own if the operator exposes others.

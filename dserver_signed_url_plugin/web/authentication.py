@@ -1,6 +1,6 @@
-"""Who asks, and whether they may, before anything that they send is read.
+"""Decorators that identify the caller, and check permission, before a body is read.
 
-Knows dserver's tokens; what a person may do is known in permissions.
+Knows dserver's tokens; ``permissions`` decides what a user may do.
 """
 
 from __future__ import annotations
@@ -23,51 +23,51 @@ from dserver_signed_url_plugin.uris import BaseURI
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 P = ParamSpec("P")
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
-def identified(view: Callable[P, Answer]) -> Callable[P, Answer]:
-    """Let a view be called only for a valid token that names somebody.
+def identified(view: Callable[P, Result]) -> Callable[P, Result]:
+    """Require a valid token, and count the request against the rate limit.
 
-    :raises TooManyRequests: above ``SIGNED_URL_RATE_LIMIT``, of that person or else of the address.
-    :raises NotAuthenticated: if it names what no database can hold, so that nobody is called so.
+    :raises TooManyRequests: above ``SIGNED_URL_RATE_LIMIT``, of the user or else of the address.
+    :raises NotAuthenticated: if the token's identity is not a string that a database can store.
     """
 
     @wraps(view)
-    def known(*args: P.args, **kwargs: P.kwargs) -> Answer:
+    def limited(*args: P.args, **kwargs: P.kwargs) -> Result:
         name = get_jwt_identity()
         if name is not None and (not isinstance(name, str) or _UNSTORABLE.search(name)):
-            raise NotAuthenticated("names nobody whom dserver could know")
+            raise NotAuthenticated("has an identity that dserver cannot know")
         services().rates.check_user(name or "")
         return view(*args, **kwargs)
 
-    required: Callable[P, Answer] = jwt_required()(known)
+    required: Callable[P, Result] = jwt_required()(limited)
 
     @wraps(view)
-    def answered(*args: P.args, **kwargs: P.kwargs) -> Answer:
+    def authenticated(*args: P.args, **kwargs: P.kwargs) -> Result:
         try:
             return required(*args, **kwargs)
         except (JWTExtendedException, PyJWTError, NotAuthenticated):
             services().rates.check_address(request.remote_addr)
             raise
 
-    return answered
+    return authenticated
 
 
 def identity() -> str:
-    """Return the username of whoever asks."""
+    """Return the username of the caller."""
     name: str = get_jwt_identity()
     return name
 
 
-def may_register(view: Callable[..., Answer]) -> Callable[..., Answer]:
-    """Give a view a permit for the base URI in its path, in the place of that.
+def may_register(view: Callable[..., Result]) -> Callable[..., Result]:
+    """Call a view with a permit instead of the base URI in its path.
 
-    :raises PermissionDenied: if whoever asks has no register permission there.
+    :raises PermissionDenied: if the caller has no register permission on it.
     """
 
     @wraps(view)
-    def permitted(uri: str) -> Answer:
+    def permitted(uri: str) -> Result:
         return view(permit_upload(identity(), BaseURI.parse(uri)))
 
     return permitted

@@ -1,6 +1,6 @@
-"""Reading a JSON body: not too long, in an encoding that is known, and typed as soon as it is read.
+"""Reads a JSON body of limited length, in a known encoding, and has it decoded.
 
-Knows what may be wrong with a body before anybody looks at its fields.
+Refuses what is wrong with a body as a whole; ``announcement`` checks its fields.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ from webargs.flaskparser import FlaskParser, is_json_request
 from dserver_signed_url_plugin.errors import BodyTooLarge, LengthRequired, UnreadableBody
 from dserver_signed_url_plugin.services import services
 
-# Codecs that take a time and a memory that is known beforehand, by Python's names.
+# Python's names of codecs whose time and memory are proportional to the length of the body.
 _CHARSETS = {"utf-8", "utf-8-sig", "ascii", "iso8859-1", "iso8859-15", "cp1252"} | {
     f"utf-{bits}{order}" for bits in (16, 32) for order in ("", "-le", "-be")
 }
 _HOW = "as in 'Content-Type: application/json; charset=utf-16'"
-# Where gunicorn and Werkzeug keep the connection of a request.
+# Keys under which gunicorn and Werkzeug put a request's connection into the WSGI environment.
 _SOCKETS = ("gunicorn.socket", "werkzeug.socket")
-_PIECE = 64 * 1024
-# Seconds that a refused body may take: between two pieces, and in all.
-PATIENCE, MOST_SECONDS = 1.0, 5.0
+_CHUNK_BYTES = 64 * 1024
+# Seconds that reading a refused body may take: per chunk, and in all.
+CHUNK_TIMEOUT, TOTAL_TIMEOUT = 1.0, 5.0
 _READ = "dserver_signed_url_plugin.body_is_read"
 
 
 class BodyParser(FlaskParser):
-    """webargs' parser for Flask, which leaves bodies to the types that schemas name."""
+    """webargs' parser for Flask, except that ``body`` of a schema decodes a JSON body."""
 
     def parse(self, argmap: Any, *arguments: Any, location: str | None = None, **more: Any) -> Any:
-        """Return what the body holds, as its schema's ``body`` decodes it.
+        """Return the decoded body, or the query parameters.
 
         :raises BodyTooLarge: above the schema's limit, or ``SIGNED_URL_MAX_BODY_BYTES``.
         :raises LengthRequired: for a body that came in chunks.
-        :raises UnreadableBody: for anything that is not JSON to be worked with.
-        :raises InvalidField: with the field that does not fit.
+        :raises UnreadableBody: for anything but JSON in a known encoding.
+        :raises InvalidField: for a value that does not fit.
         """
         if location != "json":
             return super().parse(argmap, *arguments, location=location, **more)
@@ -49,46 +49,46 @@ class BodyParser(FlaskParser):
 
 
 def close_unless_read(response: Response) -> Response:
-    """Pass over a body that was refused unread, or else let the connection end.
+    """Discard a body that was refused unread, or close the connection.
 
-    Whoever is still sending when a connection ends may never see the answer. What has not come
-    after a few seconds is not waited for. An ``after_request`` function.
+    A client that is still sending when its connection is closed may never see the answer. The rest
+    of the body is read for a few seconds only. An ``after_request`` function.
     """
     has_body = (request.content_length or 0) > 0 or "Transfer-Encoding" in request.headers
-    if has_body and not request.environ.get(_READ) and not _passed_over(request):
+    if has_body and not request.environ.get(_READ) and not _discarded(request):
         response.headers["Connection"] = "close"
     return response
 
 
-def _passed_over(request: Request) -> bool:
-    """Read what comes of a body, and forget it; tell whether that was all."""
+def _discarded(request: Request) -> bool:
+    """Read and discard a body; return whether its end was reached in time."""
     connection = next(filter(None, map(request.environ.get, _SOCKETS)), None)
     length = request.content_length or 0
     if connection is None or not 0 < length <= services().settings.max_body_bytes:
         return False
-    patience, ends = connection.gettimeout(), time.monotonic() + MOST_SECONDS
-    connection.settimeout(PATIENCE)
-    # A read waits for its whole piece, however slowly that comes: only this ends it.
-    end = threading.Timer(MOST_SECONDS, _stop_reading, [connection])
-    end.daemon = True
-    end.start()
+    timeout, deadline = connection.gettimeout(), time.monotonic() + TOTAL_TIMEOUT
+    connection.settimeout(CHUNK_TIMEOUT)
+    # A read waits for its whole chunk, however slowly that arrives: only this ends it.
+    timer = threading.Timer(TOTAL_TIMEOUT, _stop_reading, [connection])
+    timer.daemon = True
+    timer.start()
     try:
-        while length > 0 and time.monotonic() < ends:
-            piece = request.environ["wsgi.input"].read(min(length, _PIECE))
-            if not piece:
+        while length > 0 and time.monotonic() < deadline:
+            chunk = request.environ["wsgi.input"].read(min(length, _CHUNK_BYTES))
+            if not chunk:
                 break
-            length -= len(piece)
+            length -= len(chunk)
     except OSError:
         return False
     finally:
-        end.cancel()
-        connection.settimeout(patience)
+        timer.cancel()
+        connection.settimeout(timeout)
     return length == 0
 
 
 def _stop_reading(connection: Any) -> None:
     with suppress(OSError):
-        # The socket's own method: that of TLS forgets its keys, which the answer needs.
+        # Not the method of a TLS socket, which drops the keys that the answer needs.
         socket.socket.shutdown(connection, socket.SHUT_RD)
 
 
@@ -110,7 +110,7 @@ def _json(request: Request, limit: int) -> bytes:
 def _in_utf8(raw: bytes, charset: str | None) -> bytes:
     name = "utf-8" if charset is None else _codec(charset)
     if name in ("utf-8", "utf-8-sig", "ascii"):
-        # JSON begins with a character of ASCII: where one has a NUL, each has two bytes, or four.
+        # JSON begins with ASCII: a NUL among its first bytes means two or four bytes per character.
         if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or 0 in raw[:4]:
             raise UnreadableBody(f"it is not in UTF-8: name its encoding, {_HOW}.")
         return raw.removeprefix(codecs.BOM_UTF8)

@@ -1,7 +1,7 @@
-"""JSON bytes become typed values, validated while they are decoded; a refusal names the field.
+"""Decodes and validates JSON in one step, and names the field that is wrong.
 
-Knows how msgspec says what is wrong, and how much memory values can take. What stands in a body,
-and what it means, is known in announcements.
+Translates msgspec's errors, and estimates how much memory values take. ``announcement`` has the
+types.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import msgspec
 from dserver_signed_url_plugin.errors import InvalidField, UnreadableBody
 from dserver_signed_url_plugin.web.json_faults import Fault, first_fault, may_hold_nul
 
-# What CPython needs at most for what begins with these, in bytes: an object with its first table,
-# a list, an entry of a growing object, a number and its slot in a list, and half of a short text.
+# The most bytes of memory that CPython needs per sign: an object with its first table, a list, an
+# entry of a growing object, a number and its slot in a list, and half of a short string.
 _COSTS = {b"{": 240, b"[": 88, b":": 80, b",": 40, b'"': 32}
 
-_WHERE = re.compile(r"(?P<words>.*?)(?: - at `\$(?P<path>[^`]*)`)?", re.DOTALL)
+_MESSAGE = re.compile(r"(?P<words>.*?)(?: - at `\$(?P<path>[^`]*)`)?", re.DOTALL)
 _STEP = re.compile(r"[^.\[\]]+")
 _NAMED = re.compile(
     r"Object (?P<what>missing required|contains unknown) field `(?P<name>.*)`", re.S
@@ -33,30 +33,30 @@ Value = TypeVar("Value")
 def decoded(
     raw: bytes | msgspec.Raw,
     kind: type[Value],
-    sentences: Mapping[str, str],
+    reasons: Mapping[str, str],
     field: str = "",
 ) -> Value:
-    """Return the value of this type that the JSON holds.
+    """Decode JSON into a value of a type.
 
-    :param sentences: what to say where a value does not fit, by the name of its field.
-    :param field: where in the body the JSON stands, if it is a part.
+    :param reasons: by field name, why a value does not fit.
+    :param field: the field that the JSON was taken from; empty for a whole body.
     :raises InvalidField: with the field: 422 for JSON that does not fit, 400 for text that cannot
         be kept and for too much nesting.
-    :raises UnreadableBody: for what is no JSON.
+    :raises UnreadableBody: for anything but JSON.
     """
     try:
         return msgspec.json.decode(raw, type=kind)
     except msgspec.ValidationError as error:
-        raise _unfit(str(error), sentences, field) from error
+        raise _invalid(str(error), reasons, field) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _refused(first_fault(bytes(raw), _byte(error)), field) from error
 
 
 def check_text(raw: bytes, field: str = "") -> None:
-    """Refuse JSON with a NUL in a text, as far as that can be found in a second.
+    """Refuse JSON with a NUL in a string, as far as a second of work finds it.
 
-    :param field: where in the body the JSON stands, if it is a part.
-    :raises InvalidField: with the field.
+    :param field: the field that the JSON was taken from; empty for a whole body.
+    :raises InvalidField: naming the field.
     """
     if may_hold_nul(raw):
         fault = first_fault(raw, None)
@@ -65,26 +65,26 @@ def check_text(raw: bytes, field: str = "") -> None:
 
 
 def check_is_object(raw: bytes) -> None:
-    """Refuse what is no object; whether it is JSON at all is found out without taking memory.
+    """Refuse anything but a JSON object, without creating its values.
 
-    :raises InvalidField: if it is nested too deeply, or something else.
-    :raises UnreadableBody: for what is no JSON.
+    :raises InvalidField: if it is nested too deeply, or is another JSON value.
+    :raises UnreadableBody: for anything but JSON.
     """
     if raw.lstrip()[:1] != b"{":
         decoded(raw, msgspec.Raw, {})
         raise InvalidField("body", "Invalid input type: send an object.", status=422)
 
 
-def weight(raw: msgspec.Raw) -> int:
-    """Return how many bytes of memory the values of this JSON can take at most."""
+def max_memory(raw: msgspec.Raw) -> int:
+    """Return the most bytes of memory that the values of this JSON can take."""
     written = bytes(raw)
     return len(written) + sum(written.count(sign) * cost for sign, cost in _COSTS.items())
 
 
-def _unfit(said: str, sentences: Mapping[str, str], field: str) -> InvalidField:
-    """Say in our words, and with the field, what msgspec says of a value."""
-    found = _WHERE.fullmatch(said)
-    words, path = (found["words"], found["path"] or "") if found else (said, "")
+def _invalid(message: str, reasons: Mapping[str, str], field: str) -> InvalidField:
+    """Translate msgspec's message about a value, and name its field."""
+    found = _MESSAGE.fullmatch(message)
+    words, path = (found["words"], found["path"] or "") if found else (message, "")
     steps = [*filter(None, [field]), *_STEP.findall(path)]
     named = _NAMED.fullmatch(words)
     if named:
@@ -94,7 +94,7 @@ def _unfit(said: str, sentences: Mapping[str, str], field: str) -> InvalidField:
     else:
         last = next((step for step in reversed(steps) if not step.isdigit()), "")
         too_wide = words.endswith("out of range") and last in ("annotations", "overlays")
-        reason = "Holds a number out of range." if too_wide else sentences.get(last, words + ".")
+        reason = "Holds a number out of range." if too_wide else reasons.get(last, words + ".")
     return InvalidField(".".join(steps) or "body", reason, status=422)
 
 
@@ -103,7 +103,7 @@ def _refused(fault: Fault, field: str) -> InvalidField | UnreadableBody:
     if fault.is_json and place:
         return InvalidField(place, fault.reason)
     if fault.is_number and place:
-        # Where anything may stand, it is dtool that could not keep it.
+        # 400 where any JSON value is allowed: there it is dtool that cannot keep it.
         free = place.split(".")[0] in ("annotations", "overlays")
         return InvalidField(place, fault.reason, status=400 if free else 422)
     within = f", in {place}" if place else ""

@@ -1,6 +1,6 @@
-"""Where bytes stop being JSON that can be kept, and in which field: read token by token.
+"""Finds where bytes stop being JSON that can be stored, and in which field, token by token.
 
-Knows the tokens of RFC 8259; makes no values.
+Knows the tokens of RFC 8259; creates no values.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-UNSTORABLE = "has a NUL or half of a surrogate pair, which no database keeps."
+UNSTORABLE = "has a NUL or half of a surrogate pair, which no database stores."
 
-# Reading a token takes about a microsecond: as much as a person should wait to hear where.
+# Reading a token takes about a microsecond, so that a refusal takes at most about a second.
 _MOST_TOKENS = 1_000_000
 _MOST_STEPS = 20
-# Fewer than any decoder takes, and more than dserver keeps.
+# Fewer levels than any decoder accepts, and more than dserver stores.
 _MOST_LEVELS = 200
 _MOST_NAME_BYTES = 100
 _MARKS = b"[]{}:,"
@@ -26,10 +26,10 @@ _CONTROL = re.compile(rb"[\x00-\x1f]")
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong first.
+    """The first fault.
 
-    ``path`` names the field with dots, empty if that is not known; ``reason`` ends a sentence that
-    begins with it. ``is_json`` says that it is JSON, but nothing that can be kept.
+    ``path`` names the field, with dots, and is empty if unknown; ``reason`` completes a sentence
+    that begins with it. ``is_json`` is True for JSON that cannot be stored.
     """
 
     path: str
@@ -40,7 +40,7 @@ class Fault:
 
 
 class _TokenReader:
-    """Goes through the tokens, and knows in which field it is."""
+    """Goes through the tokens, and keeps track of the field."""
 
     def __init__(self, raw: bytes) -> None:
         self._raw, self._position = raw, 0
@@ -48,7 +48,7 @@ class _TokenReader:
         self._text = b""
 
     def fault(self, byte: int | None) -> Fault:
-        """Return the first one; at the latest what the decoder met at this byte."""
+        """Return the first fault, at this byte at the latest, where the decoder stopped."""
         for _ in range(_MOST_TOKENS):
             token = _TOKEN.match(self._raw, self._position)
             if token is None:
@@ -65,7 +65,7 @@ class _TokenReader:
         return self._found("cannot be read.")
 
     def _is_past(self, byte: int | None, token: bytes) -> bool:
-        """Tell whether the decoder stopped here; a text or a word may say itself why."""
+        """Return whether the decoder stopped here; a string or a word is read to find out why."""
         if byte is None:
             return False
         return self._position >= byte if token in _MARKS else self._position > byte
@@ -80,7 +80,7 @@ class _TokenReader:
         elif _NO_NUMBER.fullmatch(token):
             return self._found("is NaN or infinity, which JSON does not have.", is_number=True)
         elif not _WORD.fullmatch(token):
-            return self._found("has a word that is none of JSON.")
+            return self._found("has a word that is not JSON.")
         self._position += len(token)
         return None
 
@@ -129,15 +129,15 @@ class _TokenReader:
 
 
 def first_fault(raw: bytes, byte: int | None) -> Fault:
-    """Return what a decoder refused.
+    """Return the fault for which a decoder refused the JSON.
 
-    :param byte: where it stopped, if it said so.
+    :param byte: where it stopped, if known.
     """
     return _TokenReader(raw).fault(byte)
 
 
 def may_hold_nul(raw: bytes) -> bool:
-    """Tell, fast, whether first_fault() might find a NUL, which JSON has and no database keeps."""
+    """Return, fast, whether ``first_fault`` might find a NUL, which no database stores."""
     return b"\\u0000" in raw
 
 

@@ -74,10 +74,13 @@ def test_a_locked_database_holds_nobody_up_for_long(deposited, database, caplog)
 
 
 @pytest.mark.database("sqlite", reason="Only there is it a property of the connection.")
-def test_a_connection_keeps_its_patience_and_its_care(deposited):
+def test_a_connection_keeps_its_timeout_and_its_durability(deposited):
     dserver, uri = deposited(
         SQLALCHEMY_ENGINE_OPTIONS={"pool_size": 1, "connect_args": {"timeout": 7}}
     )
+    with dserver.app.app_context():
+        # The only connection of the pool, which tests do not let wait for the disk.
+        sql_db.session.execute(text("PRAGMA synchronous = 2"))
     dserver.bob.read(uri)
     with dserver.app.app_context():
         assert sql_db.session.scalar(text("PRAGMA busy_timeout")) == 7000

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 from flask_jwt_extended import create_access_token
 
-from dserver_signed_url_plugin.web.body_parser import MOST_SECONDS, PATIENCE
+from dserver_signed_url_plugin.web.body_parser import CHUNK_TIMEOUT, TOTAL_TIMEOUT
 from tests.support.dserver import Dserver, Person, encoded
 from tests.support.http_server import serving
 from tests.support.refusals import assert_refused, nothing_is_written
@@ -61,12 +61,12 @@ def test_nobody_is_read_to_the_end_who_sends_a_byte_now_and_then(address):
 
         def drip() -> None:
             with suppress(OSError):
-                while not ended.wait(PATIENCE / 4):
+                while not ended.wait(CHUNK_TIMEOUT / 4):
                     connection.sendall(b" ")
 
         threading.Thread(target=drip, daemon=True).start()
         # Many times longer than the server reads, and much less than such a body takes.
-        connection.settimeout(6 * MOST_SECONDS)
+        connection.settimeout(6 * TOTAL_TIMEOUT)
         answer = connection.recv(65536).decode()
         ended.set()
     assert answer.startswith("HTTP/1.1 401 ")

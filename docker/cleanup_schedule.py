@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 SECONDS_TO_END = 5
-# A clock may be set, and a machine may sleep: look at it again after so many seconds.
+# Seconds after which the clock is read again: it may have been set, or the machine suspended.
 LONGEST_WAIT = 60
 
 
@@ -49,18 +49,18 @@ class Schedule:
         return cls(timedelta(hours=first.hour, minutes=first.minute), every, older_than)
 
     def next_run(self, now: datetime) -> datetime:
-        """Return the first time that is due after now."""
+        """Return the next time after now."""
         start = datetime(1970, 1, 1, tzinfo=timezone.utc) + self.first
         return start + ((now - start) // self.every + 1) * self.every
 
     def command(self) -> list[str]:
-        """Return what is run."""
+        """Return the command line of a clean-up."""
         cleanup = ["-m", "flask", "pending_upload", "cleanup", "--delete-storage"]
         return [sys.executable, *cleanup, "--older-than", f"{self.older_than:g}"]
 
 
 class Signals:
-    """Signals, read from a pipe: one that comes between two lines of a program is not lost."""
+    """Reads signals from a pipe, so that none is lost between two waits."""
 
     def __init__(self) -> None:
         self._pipe, writing = os.pipe()
@@ -70,14 +70,14 @@ class Signals:
             signal.signal(number, lambda *_: None)
 
     def stop_within(self, seconds: float) -> bool:
-        """Wait so long, or until a signal comes; tell whether it asks to stop."""
+        """Wait for some seconds or a signal; tell whether it was one to stop."""
         ready, _, _ = select.select([self._pipe], [], [], max(0.0, seconds))
         came = os.read(self._pipe, 64) if ready else b""
         return not {signal.SIGTERM, signal.SIGINT}.isdisjoint(came)
 
 
 def main() -> int:
-    """Wait and run, until somebody asks to stop."""
+    """Run the clean-up at its times until a signal to stop."""
     try:
         schedule = Schedule.read(os.environ)
     except ValueError as mistake:
@@ -93,7 +93,7 @@ def main() -> int:
 
 
 def stopped_before(due: datetime, signals: Signals) -> bool:
-    """Wait; tell whether somebody asked to stop meanwhile."""
+    """Wait until a time; tell whether there was a signal to stop meanwhile."""
     while (left := (due - datetime.now(timezone.utc)).total_seconds()) > 0:
         if signals.stop_within(min(left, LONGEST_WAIT)):
             return True
@@ -101,7 +101,7 @@ def stopped_before(due: datetime, signals: Signals) -> bool:
 
 
 def stopped_while_running(command: list[str], signals: Signals) -> bool:
-    """Run to the end; tell whether somebody asked to stop meanwhile, which ends the command too."""
+    """Run a command; tell whether there was a signal to stop, which ends the command too."""
     started = time.monotonic()
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
     while process.poll() is None:
@@ -114,7 +114,7 @@ def stopped_while_running(command: list[str], signals: Signals) -> bool:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """End a command: what it has not done, the next one does."""
+    """Terminate a command; the next run continues its work."""
     process.terminate()
     try:
         process.wait(SECONDS_TO_END)
@@ -125,7 +125,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 def say(sentence: str) -> None:
-    """Log a line, at once."""
+    """Log a line, unbuffered."""
     sys.stdout.write(f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ} {sentence}\n")
     sys.stdout.flush()
 

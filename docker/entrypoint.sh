@@ -1,12 +1,12 @@
 #!/bin/sh
-# What a container of the image does: serve (the default), migrate, keys or cleanup, each of which
-# takes this shell's place. Anything else is run as it stands, such as `flask user list`.
+# The entry point of the image: serve (the default), migrate, keys or cleanup. Anything else is run as
+# a command, such as `flask user list`.
 set -eu
 here=$(dirname "$0")
 
 case "${1:-serve}" in
     serve)
-        # What is free goes back to the system, and not only what lies at the end.
+        # Makes malloc return freed memory to the system earlier.
         export MALLOC_ARENA_MAX=2 MALLOC_MMAP_THRESHOLD_=131072 MALLOC_TRIM_THRESHOLD_=131072
         exec gunicorn --config "$here/gunicorn.conf.py" "$FLASK_APP"
         ;;

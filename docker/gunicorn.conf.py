@@ -1,6 +1,6 @@
-"""gunicorn's settings in a container; what differs between sites comes from the environment.
+"""Settings of gunicorn in a container; what differs between sites comes from the environment.
 
-Knows where requests come in and what is logged of them. Never lets a token into a log.
+No token or signature is logged.
 """
 
 import logging
@@ -14,23 +14,23 @@ bind = os.environ.get("DSERVER_LISTEN", "0.0.0.0:5000")
 workers = int(os.environ.get("DSERVER_WORKERS", "2"))
 threads = int(os.environ.get("DSERVER_THREADS", "8"))
 worker_class = "gthread"
-# Completing an upload of many staged items copies one after the other: minutes, not seconds.
+# Completing an upload of many staged items copies them one by one, which may take minutes.
 timeout = int(os.environ.get("DSERVER_TIMEOUT", "900"))
-# Below Compose's stop_grace_period. What is cut off goes on when it is called again.
+# Below Compose's stop_grace_period. A request that is interrupted can be repeated.
 graceful_timeout = 20
-# Workers say that they live by touching a file: in memory, because a busy disk would delay them.
+# The heartbeat files of workers, in memory: a busy disk would delay heartbeats.
 worker_tmp_dir = "/dev/shm"
-# A newer gunicorn would open a socket in the home directory, which is read-only here.
+# Newer versions of gunicorn would open a socket in the home directory, which is read-only.
 control_socket_disable = True
-# URIs of 1,024 characters come percent-encoded.
+# For percent-encoded URIs of 1,024 characters.
 limit_request_line = 8190
 
 accesslog = "-"
-# Method and path: no query, no header.
+# Method and path, without query and headers.
 access_log_format = '%(h)s "%(m)s %(U)s" %(s)s %(b)s bytes %(L)s s'
 
 
-# Somebody may paste a signed URL, or a token, where a URI is asked for: in the path, that is.
+# A signed URL or a token may be pasted into the path, in the place of a URI.
 SECRETS = re.compile(
     r"((?:signature|credential|token|accesskeyid|\bsig)(?:=|%(?:25)*3D))[^&\s\"']+"
     r"|(?<=/)[^/\s@\"']+:[^/\s@\"']+(?=@)"
@@ -38,25 +38,25 @@ SECRETS = re.compile(
     re.IGNORECASE,
 )
 
-# Proxies in front, each of which writes the address of whoever called it into X-Forwarded-For.
+# The number of proxies in front, each of which adds an address to X-Forwarded-For.
 proxies = int(os.environ.get("DSERVER_PROXIES", "0"))
 
 
 def post_worker_init(worker: Any) -> None:
-    """Let dserver see the address of people, not that of the proxy."""
+    """Let dserver see the address of the client instead of that of the proxy."""
     if proxies:
         worker.wsgi = ProxyFix(worker.wsgi, x_for=proxies, x_proto=proxies)
 
 
 class OneLine(logging.Formatter):
-    """A path may hold a line break, and must not look like another entry; or a secret."""
+    """Formats a record as one line without secrets: a path may hold a line break, or a token."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        """Return the entry with its line breaks spelled out."""
+        """Return the entry with its line breaks escaped."""
         return super().formatMessage(record).replace("\r", "\\r").replace("\n", "\\n")
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the entry, with what an exception says, without signatures and tokens."""
+        """Return the entry, with any traceback, without signatures and tokens."""
         return SECRETS.sub(lambda found: f"{found[1] or ''}…", super().format(record))
 
 

@@ -1,7 +1,7 @@
-"""Make the key pair that signs and checks dserver's tokens, unless there is one.
+"""Generates the key pair that signs and checks dserver's tokens, unless it exists.
 
-Knows the two files that JWT_PRIVATE_KEY_FILE and JWT_PUBLIC_KEY_FILE name. Never shows a key, and
-never replaces one: everybody's token would end.
+The files are those of JWT_PRIVATE_KEY_FILE and JWT_PUBLIC_KEY_FILE. A key is never printed, and
+never replaced: that would invalidate all tokens.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 
 def main() -> None:
-    """Write what is missing of the two files."""
+    """Write the files that do not exist."""
     private = Path(os.environ["JWT_PRIVATE_KEY_FILE"])
     public = Path(os.environ["JWT_PUBLIC_KEY_FILE"])
     if private.exists():
@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:
-    """Write a file that is whole from the moment it has its name."""
+    """Write a file atomically."""
     unfinished = path.with_suffix(".unfinished")
     unfinished.unlink(missing_ok=True)
     with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:

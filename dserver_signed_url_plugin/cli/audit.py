@@ -71,6 +71,7 @@ def audit(
     user: str | None,
     since: datetime | None,
     limit: int,
+    *,
     as_json: bool,
 ) -> None:
     """Show which requests were granted or refused, newest first.

@@ -55,7 +55,7 @@ _days = whole(DAY, least=1, most=2**31 - 1)
 @_base_uri
 @click.option("--xml", "as_xml", is_flag=True, help="Show the XML document of the store.")
 @_json
-def show(base_uri: BaseURI, as_xml: bool, as_json: bool) -> None:
+def show(base_uri: BaseURI, *, as_xml: bool, as_json: bool) -> None:
     """Show every lifecycle rule of a bucket in words.
 
     \b
@@ -99,7 +99,9 @@ def show(base_uri: BaseURI, as_xml: bool, as_json: bool) -> None:
 )
 @_dry_run
 @_json
-def set_(base_uri: BaseURI, ephemeral: bool, dry_run: bool, as_json: bool, **lifetime: Any) -> None:
+def set_(
+    base_uri: BaseURI, *, ephemeral: bool, dry_run: bool, as_json: bool, **lifetime: Any
+) -> None:
     """Let a bucket delete its objects some days after they were written.
 
     Writes one rule, dserver-signed-url-expire, and replaces the one that an earlier `set` wrote;
@@ -118,9 +120,13 @@ def set_(base_uri: BaseURI, ephemeral: bool, dry_run: bool, as_json: bool, **lif
       flask lifecycle set s3://tempstore --days 1
     """  # noqa: D301 (click looks for the character itself, not for its name)
     with _exiting():
-        done = services().lifecycles.set(base_uri, Retention(**lifetime), ephemeral, dry_run)
+        done = services().lifecycles.set(
+            base_uri, Retention(**lifetime), ephemeral=ephemeral, dry_run=dry_run
+        )
     number = done.registered_datasets
-    _print_change(base_uri, done.change, dry_run, as_json, registered_datasets=number)
+    _print_change(
+        base_uri, done.change, dry_run=dry_run, as_json=as_json, registered_datasets=number
+    )
     if number and not as_json:
         click.echo(
             f"It will delete {number:,} registered dataset(s); let cron run "
@@ -132,7 +138,7 @@ def set_(base_uri: BaseURI, ephemeral: bool, dry_run: bool, as_json: bool, **lif
 @_base_uri
 @_dry_run
 @_json
-def remove(base_uri: BaseURI, dry_run: bool, as_json: bool) -> None:
+def remove(base_uri: BaseURI, *, dry_run: bool, as_json: bool) -> None:
     """Remove the rule that `set` wrote, and no other.
 
     \b
@@ -140,8 +146,8 @@ def remove(base_uri: BaseURI, dry_run: bool, as_json: bool) -> None:
       flask lifecycle remove s3://tempstore
     """  # noqa: D301 (click looks for the character itself, not for its name)
     with _exiting():
-        change = services().lifecycles.remove(base_uri, dry_run)
-    _print_change(base_uri, change, dry_run, as_json)
+        change = services().lifecycles.remove(base_uri, dry_run=dry_run)
+    _print_change(base_uri, change, dry_run=dry_run, as_json=as_json)
 
 
 @lifecycle.command("sweep")
@@ -153,7 +159,7 @@ def remove(base_uri: BaseURI, dry_run: bool, as_json: bool) -> None:
 )
 @_dry_run
 @_json
-def sweep(base_uri: BaseURI, even_if_all: bool, dry_run: bool, as_json: bool) -> None:
+def sweep(base_uri: BaseURI, *, even_if_all: bool, dry_run: bool, as_json: bool) -> None:
     """Unregister datasets whose objects the store has deleted.
 
     A dataset is unregistered if the store answers and holds nothing of it any more. Its UUID can
@@ -171,12 +177,14 @@ def sweep(base_uri: BaseURI, even_if_all: bool, dry_run: bool, as_json: bool) ->
     """  # noqa: D301 (click looks for the character itself, not for its name)
     with _exiting():
         registered = services().sweep.registered(base_uri)
-        findings = services().sweep.findings(base_uri, registered, dry_run, even_if_all)
+        findings = services().sweep.findings(
+            base_uri, registered, dry_run=dry_run, even_if_all=even_if_all
+        )
         found = list(tracked(findings, "Sweeping", len(registered)))
     if as_json:
-        click.echo(json.dumps(_sweep_facts(base_uri, found, dry_run), indent=2))
+        click.echo(json.dumps(_sweep_facts(base_uri, found, dry_run=dry_run), indent=2))
     else:
-        click.echo("\n".join(_sweep_lines(found, dry_run)))
+        click.echo("\n".join(_sweep_lines(found, dry_run=dry_run)))
     if any(finding.state is DatasetState.FAILED for finding in found):
         sys.exit(1)
 
@@ -216,12 +224,12 @@ def _sentence(rule: Rule) -> str:
 
 
 def _print_change(
-    base_uri: BaseURI, change: Change, dry_run: bool, as_json: bool, **more: object
+    base_uri: BaseURI, change: Change, *, dry_run: bool, as_json: bool, **more: object
 ) -> None:
     for warning in change.warnings:
         click.echo(f"Warning: {warning}", err=True)
     if not as_json:
-        click.echo("\n".join(_change_lines(base_uri, change, dry_run)))
+        click.echo("\n".join(_change_lines(base_uri, change, dry_run=dry_run)))
         return
     facts = {
         "base_uri": str(base_uri),
@@ -233,7 +241,7 @@ def _print_change(
     click.echo(json.dumps(facts | more, indent=2))
 
 
-def _change_lines(base_uri: BaseURI, change: Change, dry_run: bool) -> Iterator[str]:
+def _change_lines(base_uri: BaseURI, change: Change, *, dry_run: bool) -> Iterator[str]:
     if not change.differs:
         yield "Nothing to change."
     for sign, rules, others in (
@@ -249,7 +257,9 @@ def _change_lines(base_uri: BaseURI, change: Change, dry_run: bool) -> Iterator[
         yield from _lines(base_uri, change.after)
 
 
-def _sweep_facts(base_uri: BaseURI, found: Sequence[SweptDataset], dry_run: bool) -> dict[str, Any]:
+def _sweep_facts(
+    base_uri: BaseURI, found: Sequence[SweptDataset], *, dry_run: bool
+) -> dict[str, Any]:
     return {
         "base_uri": str(base_uri),
         "dry_run": dry_run,
@@ -265,7 +275,7 @@ def _sweep_facts(base_uri: BaseURI, found: Sequence[SweptDataset], dry_run: bool
     }
 
 
-def _sweep_lines(found: Sequence[SweptDataset], dry_run: bool) -> Iterator[str]:
+def _sweep_lines(found: Sequence[SweptDataset], *, dry_run: bool) -> Iterator[str]:
     for finding in found:
         if finding.state is not DatasetState.PRESENT:
             state = "would remove" if finding.state is DatasetState.GONE else finding.state.value

@@ -58,7 +58,7 @@ def _removal_options(command: Command) -> Command:
     "--by-person", is_flag=True, help="Only the number of uploads and bytes of each person."
 )
 @_json
-def list_uploads(older_than: float | None, by_person: bool, as_json: bool) -> None:
+def list_uploads(older_than: float | None, *, by_person: bool, as_json: bool) -> None:
     """List pending uploads, oldest first; or how much each person has pending, most bytes first.
 
     \b
@@ -84,7 +84,7 @@ def list_uploads(older_than: float | None, by_person: bool, as_json: bool) -> No
     help="Uploads without activity for this long: 48 (hours), 90m, 48h or 7d.",
 )
 @_removal_options
-def cleanup(older_than: float, as_json: bool, **options: bool) -> None:
+def cleanup(older_than: float, *, as_json: bool, **options: bool) -> None:
     """Remove abandoned uploads, and decisions that the audit has kept long enough.
 
     The age of an upload is the time since somebody announced it, requested its URLs or tried to
@@ -109,13 +109,13 @@ def cleanup(older_than: float, as_json: bool, **options: bool) -> None:
     results = [services().cleanup.treat(upload, chosen) for upload in remaining]
     results += services().cleanup.forget_removed(chosen)
     _purge_audit(chosen)
-    _finish(results, chosen, as_json)
+    _finish(results, chosen, as_json=as_json)
 
 
 @pending_upload.command("delete")
 @click.argument("uuid")
 @_removal_options
-def delete(uuid: str, as_json: bool, **options: bool) -> None:
+def delete(uuid: str, *, as_json: bool, **options: bool) -> None:
     """Remove one pending upload, by the same rules as cleanup.
 
     Exit code: 0 if it was removed or registered; 1 if it was kept, is unknown or could not be
@@ -130,7 +130,7 @@ def delete(uuid: str, as_json: bool, **options: bool) -> None:
         raise click.ClickException(f"There is no pending upload {uuid}.")
     chosen = CleanupOptions(**options)
     result = services().cleanup.treat(upload, chosen)
-    _finish([result], chosen, as_json)
+    _finish([result], chosen, as_json=as_json)
     if result.is_kept:
         sys.exit(1)
 
@@ -148,7 +148,7 @@ def _purge_audit(options: CleanupOptions) -> None:
         click.echo(f"Deleted {purged:,} decision(s) older than SIGNED_URL_AUDIT_DAYS.", err=True)
 
 
-def _finish(results: Sequence[CleanupResult], options: CleanupOptions, as_json: bool) -> None:
+def _finish(results: Sequence[CleanupResult], options: CleanupOptions, *, as_json: bool) -> None:
     report = output.results_json if as_json else output.results
     click.echo(report(results, options))
     if any(result.result == FAILED for result in results):

@@ -41,7 +41,7 @@ class _Descriptor(io.FileIO):
     Python writes what is left in a buffer again when it exits.
     """
 
-    def __init__(self, descriptor: int, raises: bool) -> None:
+    def __init__(self, descriptor: int, *, raises: bool) -> None:
         super().__init__(descriptor, "w", closefd=False)
         self._raises = raises
 
@@ -64,12 +64,12 @@ def protect() -> None:
     sys.stderr = _protected(sys.stderr, sys.__stderr__, raises=False)
 
 
-def _protected(stream: Any, original: Any, raises: bool) -> Any:
+def _protected(stream: Any, original: Any, *, raises: bool) -> Any:
     # A stream is None if its descriptor is closed.
     if stream is None or stream is not original:
         return stream
     return io.TextIOWrapper(
-        io.BufferedWriter(_Descriptor(stream.fileno(), raises)),
+        io.BufferedWriter(_Descriptor(stream.fileno(), raises=raises)),
         encoding=stream.encoding,
         errors="backslashreplace",
         line_buffering=True,

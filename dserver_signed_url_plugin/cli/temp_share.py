@@ -60,7 +60,7 @@ def _share_options(command: Command) -> Command:
 @click.option("--name", help="Name of the dataset; by default that of the first file or directory.")
 @_share_options
 def create(
-    base_uri: str, paths: Sequence[Path], name: str | None, expires: int | None, as_json: bool
+    base_uri: str, paths: Sequence[Path], name: str | None, expires: int | None, *, as_json: bool
 ) -> None:
     """Deposit files as a dataset below BASE_URI, and print a URL for each.
 
@@ -87,7 +87,7 @@ def create(
         click.echo(f"Shared as {uri}.", err=True)
     advice = f"The files are stored: `flask temp_share url {uri}` makes their URLs."
     with sentences(advice), _interruption(advice):
-        _show(sharing.first_urls(uri, seconds), as_json)
+        _show(sharing.first_urls(uri, seconds), as_json=as_json)
 
 
 @temp_share.command("url")
@@ -96,7 +96,7 @@ def create(
     "--item", "relpaths", metavar="RELPATH", multiple=True, help="Only this item; may be repeated."
 )
 @_share_options
-def url(uri: str, relpaths: Sequence[str], expires: int | None, as_json: bool) -> None:
+def url(uri: str, relpaths: Sequence[str], expires: int | None, *, as_json: bool) -> None:
     """Print new URLs for the dataset URI, which dserver must know.
 
     \b
@@ -106,14 +106,14 @@ def url(uri: str, relpaths: Sequence[str], expires: int | None, as_json: bool) -
     with _usage():
         sharing = services().sharing
         share = sharing.urls(DatasetURI.parse(uri), relpaths, sharing.seconds(expires))
-    _show(share, as_json)
+    _show(share, as_json=as_json)
 
 
-def _show(share: Share, as_json: bool) -> None:
+def _show(share: Share, *, as_json: bool) -> None:
     life = share.life
     if life.limited_by is not None:
         click.echo(
-            f"The URLs live {life.seconds} seconds, not {share.asked}: limited by "
+            f"The URLs live {life.seconds} seconds, not {share.requested}: limited by "
             f"{life.limited_by}.",
             err=True,
         )

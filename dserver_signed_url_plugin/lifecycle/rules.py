@@ -84,7 +84,7 @@ class Lifecycles:
         return True
 
     def set(
-        self, base_uri: BaseURI, lifetime: Retention, ephemeral: bool, dry_run: bool
+        self, base_uri: BaseURI, lifetime: Retention, *, ephemeral: bool, dry_run: bool
     ) -> RetentionChange:
         """Let the store delete objects of a certain age.
 
@@ -102,19 +102,19 @@ class Lifecycles:
                 "would be deleted by this rule: choose a --prefix that no "
                 "dataset has, or use --ephemeral to proceed.",
             )
-        return RetentionChange(_changed(lifecycle, lifetime, dry_run), number)
+        return RetentionChange(_changed(lifecycle, lifetime, dry_run=dry_run), number)
 
-    def remove(self, base_uri: BaseURI, dry_run: bool) -> Change:
+    def remove(self, base_uri: BaseURI, *, dry_run: bool) -> Change:
         """Remove our rule, and no other.
 
         :raises LifecycleUnsettled: if the store keeps it.
         """
-        return _changed(self._known(base_uri), None, dry_run)
+        return _changed(self._known(base_uri), None, dry_run=dry_run)
 
     def _known(self, base_uri: BaseURI) -> LifecycleRules:
         datasets.check_known(base_uri)
         return self._storages.lifecycle(base_uri)
 
 
-def _changed(lifecycle: LifecycleRules, wanted: Retention | None, dry_run: bool) -> Change:
+def _changed(lifecycle: LifecycleRules, wanted: Retention | None, *, dry_run: bool) -> Change:
     return lifecycle.planned(wanted) if dry_run else lifecycle.change(wanted)

@@ -75,6 +75,7 @@ class Sweep:
         self,
         base_uri: BaseURI,
         registered: Sequence[RegisteredDataset],
+        *,
         dry_run: bool,
         even_if_all: bool = False,
     ) -> Iterator[SweptDataset]:

@@ -1,1 +1,1 @@
-"""Temporary shares: files deposited by an operator, and links to them."""
+"""Temporary shares: local files become a dataset, and anybody with its URLs can download them."""

@@ -1,7 +1,7 @@
-"""Sharing what is deposited for a while: a URL for each file of a dataset.
+"""Signs the URLs of a share: one for each file of a dataset.
 
-A download like any other, by an operator, who has no name among dserver's people. Never sees a
-request or an SDK.
+A download like any other, by an operator, who is no user of dserver. Imports no web framework and
+no SDK.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from dserver_signed_url_plugin.permissions import permit_operator_read
 from dserver_signed_url_plugin.storage.values import Life, ReadURLs
 from dserver_signed_url_plugin.uris import DatasetURI
 
-_DEFAULT_LIFE = 600  # seconds, as in the recipe
+_DEFAULT_LIFE = 600  # seconds
 
 
 @dataclass(frozen=True)
 class SharedFile:
-    """One item, and the URL under which anybody can fetch it; bytes where they are known."""
+    """One item, its URL, and its size in bytes if that is known."""
 
     relpath: str
     url: str
@@ -33,13 +33,14 @@ class SharedFile:
 
 @dataclass(frozen=True)
 class Share:
-    """Files of one dataset, fetchable as long as ``life`` says; ``asked`` were so many seconds.
+    """Files of one dataset with URLs that live as long as ``life`` says.
 
-    ``may_go`` is True where nobody knows whether the store deletes them before.
+    ``requested`` is the number of seconds that was requested; ``may_go`` tells whether the store
+    may delete the files earlier, because its lifecycle rules cannot be read.
     """
 
     uri: DatasetURI
-    asked: int
+    requested: int
     life: Life
     files: Sequence[SharedFile]
     may_go: bool
@@ -47,44 +48,44 @@ class Share:
 
 @dataclass(frozen=True)
 class ShareLinks:
-    """Makes shares for whoever has dserver's own shell."""
+    """Signs shares for an operator at dserver's own shell."""
 
     settings: Settings
     downloads: Downloads
     lifecycles: Lifecycles
     audit: Audit
 
-    def seconds(self, asked: int | None) -> int:
-        """Return how long the URLs of a share are to live.
+    def seconds(self, requested: int | None) -> int:
+        """Return the lifetime of a share's URLs.
 
-        :param asked: None for ten minutes, or the server's maximum if that is less.
-        :raises LifetimeTooLong: naming the maximum.
+        :param requested: None for ten minutes, or the server's maximum if that is less.
+        :raises LifetimeTooLong: if it exceeds the server's maximum.
         """
         most = self.settings.max_read_expiry
-        return chosen_life(asked, min(_DEFAULT_LIFE, most), most)
+        return chosen_life(requested, min(_DEFAULT_LIFE, most), most)
 
     def first_urls(self, uri: DatasetURI, seconds: int) -> Share:
-        """Sign a URL for each file that was deposited; as urls() does, and told apart in the audit.
+        """Sign a URL for each file just deposited; the audit records it as ``share-create``.
 
-        :param seconds: how long the URLs should live.
+        :param seconds: the requested lifetime of the URLs.
         """
         return self._signed("share-create", uri, (), seconds)
 
     def urls(self, uri: DatasetURI, relpaths: Sequence[str], seconds: int) -> Share:
-        """Sign URLs for what a registered dataset holds.
+        """Sign URLs for items of a registered dataset.
 
         :param relpaths: which items; none means all.
-        :param seconds: how long the URLs should live.
+        :param seconds: the requested lifetime of the URLs.
         :raises DatasetNotFound: if dserver does not know it, or storage no longer holds it.
-        :raises ItemNotFound: if the dataset has no item of a relpath, nor one that looks the same
-            (NFC or NFD), or several of these.
+        :raises ItemNotFound: if the dataset has no item of a relpath, and not exactly one whose
+            relpath differs only in its Unicode normalisation form.
         :raises DatasetExpiring: if a lifecycle rule of its store is about to delete it.
         """
         return self._signed("share-url", uri, relpaths, seconds)
 
     def _signed(self, action: str, uri: DatasetURI, relpaths: Sequence[str], seconds: int) -> Share:
         permit = permit_operator_read(uri.base)
-        # Asked first: from here on the rules are known as they are now.
+        # First, because it reads the rules anew and caches them.
         may_go = not self.lifecycles.can_be_read(uri.base)
         grant = self.downloads.dataset(permit, uri.uuid, seconds)
         files = _files(grant.urls)
@@ -104,7 +105,7 @@ class ShareLinks:
 
 
 def _files(urls: ReadURLs) -> dict[str, SharedFile]:
-    """Return the items by relpath, or by identifier where the manifest has none."""
+    """Return the items by relpath, or by identifier if the manifest has no relpath."""
     files = {}
     for identifier, url in urls.items.items():
         relpath = urls.relpaths.get(identifier, identifier)
@@ -113,17 +114,17 @@ def _files(urls: ReadURLs) -> dict[str, SharedFile]:
 
 
 def _one(files: Mapping[str, SharedFile], relpath: str, uri: DatasetURI) -> SharedFile:
-    """Return the file of that name, or else the only one whose name looks the same.
+    """Return the file of that name, or the only one that differs in its normalisation form alone.
 
-    A terminal may send another Unicode form of a name (UAX #15) than the one that was deposited.
+    A terminal may use another Unicode normalisation form (UAX #15) than the depositor did.
     """
     if relpath in files:
         return files[relpath]
-    find_identical = sorted(name for name in files if _composed(name) == _composed(relpath))
-    if len(find_identical) == 1:
-        return files[find_identical[0]]
-    if find_identical:
-        named = " and ".join(map(ascii, find_identical))
+    same = sorted(name for name in files if _composed(name) == _composed(relpath))
+    if len(same) == 1:
+        return files[same[0]]
+    if same:
+        named = " and ".join(map(ascii, same))
         raise ItemNotFound(ascii(relpath), f"several look the same: {named}.")
     raise ItemNotFound(repr(relpath), "without --item all are listed.")
 

@@ -152,7 +152,7 @@ class _Sender:
 
 @dataclass(frozen=True)
 class _Body:
-    """What was announced of a file, read anew for each attempt."""
+    """The announced content of a file, read again for each attempt."""
 
     file: LocalFile
     progress: Progress
@@ -160,7 +160,7 @@ class _Body:
     def __iter__(self) -> Iterator[bytes]:
         digest, left = md5(usedforsecurity=False), self.file.item.size_in_bytes or 0
         for block in self.file.blocks():
-            # What was appended since is not part of it.
+            # What has been appended since is not part of it.
             part = block[:left]
             yield part
             digest.update(part)

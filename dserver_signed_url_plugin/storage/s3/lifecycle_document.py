@@ -6,6 +6,7 @@ request. A document type, and with it every entity, is refused: S3's answers hav
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from dataclasses import replace
@@ -53,7 +54,7 @@ class Document:
 
     @property
     def ours(self) -> Sequence[StoredRule]:
-        """Our rule, or nothing; somebody may have written it twice."""
+        """Our rule, or nothing; it may have been written twice."""
         return [rule for rule in self.rules if rule.is_ours]
 
     def says(self, wanted: Retention | None) -> bool:
@@ -83,7 +84,7 @@ class Document:
         """Return it with our rule as wanted, or without it."""
         # AWS takes a document with filters, or one with prefixes as before there were filters.
         first_version = any(r.is_of_the_first_version for r in self.rules if not r.is_ours)
-        return self._with([] if wanted is None else [written(wanted, first_version)])
+        return self._with([] if wanted is None else [written(wanted, first_version=first_version)])
 
     def restored(self, before: Document) -> Document:
         """Return it with our rule, and with the rules lost since, as they were before."""
@@ -120,7 +121,7 @@ def _parsed(xml: bytes) -> Element:
     parser.EndElementHandler = tree.end
     parser.CharacterDataHandler = tree.data
     try:
-        parser.Parse(xml, True)
+        parser.ParseFile(io.BytesIO(xml))
     except expat.ExpatError as error:
         raise StorageUnavailable(
             "The store",

@@ -127,7 +127,7 @@ class StoredRule:
         return self.element.findtext(path) or ""
 
 
-def written(lifetime: Retention, first_version: bool) -> Element:
+def written(lifetime: Retention, *, first_version: bool) -> Element:
     """Return our rule as a ``<Rule>``.
 
     :param first_version: whether the others are, beside which AWS refuses a filter.

@@ -119,8 +119,8 @@ def _show(share: Share, *, as_json: bool) -> None:
         )
     if share.may_go:
         click.echo(
-            "The store's lifecycle rules cannot be read, and may delete the files earlier: grant "
-            "the server s3:GetLifecycleConfiguration.",
+            "The store's lifecycle rules cannot be read, and may delete the files earlier: the "
+            "server needs s3:GetLifecycleConfiguration.",
             err=True,
         )
     if as_json:

@@ -41,7 +41,7 @@ def counted(dserver: Dserver) -> Iterator[Cost]:
     with dserver.app.app_context():
         engine = sql_db.engine
     lifecycle = dserver.services.storages.lifecycle(BaseURI.parse(dserver.base_uri))
-    asked = [each._s3._client.meta.events for each in (dserver.storage, lifecycle)]
+    asked = [each._s3._client.meta.events for each in (dserver.storage.uploads, lifecycle)]
     for events in asked:
         events.register("before-send.s3", request)
     event.listen(engine, "before_cursor_execute", statement)

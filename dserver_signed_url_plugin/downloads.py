@@ -1,8 +1,4 @@
-"""Read side: permit → grant.
-
-Knows what may be read and for how long, and that no URL outlives its object. Never sees a request,
-a vendor SDK or an HTTP status.
-"""
+"""Signed URLs to read registered datasets, which end before a lifecycle rule deletes them."""
 
 from __future__ import annotations
 
@@ -17,7 +13,7 @@ from dserver_signed_url_plugin.errors import DatasetExpiring, DatasetNotFound, I
 from dserver_signed_url_plugin.filenames import Disposition
 from dserver_signed_url_plugin.lifecycle.rules import Lifecycles
 from dserver_signed_url_plugin.permissions import ReadPermit
-from dserver_signed_url_plugin.storage.protocols import Storage
+from dserver_signed_url_plugin.storage.protocols import ReadSigner
 from dserver_signed_url_plugin.storage.registry import Storages
 from dserver_signed_url_plugin.storage.values import Life, ReadURLs
 from dserver_signed_url_plugin.uris import DatasetURI
@@ -54,7 +50,7 @@ class ItemGrant:
 
 
 class Downloads:
-    """Signs what registered datasets hold."""
+    """Signs URLs to read registered datasets."""
 
     def __init__(self, settings: Settings, storages: Storages, lifecycles: Lifecycles) -> None:
         self._settings, self._storages, self._lifecycles = settings, storages, lifecycles
@@ -68,14 +64,14 @@ class Downloads:
     ) -> DatasetGrant:
         """Sign all of a dataset.
 
-        :param asked: seconds the URLs should live, or None for the server's default.
-        :param disposition: whether a browser saves the items or shows them.
+        :param asked: for how many seconds the URLs should work, or None for the server's default.
+        :param disposition: whether browsers save the items or show them.
         :raises DatasetNotFound: if dserver does not know it, or storage no longer holds it.
         :raises DatasetExpiring: if a lifecycle rule of its store is about to delete it.
         """
         uri, seconds = permit.base_uri.dataset(uuid), self._seconds(asked)
         size = _registered(uri).size_in_bytes
-        storage = self._storages.of(permit.base_uri)
+        storage = self._storages.reads(permit.base_uri)
         life = self._life(storage, uri, seconds, None)
         return DatasetGrant(uri, life, storage.read_urls(uri.uuid, life, disposition), size)
 
@@ -89,8 +85,8 @@ class Downloads:
     ) -> ItemGrant:
         """Sign one item.
 
-        :param asked: seconds the URL should live, or None for the server's default.
-        :param disposition: whether a browser saves the item or shows it.
+        :param asked: for how many seconds the URL should work, or None for the server's default.
+        :param disposition: whether browsers save the item or show it.
         :raises DatasetNotFound: if dserver does not know the dataset.
         :raises ItemNotFound: if the dataset has no such item.
         :raises DatasetExpiring: if a lifecycle rule of its store is about to delete it.
@@ -99,15 +95,15 @@ class Downloads:
         _registered(uri)
         if not _IDENTIFIER.fullmatch(identifier):
             raise ItemNotFound(identifier[:40])
-        storage = self._storages.of(permit.base_uri)
+        storage = self._storages.reads(permit.base_uri)
         life = self._life(storage, uri, seconds, identifier)
         url = storage.item_url(uri.uuid, identifier, life, disposition)
         return ItemGrant(uri, life, identifier, url)
 
     def _life(
-        self, storage: Storage, uri: DatasetURI, seconds: int, identifier: str | None
+        self, storage: ReadSigner, uri: DatasetURI, seconds: int, identifier: str | None
     ) -> Life:
-        """Return the life that was asked for, but none that is longer than the objects'."""
+        """Return the life of the URLs, which end before the objects do."""
         ends = self._lifecycles.ends(uri, identifier)
         life = storage.life(seconds)
         if ends is None:

@@ -9,15 +9,17 @@ from datetime import datetime, timezone
 from typing import Any
 
 from dserver_signed_url_plugin.uploads.cleanup import (
-    REMOVED,
-    REPAIRED,
     CleanupOptions,
+    CleanupOutcome,
     CleanupResult,
     Upload,
     Usage,
 )
 
-_WORDS = {REMOVED: "would remove", REPAIRED: "would repair"}
+_WORDS = {
+    CleanupOutcome.REMOVED: "would remove",
+    CleanupOutcome.REPAIRED: "would repair",
+}
 
 
 def listing(uploads: Sequence[Upload]) -> str:
@@ -52,7 +54,7 @@ def people_json(usages: Sequence[Usage]) -> str:
 def results(done: Sequence[CleanupResult], options: CleanupOptions) -> str:
     """Format the output of `cleanup` and `delete`."""
     lines = [_sentence(result, options) for result in done]
-    counts = Counter(result.result for result in done)
+    counts = Counter(result.outcome.value for result in done)
     total = ", ".join(f"{number} {word}" for word, number in sorted(counts.items()))
     lines.append(f"{'Dry run: ' if options.dry_run else ''}{total or 'nothing to clean up'}.")
     if options.delete_storage:
@@ -67,7 +69,7 @@ def results_json(done: Sequence[CleanupResult], options: CleanupOptions) -> str:
     uploads = [
         {
             **_facts(result.upload),
-            "result": result.result,
+            "result": result.outcome.value,
             "reason": result.reason,
             "objects": result.freed.objects,
             "bytes": result.freed.size_in_bytes,
@@ -92,7 +94,7 @@ def _lines(upload: Upload) -> list[str]:
         f"  Uploader: {upload.uploader or 'an operator'}",
         f"  Bytes: {'unknown' if size is None else f'{size:,}'}",
         f"  URLs end: {'none issued' if ends is None else f'{ends:%Y-%m-%dT%H:%M:%S}'}",
-        f"  State: {upload.state}",
+        f"  State: {upload.state.value}",
     ]
 
 
@@ -106,7 +108,7 @@ def _facts(upload: Upload) -> dict[str, Any]:
     return {
         "uuid": upload.uuid,
         "name": upload.name,
-        "uri": upload.uri,
+        "uri": str(upload.uri),
         "creator_username": upload.creator_username,
         "uploader": upload.uploader,
         "created_at": upload.created_at_utc.isoformat(),
@@ -114,15 +116,17 @@ def _facts(upload: Upload) -> dict[str, Any]:
         "urls_expire_at": ends and ends.isoformat(),
         "items": upload.number_of_items,
         "size_in_bytes": upload.size_in_bytes,
-        "state": upload.state,
+        "state": upload.state.value,
     }
 
 
 def _sentence(result: CleanupResult, options: CleanupOptions) -> str:
-    word = _WORDS.get(result.result, result.result) if options.dry_run else result.result
+    word = result.outcome.value
+    if options.dry_run:
+        word = _WORDS.get(result.outcome, word)
     reason = f": {result.reason}" if result.reason else ""
     size = ""
-    if result.result == REMOVED and options.delete_storage:
+    if result.outcome is CleanupOutcome.REMOVED and options.delete_storage:
         size = f" ({result.freed.objects:,} objects, {result.freed.size_in_bytes:,} bytes)"
     return f"{result.upload.uuid} {result.upload.name}: {word}{size}{reason}"
 

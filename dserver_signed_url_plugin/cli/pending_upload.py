@@ -17,7 +17,7 @@ from dserver_signed_url_plugin.cli.durations import HOUR, fractional
 from dserver_signed_url_plugin.cli.progress_bar import tracked
 from dserver_signed_url_plugin.errors import SignedURLError
 from dserver_signed_url_plugin.services import services
-from dserver_signed_url_plugin.uploads.cleanup import FAILED, CleanupOptions, CleanupResult
+from dserver_signed_url_plugin.uploads.cleanup import CleanupOptions, CleanupOutcome, CleanupResult
 
 pending_upload = Commands(
     "pending_upload", help="List and clean up uploads that are not registered yet."
@@ -151,5 +151,5 @@ def _purge_audit(options: CleanupOptions) -> None:
 def _finish(results: Sequence[CleanupResult], options: CleanupOptions, *, as_json: bool) -> None:
     report = output.results_json if as_json else output.results
     click.echo(report(results, options))
-    if any(result.result == FAILED for result in results):
+    if any(result.outcome is CleanupOutcome.FAILED for result in results):
         sys.exit(1)

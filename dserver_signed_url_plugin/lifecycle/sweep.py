@@ -21,7 +21,7 @@ from dserver_signed_url_plugin.errors import (
 )
 from dserver_signed_url_plugin.lifecycle.rules import Lifecycles
 from dserver_signed_url_plugin.storage.parallel import PARALLEL
-from dserver_signed_url_plugin.storage.protocols import Storage
+from dserver_signed_url_plugin.storage.protocols import Inventory, Storage
 from dserver_signed_url_plugin.storage.registry import Storages
 from dserver_signed_url_plugin.storage.values import Contents
 from dserver_signed_url_plugin.uris import BaseURI, DatasetURI
@@ -96,12 +96,16 @@ class Sweep:
                     gone.append(found.dataset)
                 else:
                     yield found
-        missed = list(_gone_everywhere(storage, gone))
+        inventory = storage.inventory
+        if inventory is None:
+            # Then no dataset can be known to be gone.
+            return
+        missed = list(_gone_everywhere(inventory, gone))
         if not even_if_all:
             missed = self._doubted(base_uri, missed)
         for found in missed:
             is_to_go = found.state is DatasetState.GONE and not dry_run
-            yield self._removed(storage, found.dataset) if is_to_go else found
+            yield self._removed(storage, inventory, found.dataset) if is_to_go else found
 
     def _doubted(self, base_uri: BaseURI, missed: Sequence[SweptDataset]) -> list[SweptDataset]:
         """Turn unexplained losses into failures: the server may be configured for another store."""
@@ -124,7 +128,9 @@ class Sweep:
     def _is_explained(self, dataset: RegisteredDataset) -> bool:
         return self._lifecycles.had_time(DatasetURI.parse(dataset.uri), dataset.frozen_at)
 
-    def _removed(self, storage: Storage, dataset: RegisteredDataset) -> SweptDataset:
+    def _removed(
+        self, storage: Storage, inventory: Inventory, dataset: RegisteredDataset
+    ) -> SweptDataset:
         """Check again, because time has passed, and unregister the dataset."""
         found = _check(storage, dataset)
         if found.state is not DatasetState.GONE:
@@ -134,7 +140,7 @@ class Sweep:
             if datasets.find(uri) is None:
                 return SweptDataset(dataset, DatasetState.REMOVED, "by another sweep")
             # While it is registered nobody can take its UUID, and a failure is tried again.
-            left = storage.release_uuid(dataset.uuid)
+            left = inventory.delete_registration(dataset.uuid)
             datasets.unregister(uri)
         except SignedURLError as error:
             return SweptDataset(dataset, DatasetState.FAILED, error.message)
@@ -156,13 +162,13 @@ def _check(storage: Storage, dataset: RegisteredDataset) -> SweptDataset:
     """Check what storage holds of a dataset; raises no error of this plugin."""
     try:
         _check_spelling(dataset)
-        if not storage.lists_objects:
-            return _by_kind(storage.kind(dataset.uuid), dataset)
-        holdings = storage.holdings(dataset.uuid, "")
-        if holdings.objects:
-            return _by_holdings(holdings, dataset)
+        if storage.inventory is None:
+            return _by_type(storage.uploads.dataset_type(dataset.uuid), dataset)
+        contents = storage.uploads.contents(dataset.uuid, staging="")
+        if contents.objects:
+            return _by_contents(contents, dataset)
         # A listing may be outdated; this requests the manifest by its key.
-        storage.read_urls(dataset.uuid, storage.life(_MOMENT))
+        storage.reads.read_urls(dataset.uuid, storage.reads.life(_MOMENT))
         return SweptDataset(dataset, DatasetState.PRESENT)
     except DatasetNotFound:
         return SweptDataset(dataset, DatasetState.GONE)
@@ -180,10 +186,12 @@ def _check_spelling(dataset: RegisteredDataset) -> None:
         raise InvalidField("uri", f"is not that of the dataset {dataset.uuid}; register it anew.")
 
 
-def _gone_everywhere(storage: Storage, gone: Sequence[RegisteredDataset]) -> Iterator[SweptDataset]:
+def _gone_everywhere(
+    inventory: Inventory, gone: Sequence[RegisteredDataset]
+) -> Iterator[SweptDataset]:
     """Search for missing datasets under every other prefix: settings change."""
     try:
-        elsewhere = storage.elsewhere({dataset.uuid for dataset in gone})
+        elsewhere = inventory.under_other_prefixes({dataset.uuid for dataset in gone})
     except SignedURLError as error:
         yield from (SweptDataset(dataset, DatasetState.FAILED, error.message) for dataset in gone)
         return
@@ -194,22 +202,22 @@ def _gone_everywhere(storage: Storage, gone: Sequence[RegisteredDataset]) -> Ite
             yield SweptDataset(dataset, DatasetState.GONE)
 
 
-def _by_kind(kind: str | None, dataset: RegisteredDataset) -> SweptDataset:
-    if kind is not None:
+def _by_type(dataset_type: str | None, dataset: RegisteredDataset) -> SweptDataset:
+    if dataset_type is not None:
         return SweptDataset(dataset, DatasetState.PRESENT)
     reason = "its storage broker cannot tell whether anything is left of it"
     return SweptDataset(dataset, DatasetState.FAILED, reason)
 
 
-def _by_holdings(holdings: Contents, dataset: RegisteredDataset) -> SweptDataset:
-    items, found = dataset.number_of_items, len(holdings.final)
+def _by_contents(contents: Contents, dataset: RegisteredDataset) -> SweptDataset:
+    items, found = dataset.number_of_items, len(contents.final)
     lost = []
     if items is None and not found:
         lost.append("none of its items is there")
     elif found < (items or 0):
         lost.append(f"{found:,} of {items:,} items are there")
-    lost += [] if holdings.opened else ["its admin metadata is gone"]
-    lost += [] if holdings.has_manifest else ["its manifest is gone"]
+    lost += [] if contents.opened else ["its admin metadata is gone"]
+    lost += [] if contents.has_manifest else ["its manifest is gone"]
     return SweptDataset(
         dataset, DatasetState.PARTLY_GONE if lost else DatasetState.PRESENT, ", ".join(lost)
     )

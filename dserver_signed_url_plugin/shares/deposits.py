@@ -19,12 +19,13 @@ from dserver_signed_url_plugin.errors import InvalidField, UploadBusy
 from dserver_signed_url_plugin.permissions import UploadPermit, permit_operator
 from dserver_signed_url_plugin.shares.local_files import LocalFile, Progress, UnusableFile
 from dserver_signed_url_plugin.shares.transfer import ChangedFile, Transfer, TransferFailed, send
-from dserver_signed_url_plugin.storage.protocols import Storage
 from dserver_signed_url_plugin.storage.registry import Storages
+from dserver_signed_url_plugin.storage.values import Limits
 from dserver_signed_url_plugin.uploads import repository
-from dserver_signed_url_plugin.uploads.begin import UploadGrant, Uploads
+from dserver_signed_url_plugin.uploads.begin import Uploads
 from dserver_signed_url_plugin.uploads.cancel import Cancellations
 from dserver_signed_url_plugin.uploads.complete import Completions
+from dserver_signed_url_plugin.uploads.grant import UploadGrant
 from dserver_signed_url_plugin.uploads.plan import UploadPlan, check_creator
 from dserver_signed_url_plugin.uploads.status import UploadStatuses
 from dserver_signed_url_plugin.uris import BaseURI, DatasetURI
@@ -65,9 +66,9 @@ class Deposits:
         """
         # Reading may take hours, so what can be refused is refused before.
         datasets.check_known(base_uri)
-        storage = self.storages.of(base_uri)
-        _refuse_large(files, storage.max_item_bytes)
-        permit, plan = permit_operator(base_uri), _plan(name, files, _creator(storage))
+        limits = self.storages.of(base_uri).uploads.limits
+        _refuse_large(files, limits.max_item_bytes)
+        permit, plan = permit_operator(base_uri), _plan(name, files, _creator(limits))
         self.uploads.check(permit, plan)
         with progress(f"Reading {len(files)} file(s)", plan.size_in_bytes or 0) as advance:
             files = [file.read(advance) for file in files]
@@ -168,12 +169,12 @@ def _plan(name: str, files: Iterable[LocalFile], creator: str) -> UploadPlan:
     return UploadPlan(str(uuid4()), name, items, creator_username=creator, pinned=True)
 
 
-def _creator(storage: Storage) -> str:
+def _creator(limits: Limits) -> str:
     """Return the name of whoever runs this, or the number where such a name cannot be kept."""
     # In a container a user may have no name.
     with suppress(KeyError, OSError, InvalidField):
         name = getpass.getuser()
         check_creator(name)
-        if storage.check_creator(name) is None:
+        if limits.allow_creator(name):
             return name
     return str(os.getuid())

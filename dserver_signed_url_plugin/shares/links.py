@@ -16,7 +16,7 @@ from dserver_signed_url_plugin.downloads import Downloads
 from dserver_signed_url_plugin.errors import ItemNotFound
 from dserver_signed_url_plugin.lifecycle.rules import Lifecycles
 from dserver_signed_url_plugin.permissions import permit_operator_read
-from dserver_signed_url_plugin.storage.values import Life, ReadURLs
+from dserver_signed_url_plugin.storage.values import Item, Life, ReadURLs
 from dserver_signed_url_plugin.uris import DatasetURI
 
 _DEFAULT_LIFE = 600  # seconds
@@ -108,8 +108,8 @@ def _files(urls: ReadURLs) -> dict[str, SharedFile]:
     """Return the items by relpath, or by identifier if the manifest has no relpath."""
     files = {}
     for identifier, url in urls.items.items():
-        relpath = urls.relpaths.get(identifier, identifier)
-        files[relpath] = SharedFile(relpath, url, urls.sizes.get(identifier))
+        item = urls.entries.get(identifier, Item(identifier, identifier))
+        files[item.relpath] = SharedFile(item.relpath, url, item.size_in_bytes)
     return files
 
 

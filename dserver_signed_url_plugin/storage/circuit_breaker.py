@@ -31,7 +31,7 @@ _FIRST_ANSWER = 1.0
 # So many calls in a row that failed quickly mean that the store is away.
 _MANY_FAILURES = 5
 # What asks nothing of a store.
-_UNGUARDED = frozenset({"life", "check_creator", "check_tag"})
+_UNGUARDED = frozenset({"life"})
 
 Guarded = TypeVar("Guarded")
 Result = TypeVar("Result")
@@ -218,7 +218,7 @@ def guarded(kept: Guarded, store: CircuitBreaker) -> Guarded:
 
     What says ``may_hang`` of itself is left waiting, alone, when the call's time is over.
     """
-    run = apart if getattr(kept, "may_hang", False) else _here
+    run = in_thread if getattr(kept, "may_hang", False) else _here
     return _within(kept, store.visit, run)
 
 
@@ -238,7 +238,7 @@ def _within(
     return kept
 
 
-def apart(work: Callable[[], Result]) -> Result:
+def in_thread(work: Callable[[], Result]) -> Result:
     """Do what may hang in a thread of its own; wait for it only as long as the call may.
 
     :raises StorageAway: if that is over; the work goes on until it ends by itself.

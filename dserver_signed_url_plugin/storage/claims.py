@@ -1,6 +1,6 @@
-"""Whose a place in storage is: the claim that an upload leaves beside its proto-dataset.
+"""The claim: a document beside a proto-dataset that says to which upload it belongs.
 
-Knows how a claim is written and compared; makes no request.
+Writes and compares claims; makes no request.
 """
 
 from __future__ import annotations
@@ -11,35 +11,35 @@ from dserver_signed_url_plugin.errors import StorageOccupied
 from dserver_signed_url_plugin.storage.values import Claim, ProtoDataset
 
 
-def written(opening: ProtoDataset) -> str:
-    """Return the claim as it is kept."""
-    return json.dumps(opening.claim.facts)
+def to_json(claim: Claim) -> str:
+    """Return the document."""
+    return json.dumps(claim.facts)
 
 
-def refuse_occupied(opening: ProtoDataset, kind: str | None, claim: str | bytes | None) -> None:
-    """Go on only if what is there is this upload's, and not frozen.
+def refuse_occupied(
+    proto_dataset: ProtoDataset, dataset_type: str | None, stored_claim: bytes | str | None
+) -> None:
+    """Continue only if storage holds no frozen dataset, and nothing of another upload.
 
-    :param kind: dtool's type of what is there.
-    :param claim: what is kept there as its claim, if there is any.
-    :raises StorageOccupied: if it is a dataset, or may not go with this upload.
+    :param dataset_type: dtool's type of what storage holds.
+    :param stored_claim: the claim that storage holds, if any.
+    :raises StorageOccupied: if it does.
     """
-    if kind == "dataset" or not may_go(opening.claim, claim, is_proto_dataset=True):
-        raise StorageOccupied(opening.uuid, "dataset" if kind == "dataset" else "proto-dataset")
+    is_dataset = dataset_type == "dataset"
+    if is_dataset or not belongs_to(proto_dataset.claim, stored_claim, exists=True):
+        raise StorageOccupied(proto_dataset.uuid, "dataset" if is_dataset else "proto-dataset")
 
 
-def may_go(claim: Claim, kept: str | bytes | None, is_proto_dataset: bool) -> bool:
-    """Tell whether what is there goes with the upload that has this claim.
+def belongs_to(claim: Claim, stored: bytes | str | None, *, exists: bool) -> bool:
+    """Tell whether what storage holds belongs to the upload with this claim.
 
-    :param kept: what is kept there as a claim, if there is any.
-    :param is_proto_dataset: whether there is one; it is somebody else's if there never was a claim.
+    :param stored: the claim that storage holds, if any.
+    :param exists: whether it holds a proto-dataset, which without a claim belongs to nobody here
+        unless this upload has written one before.
     """
-    if kept is None:
-        return claim.was_left or not is_proto_dataset
-    return _read(kept) == claim.facts
-
-
-def _read(claim: str | bytes | None) -> object:
+    if stored is None:
+        return claim.was_written or not exists
     try:
-        return None if claim is None else json.loads(claim)
+        return bool(json.loads(stored) == claim.facts)
     except (ValueError, RecursionError):
-        return None
+        return False

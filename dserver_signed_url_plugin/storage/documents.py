@@ -1,6 +1,6 @@
-"""What a stored dataset's documents and keys say to a reader: its type, and names out of a listing.
+"""Reading what dtool stores of a dataset: its type, and the names of what describes it.
 
-Knows what dtool writes; makes no request. What is not dtool's is left out.
+Makes no request. What dtool does not write is left out.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ _NAME = re.compile(r"(?!\.+$)[0-9a-zA-Z._-]{1,80}")
 DESCRIPTION = ".json"
 
 
-def kind_in(admin_metadata: bytes | None) -> str | None:
-    """Return dtool's type that the text of admin metadata says, or None if it says none."""
+def type_in(admin_metadata: bytes | None) -> str | None:
+    """Return dtool's type in the JSON of admin metadata, or None if it has none."""
     if admin_metadata is None:
         return None
     with suppress(ValueError, RecursionError):
-        said = json.loads(admin_metadata)
-        if isinstance(said, dict) and isinstance(said.get("type"), str):
-            return str(said["type"])
+        values = json.loads(admin_metadata)
+        if isinstance(values, dict) and isinstance(values.get("type"), str):
+            return str(values["type"])
     return None
 
 
@@ -32,11 +32,11 @@ def is_name(name: str) -> bool:
 
 
 def tag_names(names: Iterable[str]) -> list[str]:
-    """Return those names of objects that are tags; folders and other people's are none."""
+    """Return the names that can be tags; those of folders and foreign objects cannot."""
     return [name for name in names if is_name(name)]
 
 
 def description_names(names: Iterable[str]) -> list[str]:
-    """Return the names of overlays or annotations, without the ending that their objects have."""
+    """Return the names of overlays or annotations, without the ending of their objects."""
     described = [name.removesuffix(DESCRIPTION) for name in names if name.endswith(DESCRIPTION)]
     return [name for name in described if is_name(name)]

@@ -1,56 +1,132 @@
-"""What a stored manifest of dtool's says to a reader: which items there are, and their names."""
+"""The manifest of a dataset, and what else a dataset is frozen with.
+
+Reads and writes dtool's JSON; makes no request. Source: ``generate_manifest`` of dtoolcore 3.18.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from dserver_signed_url_plugin.errors import DatasetNotFound, StorageUnavailable
+from dserver_signed_url_plugin.storage.values import Item
+
+HASH_FUNCTION = "md5sum_hexdigest"
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """A manifest's items by identifier: each one's relpath, and bytes as far as it has them.
+    """Items by identifier, and the version of dtoolcore that is named as their author."""
 
-    An item without a relpath that can be read goes by its identifier.
-    """
-
-    relpaths: Mapping[str, str]
-    sizes: Mapping[str, int]
+    items: Mapping[str, Item] = field(default_factory=dict)
+    dtoolcore_version: str = ""
 
     @classmethod
-    def read(cls, content: bytes | None, uuid: str) -> Manifest:
-        """Read what is stored.
+    def of(cls, items: Iterable[Item], dtoolcore_version: str) -> Manifest:
+        """Return the manifest of these items."""
+        return cls({item.identifier: item for item in items}, dtoolcore_version)
 
-        :raises DatasetNotFound: where there is nothing.
-        :raises StorageUnavailable: for what is no manifest.
+    @classmethod
+    def from_json(cls, content: bytes | str) -> Manifest:
+        """Read a manifest.
+
+        :raises ValueError: if it is not a manifest.
+        """
+        try:
+            return cls.from_dict(json.loads(content))
+        except RecursionError as error:
+            raise ValueError("not a manifest") from error
+
+    @classmethod
+    def from_dict(cls, document: Any) -> Manifest:
+        """Take over dtool's document; a fact of an item that has the wrong type is left out.
+
+        An item without a relpath is named by its identifier.
+
+        :raises ValueError: if it is not a manifest.
+        """
+        try:
+            items = {key: _item(key, entry) for key, entry in document["items"].items()}
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError("not a manifest") from error
+        return cls(items, _fact(document, "dtoolcore_version", str) or "")
+
+    @classmethod
+    def stored(cls, content: bytes | None, uuid: str) -> Manifest:
+        """Read the manifest that storage holds of a dataset.
+
+        :raises DatasetNotFound: if there is none.
+        :raises StorageUnavailable: if it cannot be read.
         """
         if content is None:
             raise DatasetNotFound("Storage", uuid)
         try:
-            items: dict[str, Any] = {**json.loads(content)["items"]}
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            return cls.from_json(content)
+        except ValueError as error:
             raise StorageUnavailable(
                 "Storage", f"holds a manifest of dataset {uuid} that cannot be read"
             ) from error
-        named = {identifier: identifier for identifier in items} | _facts(items, "relpath", str)
-        return cls(named, _facts(items, "size_in_bytes", int))
+
+    @property
+    def size_in_bytes(self) -> int:
+        """The bytes of all items whose size is known."""
+        return sum(item.size_in_bytes or 0 for item in self.items.values())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return dtool's document."""
+        return {
+            "items": {
+                identifier: {
+                    "relpath": item.relpath,
+                    "size_in_bytes": item.size_in_bytes,
+                    "hash": item.hash,
+                    "utc_timestamp": item.utc_timestamp,
+                }
+                for identifier, item in self.items.items()
+            },
+            "hash_function": HASH_FUNCTION,
+            "dtoolcore_version": self.dtoolcore_version,
+        }
+
+    def to_json(self) -> str:
+        """Return dtool's document as compact JSON."""
+        return json.dumps(self.as_dict())
+
+    def as_dtool_writes_it(self) -> str:
+        """Return dtool's document as JSON, formatted as dtool does."""
+        return json.dumps(self.as_dict(), indent=2, sort_keys=True)
 
 
-def relpath_in(content: bytes | None, identifier: str) -> str:
-    """Return an item's relpath as a stored manifest has it; its identifier, if it has none."""
+@dataclass(frozen=True)
+class FrozenDataset:
+    """What makes a proto-dataset a dataset; without a README it keeps the one it has."""
+
+    readme: str | None
+    manifest: Manifest
+    admin_metadata: Mapping[str, Any]
+
+
+def relpath_in(manifest: bytes | None, identifier: str) -> str:
+    """Return an item's relpath as a stored manifest has it; its identifier if it has none."""
     try:
-        return Manifest.read(content, "").relpaths.get(identifier, identifier)
-    except (DatasetNotFound, StorageUnavailable):
+        item = Manifest.from_json(manifest or b"").items.get(identifier)
+    except ValueError:
         return identifier
+    return identifier if item is None else item.relpath
 
 
-def _facts(items: Mapping[str, Any], name: str, kind: type) -> dict[str, Any]:
-    """Return what the items say under one name, where they say it as they should."""
-    return {
-        identifier: entry[name]
-        for identifier, entry in items.items()
-        if isinstance(entry, dict) and isinstance(entry.get(name), kind)
-    }
+def _item(identifier: str, entry: object) -> Item:
+    return Item(
+        identifier,
+        _fact(entry, "relpath", str) or identifier,
+        _fact(entry, "size_in_bytes", int),
+        _fact(entry, "hash", str),
+        _fact(entry, "utc_timestamp", int | float),
+    )
+
+
+def _fact(entry: object, name: str, kind: Any) -> Any:
+    value = entry.get(name) if isinstance(entry, dict) else None
+    return value if isinstance(value, kind) else None

@@ -1,21 +1,24 @@
-"""What a storage can do, as protocols.
+"""What a storage can do, as one protocol for each capability.
 
-A storage serves one base URI. Knows no vendor.
+A storage serves one base URI. Knows no vendor. Every method of a protocol may raise
+StorageUnavailable.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
 from typing import Protocol
 
 from dserver_signed_url_plugin.filenames import Disposition
+from dserver_signed_url_plugin.storage.manifest import FrozenDataset
 from dserver_signed_url_plugin.storage.values import (
     Claim,
     Contents,
     Freed,
-    FrozenDataset,
     Item,
     Life,
+    Limits,
     Promotion,
     ProtoDataset,
     ReadURLs,
@@ -23,118 +26,146 @@ from dserver_signed_url_plugin.storage.values import (
     WriteURLs,
 )
 
+# Raises if another request has taken over the upload; called before what must not come late.
+CheckLease = Callable[[], None]
 
-class Storage(Protocol):
-    """One base URI's storage. Every method may raise StorageUnavailable.
 
-    ``signed_by`` says who makes its URLs. ``lists_objects`` tells whether holdings counts objects,
-    so that none means that none is there, ``stages_all`` whether no URL leads to an item's real
-    key, whatever the client sends.
-    """
+class ReadSigner(Protocol):
+    """Signs URLs to read datasets."""
 
-    max_relpath_bytes: int
-    max_item_bytes: int
-    lists_objects: bool
-    signed_by: str
-    stages_all: bool
-
-    def life(self, seconds: int, writing: bool = False) -> Life:
-        """Return the life that URLs signed now can be promised, at most ``seconds``.
-
-        :param writing: of URLs to write, which may be signed with other credentials.
-        """
+    def life(self, seconds: int) -> Life:
+        """Return the life of URLs to read that are signed now, at most ``seconds``."""
 
     def read_urls(self, uuid: str, life: Life, disposition: Disposition = "attachment") -> ReadURLs:
-        """Sign GETs for all of a dataset; raise DatasetNotFound if storage does not hold it.
+        """Sign GETs for all of a dataset.
 
-        :param disposition: how items are served: to be saved under their names, or to be shown.
+        :param disposition: whether browsers save items under their names or show them.
+        :raises DatasetNotFound: if storage does not hold it.
         """
 
     def item_url(
         self, uuid: str, identifier: str, life: Life, disposition: Disposition = "attachment"
     ) -> str:
-        """Sign a GET for one item; raise ItemNotFound if storage does not hold it."""
+        """Sign a GET for one item.
 
-    def check_creator(self, username: str) -> str | None:
-        """Return why admin metadata cannot carry this creator here, or None."""
+        :raises ItemNotFound: if storage does not hold it.
+        """
 
-    def check_tag(self, tag: str) -> str | None:
-        """Return why a dataset cannot have this tag here, or None."""
 
-    def open(self, opening: ProtoDataset, check: Callable[[], None]) -> None:
-        """Write the proto-dataset; safe to repeat until the first completion.
+class UploadStore(Protocol):
+    """Keeps proto-datasets, signs URLs to write to them, and freezes them."""
 
-        :param check: called before what must not come late; raises if another has taken over.
-        :raises StorageOccupied: before anything is written, if storage holds what is frozen or
-            what has another claim.
+    limits: Limits
+
+    def life(self, seconds: int) -> Life:
+        """Return the life of URLs to write that are signed now, at most ``seconds``.
+
+        They may be signed with other credentials than URLs to read.
+        """
+
+    def create(self, proto_dataset: ProtoDataset, check_lease: CheckLease) -> None:
+        """Write a proto-dataset; safe to repeat until the first completion.
+
+        :raises StorageOccupied: before anything is written, if storage holds a frozen dataset or
+            a proto-dataset with another claim.
         """
 
     def write_urls(
-        self, uuid: str, staging: str, items: Iterable[Item], pinned: bool, life: Life
+        self, uuid: str, staging: str, items: Iterable[Item], life: Life, *, pinned: bool
     ) -> WriteURLs:
         """Sign PUTs; pinned ones accept exactly the announced bytes at the item's real key.
 
-        Where the storage stages all, none is pinned.
+        :param pinned: whether the client returns the headers of a pinned URL.
         """
 
-    def delete_outdated_items(self, uuid: str, items: Sequence[Item]) -> None:
-        """Delete what is not as announced, where a new PUT could not write over it."""
-
-    def holdings(self, uuid: str, staging: str) -> Contents:
-        """Find what the store holds of the upload, or of the dataset that it became."""
+    def contents(self, uuid: str, staging: str) -> Contents:
+        """List what the store holds of an upload, or of the dataset that it has become."""
 
     def staged_document(self, uuid: str, staging: str, document: str, limit: int) -> bytes | None:
-        """Return a staged document, cut after limit + 1 bytes, or None where none was PUT."""
+        """Return a staged document, cut after limit + 1 bytes, or None if there is none."""
 
-    def promote(
-        self, uuid: str, staging: str, promotions: Sequence[Promotion]
-    ) -> dict[str, StoredItem]:
-        """Copy staged objects to their real keys; return what a listing then finds there."""
-
-    def freeze(self, uuid: str, freezing: FrozenDataset, check: Callable[[], None]) -> None:
+    def freeze(self, uuid: str, frozen: FrozenDataset, check_lease: CheckLease) -> None:
         """Write README, manifest, and admin metadata last, which makes it a dataset.
 
-        :param check: called before each; raises if another has taken over.
         :raises StorageUnavailable: also if they are not there afterwards, whatever the store said.
         """
 
-    def is_frozen(self, uuid: str, freezing: FrozenDataset) -> bool:
+    def is_frozen(self, uuid: str, frozen: FrozenDataset) -> bool:
         """Tell whether all that freeze writes is there, as it was written."""
 
     def readme(self, uuid: str, limit: int) -> bytes | None:
-        """Return the README that the dataset has, cut after limit + 1 bytes, or None."""
+        """Return the README of the dataset, cut after limit + 1 bytes, or None."""
+
+    def dataset_type(self, uuid: str) -> str | None:
+        """Return dtool's type: ``dataset``, ``protodataset``, or None if there is neither."""
+
+    def has_admin_metadata(self, uuid: str) -> bool:
+        """Tell whether the object is there that create() writes last."""
 
     def delete_temporary(
         self, uuid: str, temporary: Mapping[str, StoredItem | None] | None = None
     ) -> None:
-        """Delete what is temporary: what holdings found, or all that can be found now.
+        """Delete what is temporary: what contents() listed, or else all that can be found now.
 
         :raises StorageUnavailable: also if it is there afterwards, whatever the store said.
         """
 
-    def has_admin_metadata(self, uuid: str) -> bool:
-        """Tell whether what opening writes last is there."""
 
-    def kind(self, uuid: str) -> str | None:
-        """Return dtool's type of what is there: dataset, protodataset, or None for neither."""
+class StagedItems(Protocol):
+    """Copies staged items to their real keys, for a store whose URLs write to staging first."""
+
+    def promote(
+        self, uuid: str, staging: str, promotions: Sequence[Promotion]
+    ) -> Mapping[str, StoredItem]:
+        """Copy staged objects; return the items that the store lists afterwards."""
+
+
+class CreateOnlyItems(Protocol):
+    """Deletes wrong items, for a store whose URLs create items but do not replace them."""
+
+    def delete_outdated_items(self, uuid: str, items: Sequence[Item]) -> None:
+        """Delete those items that differ from what was announced."""
+
+
+class UploadDiscards(Protocol):
+    """Deletes proto-datasets."""
 
     def size(self, uuid: str, claim: Claim) -> Freed:
-        """Return what discard would free."""
+        """Return what discard() would free."""
 
-    def discard(self, uuid: str, claim: Claim, check: Callable[[], None]) -> Freed:
-        """Delete all that storage holds of an upload; nothing, if it holds somebody else's.
+    def discard(self, uuid: str, claim: Claim, check_lease: CheckLease) -> Freed:
+        """Delete all that storage holds of an upload; nothing if it belongs to another one.
 
-        :param claim: by which the upload was opened.
-        :param check: called right before what cannot be undone; raises if another has taken over.
+        :param claim: with which the upload was created.
         :raises UploadFrozen: if it is a dataset.
         :raises StorageUnavailable: also if it is there afterwards, whatever the store said.
         """
 
-    def elsewhere(self, uuids: Set[str]) -> Set[str]:
-        """Return those of which there may be objects where holdings does not look for them."""
 
-    def release_uuid(self, uuid: str) -> str:
-        """Free the UUID of a dataset that has no object any more, for another.
+class Inventory(Protocol):
+    """Finds out whether a dataset is gone, and forgets it."""
 
-        :return: what stays and is in its way, in words; nothing if it is free.
+    def under_other_prefixes(self, uuids: Set[str]) -> Set[str]:
+        """Return the UUIDs that may have objects where contents() does not list them."""
+
+    def delete_registration(self, uuid: str) -> str:
+        """Free the UUID of a dataset that has no object any more.
+
+        :return: in words, what stays and keeps the UUID taken; empty if it is free.
         """
+
+
+@dataclass(frozen=True)
+class Storage:
+    """The storage of one base URI, by capability; None for what it cannot do.
+
+    ``signed_by`` says who makes its URLs.
+    """
+
+    reads: ReadSigner
+    uploads: UploadStore
+    staged_items: StagedItems | None = None
+    create_only_items: CreateOnlyItems | None = None
+    discards: UploadDiscards | None = None
+    inventory: Inventory | None = None
+    signed_by: str = "this plugin"

@@ -1,6 +1,6 @@
-"""Signed GETs for all of a dataset, out of its manifest and of what a listing names.
+"""Signing URLs for all of a dataset, by its manifest and a listing of what describes it.
 
-Knows what a reader is given; how a URL is signed is known by the storage that asks.
+The same for every store: how one URL is signed is up to the caller.
 """
 
 from __future__ import annotations
@@ -12,45 +12,47 @@ from dserver_signed_url_plugin.storage.documents import DESCRIPTION, description
 from dserver_signed_url_plugin.storage.manifest import Manifest
 from dserver_signed_url_plugin.storage.values import ReadURLs
 
-KINDS = ("overlays", "annotations", "tags")
+FOLDERS = ("overlays", "annotations", "tags")
 
 
 @dataclass(frozen=True)
-class Signing:
-    """How a storage signs GETs.
+class DatasetSigner:
+    """Signs GETs of one dataset.
 
-    A document is named, an item has identifier and relpath, a description a kind and a file's name.
+    A document is given by name, an item by identifier and relpath, and an overlay or annotation by
+    folder and file name.
     """
 
     document: Callable[[str], str]
     item: Callable[[str, str], str]
-    description: Callable[[str, str], str]
+    described: Callable[[str, str], str]
 
 
-def read_urls(manifest: Manifest, listed: Sequence[Iterable[str]], sign: Signing) -> ReadURLs:
+def read_urls(
+    manifest: Manifest, listed: Sequence[Iterable[str]], signer: DatasetSigner
+) -> ReadURLs:
     """Sign all of a dataset; items are those of its manifest.
 
-    :param listed: for each of KINDS the names of objects that a listing found.
+    :param listed: the names of objects in each of FOLDERS.
     """
     overlays, annotations, tags = listed
 
-    def urls(kind: str, names: Iterable[str]) -> dict[str, str]:
+    def urls(folder: str, names: Iterable[str]) -> dict[str, str]:
         return {
-            name: sign.description(kind, f"{name}{DESCRIPTION}")
+            name: signer.described(folder, f"{name}{DESCRIPTION}")
             for name in description_names(names)
         }
 
     return ReadURLs(
-        admin_metadata=sign.document("admin_metadata"),
-        manifest=sign.document("manifest"),
-        readme=sign.document("readme"),
+        admin_metadata=signer.document("admin_metadata"),
+        manifest=signer.document("manifest"),
+        readme=signer.document("readme"),
         items={
-            identifier: sign.item(identifier, relpath)
-            for identifier, relpath in manifest.relpaths.items()
+            identifier: signer.item(identifier, item.relpath)
+            for identifier, item in manifest.items.items()
         },
         overlays=urls("overlays", overlays),
         annotations=urls("annotations", annotations),
         tags=tag_names(tags),
-        relpaths=manifest.relpaths,
-        sizes=manifest.sizes,
+        entries=manifest.items,
     )

@@ -1,8 +1,8 @@
 """Which storage serves which base URI.
 
-The table names this plugin's own storages; any other scheme, and one that the operator wants so, is
-left to dtool's storage broker of that name, which must know how to sign. A storage is made at first
-use and kept for its base URI.
+S3 and Azure have storages of their own; any other scheme, and one for which the operator chooses
+so, is served by dtool's storage broker, which must be able to sign. A storage is made at first use
+and kept for its base URI.
 """
 
 from __future__ import annotations
@@ -11,22 +11,29 @@ import importlib
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields
 from typing import Any, Generic, TypeVar
 
 from dserver_signed_url_plugin.config import Settings
-from dserver_signed_url_plugin.errors import LifecycleUnsupported
+from dserver_signed_url_plugin.errors import DiscardUnsupported, LifecycleUnsupported
 from dserver_signed_url_plugin.storage import deadline
 from dserver_signed_url_plugin.storage.circuit_breaker import CircuitBreaker, guarded, limited
 from dserver_signed_url_plugin.storage.deadline import Deadline
 from dserver_signed_url_plugin.storage.error_translation import translated, translating
 from dserver_signed_url_plugin.storage.lifecycle import LifecycleRules
-from dserver_signed_url_plugin.storage.protocols import Storage
-from dserver_signed_url_plugin.uris import BaseURI
+from dserver_signed_url_plugin.storage.protocols import (
+    ReadSigner,
+    Storage,
+    UploadDiscards,
+)
+from dserver_signed_url_plugin.uris import BaseURI, DatasetURI
 
-_OWN = {
-    "azure": "dserver_signed_url_plugin.storage.azure:AzureStorage",
-    "s3": "dserver_signed_url_plugin.storage.s3:S3Storage",
+_STORAGES = {
+    "azure": "dserver_signed_url_plugin.storage.azure:azure_storage",
+    "s3": "dserver_signed_url_plugin.storage.s3:s3_storage",
 }
+_OTHER_STORAGE = "dserver_signed_url_plugin.storage.broker:broker_storage"
+_SIGNED_BY = {"azure": "this plugin, for Azure", "s3": "this plugin, for S3"}
 _LIFECYCLES = {
     "s3": "dserver_signed_url_plugin.storage.s3.lifecycle:S3Lifecycle",
 }
@@ -38,108 +45,125 @@ _LIFECYCLES_ELSEWHERE = {
     ),
 }
 _ANY_LIFECYCLE_ELSEWHERE = "Of this storage no lifecycle is known. Delete old datasets by its means"
-_ANY_OTHER = "dserver_signed_url_plugin.storage.broker:BrokerStorage"
 
 
 Made = TypeVar("Made")
 
 
 class Storages:
-    """The storages of one app; safe to share between threads."""
+    """The storages of one app; safe to share between threads.
+
+    What returns a storage, or a capability of one, may raise SigningUnsupported, if nothing here
+    can sign for the base URI, and StorageUnavailable, if there are no usable settings or
+    credentials.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._storages: _Kept[Storage] = _Kept(settings.storage_seconds)
-        # By itself: where only the rules cannot be had, datasets can be read and deposited.
-        self._lifecycles: _Kept[LifecycleRules] = _Kept(
+        self._storages: _Cache[Storage] = _Cache(settings.storage_seconds)
+        # Separate: datasets can be read and deposited even if the rules are not accessible.
+        self._lifecycles: _Cache[LifecycleRules] = _Cache(
             settings.storage_seconds, "lifecycle rules of "
         )
 
     @contextmanager
     def call(self) -> Iterator[None]:
-        """Let all that the block does with stores take no longer than one call may."""
+        """Limit how long the block may wait for stores, in all."""
         with deadline.under(Deadline(self._settings.storage_seconds)):
             yield
 
     def of(self, base_uri: BaseURI) -> Storage:
-        """Return the storage of a base URI.
+        """Return the storage of a base URI, with all that it can do."""
+        path = self._own(_STORAGES, base_uri) or _OTHER_STORAGE
+        return self._storages.get(base_uri, lambda breaker: self._storage(path, base_uri, breaker))
 
-        :raises SigningUnsupported: if nothing here can sign for it.
-        :raises StorageUnavailable: if it has no usable settings or credentials.
+    def reads(self, base_uri: BaseURI) -> ReadSigner:
+        """Return what signs URLs to read."""
+        return self.of(base_uri).reads
+
+    def discards(self, uri: DatasetURI) -> UploadDiscards:
+        """Return what deletes a proto-dataset.
+
+        :raises DiscardUnsupported: if the storage cannot.
         """
-        path = self._own(_OWN, base_uri) or _ANY_OTHER
-        return self._storages.of(base_uri, lambda: self._make(path, base_uri))
+        storage = self.of(uri.base)
+        if storage.discards is None:
+            raise DiscardUnsupported(storage.signed_by[:1].upper() + storage.signed_by[1:], uri)
+        return storage.discards
 
     def signed_by(self, base_uri: BaseURI) -> str:
-        """Return who makes the URLs of a base URI: this plugin, or a storage broker of dtool's.
-
-        :raises SigningUnsupported: if nothing here can sign for it.
-        :raises StorageUnavailable: if its storage broker cannot be asked.
-        """
-        path = self._own(_OWN, base_uri)
-        return self.of(base_uri).signed_by if path is None else str(_named(path).signed_by)
+        """Return who makes the URLs of a base URI: this plugin, or a storage broker of dtool's."""
+        return self._own(_SIGNED_BY, base_uri) or self.of(base_uri).signed_by
 
     def probe(self, base_uri: BaseURI, probes: Mapping[str, str]) -> Any:
-        """Make what examines a base URI's storage; None where there is no such thing.
+        """Return the doctor's probe of a base URI's store, or None if there is none.
 
         :param probes: for each scheme the module and class, as ``module:Class``.
-        :raises SigningUnsupported: if nothing here can sign for it.
-        :raises StorageUnavailable: if it has no usable settings or credentials.
         """
         path = self._own(probes, base_uri)
         if path is None:
             self.of(base_uri)
             return None
         with self.call():
-            made = self._make(path, base_uri)
+            made = translated(self._make(path, base_uri), str(base_uri))
         return limited(made, self._settings.storage_seconds)
 
     def lifecycle(self, base_uri: BaseURI) -> LifecycleRules:
         """Return what reads and changes the lifecycle rules of a base URI's store.
 
-        :raises LifecycleUnsupported: where there is none, or none within reach; says what to do.
-        :raises StorageUnavailable: if it has no usable settings or credentials.
+        :raises LifecycleUnsupported: if there is none, or it is not accessible; says what to do.
         """
         path = self._own(_LIFECYCLES, base_uri)
         if path is None:
             advice = self._own(_LIFECYCLES_ELSEWHERE, base_uri) or _ANY_LIFECYCLE_ELSEWHERE
             raise LifecycleUnsupported(advice)
-        return self._lifecycles.of(base_uri, lambda: self._make(path, base_uri))
+
+        def make(breaker: CircuitBreaker) -> Any:
+            return guarded(translated(self._make(path, base_uri), str(base_uri)), breaker)
+
+        return self._lifecycles.get(base_uri, make)
+
+    def _storage(self, path: str, base_uri: BaseURI, breaker: CircuitBreaker) -> Storage:
+        """Make a storage, whose methods raise our errors only, and go through a circuit breaker."""
+        storage: Storage = self._make(path, base_uri)
+        capabilities = {getattr(storage, field.name) for field in fields(storage)}
+        for capability in capabilities - {None, storage.signed_by}:
+            guarded(translated(capability, str(base_uri)), breaker)
+        return storage
 
     def _make(self, path: str, base_uri: BaseURI) -> Any:
-        """Make what a base URI is served by, and let it raise no errors but ours."""
         with translating("connecting", str(base_uri)):
-            return translated(_named(path)(base_uri, self._settings), str(base_uri))
+            return _imported(path)(base_uri, self._settings)
 
     def _own(self, table: Mapping[str, str], base_uri: BaseURI) -> str | None:
-        """Return what a table has for this scheme, unless a storage broker is to serve it."""
+        """Return the entry of a scheme, unless a storage broker is to serve it."""
         return None if base_uri.scheme in self._settings.brokered else table.get(base_uri.scheme)
 
 
-class _Kept(Generic[Made]):
-    """What was made for each base URI, kept, and asked only while its store is worth asking."""
+class _Cache(Generic[Made]):
+    """One object for each base URI, made behind the circuit breaker of its store."""
 
     def __init__(self, seconds: float, what: str = "") -> None:
         self._seconds, self._what = seconds, what
         self._made: dict[BaseURI, Made] = {}
-        self._stores: dict[BaseURI, CircuitBreaker] = {}
+        self._breakers: dict[BaseURI, CircuitBreaker] = {}
         # One for each, because making a storage may wait for its store.
         self._locks: dict[BaseURI, threading.Lock] = {}
 
-    def of(self, base_uri: BaseURI, make: Callable[[], Made]) -> Made:
+    def get(self, base_uri: BaseURI, make: Callable[[CircuitBreaker], Made]) -> Made:
         made = self._made.get(base_uri)
         if made is not None:
             return made
-        store = CircuitBreaker(f"{self._what}{base_uri.location}", self._seconds)
-        store = self._stores.setdefault(base_uri, store)
-        # Unlike a defaultdict this gives two threads that come at once the same one.
-        with store.visit(), self._locks.setdefault(base_uri, threading.Lock()):
+        breaker = CircuitBreaker(f"{self._what}{base_uri.location}", self._seconds)
+        # setdefault, unlike a defaultdict, gives two threads the same one.
+        breaker = self._breakers.setdefault(base_uri, breaker)
+        with breaker.visit(), self._locks.setdefault(base_uri, threading.Lock()):
             if base_uri not in self._made:
-                self._made[base_uri] = guarded(make(), store)
+                self._made[base_uri] = make(breaker)
             return self._made[base_uri]
 
 
-def _named(path: str) -> Any:
-    """Import a class when it is needed: not everybody has every vendor's SDK."""
+def _imported(path: str) -> Any:
+    """Import a class or function when it is needed: not every server has every vendor's SDK."""
     module, _, name = path.partition(":")
     return getattr(importlib.import_module(module), name)

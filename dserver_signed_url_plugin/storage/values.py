@@ -17,7 +17,7 @@ DOCUMENTS = ("readme", "admin_metadata", "manifest", "structure")
 
 
 class Refused(Exception):
-    """The store answered, but not as hoped; ``code`` is its own word for why, if it has one."""
+    """The store refused a request of the doctor; ``code`` is the store's error code, if any."""
 
     def __init__(self, status: int, code: str | None) -> None:
         super().__init__(f"{status} {code or ''}".strip())
@@ -34,9 +34,9 @@ class SignedRequest:
 
 @dataclass(frozen=True)
 class Life:
-    """How long signed URLs live: from ``starts`` (UTC, whole seconds), ``seconds`` long.
+    """When signed URLs work: from ``starts`` to ``ends`` (UTC), which are ``seconds``.
 
-    ``limited_by`` says what made it shorter than was asked for, such as ``credentials``.
+    ``limited_by`` says what made it shorter than requested, such as ``credentials``.
     """
 
     starts: datetime
@@ -46,21 +46,21 @@ class Life:
 
     @classmethod
     def from_now(cls, seconds: int, most: int) -> Life:
-        """Return a life that begins now; ``most`` is what the store keeps a signature for."""
+        """Return a life that begins now; ``most`` seconds is the longest that the store grants."""
         now = datetime.now(timezone.utc).replace(microsecond=0)
         granted = min(seconds, most)
         limited_by = "store" if granted < seconds else None
         return cls(now, granted, now + timedelta(seconds=granted), limited_by)
 
     def until(self, end: datetime, limited_by: str) -> Life:
-        """Return it cut at a moment (UTC), in whole seconds; it may have none left."""
+        """Return this life, ending no later than a moment (UTC), in whole seconds."""
         if end >= self.ends:
             return self
         seconds = floor((end - self.starts).total_seconds())
         return Life(self.starts, seconds, self.starts + timedelta(seconds=seconds), limited_by)
 
     def as_answer(self) -> dict[str, int | str]:
-        """Return it as every answer with signed URLs has it."""
+        """Return the fields that every answer with signed URLs has."""
         limited = {} if self.limited_by is None else {"expiry_limited_by": self.limited_by}
         return {
             "expiry_seconds": self.seconds,
@@ -71,7 +71,7 @@ class Life:
 
 @dataclass(frozen=True)
 class Item:
-    """One announced item: what dtool's manifest says of it, where known.
+    """One item of a dataset: what dtool's manifest says of it, as far as it is known.
 
     ``hash`` is the MD5 as 32 hex digits, ``utc_timestamp`` seconds since 1970 UTC.
     """
@@ -85,9 +85,9 @@ class Item:
 
 @dataclass(frozen=True)
 class StoredItem:
-    """What the store says of an object: bytes, MD5 (32 hex digits) and when it was written (UTC).
+    """An object as the store lists it: bytes, MD5 (32 hex digits), time of its last write (UTC).
 
-    ``defect`` says why it can be no item, whatever its bytes are.
+    ``defect`` says why it cannot be an item, whatever its bytes are.
     """
 
     size_in_bytes: int
@@ -96,7 +96,7 @@ class StoredItem:
     defect: str | None = None
 
     def fits(self, item: Item) -> bool:
-        """Tell whether this is what was announced, as far as it was."""
+        """Tell whether this is the announced item, as far as its properties were announced."""
         return (
             self.defect is None
             and item.size_in_bytes in (None, self.size_in_bytes)
@@ -106,7 +106,7 @@ class StoredItem:
 
 @dataclass(frozen=True)
 class ReadURLs:
-    """Signed URLs for all of a dataset; items, their relpaths and bytes, by identifier."""
+    """Signed URLs for all of a dataset, and its items as the manifest has them, by identifier."""
 
     admin_metadata: str
     manifest: str
@@ -115,33 +115,54 @@ class ReadURLs:
     overlays: Mapping[str, str]
     annotations: Mapping[str, str]
     tags: Sequence[str]
-    relpaths: Mapping[str, str] = field(default_factory=dict)
-    sizes: Mapping[str, int] = field(default_factory=dict)
+    entries: Mapping[str, Item] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class WriteURLs:
-    """Signed URLs for an upload: a URL per document, a request per item identifier."""
+    """Signed URLs for an upload: a URL per document, a request per item identifier.
+
+    ``pinned`` is True if none of them can write bytes that were not announced.
+    """
 
     documents: Mapping[str, str]
     items: Mapping[str, SignedRequest]
+    pinned: bool = False
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one storage can keep: bytes of an item in one PUT, bytes of a relpath in UTF-8.
+
+    ``ascii_creators`` is True if it keeps the creator in metadata that must be ASCII;
+    ``tags_may_end_in_dot`` if a tag, which is the name of an object, may.
+    """
+
+    max_item_bytes: int = 5 * 1024**3
+    max_relpath_bytes: int = 1500
+    ascii_creators: bool = False
+    tags_may_end_in_dot: bool = True
+
+    def allow_creator(self, username: str) -> bool:
+        """Tell whether admin metadata can carry this creator."""
+        return username.isascii() or not self.ascii_creators
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What is kept beside a proto-dataset, to tell an upload apart from any other.
+    """A document beside a proto-dataset that says to which upload it belongs.
 
-    ``was_left`` is True where it has been kept there before: if it is gone, as everything may be
-    that a store deletes by itself, the place still is this upload's.
+    ``was_written`` is True if this upload has written it before: if it is gone, as everything may
+    be that a lifecycle rule deletes, the proto-dataset still belongs to the upload.
     """
 
     facts: Mapping[str, str]
-    was_left: bool = False
+    was_written: bool = False
 
 
 @dataclass(frozen=True)
 class ProtoDataset:
-    """What a proto-dataset starts with; ``staging`` names the place of staged objects."""
+    """What a proto-dataset is created with; ``staging`` names the folder of staged objects."""
 
     uuid: str
     staging: str
@@ -152,23 +173,13 @@ class ProtoDataset:
     overlays: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class FrozenDataset:
-    """What makes a proto-dataset a dataset; no README means to keep the one that is there."""
-
-    readme: str | None
-    manifest: Mapping[str, Any]
-    admin_metadata: Mapping[str, Any]
-
-
 @dataclass
 class Contents:
-    """What the store holds of one upload or dataset, found by listing.
+    """What the store lists of one upload or dataset.
 
-    ``final`` are items at their real key, ``staged`` those that still wait for promotion, both by
-    identifier; ``temporary`` is all that is to go, by key; ``opened`` is False where the
-    proto-dataset itself is gone, ``has_manifest`` where nobody can read the dataset. ``objects``
-    counts all of them, whatever they are, where the storage lists them.
+    ``final`` are items at their real key, ``staged`` those that wait for promotion, both by
+    identifier; ``temporary`` are the objects to delete after completion, by key. ``opened`` is
+    False if there is no admin metadata. ``objects`` counts all of them, whatever they are.
     """
 
     opened: bool = False
@@ -183,7 +194,7 @@ class Contents:
 class Freed:
     """What deleting frees: a number of objects, and their bytes.
 
-    Where ``old_versions_remain`` the store keeps what is deleted, and no bytes are freed.
+    If ``old_versions_remain``, the store keeps what is deleted, and no bytes are freed.
     """
 
     objects: int = 0
@@ -193,7 +204,7 @@ class Freed:
 
 @dataclass(frozen=True)
 class Promotion:
-    """A staged object, as verified, that is to become an item."""
+    """A verified staged object, and the item that it is to become."""
 
     item: Item
     stored: StoredItem

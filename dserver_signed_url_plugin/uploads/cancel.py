@@ -1,7 +1,7 @@
-"""The end of an upload that is given up: cancelled by its uploader, or removed by an operator.
+"""Removing an upload, for the uploader who cancels it or for the operator.
 
-Knows what must never be removed: what is registered or frozen, what somebody works on, and, unless
-told so, what somebody may still be writing to.
+Never removed are datasets that are registered or frozen, uploads that a request works on, and,
+unless forced, uploads whose URLs can still write.
 """
 
 from __future__ import annotations
@@ -19,18 +19,17 @@ from dserver_signed_url_plugin.errors import (
     URLsStillValid,
 )
 from dserver_signed_url_plugin.permissions import UploadPermit
-from dserver_signed_url_plugin.storage.protocols import Storage
 from dserver_signed_url_plugin.storage.registry import Storages
 from dserver_signed_url_plugin.storage.values import Freed
 from dserver_signed_url_plugin.uploads import repository
 from dserver_signed_url_plugin.uploads.lease import Lease, leased
-from dserver_signed_url_plugin.uploads.models import FROZEN, REMOVED, PendingUpload
+from dserver_signed_url_plugin.uploads.models import PendingUpload, UploadState
 from dserver_signed_url_plugin.uris import DatasetURI
 
 
 @dataclass(frozen=True)
 class Cancellation:
-    """An upload that is no more."""
+    """An upload that was removed, and what that freed."""
 
     uri: DatasetURI
     freed: Freed = field(default_factory=Freed)
@@ -41,23 +40,21 @@ class Cancellation:
 
 
 class Cancellations:
-    """Removes uploads, and what their removal left behind."""
+    """Removes uploads."""
 
     def __init__(self, storages: Storages) -> None:
         self._storages = storages
 
     def cancel(self, permit: UploadPermit, uuid: str) -> Cancellation:
-        """Remove an upload for the person who began it, storage included.
-
-        Where there is none (any more), nothing is freed.
+        """Remove an upload for the user who began it, storage included; idempotent.
 
         :raises AlreadyRegistered: if it has become a dataset.
-        :raises UploadFrozen: if it only waits to be registered.
+        :raises UploadFrozen: if it is frozen, and waits to be registered.
         :raises UploadBusy: if it is being opened or completed.
         """
         uri = permit.base_uri.dataset(uuid)
         upload = repository.find(uuid)
-        if upload is None or upload.uri != str(uri) or upload.state == REMOVED:
+        if upload is None or upload.uri != uri or upload.state is UploadState.REMOVED:
             _refuse_registered(uri)
             return Cancellation(uri)
         if not permit.may_act_for(upload.uploader):
@@ -65,82 +62,78 @@ class Cancellations:
         try:
             return Cancellation(uri, self.remove(upload, delete_storage=True, force=True))
         except repository.UploadGone:
-            # Somebody else was quicker, at completing it or at giving it up.
+            # Another request has completed or removed it.
             _refuse_registered(uri)
             return Cancellation(uri)
 
     def remove(
         self,
         upload: PendingUpload,
+        *,
         delete_storage: bool,
         force: bool,
         idle_since: datetime | None = None,
     ) -> Freed:
-        """Remove an upload; storage first, so that a failure leaves the row to try again.
+        """Remove an upload; storage first, so that after a failure the row is still there.
 
-        :param force: remove it although URLs that can write still live.
-        :param idle_since: only if nobody has worked on it since then (UTC).
-        :raises URLsStillValid: if they do, and it is not forced.
-        :raises UploadActive: if somebody has.
+        :param force: remove it although its URLs can still write.
+        :param idle_since: only if there was no activity since then (UTC).
+        :raises URLsStillValid: if they can, and it is not forced.
+        :raises UploadActive: if there was activity.
         :raises UploadGone: if it was completed or removed meanwhile.
         """
-        self.removable(upload, force, idle_since)
+        self.check_removable(upload, force=force, idle_since=idle_since)
         with leased(upload) as lease:
-            if lease.upload.state == REMOVED:
+            if lease.upload.state is UploadState.REMOVED:
                 raise repository.UploadGone
             # Since it was listed, it may have been resumed, frozen or registered.
-            storage = self.removable(lease.upload, force, idle_since)
-            freed = _discard(storage, lease) if delete_storage else Freed()
+            self.check_removable(lease.upload, force=force, idle_since=idle_since)
+            freed = self._discard(lease) if delete_storage else Freed()
             lease.retire()
         return freed
 
-    def removable(
-        self, upload: PendingUpload, force: bool, idle_since: datetime | None = None
-    ) -> Storage:
-        """Return the storage of an upload that may be removed, as far as can be seen from here.
+    def check_removable(
+        self, upload: PendingUpload, *, force: bool, idle_since: datetime | None = None
+    ) -> None:
+        """Check, without its lease, that an upload may be removed.
 
-        :raises URLsStillValid: and the other reasons why it may not.
+        :raises AlreadyRegistered: and the other errors of remove().
         """
-        uri = DatasetURI.parse(upload.uri)
-        _refuse_registered(uri)
+        _refuse_registered(upload.uri)
         if idle_since is not None and upload.last_active_at_utc >= idle_since:
             raise UploadActive(upload.uuid, upload.last_active_at_utc)
         ends = upload.urls_expire_at_utc
         if ends and upload.urls_live and not force:
             raise URLsStillValid(upload.uuid, ends)
-        storage = self._storages.of(uri.base)
-        _refuse_frozen(upload, storage)
-        return storage
+        if upload.state is UploadState.FROZEN or self._dataset_type(upload) == "dataset":
+            raise UploadFrozen(upload.uuid)
 
     def freed_by(self, upload: PendingUpload) -> Freed:
         """Return what deleting the upload's storage would free."""
-        storage = self._storages.of(DatasetURI.parse(upload.uri).base)
-        return storage.size(upload.uuid, upload.storage_claim)
+        return self._storages.discards(upload.uri).size(upload.uuid, upload.storage_claim)
 
     def forget(self, removed: PendingUpload) -> None:
-        """Strike out a removed upload whose URLs have ended, and delete what came late."""
+        """Delete the row of a removed upload whose URLs have ended, and what they wrote late."""
         if removed.urls_live:
             return
-        storage = self._storages.of(DatasetURI.parse(removed.uri).base)
         with leased(removed) as lease:
             # Since it was listed, it may have been announced again.
-            if lease.upload.state != REMOVED or lease.upload.urls_live:
+            if lease.upload.state is not UploadState.REMOVED or lease.upload.urls_live:
                 return
-            # What has no admin metadata is no proto-dataset that somebody chose to keep.
-            if storage.kind(removed.uuid) is None:
-                _discard(storage, lease)
+            # A proto-dataset that the operator has kept has admin metadata.
+            if self._dataset_type(removed) is None:
+                self._discard(lease)
             lease.delete()
 
+    def _dataset_type(self, upload: PendingUpload) -> str | None:
+        return self._storages.of(upload.uri.base).uploads.dataset_type(upload.uuid)
 
-def _discard(storage: Storage, lease: Lease) -> Freed:
-    return storage.discard(lease.upload.uuid, lease.upload.storage_claim, lease.check)
+    def _discard(self, lease: Lease) -> Freed:
+        upload = lease.upload
+        discards = self._storages.discards(upload.uri)
+        return discards.discard(upload.uuid, upload.storage_claim, lease.check)
 
 
 def _refuse_registered(uri: DatasetURI) -> None:
     if datasets.find(uri) is not None:
         raise AlreadyRegistered(uri)
-
-
-def _refuse_frozen(upload: PendingUpload, storage: Storage) -> None:
-    if upload.state == FROZEN or storage.kind(upload.uuid) == "dataset":
-        raise UploadFrozen(upload.uuid)

@@ -1,7 +1,4 @@
-"""Cleaning up: one upload after the other, each with an outcome, none able to stop the rest.
-
-Knows what an operator is told; what may be removed is known in removal.
-"""
+"""Cleaning up abandoned uploads, one by one; the failure of one does not stop the others."""
 
 from __future__ import annotations
 
@@ -9,6 +6,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from enum import Enum
 
 from dserver_signed_url_plugin import database
 from dserver_signed_url_plugin.audit.decisions import Audit, Decision
@@ -27,28 +25,31 @@ from dserver_signed_url_plugin.uploads.cancel import Cancellations
 from dserver_signed_url_plugin.uploads.complete import Completions
 from dserver_signed_url_plugin.uploads.models import PendingUpload as Upload
 from dserver_signed_url_plugin.uploads.quotas import Usage
-from dserver_signed_url_plugin.uris import DatasetURI
 
 logger = logging.getLogger(__name__)
 
 __all__ = [
-    "FAILED",
-    "KEPT",
-    "REMOVED",
-    "REPAIRED",
     "Cleanup",
     "CleanupOptions",
+    "CleanupOutcome",
     "CleanupResult",
     "Upload",
     "Usage",
 ]
 
-REMOVED, KEPT, REPAIRED, FAILED = "removed", "kept", "repaired", "failed"
+
+class CleanupOutcome(Enum):
+    """What became of an upload; a repaired one was frozen, and is registered now."""
+
+    REMOVED = "removed"
+    KEPT = "kept"
+    REPAIRED = "repaired"
+    FAILED = "failed"
 
 
 @dataclass(frozen=True)
 class CleanupOptions:
-    """What an operator asks for; ``older_than`` are hours, None for whatever its age."""
+    """What the operator chose; ``older_than`` is in hours, None for any age."""
 
     older_than: float | None = None
     delete_storage: bool = False
@@ -61,53 +62,55 @@ class CleanupResult:
     """What became of one upload, or would become of it."""
 
     upload: Upload
-    result: str
+    outcome: CleanupOutcome
     reason: str = ""
     freed: Freed = field(default_factory=Freed)
 
     @property
     def is_kept(self) -> bool:
         """Tell whether the upload is left as it was."""
-        return self.result == KEPT
+        return self.outcome is CleanupOutcome.KEPT
 
 
 class Cleanup:
-    """Removes what was given up, and finishes what only waits to be registered."""
+    """Removes abandoned uploads, and registers frozen ones."""
 
     def __init__(self, removals: Cancellations, completions: Completions, audit: Audit) -> None:
         self._removals, self._completions, self._audit = removals, completions, audit
 
     def older_than(self, hours: float | None) -> list[Upload]:
-        """Return the pending uploads on which nobody has worked for so long, oldest first."""
+        """Return the pending uploads without activity for that long, oldest first."""
         return repository.listed(_ago(hours))
 
     def by_person(self) -> Sequence[Usage]:
-        """Return who has how much pending."""
+        """Return what each user has pending."""
         return quotas.by_person()
 
     def find(self, uuid: str) -> Upload | None:
         """Return the pending upload of this UUID."""
         return next((upload for upload in repository.listed() if upload.uuid == uuid), None)
 
-    def treat(self, upload: Upload, wish: CleanupOptions) -> CleanupResult:
-        """Remove an upload, or say why not; raises nothing but what the database refuses."""
+    def treat(self, upload: Upload, options: CleanupOptions) -> CleanupResult:
+        """Remove or repair an upload; raises only errors of the database."""
         try:
-            freed = self._removed(upload, wish)
+            freed = self._removed(upload, options)
         except (URLsStillValid, UploadActive, UploadBusy) as reason:
-            return CleanupResult(upload, KEPT, reason.message)
+            return CleanupResult(upload, CleanupOutcome.KEPT, reason.message)
         except (AlreadyRegistered, UploadFrozen) as reason:
-            return self._repaired(upload, wish, reason)
+            return self._repaired(upload, options, reason)
         except repository.UploadGone:
-            return CleanupResult(upload, KEPT, "it was completed or removed meanwhile")
+            return CleanupResult(
+                upload, CleanupOutcome.KEPT, "it was completed or removed meanwhile"
+            )
         except database.REFUSALS:
             raise
         except Exception as error:  # noqa: BLE001 (each failure is its own, whatever it is)
             return _failed(upload, error)
-        return CleanupResult(upload, REMOVED, freed=freed)
+        return CleanupResult(upload, CleanupOutcome.REMOVED, freed=freed)
 
-    def forget_removed(self, wish: CleanupOptions) -> Iterator[CleanupResult]:
-        """Strike out removed uploads whose URLs have ended; yield what failed."""
-        for removed in [] if wish.dry_run else repository.removed():
+    def forget_removed(self, options: CleanupOptions) -> Iterator[CleanupResult]:
+        """Delete the rows of removed uploads whose URLs have ended; yield failures."""
+        for removed in [] if options.dry_run else repository.removed():
             try:
                 self._removals.forget(removed)
             except (repository.UploadGone, UploadBusy):
@@ -117,40 +120,42 @@ class Cleanup:
             except Exception as error:  # noqa: BLE001 (each failure is its own, whatever it is)
                 yield _failed(removed, error)
 
-    def _removed(self, upload: Upload, wish: CleanupOptions) -> Freed:
-        if not wish.dry_run:
+    def _removed(self, upload: Upload, options: CleanupOptions) -> Freed:
+        if not options.dry_run:
             freed = self._removals.remove(
-                upload, wish.delete_storage, wish.force, _ago(wish.older_than)
+                upload,
+                delete_storage=options.delete_storage,
+                force=options.force,
+                idle_since=_ago(options.older_than),
             )
             self._record("cleanup", upload, freed.size_in_bytes)
             return freed
-        self._removals.removable(upload, wish.force)
-        return self._removals.freed_by(upload) if wish.delete_storage else Freed()
+        self._removals.check_removable(upload, force=options.force)
+        return self._removals.freed_by(upload) if options.delete_storage else Freed()
 
     def _repaired(
-        self, upload: Upload, wish: CleanupOptions, reason: SignedURLError
+        self, upload: Upload, options: CleanupOptions, reason: SignedURLError
     ) -> CleanupResult:
-        if wish.dry_run:
-            return CleanupResult(upload, REPAIRED, reason.message)
-        uri = DatasetURI.parse(upload.uri)
+        if options.dry_run:
+            return CleanupResult(upload, CleanupOutcome.REPAIRED, reason.message)
         try:
-            self._completions.complete(permit_operator(uri.base), uri.uuid)
+            self._completions.complete(permit_operator(upload.uri.base), upload.uuid)
         except UploadBusy as busy:
-            return CleanupResult(upload, KEPT, busy.message)
+            return CleanupResult(upload, CleanupOutcome.KEPT, busy.message)
         except database.REFUSALS:
             raise
         except Exception as error:  # noqa: BLE001 (each failure is its own, whatever it is)
             return _failed(upload, error, reason.message)
         self._record("upload-complete", upload, upload.size_in_bytes)
-        return CleanupResult(upload, REPAIRED, "it is registered now")
+        return CleanupResult(upload, CleanupOutcome.REPAIRED, "it is registered now")
 
     def _record(self, action: str, upload: Upload, size_in_bytes: int | None) -> None:
-        """Keep what the operator did; an operator has no name here."""
+        """Record what the operator did, who has no username."""
         self._audit.record(
             Decision(
                 action=action,
                 username="",
-                uri=upload.uri,
+                uri=str(upload.uri),
                 items=upload.number_of_items,
                 size_in_bytes=size_in_bytes,
             )
@@ -158,14 +163,14 @@ class Cleanup:
 
 
 def _failed(upload: Upload, error: Exception, before: str = "") -> CleanupResult:
-    """Say why an upload could not be dealt with; what nobody foresaw must not stop the others."""
+    """Return the result for an error, also for one that nobody foresaw."""
     if isinstance(error, SignedURLError):
         words = error.message
     else:
         words = f"something unexpected happened ({type(error).__name__}); it is tried again."
-        # Its words may hold a URL or a password, so they are not logged.
+        # Its message may hold a URL or a password, so it is not logged.
         logger.error("Upload %s: %s", upload.uuid, type(error).__name__)
-    return CleanupResult(upload, FAILED, f"{before} {words}".strip())
+    return CleanupResult(upload, CleanupOutcome.FAILED, f"{before} {words}".strip())
 
 
 def _ago(hours: float | None) -> datetime | None:

@@ -1,14 +1,12 @@
-"""Upload lifecycle, second half: verify, promote, freeze, register, tidy up.
+"""Completing an upload: verify, promote, freeze, register, delete what was temporary.
 
-Every step may be the last one before a crash; the same call again goes on from there. Never sees a
-request, a vendor SDK or an HTTP status.
+Every step may be the last one before a crash; the same call again continues from there.
 """
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,23 +23,17 @@ from dserver_signed_url_plugin.errors import (
     UploadIncomplete,
 )
 from dserver_signed_url_plugin.permissions import UploadPermit
+from dserver_signed_url_plugin.storage.manifest import FrozenDataset, Manifest
 from dserver_signed_url_plugin.storage.protocols import Storage
 from dserver_signed_url_plugin.storage.registry import Storages
-from dserver_signed_url_plugin.storage.values import Contents, FrozenDataset, Item, StoredItem
+from dserver_signed_url_plugin.storage.values import Contents, Item, StoredItem
 from dserver_signed_url_plugin.uploads import repository
-from dserver_signed_url_plugin.uploads.begin import admin_metadata, items_of
 from dserver_signed_url_plugin.uploads.lease import Lease, leased
-from dserver_signed_url_plugin.uploads.models import FROZEN, OPEN, OPENING, REMOVED, PendingUpload
-from dserver_signed_url_plugin.uploads.plan import HASH_FUNCTION
-from dserver_signed_url_plugin.uploads.verification import (
-    Properties,
-    properties,
-    verify,
-    verify_promoted,
-)
+from dserver_signed_url_plugin.uploads.models import PendingUpload, UploadState
+from dserver_signed_url_plugin.uploads.verification import frozen_item, verify, verify_promoted
 from dserver_signed_url_plugin.uris import DatasetURI
 
-# dserver keeps the README beside manifest and annotations; a person writes it by hand.
+# dserver keeps the README in its database; people write it by hand.
 MOST_README_BYTES = 4 * 1024 * 1024
 
 
@@ -49,8 +41,7 @@ MOST_README_BYTES = 4 * 1024 * 1024
 class Completion:
     """The dataset that an upload has become; bytes as registered, or else as announced."""
 
-    uri: str
-    uuid: str
+    uri: DatasetURI
     name: str
     number_of_items: int | None
     size_in_bytes: int | None
@@ -61,12 +52,21 @@ class Completion:
 
 
 @dataclass(frozen=True)
-class _Context:
-    """What a completion holds: the right to work, what was announced, and what there is."""
+class _Work:
+    """A completion under way: the lease, the storage, the announced items, what is stored."""
 
     lease: Lease
-    items: Sequence[Item]
-    holdings: Contents
+    storage: Storage
+    announced: Manifest
+    contents: Contents
+
+    @property
+    def upload(self) -> PendingUpload:
+        return self.lease.upload
+
+    @property
+    def items(self) -> Sequence[Item]:
+        return list(self.announced.items.values())
 
 
 class Completions:
@@ -89,94 +89,90 @@ class Completions:
             return _finished(uri)
         storage = self._storages.of(permit.base_uri)
         try:
-            # What an operator repairs at night has not been worked on by anybody.
+            # A repair by the operator does not count as activity of the user.
             with leased(upload, active=not permit.is_operator) as lease:
                 self._finish(uri, storage, lease)
         except repository.UploadGone:
-            # Somebody else was quicker, at completing it or at giving it up.
+            # Another request has completed or removed it.
             pass
         return _finished(uri)
 
     def _finish(self, uri: DatasetURI, storage: Storage, lease: Lease) -> None:
         upload = lease.upload
-        if upload.state == REMOVED:
+        if upload.state is UploadState.REMOVED:
             raise repository.UploadGone
         temporary: Mapping[str, StoredItem | None] | None = None
         if datasets.find(uri) is None:
-            holdings = _holdings(upload, storage)
-            temporary = holdings.temporary
+            contents = _contents(upload, storage)
+            temporary = contents.temporary
             readme = None
-            if upload.state == FROZEN:
+            if upload.state is UploadState.FROZEN:
                 manifest, descriptions = repository.frozen(upload)
-                _refuse_lost(manifest["items"].keys(), holdings, lease)
+                _refuse_lost(manifest, contents, lease)
                 readme = _frozen_readme(upload, storage, manifest)
             if readme is None:
                 announced, descriptions = repository.announced(upload)
-                work = _Context(lease, items_of(announced), holdings)
-                manifest, readme = self._freeze(upload, storage, work)
+                manifest, readme = self._freeze(_Work(lease, storage, announced, contents))
             lease.check()
-            datasets.register(uri, _dataset_info(upload, uri, manifest, descriptions, readme))
-        storage.delete_temporary(upload.uuid, temporary)
+            datasets.register(uri, _dataset_info(upload, manifest, descriptions, readme))
+        storage.uploads.delete_temporary(upload.uuid, temporary)
         lease.delete()
 
-    def _freeze(
-        self, upload: PendingUpload, storage: Storage, work: _Context
-    ) -> tuple[dict[str, Any], str]:
+    def _freeze(self, work: _Work) -> tuple[Manifest, str]:
         """Verify, promote, and write what makes it a dataset; return its manifest and README."""
+        upload, storage = work.upload, work.storage
         readme = _staged_readme(upload, storage)
-        kept = _readme_in_place(upload, storage) if readme is None else None
-        stored = self._promote(upload, storage, work)
-        manifest = _manifest(self._properties(upload, storage, work.items, stored))
+        kept = _stored_readme(upload, storage) if readme is None else None
+        manifest = self._manifest(work, _promoted(work))
         frozen_at = upload.frozen_at if upload.frozen_at is not None else time.time()
-        # Noted first, so that a repeated completion freezes with the same time.
+        # Recorded first, so that a repeated completion freezes with the same time.
         work.lease.update(frozen_at=frozen_at)
         written = None if kept is not None else readme or ""
-        freezing = FrozenDataset(written, manifest, _frozen_metadata(upload, frozen_at))
-        storage.freeze(upload.uuid, freezing, work.lease.check)
-        work.lease.update(state=FROZEN, frozen_manifest_json=json.dumps(manifest))
+        frozen = FrozenDataset(written, manifest, _frozen_metadata(upload))
+        storage.uploads.freeze(upload.uuid, frozen, work.lease.check)
+        work.lease.update(state=UploadState.FROZEN, frozen_manifest_json=manifest.to_json())
         return manifest, readme or kept or ""
 
-    def _promote(
-        self, upload: PendingUpload, storage: Storage, work: _Context
-    ) -> Mapping[str, StoredItem]:
-        outcome = verify(work.items, work.holdings)
-        outcome.require(storage.max_item_bytes)
-        if not outcome.promotions:
-            return outcome.in_place
-        work.lease.check()
-        found = storage.promote(upload.uuid, upload.staging, outcome.promotions)
-        promoted = verify_promoted(outcome.promotions, found)
-        promoted.require(storage.max_item_bytes)
-        return {**outcome.in_place, **promoted.in_place}
-
-    def _properties(
-        self,
-        upload: PendingUpload,
-        storage: Storage,
-        items: Sequence[Item],
-        stored: Mapping[str, StoredItem],
-    ) -> dict[str, Properties]:
-        hints: Mapping[str, Any] = {}
-        if any(item.utc_timestamp is None for item in items):
+    def _manifest(self, work: _Work, stored: Mapping[str, StoredItem]) -> Manifest:
+        """Return the manifest, with the store's values for what was not announced."""
+        upload = work.upload
+        hints: Mapping[str, Item] = {}
+        if any(item.utc_timestamp is None for item in work.items):
             limit = self._settings.max_body_bytes
             hints = _uploaded_items(
-                storage.staged_document(upload.uuid, upload.staging, "manifest", limit)
+                work.storage.uploads.staged_document(upload.uuid, upload.staging, "manifest", limit)
             )
-        return {
-            item.identifier: properties(item, stored[item.identifier], hints.get(item.identifier))
-            for item in items
-        }
+        items = [
+            frozen_item(item, stored[item.identifier], hints.get(item.identifier))
+            for item in work.items
+        ]
+        return Manifest.of(items, dtoolcore.__version__)
+
+
+def _promoted(work: _Work) -> Mapping[str, StoredItem]:
+    """Verify the items, and promote those that are staged; return all by identifier."""
+    upload, storage, lease = work.upload, work.storage, work.lease
+    limit = storage.uploads.limits.max_item_bytes
+    outcome = verify(work.items, work.contents)
+    outcome.require(limit)
+    if storage.staged_items is None or not outcome.promotions:
+        return outcome.in_place
+    lease.check()
+    found = storage.staged_items.promote(upload.uuid, upload.staging, outcome.promotions)
+    promoted = verify_promoted(outcome.promotions, found)
+    promoted.require(limit)
+    return {**outcome.in_place, **promoted.in_place}
 
 
 def _find(permit: UploadPermit, uri: DatasetURI) -> PendingUpload | None:
     upload = repository.find(uri.uuid)
-    if upload is None or upload.state == REMOVED:
+    if upload is None or upload.state is UploadState.REMOVED:
         return None
-    if upload.uri != str(uri):
+    if upload.uri != uri:
         raise UploadConflict(uri.uuid, "at another base URI")
     if permit.may_act_for(upload.uploader):
         return upload
-    # Somebody may have begun the UUID of a finished dataset, and been interrupted.
+    # Another user may have begun an upload with the UUID of a finished dataset.
     if datasets.find(uri) is not None:
         return None
     raise NotUploader("complete")
@@ -186,37 +182,34 @@ def _finished(uri: DatasetURI) -> Completion:
     dataset = datasets.find(uri)
     if dataset is None:
         raise NoPendingUpload(uri)
-    items, size = dataset.number_of_items, dataset.size_in_bytes
-    return Completion(dataset.uri, dataset.uuid, dataset.name, items, size)
+    return Completion(uri, dataset.name, dataset.number_of_items, dataset.size_in_bytes)
 
 
-def _holdings(upload: PendingUpload, storage: Storage) -> Contents:
-    opened = upload.state != OPENING
-    holdings = storage.holdings(upload.uuid, upload.staging) if opened else Contents()
-    if upload.state == FROZEN or holdings.opened:
-        return holdings
+def _contents(upload: PendingUpload, storage: Storage) -> Contents:
+    opened = upload.state is not UploadState.OPENING
+    contents = storage.uploads.contents(upload.uuid, upload.staging) if opened else Contents()
+    if upload.state is UploadState.FROZEN or contents.opened:
+        return contents
     raise UploadIncomplete("Storage does not hold the proto-dataset")
 
 
-def _refuse_lost(identifiers: Set[str], holdings: Contents, lease: Lease) -> None:
-    """Go back to before the freeze if the store, by a lifecycle rule, has not kept it since."""
-    if not holdings.opened or not identifiers <= holdings.final.keys():
-        lease.update(state=OPEN, frozen_manifest_json=None)
+def _refuse_lost(frozen: Manifest, contents: Contents, lease: Lease) -> None:
+    """Open the upload again if a lifecycle rule has deleted parts of what was frozen."""
+    if not contents.opened or not frozen.items.keys() <= contents.final.keys():
+        lease.update(state=UploadState.OPEN, frozen_manifest_json=None)
         raise UploadIncomplete(
             "Storage has lost parts of what was frozen, before dserver could register it"
         )
 
 
-def _frozen_readme(
-    upload: PendingUpload, storage: Storage, manifest: Mapping[str, Any]
-) -> str | None:
-    """Return the README of what was frozen before; None if that is to be done again.
+def _frozen_readme(upload: PendingUpload, storage: Storage, manifest: Manifest) -> str | None:
+    """Return the README of what was frozen before; None if it must be frozen again.
 
-    Something may have vanished since, or never have been kept, whatever the store said.
+    The store may have lost something since, or never have kept it, whatever it said.
     """
-    freezing = FrozenDataset(None, manifest, _frozen_metadata(upload, upload.frozen_at))
-    content = storage.readme(upload.uuid, MOST_README_BYTES)
-    if content is None or not storage.is_frozen(upload.uuid, freezing):
+    frozen = FrozenDataset(None, manifest, _frozen_metadata(upload))
+    content = storage.uploads.readme(upload.uuid, MOST_README_BYTES)
+    if content is None or not storage.uploads.is_frozen(upload.uuid, frozen):
         return None
     try:
         return _decoded(content)
@@ -225,13 +218,15 @@ def _frozen_readme(
 
 
 def _staged_readme(upload: PendingUpload, storage: Storage) -> str | None:
-    content = storage.staged_document(upload.uuid, upload.staging, "readme", MOST_README_BYTES)
+    content = storage.uploads.staged_document(
+        upload.uuid, upload.staging, "readme", MOST_README_BYTES
+    )
     return None if content is None else _decoded(content)
 
 
-def _readme_in_place(upload: PendingUpload, storage: Storage) -> str | None:
+def _stored_readme(upload: PendingUpload, storage: Storage) -> str | None:
     """Return the README that the proto-dataset has already, from an earlier attempt or by hand."""
-    content = storage.readme(upload.uuid, MOST_README_BYTES)
+    content = storage.uploads.readme(upload.uuid, MOST_README_BYTES)
     return None if content is None else _decoded(content)
 
 
@@ -247,43 +242,30 @@ def _decoded(readme: bytes) -> str:
         ) from error
 
 
-def _uploaded_items(document: bytes | None) -> Mapping[str, Any]:
-    """Return the items of a manifest that a client uploaded; it may hold nothing useful."""
+def _uploaded_items(document: bytes | None) -> Mapping[str, Item]:
+    """Return the items of a manifest that the client uploaded, which may be anything."""
     try:
-        items = json.loads(document or b"{}")["items"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+        return Manifest.from_json(document or b"").items
+    except ValueError:
         return {}
-    return items if isinstance(items, dict) else {}
 
 
-def _manifest(items: Mapping[str, Properties]) -> dict[str, Any]:
-    return {
-        "items": items,
-        "hash_function": HASH_FUNCTION,
-        "dtoolcore_version": dtoolcore.__version__,
-    }
-
-
-def _frozen_metadata(upload: PendingUpload, frozen_at: float | None) -> Mapping[str, Any]:
-    return admin_metadata(upload, type="dataset", frozen_at=frozen_at)
+def _frozen_metadata(upload: PendingUpload) -> Mapping[str, Any]:
+    return upload.admin_metadata("dataset", frozen_at=upload.frozen_at)
 
 
 def _dataset_info(
-    upload: PendingUpload,
-    uri: DatasetURI,
-    manifest: Mapping[str, Any],
-    descriptions: Mapping[str, Any],
-    readme: str,
+    upload: PendingUpload, manifest: Manifest, descriptions: Mapping[str, Any], readme: str
 ) -> Mapping[str, Any]:
     """Return what dserver registers, as dservercore.utils.generate_dataset_info would."""
     return {
-        **_frozen_metadata(upload, upload.frozen_at),
-        "uri": str(uri),
-        "base_uri": str(uri.base),
+        **_frozen_metadata(upload),
+        "uri": str(upload.uri),
+        "base_uri": str(upload.uri.base),
         "readme": readme,
-        "manifest": manifest,
+        "manifest": manifest.as_dict(),
         "annotations": descriptions["annotations"],
         "tags": descriptions["tags"],
-        "number_of_items": len(manifest["items"]),
-        "size_in_bytes": sum(entry["size_in_bytes"] for entry in manifest["items"].values()),
+        "number_of_items": len(manifest.items),
+        "size_in_bytes": manifest.size_in_bytes,
     }

@@ -1,7 +1,7 @@
 """The lease of a pending upload: the right to work on it, held by one request at a time.
 
-Written into the row, so that threads, workers and servers respect it. A heartbeat renews it while
-its holder works; a lease that is not renewed ends.
+It is a column of the row, so that all threads, workers and servers respect it. A heartbeat renews
+it while its holder works; a lease that is not renewed ends.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from sqlalchemy import Connection, Engine, and_, bindparam, delete, func, or_, s
 from sqlalchemy.exc import SQLAlchemyError
 
 from dserver_signed_url_plugin.errors import UploadBusy
-from dserver_signed_url_plugin.uploads.models import REMOVED, PendingUpload
+from dserver_signed_url_plugin.uploads.models import PendingUpload, UploadState
 from dserver_signed_url_plugin.uploads.repository import execute, parameters, refetch
 
 logger = logging.getLogger(__name__)
 
-# A worker that dies is noticed after LEASE seconds; one that lives says so every RENEWAL seconds.
+# Seconds after which the lease of a worker that died ends, and between two heartbeats.
 LEASE = 10.0
 RENEWAL = 2.0
 
 
 class Lease:
-    """The right to work on one upload; others get UploadBusy meanwhile.
+    """The right to work on one upload; other requests get UploadBusy meanwhile.
 
-    ``upload`` is the row under the lease, with its holder's changes; what was read before may be
-    out of date. What its holder writes is written only if nobody has taken over.
+    ``upload`` is the row as it is under the lease; what was read before may be out of date. An
+    update is written only if the lease is still held.
     """
 
     upload: PendingUpload
@@ -46,10 +46,10 @@ class Lease:
         self._row = PendingUpload.id == row_id
         self._mine = and_(self._row, PendingUpload.lease == self.token)
 
-    def take(self, active: bool) -> bool:
-        """Take the row, unless somebody else holds it; False if so, or if it is gone.
+    def take(self, *, active: bool) -> bool:
+        """Take the lease; False if another request holds it, or the row is gone.
 
-        :param active: whether this is work on the upload, which is then not idle.
+        :param active: whether this counts as activity of a user.
         """
         values: dict[str, Any] = {"lease": self.token}
         if active:
@@ -58,18 +58,18 @@ class Lease:
             now = _now(connection)
             free = or_(PendingUpload.lease.is_(None), PendingUpload.lease_ends < now)
             taken = update(PendingUpload).where(self._row, free)
-            return _met(connection, taken.values(lease_ends=now + LEASE, **values))
+            return _affected(connection, taken.values(lease_ends=now + LEASE, **values))
 
     def renew(self) -> bool:
-        """Prolong the lease; False if it is lost. Usable from any thread."""
+        """Renew the lease; False if it is lost. Safe to call from any thread."""
         with self._engine.begin() as connection:
             prolonged = update(PendingUpload).where(self._mine)
-            return _met(connection, prolonged.values(lease_ends=_now(connection) + LEASE))
+            return _affected(connection, prolonged.values(lease_ends=_now(connection) + LEASE))
 
     def check(self) -> None:
-        """Make sure, before what cannot be undone, that nobody has taken over.
+        """Renew the lease before what cannot be undone.
 
-        :raises UploadBusy: if this worker slept so long that another began.
+        :raises UploadBusy: if this worker was paused so long that another has taken over.
         """
         if not self.renew():
             raise self._taken_over()
@@ -77,19 +77,19 @@ class Lease:
     def update(self, **values: Any) -> None:
         """Write values into the row.
 
-        :raises UploadBusy: if somebody else has taken over.
+        :raises UploadBusy: if another request has taken over.
         """
-        # SQLAlchemy keeps statements, and the values in them: a manifest may be megabytes.
+        # SQLAlchemy caches statements with the values in them, and a manifest may be megabytes.
         names: dict[str, Any] = {name: bindparam(f"new_{name}") for name in values}
         if not execute(update(PendingUpload).where(self._mine).values(**names), parameters(values)):
             raise self._taken_over()
         for name, value in values.items():
             setattr(self.upload, name, value)
 
-    def record_urls(self, expire_at: datetime, pinned: bool) -> None:
-        """Remember, before URLs are handed out, when the last one ends and if any was not pinned.
+    def record_urls(self, expire_at: datetime, *, pinned: bool) -> None:
+        """Record, before URLs are handed out, when the last one ends and if any is not pinned.
 
-        :raises UploadBusy: if somebody else has taken over, and they must not be handed out.
+        :raises UploadBusy: if another request has taken over; then they must not be handed out.
         """
         known = self.upload.urls_expire_at_utc
         self.update(
@@ -98,46 +98,46 @@ class Lease:
         )
 
     def retire(self) -> None:
-        """Give the upload up, but keep its row while somebody can still write.
+        """Delete the row, or keep it as removed while a URL can still write.
 
-        :raises UploadBusy: if somebody else has taken over.
+        :raises UploadBusy: if another request has taken over.
         """
         if self.upload.urls_live:
-            self.update(state=REMOVED)
+            self.update(state=UploadState.REMOVED)
         else:
             self.delete()
 
     def delete(self) -> None:
         """Delete the row.
 
-        :raises UploadBusy: if somebody else has taken over.
+        :raises UploadBusy: if another request has taken over.
         """
         if not execute(delete(PendingUpload).where(self._mine)):
             raise self._taken_over()
 
     def _taken_over(self) -> UploadBusy:
-        # Not the row's UUID: whoever has taken over may have deleted the row.
+        # Not the row's UUID: the row may have been deleted.
         return UploadBusy(self._uuid, int(LEASE))
 
     def release(self) -> None:
-        """Let others have the row, if it is still this lease's and still there."""
+        """Release the lease, if it is still held."""
         execute(update(PendingUpload).where(self._mine).values(lease=None, lease_ends=None))
 
 
 @contextmanager
-def leased(upload: PendingUpload, active: bool = False) -> Iterator[Lease]:
-    """Hold an upload for as long as the block runs, which decides by the lease's row.
+def leased(upload: PendingUpload, *, active: bool = False) -> Iterator[Lease]:
+    """Hold the lease of an upload while the block runs.
 
-    :param active: whether this is work on the upload, which is then not idle.
-    :raises UploadBusy: if somebody else holds it.
-    :raises UploadGone: if it is no longer there.
+    :param active: whether this counts as activity of a user.
+    :raises UploadBusy: if another request holds it.
+    :raises UploadGone: if the row is gone.
     """
     lease = Lease(sql_db.engine, upload.id, upload.uuid)
-    if not lease.take(active):
+    if not lease.take(active=active):
         refetch(upload)
         raise UploadBusy(upload.uuid, int(LEASE))
     done = threading.Event()
-    # In this context: neither waits longer for the database than the other.
+    # In the same context, because it holds the time limit of database statements.
     beat = partial(copy_context().run, _heartbeat, lease, done)
     heart = threading.Thread(target=beat, name=_heartbeat.__name__, daemon=True)
     heart.start()
@@ -157,15 +157,15 @@ def _heartbeat(lease: Lease, done: threading.Event) -> None:
             if not lease.renew():
                 return
         except SQLAlchemyError as error:
-            # The next beat may get through; if none does, the lease ends, and check() says so.
+            # The next heartbeat may succeed; if none does, the lease ends, and check() raises.
             logger.warning("A lease could not be renewed: %s", type(error).__name__)
 
 
 def _now(connection: Connection) -> float:
-    """Return the database's time, in seconds since 1970 UTC: servers' clocks may differ."""
+    """Return the database's time, in seconds since 1970 UTC, because servers' clocks differ."""
     now: datetime = connection.execute(select(func.current_timestamp())).scalar_one()
     return now.replace(tzinfo=now.tzinfo or timezone.utc).timestamp()
 
 
-def _met(connection: Connection, statement: Any) -> bool:
+def _affected(connection: Connection, statement: Any) -> bool:
     return connection.execute(statement).rowcount == 1

@@ -1,12 +1,13 @@
-"""PendingUpload: one row for each upload between its announcement and its registration.
-
-States what must be true of a row; decides nothing, and knows no request.
-"""
+"""PendingUpload: one row for each upload between its announcement and its registration."""
 
 from __future__ import annotations
 
+import enum
+from collections.abc import Mapping
 from datetime import datetime, timezone
+from typing import Any
 
+import dtoolcore
 from dservercore import sql_db
 from sqlalchemy import (
     BigInteger,
@@ -14,6 +15,7 @@ from sqlalchemy import (
     CheckConstraint,
     DateTime,
     Double,
+    Enum,
     String,
     Text,
     UniqueConstraint,
@@ -22,16 +24,33 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from dserver_signed_url_plugin.storage.values import Claim
 from dserver_signed_url_plugin.times import in_utc
-from dserver_signed_url_plugin.uris import MAX_URI_LENGTH
+from dserver_signed_url_plugin.uris import MAX_URI_LENGTH, DatasetURI
 
-OPENING, OPEN, FROZEN, REMOVED = "opening", "open", "frozen", "removed"
+
+class UploadState(enum.Enum):
+    """How far an upload is: its proto-dataset is being created, exists, is frozen, or is deleted.
+
+    The row of a removed upload is kept until its last URL has ended, so that its UUID is not given
+    to other contents while somebody can still write.
+    """
+
+    OPENING = "opening"
+    OPEN = "open"
+    FROZEN = "frozen"
+    REMOVED = "removed"
+
+
+# A VARCHAR in the table, as in its migrations.
+_STATE = Enum(
+    UploadState,
+    native_enum=False,
+    length=8,
+    values_callable=lambda states: [state.value for state in states],
+)
 
 
 class PendingUpload(sql_db.Model):
     """An upload that is not registered yet.
-
-    A removed one is kept until its last URL has ended, so that its UUID is not given to other
-    contents while somebody can still write.
 
     ``frozen_at`` and ``lease_ends`` are seconds since 1970 UTC; the datetimes are UTC.
     """
@@ -47,7 +66,7 @@ class PendingUpload(sql_db.Model):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     uuid: Mapped[str] = mapped_column(String(36))
-    uri: Mapped[str] = mapped_column(String(MAX_URI_LENGTH))
+    uri_text: Mapped[str] = mapped_column("uri", String(MAX_URI_LENGTH))
     base_uri: Mapped[str] = mapped_column(String(MAX_URI_LENGTH))
     name: Mapped[str] = mapped_column(String(80))
     creator_username: Mapped[str] = mapped_column(String(255))
@@ -55,52 +74,69 @@ class PendingUpload(sql_db.Model):
     # When it was last announced, signed for, or tried to complete; None counts as created_at.
     last_active_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     frozen_at: Mapped[float | None] = mapped_column(Double)
-    # As announced; and as frozen, which holds what the store said instead of what nobody announced.
+    # As announced; and as frozen, with the store's values for what was not announced.
     manifest_json: Mapped[str] = mapped_column(Text, deferred=True)
     frozen_manifest_json: Mapped[str | None] = mapped_column(Text, deferred=True)
 
     number_of_items: Mapped[int]
-    # Bytes as announced; None where not every item said its size.
+    # Bytes as announced; None if the size of an item was not announced.
     size_in_bytes: Mapped[int | None] = mapped_column(BigInteger)
     # Tags and annotations as announced: dserver registers them, and storage keeps one object each.
     descriptions_json: Mapped[str] = mapped_column(Text, deferred=True)
     # SHA-256 of all that was announced: the same call again resumes, another one is refused.
     fingerprint: Mapped[str] = mapped_column(String(64))
-    # The identity that began the upload, whoever is named as creator.
+    # The user who began the upload, whoever is named as creator.
     uploader: Mapped[str] = mapped_column(String(255), index=True)
-    # Where staged objects are; unguessable, so that URLs of an earlier upload cannot reach them.
+    # The folder of staged objects; random, so that URLs of an earlier upload cannot reach them.
     staging: Mapped[str] = mapped_column(String(32))
     # True while every URL handed out was pinned to announced bytes.
     pinned: Mapped[bool] = mapped_column(Boolean, default=True)
     urls_expire_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
-    state: Mapped[str] = mapped_column(String(8), default=OPENING)
-    # Who is opening or completing the upload now, and until when without a further sign of life.
+    state: Mapped[UploadState] = mapped_column(_STATE, default=UploadState.OPENING)
+    # The token of the request that works on the upload now, and when its lease ends.
     lease: Mapped[str | None] = mapped_column(String(32))
     lease_ends: Mapped[float | None] = mapped_column(Double)
 
     @property
+    def uri(self) -> DatasetURI:
+        """The URI that the dataset will have."""
+        return DatasetURI.parse(self.uri_text)
+
+    @property
     def storage_claim(self) -> Claim:
-        """What storage keeps beside the proto-dataset, so that nobody takes it for another's."""
+        """The claim in storage that says whose the proto-dataset is."""
         facts = {"uploader": self.uploader, "fingerprint": self.fingerprint}
-        return Claim(facts, was_left=self.state != OPENING)
+        return Claim(facts, was_written=self.state is not UploadState.OPENING)
+
+    def admin_metadata(self, dataset_type: str, **more: Any) -> Mapping[str, Any]:
+        """Return dtool's admin metadata."""
+        return {
+            "uuid": self.uuid,
+            "dtoolcore_version": dtoolcore.__version__,
+            "name": self.name,
+            "creator_username": self.creator_username,
+            "created_at": self.created_at_utc.timestamp(),
+            "type": dataset_type,
+            **more,
+        }
 
     @property
     def created_at_utc(self) -> datetime:
-        """When the upload was announced, aware; SQLite forgets the zone."""
+        """When the upload was announced, with its time zone, which SQLite does not keep."""
         return in_utc(self.created_at)
 
     @property
     def last_active_at_utc(self) -> datetime:
-        """When somebody last worked on the upload, aware."""
+        """When a user last worked on the upload, with its time zone."""
         return in_utc(self.last_active_at or self.created_at)
 
     @property
     def urls_expire_at_utc(self) -> datetime | None:
-        """When the last URL handed out ends, aware; None if there was none."""
+        """When the last URL that was handed out ends, with its time zone; None if none was."""
         return None if self.urls_expire_at is None else in_utc(self.urls_expire_at)
 
     @property
     def urls_live(self) -> bool:
-        """Whether somebody can still write through a URL that was handed out."""
+        """Whether a URL that was handed out can still write."""
         ends = self.urls_expire_at_utc
         return ends is not None and ends > datetime.now(timezone.utc)

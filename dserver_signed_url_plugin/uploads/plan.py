@@ -1,7 +1,4 @@
-"""What a person asks for, checked: an upload as announced.
-
-Knows what dtool can name and what fits together; makes no request and reads no row.
-"""
+"""An upload as announced, and the checks that need neither the database nor the store."""
 
 from __future__ import annotations
 
@@ -17,33 +14,32 @@ from typing import Any
 import dtoolcore.utils
 
 from dserver_signed_url_plugin.errors import InvalidField
-from dserver_signed_url_plugin.storage.values import Item
+from dserver_signed_url_plugin.storage.values import Item, Limits
 
-HASH_FUNCTION = "md5sum_hexdigest"
-# Each is a request to the store before the first URL is answered.
+# Each is one request to the store while the client waits.
 MOST_DESCRIPTIONS = 1000
 # dserver keeps annotations in one document beside the manifest.
 MOST_ANNOTATION_BYTES = 1024 * 1024
-# What one Python can parse another cannot, and dserver's plugins parse it again; MongoDB, in which
-# the public ones keep it, ends at 100 levels and 64 bits.
+# dserver's plugins parse annotations again; MongoDB, which the public ones use, is limited to 100
+# levels and 64 bits.
 MOST_LEVELS = 50
 MOST_USERNAME_CHARACTERS = 255
 MOST_BYTES = 2**63 - 1
-# What a datetime holds, one second short on either side because floats round (UTC seconds).
+# The range of datetime in UTC seconds, less a second at either end because floats round.
 EARLIEST = datetime(1, 1, 1, 0, 0, 1, tzinfo=timezone.utc).timestamp()
 LATEST = datetime(9999, 12, 31, 23, 59, 58, tzinfo=timezone.utc).timestamp()
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-# Windows takes a backslash for a slash, and leaves out blanks at a segment's end. A drive after a
-# slash leads nowhere but where a path is joined segment by segment.
+# Windows treats a backslash as a slash, and ignores blanks at the end of a segment. A drive after
+# a slash matters where a path is joined segment by segment.
 _LEAVES_ON_WINDOWS = re.compile(r"^\\|(?:^|[/\\])(?:\.\. *|[A-Za-z]:)(?:[/\\]|$)")
 
 
 @dataclass(frozen=True)
 class UploadPlan:
-    """An upload as announced; ``creator_username`` and ``frozen_at`` where the client claims them.
+    """An upload as announced; ``creator_username`` and ``frozen_at`` if the client sets them.
 
-    ``pinned`` says that the client returns the headers that come with a URL.
+    ``pinned`` is True if the client returns the headers that come with a URL.
     """
 
     uuid: str
@@ -58,43 +54,23 @@ class UploadPlan:
     expiry_seconds: int | None = None
 
     @property
-    def all_pinned(self) -> bool:
-        """Tell whether no URL of this upload can write bytes that were not announced."""
-        return self.pinned and all(item.hash is not None for item in self.items)
-
-    @property
     def size_in_bytes(self) -> int | None:
-        """Return the bytes of all items, or None where one did not say its size."""
+        """The bytes of all items, or None if the size of one was not announced."""
         sizes = [item.size_in_bytes for item in self.items if item.size_in_bytes is not None]
         return sum(sizes) if len(sizes) == len(self.items) else None
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of what makes two announcements the same upload.
 
-        Times are left out: a client may take them anew, and the first ones count.
+        Times are left out: a client may read them again, and the first ones count.
         """
         items = sorted((item.relpath, item.size_in_bytes, item.hash) for item in self.items)
         described = [sorted(self.tags), self.annotations, self.overlays]
         content = [self.name, self.creator_username, items, *described]
         return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
-    def check_size(self, most_item_bytes: int) -> None:
-        """Refuse items that one PUT cannot carry, and more bytes in all than dserver can count.
-
-        :raises InvalidField: with the field and the reason.
-        """
-        for number, item in enumerate(self.items):
-            if (item.size_in_bytes or 0) > most_item_bytes:
-                raise InvalidField(
-                    f"items.{number}.size_in_bytes",
-                    f"items above {most_item_bytes} bytes, which is what one PUT can carry, are "
-                    "not supported yet.",
-                )
-        if sum(item.size_in_bytes or 0 for item in self.items) > MOST_BYTES:
-            raise InvalidField("items", "are more bytes in all than dserver can count.")
-
     def check(self) -> None:
-        """Refuse what dtool could not name or read back.
+        """Check what dtool can name and read back.
 
         :raises InvalidField: with the field and the reason.
         """
@@ -117,9 +93,30 @@ class UploadPlan:
         _check_annotations(self.annotations)
         _check_overlays(self.overlays, {item.identifier for item in self.items})
 
+    def check_limits(self, limits: Limits, most_items: int, creator: str) -> None:
+        """Check what depends on the store and on this server.
+
+        :param most_items: as many as this server takes.
+        :param creator: who is to be dtool's creator.
+        :raises InvalidField: with the field and the reason.
+        """
+        if len(self.items) > most_items:
+            raise InvalidField("items", f"are more than this server's {most_items}.")
+        if not limits.allow_creator(creator):
+            raise InvalidField(
+                "creator_username", "must be ASCII here; send another creator_username."
+            )
+        for tag in self.tags:
+            if tag.endswith(".") and not limits.tags_may_end_in_dot:
+                raise InvalidField("tags", f"{tag!r} ends in a dot, which no name in Azure may.")
+        for number, item in enumerate(self.items):
+            _check_item(f"items.{number}", item, limits)
+        if sum(item.size_in_bytes or 0 for item in self.items) > MOST_BYTES:
+            raise InvalidField("items", "are more bytes in all than dserver can count.")
+
 
 def is_time(value: object) -> bool:
-    """Tell whether value is a number of UTC seconds that dserver can store."""
+    """Tell whether a value is a number of UTC seconds that dserver can store."""
     # NaN is neither above nor below anything.
     return (
         isinstance(value, (int, float))
@@ -129,7 +126,10 @@ def is_time(value: object) -> bool:
 
 
 def check_name(field_name: str, name: str) -> None:
-    """Refuse what dtool does not take for a name, and what is not a file's name on a disk."""
+    """Check that dtool accepts a name, and that it can be the name of a file.
+
+    :raises InvalidField: with the field and the reason.
+    """
     if not dtoolcore.utils.name_is_valid(name) or name.endswith("\n") or not name.strip("."):
         raise InvalidField(
             field_name,
@@ -139,7 +139,7 @@ def check_name(field_name: str, name: str) -> None:
 
 
 def check_creator(username: str | None) -> None:
-    """Refuse a creator whom dserver could not keep.
+    """Check that dserver can keep a creator.
 
     :raises InvalidField: with the reason.
     """
@@ -152,6 +152,21 @@ def check_creator(username: str | None) -> None:
     if len(username) > MOST_USERNAME_CHARACTERS:
         raise InvalidField(
             "creator_username", f"has more than {MOST_USERNAME_CHARACTERS} characters."
+        )
+
+
+def _check_item(field_name: str, item: Item, limits: Limits) -> None:
+    if len(item.relpath.encode()) > limits.max_relpath_bytes:
+        raise InvalidField(
+            f"{field_name}.relpath",
+            f"is longer than the {limits.max_relpath_bytes} bytes of UTF-8 that object metadata "
+            "can carry.",
+        )
+    if (item.size_in_bytes or 0) > limits.max_item_bytes:
+        raise InvalidField(
+            f"{field_name}.size_in_bytes",
+            f"items above {limits.max_item_bytes} bytes, which is what one PUT can carry, are "
+            "not supported yet.",
         )
 
 

@@ -1,6 +1,6 @@
-"""What one person may have pending: counted by the database, in the statement that adds to it.
+"""Quotas: how many uploads, and how many bytes, one user may have pending.
 
-Knows the limits and how much is used; who is a person, and what is announced, is known in uploads.
+The database counts them in the statement that inserts an upload, so that no race exceeds them.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from sqlalchemy import ColumnElement, Double, and_, case, cast, func, select, tr
 
 from dserver_signed_url_plugin.errors import SizesRequired, TooMuchPending
 from dserver_signed_url_plugin.times import in_utc
-from dserver_signed_url_plugin.uploads.models import REMOVED, PendingUpload
+from dserver_signed_url_plugin.uploads.models import PendingUpload, UploadState
 
-# A removed upload, whose row is kept until its URLs have ended, counts a tenth.
+# A removed upload, whose row is kept until its URLs have ended, counts as a tenth.
 _WHOLE = 10
 
-# Bytes as announced, which may be more in all than an integer of SQLite holds.
+# As a float, because the sum may be more than an integer of SQLite holds.
 _BYTES = func.coalesce(func.sum(cast(PendingUpload.size_in_bytes, Double)), 0)
-_WAITS = PendingUpload.state != REMOVED
+_IS_PENDING = PendingUpload.state != UploadState.REMOVED
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What somebody has pending; ``uploader`` is empty for an operator, ``oldest`` in UTC.
+    """What a user has pending; ``uploader`` is empty for the operator, ``oldest`` is UTC.
 
-    ``size_in_bytes`` leaves out uploads that did not say the size of each item.
+    ``size_in_bytes`` leaves out uploads that did not announce the size of every item.
     """
 
     uploader: str
@@ -40,30 +40,30 @@ class Usage:
 
 @dataclass(frozen=True)
 class Quota:
-    """The limits for one person: uploads, and bytes announced or None."""
+    """The limits for one user: uploads, and announced bytes or None."""
 
     uploads: int
     size_in_bytes: int | None = None
 
     def has_room(self, uploader: str, size_in_bytes: int | None) -> ColumnElement[bool]:
-        """Return the condition under which one more upload may be added.
+        """Return the condition under which one more upload may be inserted.
 
-        :param size_in_bytes: how many it announces.
-        :raises SizesRequired: if bytes are limited, and it does not say how many it has.
+        :param size_in_bytes: its bytes as announced.
+        :raises SizesRequired: if bytes are limited, and not all of its sizes are announced.
         """
         mine = PendingUpload.uploader == uploader
-        weights = case((_WAITS, _WHOLE), else_=1)
+        weights = case((_IS_PENDING, _WHOLE), else_=1)
         used = select(func.coalesce(func.sum(weights), 0)).where(mine).scalar_subquery()
         room = used < _WHOLE * self.uploads
         if self.size_in_bytes is None:
             return and_(true(), room)
         if size_in_bytes is None:
             raise SizesRequired
-        bytes_used = select(_BYTES).where(mine, _WAITS).scalar_subquery()
+        bytes_used = select(_BYTES).where(mine, _IS_PENDING).scalar_subquery()
         return and_(room, bytes_used <= self.size_in_bytes - size_in_bytes)
 
     def check(self, uploader: str, size_in_bytes: int | None) -> None:
-        """Refuse to begin a removed upload again, for which there is no room.
+        """Check that a removed upload may be begun again.
 
         :raises TooMuchPending: with the limit.
         """
@@ -73,8 +73,10 @@ class Quota:
             raise self.refusal(uploader, size_in_bytes)
 
     def refusal(self, uploader: str, size_in_bytes: int | None) -> TooMuchPending:
-        """Return the error for an upload for which there was no room."""
-        statement = select(func.count(), _BYTES).where(PendingUpload.uploader == uploader, _WAITS)
+        """Return the error for an upload that exceeds the quota."""
+        statement = select(func.count(), _BYTES).where(
+            PendingUpload.uploader == uploader, _IS_PENDING
+        )
         uploads, used = sql_db.session.execute(statement).one()
         sql_db.session.rollback()
         most = self.size_in_bytes
@@ -93,14 +95,14 @@ class Quota:
 
 
 def by_person() -> Sequence[Usage]:
-    """Return who has how much pending; those with most bytes first."""
+    """Return what each user has pending; most bytes first."""
     columns: tuple[Any, ...] = (
         PendingUpload.uploader,
         func.count(),
         _BYTES,
         func.min(PendingUpload.created_at),
     )
-    statement = select(*columns).where(_WAITS).group_by(PendingUpload.uploader)
+    statement = select(*columns).where(_IS_PENDING).group_by(PendingUpload.uploader)
     found = [
         Usage(uploader, uploads, int(size), in_utc(oldest))
         for uploader, uploads, size, oldest in sql_db.session.execute(statement)

@@ -1,7 +1,6 @@
-"""The book of pending uploads: claim a UUID, find it, hold it for a while, strike it out.
+"""Repository for the ``pending_upload`` table.
 
-One statement, one commit each, so that several workers, threads and servers agree on who does
-what. Knows the table; decides nothing about storage.
+One statement and one commit each, so that workers, threads and servers agree on who does what.
 """
 
 from __future__ import annotations
@@ -25,7 +24,8 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from dserver_signed_url_plugin.errors import UploadBusy
-from dserver_signed_url_plugin.uploads.models import REMOVED, PendingUpload
+from dserver_signed_url_plugin.storage.manifest import Manifest
+from dserver_signed_url_plugin.uploads.models import PendingUpload, UploadState
 from dserver_signed_url_plugin.uploads.quotas import Quota
 
 _CLAIMS = 5
@@ -34,14 +34,13 @@ _LAST_ACTIVE = func.coalesce(PendingUpload.last_active_at, PendingUpload.created
 
 
 class UploadGone(Exception):
-    """The row was completed or removed while this request was on its way."""
+    """The upload was completed or removed while this request was working."""
 
 
 def find(uuid: str) -> PendingUpload | None:
     """Return the pending upload of this UUID as the database has it now, or None.
 
-    What is returned is a copy: it stays readable when somebody else deletes the row. What was
-    announced, which may be megabytes, is left out; see announced().
+    It is detached from the session, and has no manifest, which may be megabytes; see announced().
     """
     statement = select(PendingUpload).where(PendingUpload.uuid == uuid)
     found: PendingUpload | None = sql_db.session.scalar(
@@ -64,7 +63,7 @@ def refetch(upload: PendingUpload) -> PendingUpload:
     return now
 
 
-def announced(upload: PendingUpload) -> tuple[dict[str, Any], dict[str, Any]]:
+def announced(upload: PendingUpload) -> tuple[Manifest, dict[str, Any]]:
     """Return the manifest of an upload as it was announced, and its tags and annotations.
 
     :raises UploadGone: if it was completed or removed meanwhile.
@@ -72,22 +71,23 @@ def announced(upload: PendingUpload) -> tuple[dict[str, Any], dict[str, Any]]:
     return _documents(upload, PendingUpload.manifest_json)
 
 
-def frozen(upload: PendingUpload) -> tuple[dict[str, Any], dict[str, Any]]:
+def frozen(upload: PendingUpload) -> tuple[Manifest, dict[str, Any]]:
     """Return the manifest with which an upload was frozen, and its tags and annotations.
 
     :raises UploadGone: if it was completed or removed meanwhile.
     """
-    # Rows that were frozen before there were two hold it where the announced one was.
+    # Rows frozen before this column existed have it in the place of the announced one.
     kept = func.coalesce(PendingUpload.frozen_manifest_json, PendingUpload.manifest_json)
     return _documents(upload, kept)
 
 
 def claim(uuid: str, quota: Quota | None = None, **values: Any) -> PendingUpload:
-    """Write a row for the UUID, unless there is one; return the row that there is.
+    """Insert a row for the UUID, unless there is one; return the row that there is.
 
-    :param quota: what the uploader may have pending, asked where a row is written.
-    :raises TooMuchPending: if that leaves no room for one more.
-    :raises UploadBusy: if rows of this UUID come and go.
+    :param quota: what the uploader may have pending; checked if a row is inserted.
+    :param values: by name of the column.
+    :raises TooMuchPending: if the quota is used up.
+    :raises UploadBusy: if other requests insert and delete rows of this UUID.
     """
     is_tried = False
     for _ in range(_CLAIMS):
@@ -97,9 +97,9 @@ def claim(uuid: str, quota: Quota | None = None, **values: Any) -> PendingUpload
         if is_tried and quota is not None:
             raise quota.refusal(values["uploader"], values["size_in_bytes"])
         try:
-            # Not every driver tells how many rows this has written.
+            # Not every driver returns how many rows were inserted.
             row = {"uuid": uuid, "last_active_at": values["created_at"], **values}
-            _wait_for_others(quota, values["uploader"])
+            _lock_quota(quota, values["uploader"])
             execute(_insertion(quota, row), parameters(row))
             is_tried = True
         except IntegrityError:
@@ -108,38 +108,38 @@ def claim(uuid: str, quota: Quota | None = None, **values: Any) -> PendingUpload
 
 
 def listed(idle_since: datetime | None = None) -> list[PendingUpload]:
-    """Return the uploads that wait, the oldest first.
+    """Return the pending uploads, oldest first.
 
-    :param idle_since: only those on which nobody has worked since then (UTC).
+    :param idle_since: only those without activity since then (UTC).
     """
-    waiting = PendingUpload.state != REMOVED
+    waiting = PendingUpload.state != UploadState.REMOVED
     if idle_since is None:
         return _copies(waiting)
     return _copies(and_(waiting, idle_since > _LAST_ACTIVE))
 
 
 def removed() -> list[PendingUpload]:
-    """Return the uploads that were removed while their URLs lived."""
-    return _copies(PendingUpload.state == REMOVED)
+    """Return the removed uploads, which are kept while their URLs work."""
+    return _copies(PendingUpload.state == UploadState.REMOVED)
 
 
 def find_identical(uploader: str, base_uri: str, fingerprint: str) -> PendingUpload | None:
-    """Return the first upload that waits of all that were announced alike, or None."""
+    """Return the first of the pending uploads with the same announcement, or None."""
     found = _copies(
         and_(
             PendingUpload.uploader == uploader,
             PendingUpload.base_uri == base_uri,
             PendingUpload.fingerprint == fingerprint,
-            PendingUpload.state != REMOVED,
+            PendingUpload.state != UploadState.REMOVED,
         )
     )
     return min(found, key=lambda upload: upload.id, default=None)
 
 
-def _wait_for_others(quota: Quota | None, uploader: str) -> None:
-    """Let PostgreSQL add one person's bytes one after the other, until the transaction ends.
+def _lock_quota(quota: Quota | None, uploader: str) -> None:
+    """Lock one uploader's quota in PostgreSQL until the transaction ends.
 
-    SQLite writes one after the other by itself.
+    SQLite allows one writer at a time anyway.
     """
     is_shared = sql_db.engine.dialect.name == "postgresql"
     if is_shared and quota is not None and quota.size_in_bytes is not None:
@@ -147,9 +147,9 @@ def _wait_for_others(quota: Quota | None, uploader: str) -> None:
 
 
 def _insertion(quota: Quota | None, values: Mapping[str, Any]) -> Insert:
-    """Return the statement that writes a row of these values, if there is room for it."""
+    """Return the statement that inserts these values, if the quota allows."""
     columns = PendingUpload.__table__.c
-    # Without the values, because SQLAlchemy keeps statements and a manifest may be megabytes.
+    # With parameters, because SQLAlchemy caches statements and a manifest may be megabytes.
     row = select(*(bindparam(f"new_{name}", type_=columns[name].type) for name in values))
     if quota is not None:
         row = row.where(quota.has_room(values["uploader"], values["size_in_bytes"]))
@@ -157,19 +157,19 @@ def _insertion(quota: Quota | None, values: Mapping[str, Any]) -> Insert:
 
 
 def parameters(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters by which statements here take values for columns."""
+    """Return values under the names of the parameters that statements here use."""
     return {f"new_{name}": value for name, value in values.items()}
 
 
 def _documents(
     upload: PendingUpload, manifest: SQLColumnExpression[str]
-) -> tuple[dict[str, Any], dict[str, Any]]:
+) -> tuple[Manifest, dict[str, Any]]:
     columns = select(manifest, PendingUpload.descriptions_json)
     row = sql_db.session.execute(columns.where(PendingUpload.id == upload.id)).one_or_none()
     sql_db.session.rollback()
     if row is None:
         raise UploadGone
-    return json.loads(row[0]), json.loads(row[1])
+    return Manifest.from_json(row[0]), json.loads(row[1])
 
 
 def _copies(where: ColumnElement[bool]) -> list[PendingUpload]:
@@ -181,7 +181,7 @@ def _copies(where: ColumnElement[bool]) -> list[PendingUpload]:
 
 
 def execute(statement: Any, values: Mapping[str, Any] | None = None) -> bool:
-    """Run one statement and commit; tell whether it met a row."""
+    """Run one statement and commit; tell whether it affected a row."""
     options = {"synchronize_session": False}
     result = sql_db.session.execute(statement, values, execution_options=options)
     sql_db.session.commit()

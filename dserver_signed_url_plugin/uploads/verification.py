@@ -1,26 +1,22 @@
-"""Does the store hold what was announced? Pure comparison, item by item.
-
-Knows which of two copies counts and what dtool's manifest says of an item; makes no request.
-"""
+"""Comparing what was announced with what the store holds, item by item; makes no request."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dserver_signed_url_plugin.errors import UnannouncedItems, UploadIncomplete
 from dserver_signed_url_plugin.storage.values import Contents, Item, Promotion, StoredItem
 from dserver_signed_url_plugin.uploads.plan import is_time
 
-Properties = dict[str, Any]
-
 
 @dataclass
 class Verification:
-    """The outcome: what is in place, what is to be promoted, what is wrong.
+    """What is in place, what is to be promoted, and what is wrong.
 
-    ``has_missing_of_any_size`` is True where something is missing whose size was not announced.
+    ``has_missing_of_any_size`` is True if an item is missing whose size was not announced.
+    ``strays`` are identifiers that storage holds and nobody announced.
     """
 
     in_place: dict[str, StoredItem] = field(default_factory=dict)
@@ -28,18 +24,17 @@ class Verification:
     missing: list[str] = field(default_factory=list)
     has_missing_of_any_size: bool = False
     mismatched: list[dict[str, Any]] = field(default_factory=list)
-    # Identifiers of what storage holds and nobody announced; `dtool verify` would find it.
     strays: list[str] = field(default_factory=list)
 
     @property
     def to_send(self) -> set[str]:
-        """Relpaths of what is still to be sent: missing, or wrong."""
+        """Relpaths of items that are missing or wrong."""
         return {*self.missing, *(entry["relpath"] for entry in self.mismatched)}
 
     def require(self, most_item_bytes: int) -> None:
-        """Go on only if nothing is missing, different or unannounced.
+        """Check that nothing is missing, different or unannounced.
 
-        :param most_item_bytes: what a single PUT can carry.
+        :param most_item_bytes: the most that a single PUT can carry.
         :raises UploadIncomplete: with relpaths, what was expected and what was found.
         :raises UnannouncedItems: with the identifiers of what was not announced, too.
         """
@@ -65,13 +60,13 @@ class Verification:
             )
 
 
-def verify(items: Sequence[Item], holdings: Contents) -> Verification:
-    """Compare what was announced with what the store lists, by size and MD5."""
+def verify(items: Sequence[Item], contents: Contents) -> Verification:
+    """Compare the announced items with the contents of the store, by size and MD5."""
     announced = {item.identifier for item in items}
-    outcome = Verification(strays=sorted(holdings.final.keys() - announced))
+    outcome = Verification(strays=sorted(contents.final.keys() - announced))
     for item in items:
-        final = holdings.final.get(item.identifier)
-        staged = holdings.staged.get(item.identifier)
+        final = contents.final.get(item.identifier)
+        staged = contents.staged.get(item.identifier)
         # Without an announced MD5 the latest PUT counts, and final is an earlier one of the same.
         if item.hash is None and staged is not None and not _same(staged, final):
             final = None
@@ -90,7 +85,7 @@ def verify(items: Sequence[Item], holdings: Contents) -> Verification:
 def verify_promoted(
     promotions: Sequence[Promotion], found: Mapping[str, StoredItem]
 ) -> Verification:
-    """Compare what a listing finds after promotion with what was verified before."""
+    """Compare what a listing shows after promotion with what was verified before."""
     outcome = Verification()
     for promotion in promotions:
         item = promotion.item
@@ -104,32 +99,25 @@ def verify_promoted(
     return outcome
 
 
-def properties(item: Item, stored: StoredItem, hint: object) -> Properties:
-    """Return an item's entry in dtool's manifest.
+def frozen_item(item: Item, stored: StoredItem, hint: Item | None) -> Item:
+    """Return an item as the manifest of the dataset is to have it.
 
-    :param hint: the entry in a manifest that the client uploaded; it counts where it agrees with
-        the store.
+    :param hint: the item in a manifest that the client uploaded; its time counts if its size and
+        MD5 are those in the store.
     """
     timestamp = item.utc_timestamp
-    if timestamp is None:
-        timestamp = _hinted_timestamp(stored, hint)
+    if timestamp is None and hint is not None and _is_hint(hint, stored):
+        timestamp = hint.utc_timestamp
     if timestamp is None:
         timestamp = stored.last_modified.timestamp()
-    return {
-        "relpath": item.relpath,
-        "size_in_bytes": stored.size_in_bytes,
-        "hash": stored.md5,
-        "utc_timestamp": timestamp,
-    }
+    return replace(
+        item, size_in_bytes=stored.size_in_bytes, hash=stored.md5, utc_timestamp=timestamp
+    )
 
 
-def _hinted_timestamp(stored: StoredItem, hint: object) -> float | None:
-    if not isinstance(hint, Mapping):
-        return None
-    if hint.get("hash") != stored.md5 or hint.get("size_in_bytes") != stored.size_in_bytes:
-        return None
-    timestamp = hint.get("utc_timestamp")
-    return timestamp if is_time(timestamp) else None
+def _is_hint(hint: Item, stored: StoredItem) -> bool:
+    agrees = (hint.hash, hint.size_in_bytes) == (stored.md5, stored.size_in_bytes)
+    return agrees and is_time(hint.utc_timestamp)
 
 
 def _same(one: StoredItem, other: StoredItem | None) -> bool:
@@ -140,15 +128,15 @@ def _mismatch(item: Item, found: StoredItem | None) -> dict[str, Any]:
     return {
         "relpath": item.relpath,
         "expected": {"size_in_bytes": item.size_in_bytes, "hash": item.hash},
-        "found": found and _told(found),
+        "found": found and _described(found),
     }
 
 
 def _stray(identifier: str) -> dict[str, Any]:
-    """Name an object that nobody announced: what its path was is not known."""
+    """Describe an object that was not announced, of which only the identifier is known."""
     return {"relpath": identifier, "expected": None, "found": "stray"}
 
 
-def _told(found: StoredItem) -> dict[str, Any]:
-    told = {"size_in_bytes": found.size_in_bytes, "hash": found.md5}
-    return told if found.defect is None else {**told, "defect": found.defect}
+def _described(found: StoredItem) -> dict[str, Any]:
+    described = {"size_in_bytes": found.size_in_bytes, "hash": found.md5}
+    return described if found.defect is None else {**described, "defect": found.defect}

@@ -23,9 +23,9 @@ from dserver_signed_url_plugin.permissions import (
     permit_upload,
 )
 from dserver_signed_url_plugin.services import services
-from dserver_signed_url_plugin.uploads.begin import UploadGrant
 from dserver_signed_url_plugin.uploads.cancel import Cancellation
 from dserver_signed_url_plugin.uploads.complete import Completion
+from dserver_signed_url_plugin.uploads.grant import UploadGrant
 from dserver_signed_url_plugin.uploads.status import UploadStatus
 from dserver_signed_url_plugin.uris import DatasetURI
 from dserver_signed_url_plugin.web import (
@@ -199,7 +199,9 @@ def upload_status(query: UploadStatusQuery, uri: str) -> UploadStatus:
     """Return how far an upload has come and, with ?urls=true, URLs for what is missing."""
     dataset = DatasetURI.parse(uri)
     permit = permit_completion(identity(), dataset.base)
-    return services().progresses.of(permit, dataset.uuid, query["urls"], query["expiry_seconds"])
+    return services().progresses.of(
+        permit, dataset.uuid, urls=query["urls"], asked=query["expiry_seconds"]
+    )
 
 
 @blueprint.route(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dserver_signed_url_plugin.config import Settings
-from dserver_signed_url_plugin.storage.s3 import S3Storage
+from dserver_signed_url_plugin.storage.s3 import s3_storage
 from dserver_signed_url_plugin.uris import BaseURI
 from tests.support.dserver import in_capitals
 from tests.support.staging_contract import StagingContract
@@ -14,7 +14,7 @@ from tests.support.staging_contract import StagingContract
 @pytest.fixture
 def storage(bucket):
     settings = Settings.load(in_capitals(bucket.settings()), {})
-    return S3Storage(BaseURI.parse(bucket.base_uri), settings)
+    return s3_storage(BaseURI.parse(bucket.base_uri), settings)
 
 
 @pytest.fixture

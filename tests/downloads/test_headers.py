@@ -83,10 +83,10 @@ def test_a_frozen_dataset_counts_as_one_whatever_becomes_of_headers(dserver, pro
     DtoolDserver().begin(dserver.alice, dserver.base_uri, other)
     proxy.headed = headed
     storage = dserver.storage
-    assert storage.kind(deposit.uuid) == "dataset"
-    assert storage.kind(other.uuid) == "protodataset"
+    assert storage.uploads.dataset_type(deposit.uuid) == "dataset"
+    assert storage.uploads.dataset_type(other.uuid) == "protodataset"
     with pytest.raises(UploadFrozen):
-        storage.discard(deposit.uuid, Claim({}, was_left=True), uninterrupted)
+        storage.discards.discard(deposit.uuid, Claim({}, was_written=True), uninterrupted)
 
 
 def test_a_name_is_looked_up_elsewhere_only_where_it_is_lost(dserver, proxy):

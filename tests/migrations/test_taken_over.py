@@ -103,7 +103,7 @@ def test_a_table_of_the_specs_fields_becomes_ours_with_its_rows(host, new_host, 
     told = {each.uuid: each for each in uploads}
     assert (told[UUID].frozen_at, told[second].frozen_at) == (7.5, None)
     for each in uploads:
-        assert (each.state, each.uploader, each.number_of_items) == ("open", "alice", 2)
+        assert (each.state.value, each.uploader, each.number_of_items) == ("open", "alice", 2)
         assert each.size_in_bytes == 8
         # PostgreSQL answers in the zone of the session, and SQLite forgets the zone.
         ends = each.urls_expire_at.replace(tzinfo=each.urls_expire_at.tzinfo or timezone.utc)

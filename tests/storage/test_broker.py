@@ -12,7 +12,8 @@ from sqlalchemy import delete
 from sqlalchemy.exc import OperationalError
 
 from dserver_signed_url_plugin.cli.lifecycle import lifecycle
-from dserver_signed_url_plugin.storage.values import Claim, FrozenDataset, ProtoDataset
+from dserver_signed_url_plugin.storage.manifest import FrozenDataset, Manifest
+from dserver_signed_url_plugin.storage.values import Claim, ProtoDataset
 from dserver_signed_url_plugin.uploads.models import PendingUpload
 from dserver_signed_url_plugin.uris import BaseURI
 from tests.support.clients import README, Deposit, DtoolDserver
@@ -198,6 +199,6 @@ def test_a_database_that_is_away_when_a_lease_is_checked_is_no_failure_of_the_br
     storage = dserver.services.storages.of(BaseURI.parse(base_uri))
     uuid, metadata = "550e8400-e29b-41d4-a716-446655440000", {"type": "protodataset"}
     with pytest.raises(OperationalError):
-        storage.open(ProtoDataset(uuid, "s", Claim({}), metadata), check)
+        storage.uploads.create(ProtoDataset(uuid, "s", Claim({}), metadata), check)
     with pytest.raises(OperationalError):
-        storage.freeze(uuid, FrozenDataset("", {"items": {}}, metadata), check)
+        storage.uploads.freeze(uuid, FrozenDataset("", Manifest(), metadata), check)

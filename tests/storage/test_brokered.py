@@ -67,7 +67,7 @@ def test_without_the_setting_the_plugin_signs_though_a_broker_could(installed, m
 def test_a_broker_made_meanwhile_for_another_dataset_is_not_mixed_up(dserver, s3, bucket):
     upload, other = Upload(dserver.storage), Upload(dserver.storage)
     another = partial(SigningS3Broker, f"{dserver.base_uri}/{other.uuid}")
-    dserver.storage.open(upload.opening, another)
+    dserver.storage.uploads.create(upload.opening, another)
     structure = s3.get_object(Bucket=bucket.name, Key=f"{upload.uuid}/structure.json")
     assert json.load(structure["Body"])["dataset_registration_key"] == f"dtool-{upload.uuid}"
 

@@ -12,7 +12,7 @@ import pytest
 
 from dserver_signed_url_plugin.errors import ItemNotFound, StorageAway, StorageUnavailable
 from dserver_signed_url_plugin.storage import deadline
-from dserver_signed_url_plugin.storage.circuit_breaker import CircuitBreaker, apart, guarded
+from dserver_signed_url_plugin.storage.circuit_breaker import CircuitBreaker, guarded, in_thread
 from dserver_signed_url_plugin.storage.deadline import Deadline
 
 SECONDS = 30
@@ -222,12 +222,12 @@ def test_every_method_is_a_visit_and_one_inside_it_is_the_same():
 def test_what_hangs_is_left_waiting_when_the_time_is_over(never):
     began = monotonic()
     with deadline.under(Deadline(0.2)), pytest.raises(StorageAway):
-        apart(lambda: never.wait(10))
+        in_thread(lambda: never.wait(10))
     assert monotonic() - began < 5
     never.set()
 
 
-def test_what_is_done_apart_returns_and_raises_as_here():
-    assert apart(lambda: 1) == 1
+def test_what_is_done_in_a_thread_returns_and_raises_as_here():
+    assert in_thread(lambda: 1) == 1
     with pytest.raises(TimeoutError, match="of the work"):
-        apart(lambda: (_ for _ in ()).throw(TimeoutError("of the work")))
+        in_thread(lambda: (_ for _ in ()).throw(TimeoutError("of the work")))

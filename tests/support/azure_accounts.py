@@ -8,7 +8,8 @@ from typing import Any
 from azure.storage.blob import BlockBlobService
 
 from dserver_signed_url_plugin.config import Settings
-from dserver_signed_url_plugin.storage.azure import AzureStorage
+from dserver_signed_url_plugin.storage.azure import azure_storage
+from dserver_signed_url_plugin.storage.protocols import Storage
 from dserver_signed_url_plugin.uris import BaseURI
 from tests.support.azure_holdings import containers
 from tests.support.dserver import Account, in_capitals
@@ -16,10 +17,10 @@ from tests.support.dserver import Account, in_capitals
 BLOCK_BLOB = {"x-ms-blob-type": "BlockBlob"}
 
 
-def storage_of(account: Account, more: Mapping[str, str] | None = None) -> AzureStorage:
+def storage_of(account: Account, more: Mapping[str, str] | None = None) -> Storage:
     """Return the storage of an account, with settings as Flask's config has them."""
     config = {**in_capitals(account.settings()), **(more or {})}
-    return AzureStorage(BaseURI.parse(account.base_uri), Settings.load(config, {}))
+    return azure_storage(BaseURI.parse(account.base_uri), Settings.load(config, {}))
 
 
 def everything_in(blobs: BlockBlobService) -> dict[str, Any]:

@@ -32,5 +32,5 @@ class StagingContract(StorageContract):
     def test_promoting_what_has_vanished_is_noticed(self, upload, storage, soon):
         upload.put_all(soon, pinned=False)
         verified = upload.promotions()
-        storage.delete_temporary(upload.uuid)
+        storage.uploads.delete_temporary(upload.uuid)
         assert upload.promote(verified) == {}

@@ -30,6 +30,7 @@ from dserver_signed_url_plugin.storage.values import (
     Claim,
     Contents,
     Freed,
+    Item,
     Life,
     SignedRequest,
     StoredItem,
@@ -69,7 +70,7 @@ class StorageContract:
     @pytest.fixture
     def soon(self, storage: Storage) -> Life:
         """A life that began now."""
-        return storage.life(600)
+        return storage.reads.life(600)
 
     @pytest.fixture
     def past(self, soon: Life) -> Life:
@@ -81,7 +82,7 @@ class StorageContract:
     def upload(self, storage: Storage) -> Upload:
         """An opened upload that nobody has PUT anything to."""
         opened = Upload(storage)
-        storage.open(opened.opening, uninterrupted)
+        storage.uploads.create(opened.opening, uninterrupted)
         return opened
 
     @pytest.fixture
@@ -111,8 +112,10 @@ class StorageContract:
         assert upload.downloaded(soon) == upload.contents
 
     def test_read_urls_name_and_open_all_of_a_dataset(self, dataset, storage, soon):
-        urls = storage.read_urls(dataset.uuid, soon)
-        assert get(urls.readme).content == README.encode() == storage.readme(dataset.uuid, 100)
+        urls = storage.reads.read_urls(dataset.uuid, soon)
+        assert (
+            get(urls.readme).content == README.encode() == storage.uploads.readme(dataset.uuid, 100)
+        )
         assert set(get(urls.manifest).json()["items"]) == set(dataset.contents)
         assert get(urls.admin_metadata).json()["type"] == "dataset"
         annotations = {name: get(url).json() for name, url in urls.annotations.items()}
@@ -123,32 +126,46 @@ class StorageContract:
 
     def test_an_item_url_opens_that_item(self, dataset, storage, soon):
         for identifier, data in dataset.contents.items():
-            assert get(storage.item_url(dataset.uuid, identifier, soon)).content == data
+            assert get(storage.reads.item_url(dataset.uuid, identifier, soon)).content == data
 
     def test_an_unknown_item_is_not_found(self, dataset, storage, soon):
         with pytest.raises(ItemNotFound):
-            storage.item_url(dataset.uuid, generate_identifier("no such file"), soon)
+            storage.reads.item_url(dataset.uuid, generate_identifier("no such file"), soon)
 
     def test_what_storage_does_not_hold_is_not_found(self, upload, storage, soon):
         for uuid in (str(uuid4()), upload.uuid):
             with pytest.raises(DatasetNotFound):
-                storage.read_urls(uuid, soon)
+                storage.reads.read_urls(uuid, soon)
 
     @pytest.mark.parametrize("pinned", [True, False], ids=["pinned", "staged"])
     def test_awkward_relpaths_come_back(self, storage, soon, pinned):
-        longest = "ü" * (storage.max_relpath_bytes // 2)
+        longest = "ü" * (storage.uploads.limits.max_relpath_bytes // 2)
         files = {path: path.encode() for path in [*AWKWARD, longest]}
         upload = Upload(storage, files)
-        storage.open(upload.opening, uninterrupted)
+        storage.uploads.create(upload.opening, uninterrupted)
         assert upload.deposit(soon, pinned).downloaded(soon) == upload.contents
 
     def test_a_life_is_in_whole_seconds_and_no_longer_than_asked_for(self, storage):
-        life = storage.life(77)
+        life = storage.reads.life(77)
         assert (life.seconds, life.starts.microsecond) == (77, 0)
         assert life.ends == life.starts + timedelta(seconds=77)
         assert life.ends.utcoffset() == timedelta(0)
 
     # What a URL cannot do ------------------------------------------------------------------
+
+    @pytest.mark.parametrize(
+        ("pinned", "with_md5", "expected"),
+        [(True, True, True), (False, True, False), (True, False, False)],
+    )
+    def test_urls_are_pinned_if_every_item_has_an_md5(
+        self, upload, storage, soon, pinned, with_md5, expected
+    ):
+        items = [*upload.items, Item("f" * 40, "more", 1, "0" * 32 if with_md5 else None)]
+        write_urls = storage.uploads.write_urls
+        assert (
+            write_urls(upload.uuid, upload.staging, items, soon, pinned=pinned).pinned is expected
+        )
+        assert write_urls(upload.uuid, upload.staging, [], soon, pinned=pinned).pinned is pinned
 
     def test_a_pinned_url_refuses_other_bytes(self, upload, soon):
         requested = upload.urls(soon, pinned=True).items
@@ -168,9 +185,9 @@ class StorageContract:
         assert upload.held().final == {}
 
     def test_an_expired_read_url_is_refused(self, dataset, storage, past):
-        urls = storage.read_urls(dataset.uuid, past)
+        urls = storage.reads.read_urls(dataset.uuid, past)
         identifier = next(iter(dataset.contents))
-        item = storage.item_url(dataset.uuid, identifier, past)
+        item = storage.reads.item_url(dataset.uuid, identifier, past)
         for url in (urls.readme, urls.manifest, urls.admin_metadata, *urls.items.values(), item):
             assert get(url).status_code in REFUSED
 
@@ -186,7 +203,7 @@ class StorageContract:
 
     def test_a_read_url_cannot_write_or_delete(self, dataset, storage, soon, everything):
         before = everything()
-        urls = storage.read_urls(dataset.uuid, soon)
+        urls = storage.reads.read_urls(dataset.uuid, soon)
         for url in (urls.readme, *urls.items.values()):
             assert put(SignedRequest(url, self.put_headers), b"mine now") in REFUSED
             assert requests.delete(url, timeout=30).status_code in REFUSED
@@ -201,11 +218,11 @@ class StorageContract:
 
     def test_a_url_for_one_item_does_not_open_another(self, dataset, storage, soon):
         one, other = list(dataset.contents)[:2]
-        url = storage.item_url(dataset.uuid, one, soon)
+        url = storage.reads.item_url(dataset.uuid, one, soon)
         assert get(url.replace(one, other)).status_code in REFUSED
 
     def test_a_tampered_url_is_refused(self, dataset, storage, soon):
-        url = storage.item_url(dataset.uuid, next(iter(dataset.contents)), soon)
+        url = storage.reads.item_url(dataset.uuid, next(iter(dataset.contents)), soon)
         assert get(url).status_code == 200
         answers = {name: get(other).status_code for name, other in tampered(url).items()}
         obeyed = {name for name, status in answers.items() if status not in REFUSED}
@@ -220,8 +237,8 @@ class StorageContract:
         for name in DOCUMENTS:
             upload.put_document(staged, name, b"changed")
         assert upload.downloaded(soon) == upload.contents
-        assert upload.storage.readme(upload.uuid, 100) == README.encode()
-        urls = upload.storage.read_urls(upload.uuid, soon)
+        assert upload.storage.uploads.readme(upload.uuid, 100) == README.encode()
+        urls = upload.storage.reads.read_urls(upload.uuid, soon)
         assert get(urls.admin_metadata).json()["type"] == "dataset"
 
     # Opening, verifying, freezing ----------------------------------------------------------
@@ -229,14 +246,14 @@ class StorageContract:
     def test_opening_twice_is_harmless(self, upload, storage, soon, everything):
         upload.put_all(soon, pinned=True)
         before = everything()
-        storage.open(upload.opening, uninterrupted)
+        storage.uploads.create(upload.opening, uninterrupted)
         assert everything() == before
 
     def test_opening_refuses_what_somebody_else_began(self, upload, storage, everything):
         before = everything()
         with pytest.raises(StorageOccupied):
-            storage.open(
-                replace(upload.opening, claim=Claim({"uploader": "carol"}, was_left=True)),
+            storage.uploads.create(
+                replace(upload.opening, claim=Claim({"uploader": "carol"}, was_written=True)),
                 uninterrupted,
             )
         assert everything() == before
@@ -246,10 +263,10 @@ class StorageContract:
         upload.put_all(soon, pinned=True)
         upload.freeze()
         if tidied:
-            storage.delete_temporary(upload.uuid)
+            storage.uploads.delete_temporary(upload.uuid)
         before = everything()
         with pytest.raises(StorageOccupied):
-            storage.open(upload.opening, uninterrupted)
+            storage.uploads.create(upload.opening, uninterrupted)
         assert everything() == before
 
     def test_nothing_is_held_of_what_was_never_opened(self, storage):
@@ -258,40 +275,40 @@ class StorageContract:
 
     def test_a_staged_document_is_read_up_to_a_limit(self, upload, storage, soon):
         urls = upload.urls(soon, pinned=True)
-        assert storage.staged_document(upload.uuid, upload.staging, "readme", 10) is None
+        assert storage.uploads.staged_document(upload.uuid, upload.staging, "readme", 10) is None
         assert upload.put_document(urls, "readme", b"0123456789") in {200, 201}
         for limit, expected in ((10, b"0123456789"), (3, b"0123")):
-            found = storage.staged_document(upload.uuid, upload.staging, "readme", limit)
+            found = storage.uploads.staged_document(upload.uuid, upload.staging, "readme", limit)
             assert found == expected
-        assert storage.staged_document(upload.uuid, upload.staging, "manifest", 10) is None
+        assert storage.uploads.staged_document(upload.uuid, upload.staging, "manifest", 10) is None
 
     def test_freezing_without_a_readme_keeps_the_one_there_is(self, upload, storage, soon):
         upload.put_all(soon, pinned=True)
-        assert storage.readme(upload.uuid, 100) is None
+        assert storage.uploads.readme(upload.uuid, 100) is None
         upload.freeze(README)
         upload.freeze(None)
         content = README.encode()
-        assert storage.readme(upload.uuid, 100) == content
-        assert storage.readme(upload.uuid, 3) == content[:4]
+        assert storage.uploads.readme(upload.uuid, 100) == content
+        assert storage.uploads.readme(upload.uuid, 3) == content[:4]
 
     def test_what_was_frozen_is_looked_at_again(self, upload, storage, soon):
         upload.put_all(soon, pinned=True)
         upload.promote(upload.promotions())
-        assert not storage.is_frozen(upload.uuid, upload.freezing())
+        assert not storage.uploads.is_frozen(upload.uuid, upload.freezing())
         upload.freeze()
-        assert storage.is_frozen(upload.uuid, upload.freezing())
-        assert storage.is_frozen(upload.uuid, upload.freezing(None))
-        assert not storage.is_frozen(upload.uuid, upload.freezing("another"))
+        assert storage.uploads.is_frozen(upload.uuid, upload.freezing())
+        assert storage.uploads.is_frozen(upload.uuid, upload.freezing(None))
+        assert not storage.uploads.is_frozen(upload.uuid, upload.freezing("another"))
 
     def test_tidying_removes_what_was_staged_and_nothing_else(self, upload, storage, soon):
         self.put_in_every_way(upload, soon)
         upload.put_document(upload.urls(soon, pinned=True), "manifest", b"{}")
         upload.freeze()
-        storage.delete_temporary(upload.uuid, upload.held().temporary)
+        storage.uploads.delete_temporary(upload.uuid, upload.held().temporary)
         held = upload.held()
         assert (held.staged, held.temporary) == ({}, {})
         assert upload.downloaded(soon) == upload.contents
-        storage.delete_temporary(upload.uuid)
+        storage.uploads.delete_temporary(upload.uuid)
         assert upload.downloaded(soon) == upload.contents
 
     # Discarding ----------------------------------------------------------------------------
@@ -306,13 +323,13 @@ class StorageContract:
         assert not upload.held().opened
 
     def test_what_was_opened_has_admin_metadata_until_it_is_discarded(self, upload, storage):
-        assert storage.has_admin_metadata(upload.uuid)
+        assert storage.uploads.has_admin_metadata(upload.uuid)
         upload.discard()
-        assert not storage.has_admin_metadata(upload.uuid)
+        assert not storage.uploads.has_admin_metadata(upload.uuid)
 
     def test_discarding_one_upload_leaves_the_others(self, upload, dataset, storage, soon):
         other = Upload(storage)
-        storage.open(other.opening, uninterrupted)
+        storage.uploads.create(other.opening, uninterrupted)
         other.discard()
         assert dataset.downloaded(soon) == dataset.contents
 
@@ -337,8 +354,8 @@ class StorageContract:
     def test_what_has_another_claim_is_not_discarded(self, upload, storage, soon, everything):
         self.put_in_every_way(upload, soon)
         before = everything()
-        other = replace(upload, uploader="carol", was_left=True)
-        assert storage.size(other.uuid, other.opening.claim) == Freed()
+        other = replace(upload, uploader="carol", was_written=True)
+        assert storage.discards.size(other.uuid, other.opening.claim) == Freed()
         assert other.discard() == Freed()
         assert everything() == before
 
@@ -346,20 +363,20 @@ class StorageContract:
         self, upload, storage, soon, everything
     ):
         self.put_in_every_way(upload, soon)
-        storage.delete_temporary(upload.uuid)
+        storage.uploads.delete_temporary(upload.uuid)
         before = everything()
-        assert storage.size(upload.uuid, upload.opening.claim) == Freed()
+        assert storage.discards.size(upload.uuid, upload.opening.claim) == Freed()
         assert upload.discard() == Freed()
         assert everything() == before
 
     def test_a_place_that_lost_its_claim_stays_the_uploads(self, upload, storage, soon, everything):
         self.put_in_every_way(upload, soon)
-        storage.delete_temporary(upload.uuid)
-        again = replace(upload, was_left=True)
-        storage.open(again.opening, uninterrupted)
+        storage.uploads.delete_temporary(upload.uuid)
+        again = replace(upload, was_written=True)
+        storage.uploads.create(again.opening, uninterrupted)
         with pytest.raises(StorageOccupied):
-            storage.open(replace(again, uploader="carol").opening, uninterrupted)
-        storage.delete_temporary(upload.uuid)
+            storage.uploads.create(replace(again, uploader="carol").opening, uninterrupted)
+        storage.uploads.delete_temporary(upload.uuid)
         again.discard()
         assert everything() == {}
 
@@ -380,5 +397,5 @@ class StorageContract:
     def test_a_discarded_upload_can_be_opened_by_somebody_else(self, upload, storage, soon):
         upload.discard()
         other = replace(upload, uploader="carol", staging=uuid4().hex)
-        storage.open(other.opening, uninterrupted)
+        storage.uploads.create(other.opening, uninterrupted)
         assert other.deposit(soon).downloaded(soon) == other.contents

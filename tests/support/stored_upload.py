@@ -12,11 +12,11 @@ from uuid import uuid4
 import requests
 from dtoolcore.utils import generate_identifier
 
+from dserver_signed_url_plugin.storage.manifest import FrozenDataset, Manifest
 from dserver_signed_url_plugin.storage.protocols import Storage
 from dserver_signed_url_plugin.storage.values import (
     Claim,
     Freed,
-    FrozenDataset,
     Item,
     Life,
     Promotion,
@@ -55,7 +55,7 @@ class Upload:
     uuid: str = field(default_factory=lambda: str(uuid4()))
     staging: str = field(default_factory=lambda: uuid4().hex)
     uploader: str = "alice"
-    was_left: bool = False
+    was_written: bool = False
     dtoolcore_version: str = "3.19.0"
 
     @property
@@ -75,7 +75,7 @@ class Upload:
         return ProtoDataset(
             self.uuid,
             self.staging,
-            Claim({"uploader": self.uploader}, self.was_left),
+            Claim({"uploader": self.uploader}, self.was_written),
             self.admin_metadata("protodataset"),
             tags=("red", "blue"),
             annotations={"place": {"room": [1, "Größe"]}},
@@ -88,7 +88,9 @@ class Upload:
         return about
 
     def urls(self, life: Life, pinned: bool) -> WriteURLs:
-        return self.storage.write_urls(self.uuid, self.staging, self.items, pinned, life)
+        return self.storage.uploads.write_urls(
+            self.uuid, self.staging, self.items, life, pinned=pinned
+        )
 
     def put_all(self, life: Life, pinned: bool) -> None:
         urls = self.urls(life, pinned)
@@ -99,10 +101,10 @@ class Upload:
         return put(SignedRequest(urls.documents[name]), data)
 
     def discard(self, check: Callable[[], None] = uninterrupted) -> Freed:
-        return self.storage.discard(self.uuid, self.opening.claim, check)
+        return self.storage.discards.discard(self.uuid, self.opening.claim, check)
 
     def held(self) -> Any:
-        return self.storage.holdings(self.uuid, self.staging)
+        return self.storage.uploads.contents(self.uuid, self.staging)
 
     def promotions(self) -> list[Promotion]:
         staged = self.held().staged
@@ -110,31 +112,30 @@ class Upload:
         return [Promotion(item, staged[item.identifier]) for item in waiting]
 
     def promote(self, promotions: Sequence[Promotion]) -> dict[str, StoredItem]:
-        return self.storage.promote(self.uuid, self.staging, promotions)
+        if self.storage.staged_items is None:
+            assert not promotions
+            return {}
+        return self.storage.staged_items.promote(self.uuid, self.staging, promotions)
 
     def freezing(self, readme: str | None = README) -> FrozenDataset:
-        entries = {
-            item.identifier: {"relpath": item.relpath, "size_in_bytes": item.size_in_bytes}
-            for item in self.items
-        }
-        manifest = {"items": entries, "dtoolcore_version": self.dtoolcore_version}
+        manifest = Manifest.of(self.items, self.dtoolcore_version)
         admin = {**self.admin_metadata("dataset"), "frozen_at": 1700000001.5}
         return FrozenDataset(readme, manifest, admin)
 
     def freeze(self, readme: str | None = README) -> None:
-        self.storage.freeze(self.uuid, self.freezing(readme), uninterrupted)
+        self.storage.uploads.freeze(self.uuid, self.freezing(readme), uninterrupted)
 
     def deposit(self, life: Life, pinned: bool = True) -> Upload:
         """Do all that makes a dataset; returns itself."""
         self.put_all(life, pinned)
         self.promote(self.promotions())
         self.freeze()
-        self.storage.delete_temporary(self.uuid)
+        self.storage.uploads.delete_temporary(self.uuid)
         return self
 
     def downloaded(self, life: Life) -> dict[str, bytes]:
         """The bytes by identifier, as whoever follows the URLs gets them."""
-        urls = self.storage.read_urls(self.uuid, life)
+        urls = self.storage.reads.read_urls(self.uuid, life)
         return {identifier: get(url).content for identifier, url in urls.items.items()}
 
 

@@ -73,8 +73,8 @@ def one_and_two(azure_dserver: Dserver, uri: str) -> tuple[str, str]:
 
 
 def test_an_expired_read_url_is_refused(azure_dserver, deposit, uri, past):
-    late = vars(azure_dserver.storage.read_urls(deposit.uuid, past))
-    late = [*urls_in(late), azure_dserver.storage.item_url(deposit.uuid, ONE, past)]
+    late = vars(azure_dserver.storage.reads.read_urls(deposit.uuid, past))
+    late = [*urls_in(late), azure_dserver.storage.reads.item_url(deposit.uuid, ONE, past)]
     assert len(late) == 3 + 1 + len(FILES) + 1
     assert [send("GET", url) for url in late] == [403] * len(late)
 
@@ -113,7 +113,9 @@ def test_an_expired_write_url_is_refused(azure_dserver, blobs, deposit, grant, p
         Item(name, item["relpath"], hash=hashlib.md5(deposit.content(name)).hexdigest())
         for name, item in grant["upload_urls"]["items"].items()
     ]
-    urls = azure_dserver.storage.write_urls(deposit.uuid, "s" * 32, items, True, past)
+    urls = azure_dserver.storage.uploads.write_urls(
+        deposit.uuid, "s" * 32, items, past, pinned=True
+    )
     for name, item in urls.items.items():
         assert send("PUT", item.url, deposit.content(name), **item.headers) == 403
     assert [send("PUT", urls.documents[name], b"late") for name in DOCUMENTS] == [403] * 4

@@ -120,6 +120,6 @@ def test_nothing_but_folders_is_nothing(make_dserver, s3, bucket):
     for folder in FOLDERS:
         s3.put_object(Bucket=bucket.name, Key=f"{deposit.uuid}/{folder}")
     storage = dserver.storage
-    assert storage.holdings(deposit.uuid, "staging").objects == 0
-    storage.release_uuid(deposit.uuid)
-    assert storage.elsewhere({deposit.uuid}) == set()
+    assert storage.uploads.contents(deposit.uuid, "staging").objects == 0
+    storage.inventory.delete_registration(deposit.uuid)
+    assert storage.inventory.under_other_prefixes({deposit.uuid}) == set()

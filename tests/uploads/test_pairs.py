@@ -59,7 +59,7 @@ class Upload:
     @property
     def is_frozen(self) -> bool:
         with self.dserver.app.app_context():
-            return self.dserver.storage.kind(self.deposit.uuid) == "dataset"
+            return self.dserver.storage.uploads.dataset_type(self.deposit.uuid) == "dataset"
 
     def by(self, name: str) -> Person:
         """Return somebody, as another worker would answer them."""
@@ -156,7 +156,7 @@ def test_what_its_owner_revives_is_not_struck_out_by_somebody_else(removed):
 def test_a_cleanup_that_listed_before_leaves_what_was_announced_again(removed, act):
     with paused(removed.dserver, removed.begin) as pause:
         act(removed)
-    assert (pause.happened, removed.row.state) == (True, "open")
+    assert (pause.happened, removed.row.state.value) == (True, "open")
     CLIENT.put(pause.outcome.json, removed.deposit)
     assert removed.complete().status_code == 200
 
@@ -183,7 +183,7 @@ def test_no_urls_are_given_for_an_upload_cancelled_meanwhile(old, act):
         assert old.complete().status_code == 200
     else:
         assert late.status_code in (404, 409)
-        assert old.row.state == "removed"
+        assert old.row.state.value == "removed"
 
 
 @on_each_database
@@ -258,7 +258,7 @@ def check_nothing_is_lost(upload: Upload, first: Act, answers: tuple[Any, Any]) 
         assert upload.is_registered or row is not None
     if grant_in(answers[0]) or (grant_in(answers[1]) and first is not Upload.cancel):
         # Whoever announces an upload, or is given its URLs, has it, unless it is cancelled later.
-        assert upload.is_registered or (row is not None and row.state != "removed")
+        assert upload.is_registered or (row is not None and row.state.value != "removed")
 
 
 def check_way_out(upload: Upload) -> None:

@@ -6,7 +6,7 @@ import pytest
 from dtoolcore.utils import generate_identifier
 
 from dserver_signed_url_plugin.errors import InvalidField
-from dserver_signed_url_plugin.storage.values import Item
+from dserver_signed_url_plugin.storage.values import Item, Limits
 from dserver_signed_url_plugin.uploads.plan import EARLIEST, LATEST, UploadPlan, check_name, is_time
 
 MD5 = "9a0364b9e99bb480dd25e1f0284c8555"
@@ -157,10 +157,10 @@ def test_an_awkward_relpath_passes(relpath):
 def test_sizes_must_sum_into_63_bits(sizes, passes):
     plan = UploadPlan(PLAN.uuid, "n", [item(str(n), size) for n, size in enumerate(sizes)])
     if passes:
-        plan.check_size(2**63)
+        plan.check_limits(Limits(max_item_bytes=2**63), 2, "alice")
     else:
         with pytest.raises(InvalidField, match=r"^items: "):
-            plan.check_size(2**63)
+            plan.check_limits(Limits(max_item_bytes=2**63), 2, "alice")
 
 
 @pytest.mark.parametrize("number", [1000, 1001])
@@ -285,19 +285,6 @@ def test_a_fingerprint_is_made_of_items_with_and_without_properties():
     turned = replace(bare, items=tuple(reversed(bare.items)))
     assert bare.fingerprint() == turned.fingerprint()
     assert len(bare.fingerprint()) == 64
-
-
-@pytest.mark.parametrize(
-    ("pinned", "items", "all_pinned"),
-    [
-        (True, (A, B), True),
-        (False, (A, B), False),
-        (True, (A, item("c", md5=None)), False),
-        (True, (), True),
-    ],
-)
-def test_all_is_pinned_only_where_every_item_has_an_md5(pinned, items, all_pinned):
-    assert replace(PLAN, pinned=pinned, items=items).all_pinned is all_pinned
 
 
 @pytest.mark.parametrize(

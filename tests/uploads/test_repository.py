@@ -10,9 +10,11 @@ from flask import Flask
 from sqlalchemy import delete, event, func, select, update
 
 from dserver_signed_url_plugin.errors import UploadBusy
+from dserver_signed_url_plugin.storage.manifest import Manifest
+from dserver_signed_url_plugin.storage.values import Item
 from dserver_signed_url_plugin.uploads import repository
 from dserver_signed_url_plugin.uploads.lease import LEASE, Lease, leased
-from dserver_signed_url_plugin.uploads.models import FROZEN, OPEN, OPENING, PendingUpload
+from dserver_signed_url_plugin.uploads.models import PendingUpload, UploadState
 from tests.support.databases import on_each_database
 
 pytestmark = on_each_database
@@ -43,7 +45,7 @@ def claim(uuid=UUID, **changes):
         "creator_username": "alice",
         "created_at": NOW,
         "frozen_at": None,
-        "manifest_json": "{}",
+        "manifest_json": '{"items": {}}',
         "descriptions_json": "{}",
         "number_of_items": 0,
         "size_in_bytes": 0,
@@ -81,7 +83,7 @@ def rows():
 
 def test_a_claim_writes_a_row_that_waits_to_be_opened(upload):
     found = repository.find(UUID)
-    assert (found.uuid, found.uploader, found.state) == (UUID, "alice", OPENING)
+    assert (found.uuid, found.uploader, found.state) == (UUID, "alice", UploadState.OPENING)
     assert (found.pinned, found.urls_expire_at, found.lease) == (True, None, None)
     assert found.created_at_utc == NOW
 
@@ -108,13 +110,13 @@ def test_many_claims_at_once_agree_on_one_row(app):
 
 
 def test_a_long_uri_is_kept():
-    base = "s3://" + "b" * 982
-    assert claim(uri=f"{base}/{UUID}", base_uri=base).uri == f"{base}/{UUID}"
+    base = "own://" + "b" * 981
+    assert str(claim(uri=f"{base}/{UUID}", base_uri=base).uri) == f"{base}/{UUID}"
 
 
 def test_what_was_found_stays_readable_after_the_row_is_gone(upload):
     delete_row(upload)
-    assert upload.uri == f"s3://lab/{UUID}"
+    assert str(upload.uri) == f"s3://lab/{UUID}"
     assert repository.find(UUID) is None
     delete_row(upload)
 
@@ -124,9 +126,9 @@ def test_what_was_found_stays_readable_after_the_row_is_gone(upload):
 
 def test_what_the_holder_of_a_lease_notes_is_found(upload):
     with leased(upload) as lease:
-        lease.update(state=FROZEN, frozen_at=5.5)
+        lease.update(state=UploadState.FROZEN, frozen_at=5.5)
     found = repository.refetch(upload)
-    assert (found.state, found.frozen_at) == (FROZEN, 5.5)
+    assert (found.state, found.frozen_at) == (UploadState.FROZEN, 5.5)
 
 
 def gone_in_between(upload):
@@ -161,8 +163,8 @@ def test_a_row_that_is_gone_is_noticed(upload, act, meanwhile):
         Lease.check,
         Lease.delete,
         Lease.retire,
-        lambda lease: lease.update(state=OPEN),
-        lambda lease: lease.record_urls(NOW, True),
+        lambda lease: lease.update(state=UploadState.OPEN),
+        lambda lease: lease.record_urls(NOW, pinned=True),
     ],
     ids=["check", "delete", "retire", "update", "record_urls"],
 )
@@ -172,7 +174,7 @@ def test_whoever_lost_a_lease_changes_nothing_any_more(upload, act):
         with pytest.raises(UploadBusy, match="Another request"):
             act(lease)
     found = repository.find(UUID)
-    assert (found.state, found.lease) == (OPENING, "the-new-holder")
+    assert (found.state, found.lease) == (UploadState.OPENING, "the-new-holder")
 
 
 def test_the_holder_of_a_lease_strikes_the_row_out(upload):
@@ -182,14 +184,14 @@ def test_the_holder_of_a_lease_strikes_the_row_out(upload):
 
 
 def test_what_was_announced_is_read_when_asked_for(upload):
-    assert repository.announced(upload) == ({}, {})
+    assert repository.announced(upload) == (Manifest(), {})
 
 
 @pytest.mark.parametrize("order", [(1, 2, 3), (3, 2, 1), (2, 3, 1)])
 def test_the_latest_end_of_urls_is_remembered(upload, order):
     for hours in order:
         with leased(upload) as lease:
-            lease.record_urls(NOW + timedelta(hours=hours), True)
+            lease.record_urls(NOW + timedelta(hours=hours), pinned=True)
     expected = NOW + timedelta(hours=3)
     assert repository.find(UUID).urls_expire_at_utc == expected
 
@@ -200,15 +202,16 @@ def test_the_latest_end_of_urls_is_remembered(upload, order):
 def test_urls_that_were_not_pinned_are_never_forgotten(upload, handed_out, pinned):
     for kind in handed_out:
         with leased(upload) as lease:
-            lease.record_urls(NOW, kind)
+            lease.record_urls(NOW, pinned=kind)
     assert repository.find(UUID).pinned is pinned
 
 
 def test_the_frozen_manifest_is_kept_beside_the_announced_one(upload):
+    frozen = Manifest.of([Item("id-1", "a.txt", 7, "0" * 32, 1.5)], "3.19.0")
     with leased(upload) as lease:
-        lease.update(state=FROZEN, frozen_manifest_json='{"items": {}}')
-    assert repository.announced(upload) == ({}, {})
-    assert repository.frozen(upload) == ({"items": {}}, {})
+        lease.update(state=UploadState.FROZEN, frozen_manifest_json=frozen.to_json())
+    assert repository.announced(upload) == (Manifest(), {})
+    assert repository.frozen(upload) == (frozen, {})
 
 
 def test_what_was_frozen_before_there_were_two_manifests_has_the_one(upload):
@@ -245,7 +248,7 @@ def test_a_row_that_says_nothing_of_activity_was_active_when_it_was_created():
 # Leases --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("meanwhile", [{"state": FROZEN}, {"pinned": False}])
+@pytest.mark.parametrize("meanwhile", [{"state": UploadState.FROZEN}, {"pinned": False}])
 def test_a_lease_hands_out_the_row_as_it_is_not_as_it_was_read(upload, meanwhile):
     update_row(upload, **meanwhile)
     with leased(upload) as lease:
@@ -254,16 +257,16 @@ def test_a_lease_hands_out_the_row_as_it_is_not_as_it_was_read(upload, meanwhile
 
 def test_what_its_holder_writes_is_in_the_row_of_the_lease(upload):
     with leased(upload) as lease:
-        lease.update(state=OPEN)
+        lease.update(state=UploadState.OPEN)
         lease.record_urls(NOW, pinned=False)
-        assert (lease.upload.state, lease.upload.pinned) == (OPEN, False)
+        assert (lease.upload.state, lease.upload.pinned) == (UploadState.OPEN, False)
         assert lease.upload.urls_expire_at_utc == NOW
 
 
 @pytest.mark.parametrize(("hours", "kept"), [(1, True), (-1, False)])
 def test_the_row_of_what_is_given_up_is_kept_while_its_urls_live(upload, hours, kept):
     with leased(upload) as lease:
-        lease.record_urls(datetime.now(timezone.utc) + timedelta(hours=hours), True)
+        lease.record_urls(datetime.now(timezone.utc) + timedelta(hours=hours), pinned=True)
         lease.retire()
     assert rows() == kept
     assert len(repository.removed()) == kept

@@ -6,10 +6,11 @@ from datetime import datetime, timezone
 import pytest
 
 from dserver_signed_url_plugin.errors import UnannouncedItems, UploadIncomplete
+from dserver_signed_url_plugin.storage.manifest import Manifest
 from dserver_signed_url_plugin.storage.values import Contents, Item, Promotion, StoredItem
 from dserver_signed_url_plugin.uploads.verification import (
     Verification,
-    properties,
+    frozen_item,
     verify,
     verify_promoted,
 )
@@ -179,6 +180,11 @@ def hint(**changes):
     return {"relpath": "a.txt", "size_in_bytes": 7, "hash": GOOD, "utc_timestamp": 99.5, **changes}
 
 
+def read(entry):
+    """The item, as it is read out of a manifest that a client uploaded."""
+    return Manifest.from_dict({"items": {"id-1": entry}}).items["id-1"]
+
+
 @pytest.mark.parametrize(
     ("item", "hinted", "timestamp"),
     [
@@ -201,15 +207,11 @@ def hint(**changes):
 def test_a_time_comes_from_the_request_then_a_hint_that_agrees_then_the_store(
     item, hinted, timestamp
 ):
-    assert properties(item, RIGHT, hinted) == {
-        "relpath": "a.txt",
-        "size_in_bytes": 7,
-        "hash": GOOD,
-        "utc_timestamp": timestamp,
-    }
+    expected = Item("id-1", "a.txt", 7, GOOD, timestamp)
+    assert frozen_item(item, RIGHT, read(hinted)) == expected
 
 
 def test_a_hint_says_nothing_about_relpath_size_or_hash():
     lie = hint(relpath="b.txt")
-    assert properties(BARE, RIGHT, lie)["relpath"] == "a.txt"
-    assert properties(BARE, OTHER, hint())["hash"] == BAD
+    assert frozen_item(BARE, RIGHT, read(lie)).relpath == "a.txt"
+    assert frozen_item(BARE, OTHER, read(hint())).hash == BAD

@@ -125,7 +125,9 @@ def test_urls_of_https_are_good_for_https_alone(make_azure_dserver, account, end
     """Reading an address out of a setting takes no store."""
     setting = f"DTOOL_AZURE_BLOB_ENDPOINT_{account.name}".upper()
     storage = make_azure_dserver(**{setting: endpoint}).storage
-    urls = storage.write_urls("u" * 36, "s" * 32, [], False, storage.life(60)).documents
+    urls = storage.uploads.write_urls(
+        "u" * 36, "s" * 32, [], storage.uploads.life(60), pinned=False
+    ).documents
     for url in urls.values():
         assert url.startswith(host.format(account.name))
         assert parse_qs(urlsplit(url).query)["spr"] == ["https"]

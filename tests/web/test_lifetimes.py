@@ -217,11 +217,11 @@ def test_a_wrong_setting_stops_the_start_with_its_name(make_dserver, name, value
 
 def test_the_store_refuses_a_read_url_after_its_end(lab, uri):
     uuid, item = uri.rpartition("/")[2], identifier(lab, uri)
-    alive = lab.storage.item_url(uuid, item, past(seconds=3600, ago=1800))
-    dead = lab.storage.item_url(uuid, item, past(seconds=1800, ago=1801))
+    alive = lab.storage.reads.item_url(uuid, item, past(seconds=3600, ago=1800))
+    dead = lab.storage.reads.item_url(uuid, item, past(seconds=1800, ago=1801))
     assert requests.get(alive, timeout=30).status_code == 200
     assert requests.get(dead, timeout=30).status_code == 403
-    late = urls_in(vars(lab.storage.read_urls(uuid, past(seconds=60, ago=61))))
+    late = urls_in(vars(lab.storage.reads.read_urls(uuid, past(seconds=60, ago=61))))
     assert len(late) == 4 + len(FILES)
     for url in late:
         assert requests.get(url, timeout=30).status_code == 403
@@ -232,7 +232,9 @@ def test_the_store_refuses_a_write_url_after_its_end(lab, pinned):
     deposit = Deposit()
     grant = DtoolDserver().begin(lab.alice, lab.base_uri, deposit)
     items = [Item(name, entry["relpath"], hash="0" * 32) for name, entry in items_of(grant)]
-    urls = lab.storage.write_urls(deposit.uuid, "s" * 32, items, pinned, past(seconds=60, ago=61))
+    urls = lab.storage.uploads.write_urls(
+        deposit.uuid, "s" * 32, items, past(seconds=60, ago=61), pinned=pinned
+    )
     for request in urls.items.values():
         answer = requests.put(request.url, b"late", headers=dict(request.headers), timeout=30)
         assert (answer.status_code, "xpired" in answer.text) == (403, True)

@@ -13,6 +13,7 @@ from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.doctor.probe import Removal
 from dserver_signed_url_plugin.errors import StorageUnavailable
 from dserver_signed_url_plugin.storage.azure.connection import AzureConnection
+from dserver_signed_url_plugin.storage.azure.errors import AzureErrorTranslator
 from dserver_signed_url_plugin.storage.azure.layout import (
     BLOCK,
     DOCUMENT_METADATA,
@@ -37,28 +38,34 @@ class _AccountRefusal(StorageUnavailable):
         self.code = code
 
 
+class _UnloggedErrors(AzureErrorTranslator):
+    """Does not log refusals, because the doctor reports them."""
+
+    def unavailable(self, doing: str, code: str, *, passes: bool = False) -> StorageUnavailable:
+        return _AccountRefusal(doing, code)
+
+
 class _AccountAdmin(AzureConnection):
     """A connection that can also read the account's configuration, and writes unconditionally."""
 
     def public_containers(self) -> list[str]:
-        with self._asking("listing containers"):
+        with self._errors.translated("listing containers"):
             found = self._service.list_containers(num_results=_CONTAINERS_PER_PAGE)
             return [each.name for each in found if each.properties.public_access]
 
     def soft_delete_days(self) -> int:
-        with self._asking("asking for the service's properties"):
+        with self._errors.translated("asking for the service's properties"):
             properties = self._service.get_blob_service_properties()
         # If the store does not support it, the SDK's object has no such attribute.
         policy = getattr(properties, "delete_retention_policy", None)
         return policy.days if policy is not None and policy.enabled else 0
 
     def put(self, container: str, blob: str, text: str) -> None:
-        with self._asking("writing"):
+        with self._errors.translated("writing"):
             self._put(container, blob, text, DOCUMENT_METADATA)
 
-    def _unavailable(self, doing: str, code: str, passes: bool = False) -> StorageUnavailable:
-        # Not logged, because the doctor reports refusals.
-        return _AccountRefusal(doing, code)
+    def _make_errors(self) -> AzureErrorTranslator:
+        return _UnloggedErrors(self.account)
 
 
 class AzureProbe:

@@ -84,7 +84,7 @@ class S3Probe:
     def _signer(
         self, endpoint: Endpoint, age: int = 0, *, for_writing: bool = False
     ) -> QuerySigner:
-        credentials, _ = self._s3.credentials(for_writing)
+        credentials, _ = self._s3.credentials(writing=for_writing)
         starts = datetime.now(timezone.utc) - timedelta(seconds=age)
         return QuerySigner(endpoint, credentials, starts, _LIFETIME)
 

@@ -3,7 +3,7 @@
 from dserver_signed_url_plugin.errors import SigningUnsupported
 
 try:
-    from dserver_signed_url_plugin.storage.azure.storage import AzureStorage
+    from dserver_signed_url_plugin.storage.azure.storage import azure_storage
 except ImportError as error:
     if str(error.name).partition(".")[0] not in ("azure", "dtool_azure"):
         raise
@@ -12,4 +12,4 @@ except ImportError as error:
         "this server's administrator must run pip install 'dserver-signed-url-plugin[azure]'",
     ) from error
 
-__all__ = ["AzureStorage"]
+__all__ = ["azure_storage"]

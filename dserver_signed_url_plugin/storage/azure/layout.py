@@ -1,9 +1,9 @@
 """Where dtool-azure keeps the parts of a dataset, and what it writes there.
 
-Knows containers, blobs and documents; makes no request. Source: dtool_azure.storagebroker of
-dtool-azure 0.7. A dataset's container is named by its UUID. Staged documents and the claim are this
-plugin's own, in a container beside it that is gone after completion: what an uploader may write
-must not be taken for a part of the dataset, whatever metadata it comes with.
+Makes no request. Source: dtool_azure.storagebroker of dtool-azure 0.7. A dataset's container is
+named by its UUID. Staged documents and the claim are this plugin's own, in a container beside it
+that is deleted after completion: what an uploader may write must not be taken for a part of the
+dataset, whatever metadata it has.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from urllib.parse import quote, unquote
 from dtool_azure.storagebroker import AzureStorageBroker
 from dtoolcore.utils import generate_identifier
 
-from dserver_signed_url_plugin.storage.values import FrozenDataset, Item, ProtoDataset
+from dserver_signed_url_plugin.storage.manifest import FrozenDataset
+from dserver_signed_url_plugin.storage.values import Item, ProtoDataset
 
 BLOBS = {
     "readme": "README.yml",
@@ -60,25 +61,24 @@ def is_item(name: str) -> bool:
     return _IDENTIFIER.fullmatch(name) is not None
 
 
-def opening_texts(opening: ProtoDataset) -> Iterator[tuple[str, str]]:
-    """Yield (blob, text) of what `dtool create` would write, admin metadata aside."""
+def created_texts(created: ProtoDataset) -> Iterator[tuple[str, str]]:
+    """Yield (blob, text) of what `dtool create` would write, except admin metadata."""
     structure = AzureStorageBroker._structure_parameters
     yield BLOBS["structure"], json.dumps(structure, indent=2, sort_keys=True)
     yield structure["dtool_readme_key"], AzureStorageBroker._dtool_readme_txt
-    for tag in opening.tags:
+    for tag in created.tags:
         yield f"tags/{tag}", ""
-    for kind, texts in (("annotations", opening.annotations), ("overlays", opening.overlays)):
+    for kind, texts in (("annotations", created.annotations), ("overlays", created.overlays)):
         for name, value in texts.items():
             yield f"{kind}/{name}.json", json.dumps(value, indent=2)
 
 
-def frozen_texts(freezing: FrozenDataset) -> Iterator[tuple[str, str]]:
+def frozen_texts(frozen: FrozenDataset) -> Iterator[tuple[str, str]]:
     """Yield (blob, text) of what makes it a dataset, in this order."""
-    if freezing.readme is not None:
-        yield BLOBS["readme"], freezing.readme
-    # dtool's own formatting of a manifest.
-    yield BLOBS["manifest"], json.dumps(freezing.manifest, indent=2, sort_keys=True)
-    yield BLOBS["admin_metadata"], json.dumps(freezing.admin_metadata)
+    if frozen.readme is not None:
+        yield BLOBS["readme"], frozen.readme
+    yield BLOBS["manifest"], frozen.manifest.as_dtool_writes_it()
+    yield BLOBS["admin_metadata"], json.dumps(frozen.admin_metadata)
 
 
 def container_metadata(admin_metadata: Mapping[str, Any]) -> dict[str, str]:

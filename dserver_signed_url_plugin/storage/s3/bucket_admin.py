@@ -26,7 +26,7 @@ class BucketRefusal(StorageUnavailable):
 class _UnloggedErrors(ErrorTranslator):
     """Nothing for the log: whoever asks about the bucket is told what it refuses."""
 
-    def unavailable(self, doing: str, code: str, passes: bool = False) -> StorageUnavailable:
+    def unavailable(self, doing: str, code: str, *, passes: bool = False) -> StorageUnavailable:
         return BucketRefusal(doing, code)
 
 

@@ -72,7 +72,7 @@ class S3Clients:
     """
 
     def __init__(
-        self, bucket: str, settings: Settings, failures: ErrorTranslator, hasty: bool = False
+        self, bucket: str, settings: Settings, failures: ErrorTranslator, *, hasty: bool = False
     ) -> None:
         self.bucket, self._settings, self._failures = bucket, settings, failures
         self._config = _HASTY if hasty else _CLIENT
@@ -106,7 +106,7 @@ class S3Clients:
         value = self.setting(f"{name}{self.bucket}")
         return None if value is None else web_address(value)
 
-    def credentials(self, writing: bool = False) -> tuple[Credentials, datetime | None]:
+    def credentials(self, *, writing: bool = False) -> tuple[Credentials, datetime | None]:
         """Return the credentials as of now, and when they end (UTC) if that is known.
 
         :param writing: what signs URLs to write, where a key pair is set for that alone.

@@ -1,12 +1,11 @@
-"""One bucket: the requests this plugin makes of S3.
+"""One bucket: the requests that this plugin sends to S3, and what signs for it.
 
-A vendor's error ends in Failures: what goes out is StorageUnavailable with a sentence of ours, or
-Missing where an object's absence is an answer.
+Raises StorageUnavailable, whatever boto3 raises; the absence of an object is a result.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import botocore.exceptions
 
-from dserver_signed_url_plugin.config import Settings
+from dserver_signed_url_plugin.config import LONGEST_LIFE, Settings
 from dserver_signed_url_plugin.errors import StorageUnavailable
 from dserver_signed_url_plugin.storage import deadline
 from dserver_signed_url_plugin.storage.s3.clients import S3Clients
@@ -31,8 +30,8 @@ from dserver_signed_url_plugin.storage.s3.response_checks import (
     is_md5,
     md5_of,
 )
-from dserver_signed_url_plugin.storage.s3.sigv4 import Credentials
-from dserver_signed_url_plugin.storage.values import StoredItem
+from dserver_signed_url_plugin.storage.s3.sigv4 import Credentials, QuerySigner
+from dserver_signed_url_plugin.storage.values import Life, StoredItem
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
@@ -45,10 +44,10 @@ _UNKNOWN = frozenset({"501", "NotImplemented"})
 
 @dataclass(frozen=True)
 class FoundObject:
-    """What the store says of an object.
+    """An object, as HEAD describes it.
 
-    ``metadata`` has names in lower case: proxies write names of headers as they like, and boto3
-    hands them on as they come. An object that ``is_archived`` cannot be read.
+    ``metadata`` has names in lower case: proxies change the case of header names, and boto3 does
+    not. An object that ``is_archived`` cannot be read.
     """
 
     metadata: Mapping[str, str]
@@ -72,31 +71,48 @@ class FoundObject:
 class S3Connection:
     """The requests of one bucket; safe to share between threads.
 
-    :param hasty: whether to give up soon.
-    :raises StorageUnavailable: where dtool's settings or boto3's own chain give no credentials.
+    :param hasty: use short timeouts and few retries.
+    :raises StorageUnavailable: if neither dtool's settings nor boto3's own chain have credentials.
     """
 
-    def __init__(self, bucket: str, settings: Settings, hasty: bool = False) -> None:
+    def __init__(self, bucket: str, settings: Settings, *, hasty: bool = False) -> None:
         self.bucket = bucket
         self._failures = self._make_failures()
-        self._clients = S3Clients(bucket, settings, self._failures, hasty)
+        self._clients = S3Clients(bucket, settings, self._failures, hasty=hasty)
         self._client, self.place = self._clients.client, self._clients.place
 
     @property
     def dataset_prefix(self) -> str:
-        """What dtool puts before the keys of datasets that are new here."""
+        """What dtool puts before the keys of new datasets."""
         return self._clients.dataset_prefix
 
-    def credentials(self, writing: bool = False) -> tuple[Credentials, datetime | None]:
+    def credentials(self, *, writing: bool = False) -> tuple[Credentials, datetime | None]:
         """Return the credentials as of now, and when they end (UTC) if that is known.
 
-        :param writing: what signs URLs to write, which may have a key pair of their own.
+        :param writing: those that sign URLs to write, which may be a key pair of their own.
         """
-        return self._clients.credentials(writing)
+        return self._clients.credentials(writing=writing)
+
+    def life(self, seconds: int, *, writing: bool = False) -> Life:
+        """Return the life of URLs signed now, in whole seconds, never past the credentials' end."""
+        life = Life.from_now(seconds, LONGEST_LIFE)
+        _, end = self.credentials(writing=writing)
+        if end is not None:
+            life = life.until(end, "credentials")
+        if life.seconds < 1:
+            raise StorageUnavailable(
+                f"The server's credentials for {self.bucket}", "have just ended"
+            )
+        return life
+
+    def signer(self, life: Life, *, writing: bool = False) -> QuerySigner:
+        """Return what signs URLs of that life."""
+        credentials, _ = self.credentials(writing=writing)
+        return QuerySigner(self.place, credentials, life.starts, life.seconds)
 
     @property
     def has_write_key(self) -> bool:
-        """Tell whether URLs to write are signed with a key pair of their own."""
+        """Whether URLs to write are signed with a key pair of their own."""
         return self._clients.has_write_key
 
     def _make_failures(self) -> ErrorTranslator:
@@ -105,19 +121,19 @@ class S3Connection:
     # Requests ------------------------------------------------------------------------------
 
     def get(self, key: str, limit: int | None = None) -> bytes | None:
-        """Return an object, or at most its first limit + 1 bytes, or None where there is none."""
+        """Return an object, or at most its first limit + 1 bytes, or None if there is none."""
         content, etag = self._read(key, limit)
         is_whole = content is not None and (limit is None or len(content) <= limit)
         if content is None or not is_whole or not is_md5(etag) or etag == md5_of(content):
             return content
-        # Either a store whose ETags are no MD5, or an answer that something has changed.
+        # Either the store's ETags are not MD5s, or something has changed the answer.
         again, _ = self._read(key, limit)
         if again != content:
             raise self._failures.not_asked("reading", "bytes that differ from their ETag")
         return content
 
     def _read(self, key: str, limit: int | None = None) -> tuple[bytes | None, str]:
-        """Return an object, and its ETag where that may be its MD5."""
+        """Return an object, and its ETag if that may be its MD5."""
         try:
             with self._failures.translated("reading", may_miss=True):
                 answer = self._client.get_object(Bucket=self.bucket, Key=key)
@@ -129,7 +145,7 @@ class S3Connection:
         return content, "" if is_opaque else etag_of(answer)
 
     def find(self, key: str) -> FoundObject | None:
-        """Return what the store says of an object, or None where there is none."""
+        """Return an object's metadata, or None if there is none."""
         try:
             with self._failures.translated("looking up", may_miss=True):
                 return FoundObject.of(self._head(key))
@@ -142,7 +158,7 @@ class S3Connection:
         except botocore.exceptions.ClientError as error:
             if not is_bare(error):
                 raise
-        # Anybody answers 404; the answer to GET has a body, by which S3 is known.
+        # Any server may answer 404; the answer to GET has a body that shows whether it is S3's.
         self._client.get_object(Bucket=self.bucket, Key=key)
         raise UnexpectedS3Answer("an object that is there and is not")
 
@@ -157,7 +173,7 @@ class S3Connection:
             try:
                 self._put(key, body, metadata, IfNoneMatch="*")
             except botocore.exceptions.ClientError as error:
-                # Stores that have not followed AWS in this can only write.
+                # Some stores do not implement conditional writes.
                 if code_of(error) not in _UNKNOWN:
                     raise
                 self._put(key, body, metadata)
@@ -179,15 +195,15 @@ class S3Connection:
         return True
 
     def listing(self, prefix: str) -> Iterator[tuple[str, StoredItem]]:
-        """Yield (key, what the store says of it), at one request per 1,000 keys."""
+        """Yield (key, object) at one request per 1,000 keys."""
         with self._failures.translated("listing"):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.bucket, Prefix=prefix
             )
-            yield from entries(_noted(pages), prefix)
+            yield from entries(_noting_progress(pages), prefix)
 
-    def first_listed(self, prefix: str) -> Mapping[str, StoredItem]:
-        """Return the first 1,000 keys or fewer, at one request."""
+    def _first_page(self, prefix: str) -> Mapping[str, StoredItem]:
+        """Return up to 1,000 objects by key, at one request."""
         with self._failures.translated("listing"):
             page = self._client.list_objects_v2(Bucket=self.bucket, Prefix=prefix)
             return dict(entries([page], prefix))
@@ -195,13 +211,13 @@ class S3Connection:
     def holds(self, key: str, text: str, metadata: Mapping[str, str] | None = None) -> bool:
         """Tell whether an object is this text, by its ETag or else by its bytes.
 
-        Of its metadata only dtool's type is compared: stores spell other names in their own way.
+        Of its metadata only dtool's type is compared: stores change the spelling of other names.
         """
         found = self.find(key)
         if found is None:
             return False
-        kind = (metadata or {}).get("type")
-        if found.metadata.get("type", kind) not in (kind, None):
+        dataset_type = (metadata or {}).get("type")
+        if found.metadata.get("type", dataset_type) not in (dataset_type, None):
             return False
         content = text.encode()
         return found.etag == md5_of(content) or self._read(key)[0] == content
@@ -221,8 +237,30 @@ class S3Connection:
                 )
             deadline.progress()
 
+    def delete_one(self, key: str) -> None:
+        """Delete an object, and verify by HEAD that it is gone."""
+        self.delete([key])
+        self._require_gone({key} if self.find(key) is not None else set())
+
+    def delete_below(self, prefix: str, objects: Mapping[str, StoredItem | None]) -> None:
+        """Delete objects, and verify that they are gone by the first page of a listing.
+
+        :param objects: by key, as they were listed.
+        :raises StorageUnavailable: if one is still there as it was.
+        """
+        self.delete(list(objects))
+        left = self._first_page(prefix)
+        self._require_gone({key for key in left if left[key] == objects.get(key)})
+
+    def _require_gone(self, left: Set[str]) -> None:
+        if left:
+            raise StorageUnavailable(
+                f"The store of {self.bucket}",
+                f"still holds {len(left)} or more objects that it said it had deleted",
+            )
+
     def keeps_versions(self, prefix: str) -> bool:
-        """Tell whether objects stay as old versions when they are deleted, as far as is known."""
+        """Tell whether deleted objects stay as old versions, as far as that is known."""
         try:
             with self._failures.translated("asking for versions"):
                 said = self._client.get_bucket_versioning(Bucket=self.bucket).get("Status")
@@ -232,7 +270,7 @@ class S3Connection:
                 found = self._client.list_object_versions(Bucket=self.bucket, Prefix=prefix)
                 return any(each["VersionId"] != "null" for each in found.get("Versions", []))
         except StorageUnavailable:
-            # Not every store knows of versions, and not every key may ask.
+            # Not every store has versions, and not every key may read this setting.
             return False
 
     def _put(self, key: str, body: str, metadata: Mapping[str, str], **condition: Any) -> None:
@@ -240,13 +278,13 @@ class S3Connection:
         answer = self._client.put_object(
             Bucket=self.bucket, Key=key, Body=content, Metadata=dict(metadata), **condition
         )
-        # Where a store encrypts, or has ETags of its own, the bytes themselves tell.
+        # If the store encrypts, or its ETags are not MD5s, the bytes are compared.
         if etag_of(answer) != md5_of(content) and self._read(key)[0] != content:
             raise UnexpectedS3Answer("not kept")
 
 
-def _noted(pages: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    """Yield pages; where another follows, work was done."""
+def _noting_progress(pages: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Yield pages; note progress if another page follows."""
     for page in pages:
         yield page
         if page.get("IsTruncated"):

@@ -50,7 +50,7 @@ class ErrorTranslator:
         self.bucket, self._store = bucket, f"The store of {bucket}"
 
     @contextmanager
-    def translated(self, doing: str, may_miss: bool = False) -> Iterator[None]:
+    def translated(self, doing: str, *, may_miss: bool = False) -> Iterator[None]:
         try:
             yield
         except (SignedURLError, ObjectMissing):
@@ -86,7 +86,7 @@ class ErrorTranslator:
             self._store, f"did not answer what it was asked, or did not do it ({doing}: {wrong})"
         )
 
-    def unavailable(self, doing: str, code: str, passes: bool = False) -> StorageUnavailable:
+    def unavailable(self, doing: str, code: str, *, passes: bool = False) -> StorageUnavailable:
         """Say that the store refused.
 
         :param passes: whether it may do the same a moment later.

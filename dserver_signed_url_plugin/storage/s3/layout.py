@@ -1,6 +1,6 @@
 """Where dtool-s3 keeps the parts of a dataset, and what it writes there.
 
-Knows keys and documents; makes no request. Source: dtool_s3.storagebroker of dtool-s3 0.14.
+Makes no request. Source: dtool_s3.storagebroker of dtool-s3 0.14.
 Staged objects and the claim are this plugin's own, below ``upload/``, and gone after completion.
 """
 
@@ -20,7 +20,8 @@ from dtoolcore.utils import generate_identifier
 
 from dserver_signed_url_plugin.errors import StorageUnavailable
 from dserver_signed_url_plugin.filenames import Disposition, served_as
-from dserver_signed_url_plugin.storage.values import FrozenDataset, Item, ProtoDataset, StoredItem
+from dserver_signed_url_plugin.storage.manifest import FrozenDataset
+from dserver_signed_url_plugin.storage.values import Item, ProtoDataset, StoredItem
 
 _DOCUMENTS = {
     "readme": "README.yml",
@@ -51,12 +52,12 @@ def prefix_in(registered: bytes, uuid: str) -> str:
 
 
 def is_folder(key: str, stored: StoredItem) -> bool:
-    """Tell whether an object is none of dtool's, but what consoles show as a folder."""
+    """Tell whether an object only stands for a folder in a console."""
     return key.endswith("/") and stored.size_in_bytes == 0
 
 
 def uuids_in(key: str) -> list[str]:
-    """Return the UUIDs below which a key is, whatever prefix it has."""
+    """Return the UUIDs that are folders above a key."""
     return _UUID_ABOVE.findall(key)
 
 
@@ -89,9 +90,9 @@ class Layout:
     def document(self, name: str) -> str:
         return self.root + _DOCUMENTS[name]
 
-    def names(self, kind: str) -> str:
+    def folder(self, name: str) -> str:
         """Return the prefix of overlays, annotations or tags."""
-        return f"{self.root}{kind}/"
+        return f"{self.root}{name}/"
 
     def staged_document(self, staging: str, name: str) -> str:
         return f"{self.uploads}{staging}/{_DOCUMENTS[name]}"
@@ -104,26 +105,24 @@ class Layout:
         strings = {name: str(value) for name, value in values.items()}
         return self.document("admin_metadata"), json.dumps(values), strings
 
-    def frozen_texts(self, freezing: FrozenDataset) -> Iterator[tuple[str, str, Mapping[str, str]]]:
+    def frozen_texts(self, frozen: FrozenDataset) -> Iterator[tuple[str, str, Mapping[str, str]]]:
         """Yield (key, text, user metadata) of what makes it a dataset, in this order."""
-        if freezing.readme is not None:
-            yield self.document("readme"), freezing.readme, {}
-        # dtool's own formatting of a manifest.
-        manifest = json.dumps(freezing.manifest, indent=2, sort_keys=True)
-        yield self.document("manifest"), manifest, {}
-        yield self.admin_metadata(freezing.admin_metadata)
+        if frozen.readme is not None:
+            yield self.document("readme"), frozen.readme, {}
+        yield self.document("manifest"), frozen.manifest.as_dtool_writes_it(), {}
+        yield self.admin_metadata(frozen.admin_metadata)
 
-    def opening_texts(self, opening: ProtoDataset) -> Iterator[tuple[str, str]]:
-        """Yield (key, text) of what `dtool create` would write, admin metadata aside."""
+    def created_texts(self, created: ProtoDataset) -> Iterator[tuple[str, str]]:
+        """Yield (key, text) of what `dtool create` would write, except admin metadata."""
         yield registration_key(self.uuid), self.prefix
         structure = json.dumps(_structure(self.uuid), indent=2, sort_keys=True)
         yield self.document("structure"), structure
         yield f"{self.root}README.txt", S3StorageBroker._dtool_readme_txt
-        for tag in opening.tags:
-            yield self.names("tags") + tag, ""
-        for kind, texts in (("annotations", opening.annotations), ("overlays", opening.overlays)):
+        for tag in created.tags:
+            yield self.folder("tags") + tag, ""
+        for kind, texts in (("annotations", created.annotations), ("overlays", created.overlays)):
             for name, value in texts.items():
-                yield f"{self.names(kind)}{name}.json", json.dumps(value, indent=2)
+                yield f"{self.folder(kind)}{name}.json", json.dumps(value, indent=2)
 
 
 def pinned_headers(item: Item) -> dict[str, str]:
@@ -159,16 +158,15 @@ def served(relpath: str, disposition: Disposition) -> dict[str, str]:
     headers = served_as(relpath, disposition)
     return {
         "response-content-disposition": headers.content_disposition,
-        # No PUT signs its Content-Encoding, for which clients would turn what was verified into
-        # other bytes.
+        # No PUT signs its Content-Encoding, by which clients would decode verified bytes to others.
         "response-content-encoding": "identity",
         "response-content-type": headers.content_type,
     }
 
 
 def _structure(uuid: str) -> dict[str, str]:
-    # Said here once more because dtool-s3's own dict is shared by all its brokers, and another
-    # thread may be writing its dataset into it at this moment.
+    # Repeated here because dtool-s3's own dict is shared by all of its brokers, and another thread
+    # may be writing its dataset into it.
     return {
         "dataset_registration_key": registration_key(uuid),
         "data_key_infix": "data",

@@ -1,6 +1,6 @@
-"""Where in a bucket each dataset is: below the prefix that its registration key holds.
+"""Under which prefix of a bucket each dataset is: the content of its registration key.
 
-Knows what the store has said of whom, which never changes, and where to look if it says nothing.
+What a registration key says never changes, so it is cached; a key that is missing is not.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Set
 from dataclasses import dataclass
 
-from dserver_signed_url_plugin.storage.documents import kind_in
+from dserver_signed_url_plugin.storage.documents import type_in
 from dserver_signed_url_plugin.storage.s3.connection import S3Connection
 from dserver_signed_url_plugin.storage.s3.layout import (
     Layout,
@@ -24,33 +24,33 @@ _MOST_ADMIN_METADATA = 1024 * 1024  # bytes; dtool's own are some hundred
 
 @dataclass(frozen=True)
 class DatasetPrefix:
-    """Where a dataset is or would be, whether there is any, and dtool's type of it."""
+    """The keys that a UUID has or would have, whether they are taken, and dtool's type."""
 
     layout: Layout
     is_taken: bool
-    kind: str | None
+    dataset_type: str | None
 
 
 class DatasetPrefixes:
-    """The places of one bucket's datasets, as far as they had to be asked for."""
+    """The prefixes of one bucket's datasets."""
 
     def __init__(self, s3: S3Connection) -> None:
         self._s3 = s3
         self._prefixes: dict[str, str] = {}
 
-    def of(self, uuid: str, fresh: bool = False) -> Layout:
-        """Return where a dataset is or, if the store does not say, where a new one would be.
+    def of(self, uuid: str, *, fresh: bool = False) -> Layout:
+        """Return the keys of a dataset; those of a new one if it has no registration key.
 
-        :param fresh: ask the store, whatever it said before.
+        :param fresh: read the registration key again.
         """
-        # Asked once: another thread may empty it between two questions.
+        # One lookup: another thread may clear the cache between two.
         prefix = None if fresh else self._prefixes.get(uuid)
         if prefix is not None:
             return Layout(prefix, uuid)
         return self._registered(uuid) or Layout(self._s3.dataset_prefix, uuid)
 
-    def look(self, uuid: str) -> DatasetPrefix:
-        """Ask the store what there is of a dataset, whatever it said before."""
+    def find(self, uuid: str) -> DatasetPrefix:
+        """Look up a dataset in the store."""
         registered = self._registered(uuid)
         layout = registered or Layout(self._s3.dataset_prefix, uuid)
         key = layout.document("admin_metadata")
@@ -58,28 +58,30 @@ class DatasetPrefixes:
         if found is None:
             return DatasetPrefix(layout, registered is not None, None)
         # Stores and proxies may change or drop metadata, and leave the text as it was.
-        kind = found.metadata.get("type") or kind_in(self._s3.get(key, _MOST_ADMIN_METADATA))
-        return DatasetPrefix(layout, True, kind)
+        dataset_type = found.metadata.get("type") or type_in(
+            self._s3.get(key, _MOST_ADMIN_METADATA)
+        )
+        return DatasetPrefix(layout, is_taken=True, dataset_type=dataset_type)
 
     def remember(self, layout: Layout) -> None:
-        """Keep what the store says of a dataset."""
+        """Cache the prefix of a dataset."""
         if len(self._prefixes) >= _KEPT:
             self._prefixes.clear()
         self._prefixes[layout.uuid] = layout.prefix
 
     def forget(self, uuid: str) -> None:
-        """Strike out a dataset that is no more."""
+        """Remove a dataset that was deleted from the cache."""
         self._prefixes.pop(uuid, None)
 
-    def elsewhere(self, uuids: Set[str]) -> Set[str]:
-        """Return those that have keys below any prefix, though the store did not say below which.
+    def under_any(self, uuids: Set[str]) -> Set[str]:
+        """Return the UUIDs that have keys under any prefix, but no known registration key.
 
-        Lists the whole bucket, one request per 1,000 keys, if there is any to be asked for.
+        Lists the whole bucket, one request per 1,000 keys, unless all are known.
         """
-        unplaced = {uuid for uuid in uuids if uuid not in self._prefixes}
-        found = self._s3.listing("") if unplaced else ()
+        unknown = {uuid for uuid in uuids if uuid not in self._prefixes}
+        found = self._s3.listing("") if unknown else ()
         keys = (key for key, stored in found if not is_folder(key, stored))
-        return unplaced.intersection(uuid for key in keys for uuid in uuids_in(key))
+        return unknown.intersection(uuid for key in keys for uuid in uuids_in(key))
 
     def _registered(self, uuid: str) -> Layout | None:
         registered = self._s3.get(registration_key(uuid))

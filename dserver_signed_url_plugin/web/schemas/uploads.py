@@ -6,9 +6,10 @@ from typing import Any
 
 from marshmallow import Schema, fields, pre_dump, validate
 
-from dserver_signed_url_plugin.uploads.begin import UploadGrant
+from dserver_signed_url_plugin.storage.manifest import HASH_FUNCTION
 from dserver_signed_url_plugin.uploads.complete import Completion
-from dserver_signed_url_plugin.uploads.plan import EARLIEST, HASH_FUNCTION, LATEST
+from dserver_signed_url_plugin.uploads.grant import UploadGrant
+from dserver_signed_url_plugin.uploads.plan import EARLIEST, LATEST
 from dserver_signed_url_plugin.uris import MAX_URI_LENGTH
 from dserver_signed_url_plugin.web.announcement import Announcement, CompletionRequest
 from dserver_signed_url_plugin.web.schemas.common import (
@@ -146,4 +147,9 @@ class CompletionSchema(Schema):
     @pre_dump
     def wire(self, done: Completion, **_: Any) -> dict[str, Any]:
         """Return the fields of the answer."""
-        return {"uri": done.uri, "status": "registered", "name": done.name, "uuid": done.uuid}
+        return {
+            "uri": str(done.uri),
+            "status": "registered",
+            "name": done.name,
+            "uuid": done.uri.uuid,
+        }

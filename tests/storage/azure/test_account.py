@@ -11,7 +11,7 @@ import pytest
 
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import ConfigurationError, StorageUnavailable
-from dserver_signed_url_plugin.storage.azure import AzureStorage
+from dserver_signed_url_plugin.storage.azure import azure_storage
 from dserver_signed_url_plugin.storage.azure.account import ConfiguredAccount
 from dserver_signed_url_plugin.uris import BaseURI
 from tests.support.dserver import Account, in_capitals
@@ -25,20 +25,20 @@ FAR = Account("lab", "", KEY)
 
 def storage_of(account, config=None, environ=None):
     settings = Settings.load(config or {}, environ or {})
-    return AzureStorage(BaseURI("azure", account.name), settings)
+    return azure_storage(BaseURI("azure", account.name), settings)
 
 
 def request_of(storage):
     """A signed PUT for a new upload's one item."""
     upload = Upload(storage, {"file": b"bytes"})
-    return next(iter(upload.urls(storage.life(60), pinned=False).items.values()))
+    return next(iter(upload.urls(storage.reads.life(60), pinned=False).items.values()))
 
 
 def opens(storage):
     """Tell whether the store takes what the storage signs, and takes its own requests."""
     upload = Upload(storage, {"file": b"bytes"})
-    storage.open(upload.opening, uninterrupted)
-    request = next(iter(upload.urls(storage.life(60), pinned=False).items.values()))
+    storage.uploads.create(upload.opening, uninterrupted)
+    request = next(iter(upload.urls(storage.reads.life(60), pinned=False).items.values()))
     return put(request, b"bytes") == 201
 
 

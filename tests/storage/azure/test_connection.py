@@ -41,7 +41,7 @@ def test_a_key_that_the_store_does_not_know_is_refused_and_nothing_signed_is_log
     caplog.set_level(logging.DEBUG)
     storage = storage_of(replace(account, key=KEY))
     with pytest.raises(StorageUnavailable, match="refused the server") as refusal:
-        storage.open(Upload(storage).opening, uninterrupted)
+        storage.uploads.create(Upload(storage).opening, uninterrupted)
     assert "Azure looking up" in caplog.text
     for secret in (KEY, account.key, "SharedKey", "x-ms-date", "sig="):
         assert secret not in str(refusal.value) + caplog.text
@@ -50,11 +50,11 @@ def test_a_key_that_the_store_does_not_know_is_refused_and_nothing_signed_is_log
 def test_urls_signed_with_a_wrong_key_are_refused(account):
     storage = storage_of(account)
     upload = Upload(storage)
-    storage.open(upload.opening, uninterrupted)
-    upload.deposit(storage.life(60))
+    storage.uploads.create(upload.opening, uninterrupted)
+    upload.deposit(storage.reads.life(60))
     liar = storage_of(replace(account, key=KEY))
-    life = liar.life(60)
-    url = liar._azure.signer(life.ends).sign("r", upload.uuid, "README.yml")
+    life = liar.reads.life(60)
+    url = liar.uploads._azure.signer(life.ends).sign("r", upload.uuid, "README.yml")
     assert get(url).status_code == 403
 
 
@@ -67,7 +67,7 @@ def test_a_container_that_is_still_being_deleted_is_worth_waiting_for():
     with Answering([absent, being_deleted]) as server:
         storage = at(server.endpoint)
         with pytest.raises(StorageUnavailable, match="call again in 30 s"):
-            storage.open(Upload(storage).opening, uninterrupted)
+            storage.uploads.create(Upload(storage).opening, uninterrupted)
 
 
 PAGE = """<?xml version="1.0" encoding="utf-8"?>
@@ -119,7 +119,7 @@ def test_what_is_no_azure_is_not_taken_for_an_empty_one(answer):
         with pytest.raises(StorageUnavailable):
             Upload(storage).held()
         with pytest.raises(StorageUnavailable):
-            storage.readme("6f9619ff-8b86-4011-b42d-00c04fc964ff", 1)
+            storage.uploads.readme("6f9619ff-8b86-4011-b42d-00c04fc964ff", 1)
 
 
 def test_a_store_that_stumbles_is_asked_once_more():
@@ -134,11 +134,11 @@ def test_a_store_that_stumbles_is_asked_once_more():
 def test_a_store_that_keeps_silent_is_not_asked_again():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         storage = at(f"http://127.0.0.1:{silent.getsockname()[1]}")
-        patience = storage._azure._service.socket_timeout
+        patience = storage.uploads._azure._service.socket_timeout
         assert sum(patience) <= 20
-        storage._azure._service.socket_timeout = (patience[0], 0.2)
+        storage.uploads._azure._service.socket_timeout = (patience[0], 0.2)
         with pytest.raises(StorageUnavailable, match="does not answer"):
-            storage.kind("6f9619ff-8b86-4011-b42d-00c04fc964ff")
+            storage.uploads.dataset_type("6f9619ff-8b86-4011-b42d-00c04fc964ff")
         silent.settimeout(0)
         silent.accept()[0].close()
         with pytest.raises(BlockingIOError):

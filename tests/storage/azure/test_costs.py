@@ -35,7 +35,7 @@ def test_requests_do_not_grow_with_the_dataset(account):
 def costs(storage, proxy, number):
     upload = Upload(storage, {f"{index}.txt": b"%d" % index for index in range(number)})
     opening = replace(upload.opening, tags=(), annotations={}, overlays={})
-    life = storage.life(600)
+    life = storage.reads.life(600)
     cost = {}
 
     def count(name, act):
@@ -45,22 +45,24 @@ def costs(storage, proxy, number):
         return result
 
     def staged(name):
-        return storage.staged_document(upload.uuid, upload.staging, name, 10)
+        return storage.uploads.staged_document(upload.uuid, upload.staging, name, 10)
 
-    count("open", lambda: storage.open(opening, uninterrupted))
+    count("open", lambda: storage.uploads.create(opening, uninterrupted))
     urls = count("urls", lambda: upload.urls(life, pinned=True))
     upload.put_all(life, pinned=True)
     upload.put_document(urls, "readme", b"text")
-    count("room", lambda: storage.delete_outdated_items(upload.uuid, upload.items))
+    count(
+        "room", lambda: storage.create_only_items.delete_outdated_items(upload.uuid, upload.items)
+    )
     count("holdings", upload.held)
     count("document", lambda: staged("readme"))
     count("no document", lambda: staged("manifest"))
     count("freeze", upload.freeze)
     for item in upload.items[:2]:
-        storage._azure.set_metadata(upload.uuid, item.identifier, {"type": "item"})
+        storage.uploads._azure.set_metadata(upload.uuid, item.identifier, {"type": "item"})
     count("freeze with two items to correct", upload.freeze)
-    count("delete_temporary", lambda: storage.delete_temporary(upload.uuid))
-    count("read", lambda: storage.read_urls(upload.uuid, life))
-    count("item", lambda: storage.item_url(upload.uuid, upload.items[0].identifier, life))
-    count("kind", lambda: storage.kind(upload.uuid))
+    count("delete_temporary", lambda: storage.uploads.delete_temporary(upload.uuid))
+    count("read", lambda: storage.reads.read_urls(upload.uuid, life))
+    count("item", lambda: storage.reads.item_url(upload.uuid, upload.items[0].identifier, life))
+    count("kind", lambda: storage.uploads.dataset_type(upload.uuid))
     return cost

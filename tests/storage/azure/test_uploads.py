@@ -34,14 +34,14 @@ def everything(blobs):
 
 @pytest.fixture
 def soon(storage):
-    return storage.life(600)
+    return storage.reads.life(600)
 
 
 @pytest.fixture
 def upload(storage):
     """An opened upload of several items."""
     opened = Upload(storage)
-    storage.open(opened.opening, uninterrupted)
+    storage.uploads.create(opened.opening, uninterrupted)
     return opened
 
 
@@ -49,7 +49,7 @@ def upload(storage):
 def one(storage):
     """An opened upload of one item."""
     upload = Upload(storage, {"file.txt": b"bytes"})
-    storage.open(upload.opening, uninterrupted)
+    storage.uploads.create(upload.opening, uninterrupted)
     return upload
 
 
@@ -89,7 +89,7 @@ def test_without_an_md5_the_store_takes_one_itself(one, soon):
 
 def test_an_item_without_an_announced_md5_is_created_all_the_same(one, storage, soon):
     item = Item(generate_identifier("unknown"), "unknown")
-    urls = storage.write_urls(one.uuid, one.staging, [item], True, soon)
+    urls = storage.uploads.write_urls(one.uuid, one.staging, [item], soon, pinned=True)
     request = urls.items[item.identifier]
     metadata = {"x-ms-meta-relpath": "unknown", "x-ms-meta-type": "item"}
     assert request.headers == {**BLOCK_BLOB, "If-None-Match": "*", **metadata}
@@ -128,7 +128,7 @@ def test_another_type_of_blob_is_no_item(one, storage, soon, kind):
 @pytest.mark.parametrize("sync", ["true", "false"])
 def test_a_copy_by_the_store_is_no_item(one, upload, storage, soon, sync):
     upload.deposit(soon)
-    source = storage.item_url(upload.uuid, next(iter(upload.contents)), soon)
+    source = storage.reads.item_url(upload.uuid, next(iter(upload.contents)), soon)
     headers = {"x-ms-copy-source": source, "x-ms-requires-sync": sync}
     assert put(replace(item_request(one, soon), headers=headers), b"") == 202
     check_that_it_makes_room(one, storage, soon, "copied by the store")
@@ -160,7 +160,7 @@ def check_that_it_makes_room(upload, storage, life, defect):
     found = only(upload.held().final.values())
     assert found.defect is None if defect is None else defect in found.defect
     assert not found.fits(only(upload.items))
-    storage.delete_outdated_items(upload.uuid, upload.items)
+    storage.create_only_items.delete_outdated_items(upload.uuid, upload.items)
     assert upload.held().final == {}
     assert upload.deposit(life).downloaded(life) == upload.contents
 
@@ -170,22 +170,22 @@ def test_room_is_made_for_nothing_that_fits_or_was_not_asked_for(upload, storage
     for identifier in upload.contents:
         put(replace(requested[identifier], headers=BLOCK_BLOB), b"first")
     fits, wrong, _ = upload.items
-    storage.delete_outdated_items(upload.uuid, [fits, wrong])
+    storage.create_only_items.delete_outdated_items(upload.uuid, [fits, wrong])
     assert upload.held().final.keys() == upload.contents.keys() - {wrong.identifier}
 
 
 def test_what_was_replaced_since_it_was_listed_stays(one, storage, blobs, soon):
     one.put_all(soon, pinned=True)
     identifier = only(one.contents)
-    listed = next(b for b in storage._azure.listing(one.uuid) if b.name == identifier)
+    listed = next(b for b in storage.uploads._azure.listing(one.uuid) if b.name == identifier)
     blobs.create_blob_from_text(one.uuid, identifier, "newer")
-    storage._azure.delete(one.uuid, listed)
+    storage.uploads._azure.delete(one.uuid, listed)
     assert blobs.get_blob_to_text(one.uuid, identifier).content == "newer"
 
 
 def test_making_room_where_there_is_nothing_is_harmless(storage):
     upload = Upload(storage)
-    storage.delete_outdated_items(upload.uuid, upload.items)
+    storage.create_only_items.delete_outdated_items(upload.uuid, upload.items)
 
 
 # Metadata ------------------------------------------------------------------------------
@@ -223,7 +223,7 @@ def test_the_latest_document_counts(upload, storage, soon):
     for text in (b"first", b"second", b"second", b""):
         assert upload.put_document(urls, "readme", text) == 201
         for _ in range(2):
-            found = storage.staged_document(upload.uuid, upload.staging, "readme", 10)
+            found = storage.uploads.staged_document(upload.uuid, upload.staging, "readme", 10)
             assert found == text
 
 
@@ -233,7 +233,7 @@ def test_a_document_that_came_in_another_way_is_none(upload, storage, soon):
     encoded = {**BLOCK_BLOB, "x-ms-blob-content-encoding": "gzip"}
     for headers, content in ((encoded, b"text"), (OTHER_TYPES["append"], b"")):
         assert put(SignedRequest(whole, headers), content) == 201
-        found = storage.staged_document(upload.uuid, upload.staging, "readme", 10)
+        found = storage.uploads.staged_document(upload.uuid, upload.staging, "readme", 10)
         assert found is None
 
 
@@ -244,9 +244,9 @@ def test_a_document_that_somebody_leased_is_none(upload, storage, soon):
     assert put(SignedRequest(url), b"text") == 201
     leased = {"x-ms-lease-action": "acquire", "x-ms-lease-duration": "-1"}
     assert put(SignedRequest(f"{whole}&comp=lease", leased), b"") == 201
-    assert storage.staged_document(upload.uuid, upload.staging, "readme", 10) is None
+    assert storage.uploads.staged_document(upload.uuid, upload.staging, "readme", 10) is None
     upload.discard()
-    assert storage.size(upload.uuid, upload.opening.claim).objects == 0
+    assert storage.discards.size(upload.uuid, upload.opening.claim).objects == 0
 
 
 def test_a_documents_url_used_late_finds_nothing(upload, soon, everything):

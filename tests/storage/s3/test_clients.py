@@ -13,7 +13,7 @@ import urllib3
 
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import StorageUnavailable
-from dserver_signed_url_plugin.storage.s3 import S3Storage
+from dserver_signed_url_plugin.storage.s3 import s3_storage
 from dserver_signed_url_plugin.storage.s3.connection import S3Connection
 from dserver_signed_url_plugin.uris import BaseURI
 from tests.support.dserver import in_capitals
@@ -25,19 +25,19 @@ pytestmark = pytest.mark.usefixtures("alone")
 
 
 def storage_of(bucket, config=None, environ=None):
-    return S3Storage(BaseURI("s3", bucket.name), Settings.load(config or {}, environ or {}))
+    return s3_storage(BaseURI("s3", bucket.name), Settings.load(config or {}, environ or {}))
 
 
 def staged_request(storage):
     """A signed PUT for a new upload's one item."""
     upload = Upload(storage, {"file": b"bytes"})
-    return next(iter(upload.urls(storage.life(60), pinned=False).items.values()))
+    return next(iter(upload.urls(storage.reads.life(60), pinned=False).items.values()))
 
 
 def opens(storage):
     """Tell whether the store takes what the storage signs, and takes its own requests."""
     upload = Upload(storage, {"file": b"bytes"})
-    storage.open(upload.opening, uninterrupted)
+    storage.uploads.create(upload.opening, uninterrupted)
     return put(staged_request(storage), b"bytes") == 200
 
 
@@ -236,9 +236,9 @@ each_way = pytest.mark.parametrize("follow", [by_requests, by_urllib3, by_curl])
 def written(storage):
     """A dataset; returns the URL of its README."""
     upload = Upload(storage)
-    storage.open(upload.opening, uninterrupted)
-    upload.deposit(storage.life(60))
-    return storage.read_urls(upload.uuid, storage.life(60)).readme
+    storage.uploads.create(upload.opening, uninterrupted)
+    upload.deposit(storage.reads.life(60))
+    return storage.reads.read_urls(upload.uuid, storage.reads.life(60)).readme
 
 
 @each_way
@@ -288,9 +288,9 @@ def test_every_client_sends_the_host_that_is_signed(bucket, spelled, sent, follo
         storage = storage_of(bucket, settings)
         # Only its own address is the server's way, and so is what it writes.
         upload = Upload(storage)
-        storage.open(upload.opening, uninterrupted)
-        storage.freeze(upload.uuid, upload.freezing(), uninterrupted)
-        url = storage.read_urls(upload.uuid, storage.life(60)).readme
+        storage.uploads.create(upload.opening, uninterrupted)
+        storage.uploads.freeze(upload.uuid, upload.freezing(), uninterrupted)
+        url = storage.reads.read_urls(upload.uuid, storage.reads.life(60)).readme
         assert bare(url) == sent
         assert follow(url, proxy.endpoint).decode() == README
         assert proxy.requests[-1].headers["host"] == sent

@@ -13,7 +13,7 @@ import pytest
 
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import StorageUnavailable
-from dserver_signed_url_plugin.storage.s3 import S3Storage
+from dserver_signed_url_plugin.storage.s3 import s3_storage
 from dserver_signed_url_plugin.uris import BaseURI
 from tests.support.stored_upload import Upload, put, uninterrupted
 
@@ -37,19 +37,19 @@ def chain(bucket, environment):
 
 
 def storage_of(name):
-    return S3Storage(BaseURI("s3", name), Settings.load({}, {}))
+    return s3_storage(BaseURI("s3", name), Settings.load({}, {}))
 
 
 def staged_request(storage, seconds=60):
     """A signed PUT for a new upload's one item."""
     upload = Upload(storage, {"file": b"bytes"})
-    return next(iter(upload.urls(storage.life(seconds), pinned=False).items.values()))
+    return next(iter(upload.urls(storage.reads.life(seconds), pinned=False).items.values()))
 
 
 def opens(storage):
     """Tell whether the store takes what the storage signs, and takes its own requests."""
     upload = Upload(storage, {"file": b"bytes"})
-    storage.open(upload.opening, uninterrupted)
+    storage.uploads.create(upload.opening, uninterrupted)
     return put(staged_request(storage), b"bytes") == 200
 
 
@@ -97,7 +97,7 @@ def test_without_settings_boto3s_own_chain_is_asked(bucket, chain):
 def test_no_credentials_at_all_are_a_sentence(bucket, environment):
     environment({"AWS_ENDPOINT_URL_S3": bucket.endpoint, "AWS_DEFAULT_REGION": "us-east-1"})
     with pytest.raises(StorageUnavailable, match=f"no credentials for {bucket.name}"):
-        storage_of(bucket.name).life(PROMISE)
+        storage_of(bucket.name).reads.life(PROMISE)
 
 
 def temporary(seconds, key="ASIATEMPORARY"):
@@ -115,7 +115,7 @@ def temporary(seconds, key="ASIATEMPORARY"):
 def test_no_life_is_promised_beyond_the_credentials_end(bucket, chain, environment, left):
     settings = temporary(left)
     environment(settings)
-    life = storage_of(bucket.name).life(PROMISE)
+    life = storage_of(bucket.name).reads.life(PROMISE)
     assert life.ends <= datetime.fromisoformat(settings["AWS_CREDENTIAL_EXPIRATION"])
     assert left - 5 <= life.seconds <= left
     assert life.limited_by == "credentials"
@@ -124,14 +124,14 @@ def test_no_life_is_promised_beyond_the_credentials_end(bucket, chain, environme
 
 def test_credentials_that_outlive_the_urls_shorten_nothing(bucket, chain, environment):
     environment(temporary(2 * PROMISE))
-    life = storage_of(bucket.name).life(PROMISE)
+    life = storage_of(bucket.name).reads.life(PROMISE)
     assert (life.seconds, life.limited_by) == (PROMISE, None)
 
 
 def test_credentials_that_have_ended_are_a_sentence(bucket, chain, environment):
     environment(temporary(-60))
     with pytest.raises(StorageUnavailable) as refusal:
-        storage_of(bucket.name).life(PROMISE)
+        storage_of(bucket.name).reads.life(PROMISE)
     assert "temporary" not in str(refusal.value)
 
 

@@ -12,7 +12,7 @@ import requests
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.doctor.s3.probe import S3Probe
 from dserver_signed_url_plugin.errors import StorageUnavailable
-from dserver_signed_url_plugin.storage.s3 import S3Storage
+from dserver_signed_url_plugin.storage.s3 import s3_storage
 from dserver_signed_url_plugin.uris import BaseURI
 from tests.support.dserver import in_capitals
 from tests.support.stored_upload import Upload, get, put, uninterrupted
@@ -22,12 +22,12 @@ pytestmark = pytest.mark.usefixtures("alone")
 
 
 def storage_of(bucket, config=None):
-    return S3Storage(BaseURI("s3", bucket.name), Settings.load(config or {}, {}))
+    return s3_storage(BaseURI("s3", bucket.name), Settings.load(config or {}, {}))
 
 
 def opened(storage):
     upload = Upload(storage)
-    storage.open(upload.opening, uninterrupted)
+    storage.uploads.create(upload.opening, uninterrupted)
     return upload
 
 
@@ -44,11 +44,11 @@ def write_urls(upload, life):
 
 
 def read_urls(upload, life):
-    urls = upload.storage.read_urls(upload.uuid, life)
+    urls = upload.storage.reads.read_urls(upload.uuid, life)
     yield from (urls.admin_metadata, urls.manifest, urls.readme)
     for named in (urls.items, urls.overlays, urls.annotations):
         yield from named.values()
-    yield upload.storage.item_url(upload.uuid, next(iter(urls.items)), life)
+    yield upload.storage.reads.item_url(upload.uuid, next(iter(urls.items)), life)
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def storage(bucket, pair):
 
 
 def test_urls_to_write_have_the_write_key_and_all_others_the_ordinary_one(bucket, storage, pair):
-    upload, life = opened(storage), storage.life(60)
+    upload, life = opened(storage), storage.reads.life(60)
     assert {signing_key(url) for url in write_urls(upload, life)} == {next(iter(pair.values()))}
     upload.deposit(life)
     assert {signing_key(url) for url in read_urls(upload, life)} == {bucket.access_key}
@@ -71,7 +71,7 @@ def test_urls_to_write_have_the_write_key_and_all_others_the_ordinary_one(bucket
 
 @pytest.mark.parametrize("pinned", [True, False], ids=["pinned", "staged"])
 def test_what_is_written_with_a_key_that_only_writes_can_be_frozen_and_read(storage, pinned):
-    life = storage.life(60)
+    life = storage.reads.life(60)
     upload = opened(storage).deposit(life, pinned)
     assert upload.downloaded(life) == upload.contents
 
@@ -84,7 +84,7 @@ def test_an_unsigned_copy_source_reads_nothing(store, bucket, storage, s3, elsew
     s3.put_object(Bucket=source, Key="salaries", Body=b"secret")
     upload = opened(storage)
     header = {"x-amz-copy-source": f"/{source}/salaries"}
-    for request in upload.urls(storage.life(60), pinned).items.values():
+    for request in upload.urls(storage.reads.life(60), pinned).items.values():
         headers = {**request.headers, **header}
         assert requests.put(request.url, headers=headers, timeout=30).status_code == 403
     held = upload.held()
@@ -94,7 +94,7 @@ def test_an_unsigned_copy_source_reads_nothing(store, bucket, storage, s3, elsew
 @pytest.mark.parametrize("spelled", [dict, in_capitals], ids=["exact", "capitals"])
 def test_a_write_key_comes_from_flasks_config(bucket, pair, spelled):
     storage = storage_of(bucket, spelled({**bucket.settings(), **pair}))
-    assert {signing_key(url) for url in write_urls(opened(storage), storage.life(60))} == {
+    assert {signing_key(url) for url in write_urls(opened(storage), storage.reads.life(60))} == {
         next(iter(pair.values()))
     }
 
@@ -111,7 +111,7 @@ def test_a_write_key_comes_from_where_dtools_settings_come_from(
         path.write_text(json.dumps(pair))
         config["DTOOL_CONFIG_PATH"] = str(path)
     storage = storage_of(bucket, config)
-    assert {signing_key(url) for url in write_urls(opened(storage), storage.life(60))} == {
+    assert {signing_key(url) for url in write_urls(opened(storage), storage.reads.life(60))} == {
         next(iter(pair.values()))
     }
 
@@ -139,15 +139,15 @@ def test_a_life_is_cut_at_the_end_of_the_credentials_that_sign(bucket, pair, env
         }
     )
     ordinary, both = storage_of(bucket), storage_of(bucket, pair)
-    for reading in (ordinary.life(3600), ordinary.life(3600, writing=True), both.life(3600)):
+    for reading in (ordinary.reads.life(3600), ordinary.uploads.life(3600), both.reads.life(3600)):
         assert (reading.limited_by, reading.ends <= ends) == ("credentials", True)
-    writing = both.life(3600, writing=True)
+    writing = both.uploads.life(3600)
     assert (writing.seconds, writing.limited_by) == (3600, None)
 
 
 def test_without_a_write_key_the_ordinary_one_signs_everything(bucket):
     storage = storage_of(bucket, in_capitals(bucket.settings()))
-    urls = write_urls(opened(storage), storage.life(60))
+    urls = write_urls(opened(storage), storage.reads.life(60))
     assert {signing_key(url) for url in urls} == {bucket.access_key}
 
 

@@ -1,7 +1,4 @@
-"""dtool's storage brokers: which one is installed for a scheme, and how one is made.
-
-Knows dtool's entry points and the names of the methods that sign; calls none of them.
-"""
+"""Finding dtool's storage broker of a scheme by its entry point, and making it."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ _METHODS = (
 _OWN_KEY = "dataset_registration_key"
 
 
-def installed(scheme: str) -> Any:
+def find_broker(scheme: str) -> Any:
     """Return the broker class of a scheme: the one that dtool takes, or else one that can sign.
 
     A subclass that signs is installed beside its parent, under the same scheme, and of such two
@@ -32,16 +29,16 @@ def installed(scheme: str) -> Any:
     found = [each for each in loaded if each.key == scheme]
     if not found:
         raise SigningUnsupported(f"Storage of {scheme}://", "dserver has no storage broker for it")
-    return next((each for each in reversed(found) if not missing_in(each)), found[-1])
+    return next((each for each in reversed(found) if not missing_methods(each)), found[-1])
 
 
-def missing_in(broker_class: Any) -> list[str]:
+def missing_methods(broker_class: Any) -> list[str]:
     """Return which of the methods that sign a broker class lacks."""
     return [method for method in _METHODS if not hasattr(broker_class, method)]
 
 
-def made(broker_class: Any, uri: str, settings: Settings) -> Any:
-    """Make a broker that describes its own dataset, whatever other brokers are made meanwhile."""
+def make_broker(broker_class: Any, uri: str, settings: Settings) -> Any:
+    """Return a broker that describes its own dataset, also if others are made at the same time."""
     broker = broker_class(uri, settings.config_path)
     # All brokers of dtool-s3 share one dict, into which each writes its dataset's key.
     key = getattr(broker, _OWN_KEY, None)

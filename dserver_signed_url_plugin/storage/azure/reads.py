@@ -1,0 +1,69 @@
+"""Signing URLs to read the datasets of one account, after looking up what there is to read."""
+
+from __future__ import annotations
+
+from dserver_signed_url_plugin.config import LONGEST_LIFE
+from dserver_signed_url_plugin.errors import ItemArchived, ItemBeingRestored, ItemNotFound
+from dserver_signed_url_plugin.filenames import Disposition, served_as
+from dserver_signed_url_plugin.storage.azure.connection import AzureConnection
+from dserver_signed_url_plugin.storage.azure.errors import RESTORE
+from dserver_signed_url_plugin.storage.azure.layout import BLOBS, relpath_beside
+from dserver_signed_url_plugin.storage.azure.sas import READ
+from dserver_signed_url_plugin.storage.manifest import Manifest, relpath_in
+from dserver_signed_url_plugin.storage.parallel import each
+from dserver_signed_url_plugin.storage.read_urls import FOLDERS, DatasetSigner, read_urls
+from dserver_signed_url_plugin.storage.values import Life, ReadURLs
+
+
+class AzureReads:
+    """Signs URLs to read datasets."""
+
+    def __init__(self, azure: AzureConnection) -> None:
+        self._azure = azure
+
+    def life(self, seconds: int) -> Life:
+        """Return the life of URLs signed now, in whole seconds; an account key does not end."""
+        return Life.from_now(seconds, LONGEST_LIFE)
+
+    def read_urls(self, uuid: str, life: Life, disposition: Disposition = "attachment") -> ReadURLs:
+        """Sign GETs for all of a dataset; items are those of its manifest."""
+        manifest = Manifest.stored(self._azure.get(uuid, BLOBS["manifest"]), uuid)
+        listed = each(lambda folder: self._names(uuid, folder), FOLDERS)
+        signer = self._azure.signer(life.ends)
+
+        def item(identifier: str, relpath: str) -> str:
+            return signer.sign(READ, uuid, identifier, served_as(relpath, disposition))
+
+        dataset = DatasetSigner(
+            document=lambda name: signer.sign(READ, uuid, BLOBS[name]),
+            item=item,
+            described=lambda folder, name: signer.sign(READ, uuid, f"{folder}/{name}"),
+        )
+        return read_urls(manifest, listed, dataset)
+
+    def item_url(
+        self, uuid: str, identifier: str, life: Life, disposition: Disposition = "attachment"
+    ) -> str:
+        """Sign a GET for one item, after one HEAD, which has its relpath too.
+
+        If its metadata was lost, the relpath is read from the manifest.
+        """
+        found = self._azure.find(uuid, identifier)
+        if found is None:
+            raise ItemNotFound(identifier)
+        if found.is_archived:
+            what = f"Item {identifier}"
+            raise (
+                ItemBeingRestored(what) if found.is_being_restored else ItemArchived(what, RESTORE)
+            )
+        relpath = relpath_beside(identifier, found.metadata)
+        if relpath is None:
+            relpath = relpath_in(self._azure.get(uuid, BLOBS["manifest"]), identifier)
+        served = served_as(relpath, disposition)
+        return self._azure.signer(life.ends).sign(READ, uuid, identifier, served)
+
+    def _names(self, uuid: str, folder: str) -> list[str]:
+        """Return the names of overlays, annotations or tags."""
+        prefix = f"{folder}/"
+        found = self._azure.listing(uuid, prefix)
+        return [blob.name.removeprefix(prefix) for blob in found if not blob.is_folder]

@@ -1,0 +1,84 @@
+"""The SDK's client of one account: connections that keep the call's deadline, and few retries."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import requests
+from azure.storage.blob import BlockBlobService
+from azure.storage.common.models import RetryContext
+from azure.storage.common.retry import LinearRetry
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from dserver_signed_url_plugin.storage.azure.account import ConfiguredAccount
+from dserver_signed_url_plugin.storage.azure.response_checks import CheckingAdapter
+from dserver_signed_url_plugin.storage.http_sockets import DeadlineConnection
+from dserver_signed_url_plugin.storage.parallel import PARALLEL
+
+# The SDK logs, as errors, every answer that is not a success, and with a refusal what was signed.
+logging.getLogger("azure.storage.common.storageclient").setLevel(logging.CRITICAL + 1)
+logging.getLogger("azure.storage.common._auth").setLevel(logging.CRITICAL + 1)
+
+# One retry, and short times in seconds (to connect, to answer), because a person waits.
+_TIMEOUTS = (5, 15)
+_RETRY_ONCE = LinearRetry(backoff=0.2, max_attempts=1, random_jitter_range=0.1)
+
+
+class _Pool(HTTPConnectionPool):
+    class ConnectionCls(DeadlineConnection, HTTPConnection):
+        """A connection that keeps the call's deadline."""
+
+
+class _SecurePool(HTTPSConnectionPool):
+    class ConnectionCls(DeadlineConnection, HTTPSConnection):
+        """The same over TLS."""
+
+
+class _DeadlineAdapter(CheckingAdapter):
+    """Makes connections that keep the call's deadline."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(*args, **kwargs)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+
+_POOLS = {"http": _Pool, "https": _SecurePool}
+
+
+def make_service(account: ConfiguredAccount) -> BlockBlobService:
+    """Return a client of an account, at the server's address for it."""
+    session = requests.Session()
+    adapter = _DeadlineAdapter(pool_maxsize=2 * PARALLEL)
+    session.mount("http://", adapter)
+    session.mount("https://", adapter)
+    session.hooks["response"].append(_lower_header_names)
+    service = BlockBlobService(
+        account.name,
+        account.key,
+        custom_domain=account.inside,
+        request_session=session,
+        socket_timeout=_TIMEOUTS,
+    )
+    service.retry = _retry
+    return service
+
+
+def _lower_header_names(response: requests.Response, **_: Any) -> None:
+    """Lower the names of headers, which proxies may have changed: the SDK compares them as text."""
+    lowered = {name.lower(): value for name, value in response.headers.items()}
+    response.headers = requests.structures.CaseInsensitiveDict(lowered)
+
+
+def _retry(context: RetryContext) -> float | None:
+    """Return the seconds before a retry; None if the store did not answer in time."""
+    if isinstance(context.exception, requests.exceptions.ReadTimeout):
+        return None
+    seconds: float | None = _RETRY_ONCE.retry(context)
+    return seconds

@@ -25,7 +25,7 @@ from dserver_signed_url_plugin.uploads.status import UploadStatuses
 _NAME = "signed-url"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Services:
     """The services that routes and commands may call."""
 
@@ -33,43 +33,48 @@ class Services:
     storages: Storages
     uploads: Uploads
     completions: Completions
-    downloads: Downloads
-    progresses: UploadStatuses
-    removals: Cancellations
+    statuses: UploadStatuses
+    cancellations: Cancellations
     cleanup: Cleanup
+    downloads: Downloads
     deposits: Deposits
-    sharing: ShareLinks
+    share_links: ShareLinks
     lifecycles: Lifecycles
     sweep: Sweep
     audit: Audit
-    rates: RateLimits
+    rate_limits: RateLimits
 
     @classmethod
     def of(cls, settings: Settings) -> Services:
         """Build the services."""
-        storages = Storages(settings)
+        storages, audit = Storages(settings), Audit(settings)
         uploads = Uploads(settings, storages)
-        progresses = UploadStatuses(settings, storages)
         completions = Completions(settings, storages)
-        removals = Cancellations(storages)
+        statuses = UploadStatuses(settings, storages)
+        cancellations = Cancellations(storages)
         lifecycles = Lifecycles(storages)
         downloads = Downloads(settings, storages, lifecycles)
-        audit = Audit(settings)
         return cls(
-            settings,
-            storages,
-            uploads,
-            completions,
-            downloads,
-            progresses,
-            removals,
-            Cleanup(removals, completions, audit),
-            Deposits(storages, uploads, progresses, completions, removals),
-            ShareLinks(settings, downloads, lifecycles, audit),
-            lifecycles,
-            Sweep(storages, lifecycles, audit),
-            audit,
-            RateLimits(settings),
+            settings=settings,
+            storages=storages,
+            uploads=uploads,
+            completions=completions,
+            statuses=statuses,
+            cancellations=cancellations,
+            cleanup=Cleanup(cancellations, completions, audit),
+            downloads=downloads,
+            deposits=Deposits(
+                storages=storages,
+                uploads=uploads,
+                statuses=statuses,
+                completions=completions,
+                cancellations=cancellations,
+            ),
+            share_links=ShareLinks(settings, downloads, lifecycles, audit),
+            lifecycles=lifecycles,
+            sweep=Sweep(storages, lifecycles, audit),
+            audit=audit,
+            rate_limits=RateLimits(settings),
         )
 
     def attach(self, app: Flask) -> None:

@@ -34,7 +34,7 @@ class _Unusable(click.ClickException):
 @click.option("--origin", metavar="ORIGIN", help="Also check CORS for web pages of this origin.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @with_appcontext
-def doctor(base_uri: str, origin: str | None, as_json: bool) -> None:
+def doctor(base_uri: str, origin: str | None, *, as_json: bool) -> None:
     """Check whether signed URLs of BASE_URI work for people and browsers.
 
     Signs URLs and follows them through the public endpoint: PUT, GET and HEAD, and requests that
@@ -63,7 +63,7 @@ def doctor(base_uri: str, origin: str | None, as_json: bool) -> None:
     except SignedURLError as error:
         raise _Unusable(error.message) from error
     if report is None:
-        click.echo(_not_checked(str(uri), signed_by, as_json))
+        click.echo(_not_checked(str(uri), signed_by, as_json=as_json))
         sys.exit(_NOT_CHECKED)
     if as_json:
         click.echo(json.dumps({"signed_by": signed_by, **_facts(report)}, indent=2))
@@ -78,7 +78,7 @@ def _exit_code(report: Report) -> int:
     return 0 if report.is_fit_for(Purpose.UPLOADING) else _NOT_FOR_UPLOADING
 
 
-def _not_checked(base_uri: str, signed_by: str, as_json: bool) -> str:
+def _not_checked(base_uri: str, signed_by: str, *, as_json: bool) -> str:
     if as_json:
         return json.dumps(
             {

@@ -76,7 +76,7 @@ def create(
     Example:
       flask temp_share create s3://tempstore temporary_file.txt --expires 600
     """  # noqa: D301 (click looks for the character itself, not for its name)
-    deposits, sharing = services().deposits, services().sharing
+    deposits, sharing = services().deposits, services().share_links
     with _usage(), _interruption("Nothing was begun."):
         seconds = sharing.seconds(expires)
         base, found = BaseURI.parse(base_uri), local_files.found(paths)
@@ -104,7 +104,7 @@ def url(uri: str, relpaths: Sequence[str], expires: int | None, *, as_json: bool
       flask temp_share url s3://tempstore/550e8400-e29b-41d4-a716-446655440000 --expires 3600
     """  # noqa: D301 (click looks for the character itself, not for its name)
     with _usage():
-        sharing = services().sharing
+        sharing = services().share_links
         share = sharing.urls(DatasetURI.parse(uri), relpaths, sharing.seconds(expires))
     _show(share, as_json=as_json)
 

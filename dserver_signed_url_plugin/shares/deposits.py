@@ -52,9 +52,9 @@ class Deposits:
 
     storages: Storages
     uploads: Uploads
-    progresses: UploadStatuses
+    statuses: UploadStatuses
     completions: Completions
-    removals: Cancellations
+    cancellations: Cancellations
 
     def prepare(
         self, base_uri: BaseURI, name: str, files: Sequence[LocalFile], progress: ProgressBar
@@ -91,7 +91,7 @@ class Deposits:
             self._send(prepared, grant, progress)
         except ChangedFile:
             # Nobody could resume it: what was announced no longer exists anywhere.
-            self.removals.cancel(permit, uuid)
+            self.cancellations.cancel(permit, uuid)
             raise
         self.completions.complete(permit, uuid)
         return grant.uri
@@ -144,7 +144,7 @@ class Deposits:
     def _missing(self, prepared: PreparedDeposit) -> set[str]:
         """Return the relpaths of what the store does not hold yet."""
         uuid = prepared.plan.uuid
-        status = self.progresses.of(prepared.permit, uuid, urls=False, asked=None)
+        status = self.statuses.of(prepared.permit, uuid, urls=False, asked=None)
         return set() if status.verification is None else status.verification.to_send
 
 

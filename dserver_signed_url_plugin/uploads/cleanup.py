@@ -75,8 +75,10 @@ class CleanupResult:
 class Cleanup:
     """Removes abandoned uploads, and registers frozen ones."""
 
-    def __init__(self, removals: Cancellations, completions: Completions, audit: Audit) -> None:
-        self._removals, self._completions, self._audit = removals, completions, audit
+    def __init__(
+        self, cancellations: Cancellations, completions: Completions, audit: Audit
+    ) -> None:
+        self._cancellations, self._completions, self._audit = cancellations, completions, audit
 
     def older_than(self, hours: float | None) -> list[Upload]:
         """Return the pending uploads without activity for that long, oldest first."""
@@ -112,7 +114,7 @@ class Cleanup:
         """Delete the rows of removed uploads whose URLs have ended; yield failures."""
         for removed in [] if options.dry_run else repository.removed():
             try:
-                self._removals.forget(removed)
+                self._cancellations.forget(removed)
             except (repository.UploadGone, UploadBusy):
                 continue
             except database.REFUSALS:
@@ -122,7 +124,7 @@ class Cleanup:
 
     def _removed(self, upload: Upload, options: CleanupOptions) -> Freed:
         if not options.dry_run:
-            freed = self._removals.remove(
+            freed = self._cancellations.remove(
                 upload,
                 delete_storage=options.delete_storage,
                 force=options.force,
@@ -130,8 +132,8 @@ class Cleanup:
             )
             self._record("cleanup", upload, freed.size_in_bytes)
             return freed
-        self._removals.check_removable(upload, force=options.force)
-        return self._removals.freed_by(upload) if options.delete_storage else Freed()
+        self._cancellations.check_removable(upload, force=options.force)
+        return self._cancellations.freed_by(upload) if options.delete_storage else Freed()
 
     def _repaired(
         self, upload: Upload, options: CleanupOptions, reason: SignedURLError

@@ -38,7 +38,7 @@ def identified(view: Callable[P, Result]) -> Callable[P, Result]:
         name = get_jwt_identity()
         if name is not None and (not isinstance(name, str) or _UNSTORABLE.search(name)):
             raise NotAuthenticated("has an identity that dserver cannot know")
-        services().rates.check_user(name or "")
+        services().rate_limits.check_user(name or "")
         return view(*args, **kwargs)
 
     required: Callable[P, Result] = jwt_required()(limited)
@@ -48,7 +48,7 @@ def identified(view: Callable[P, Result]) -> Callable[P, Result]:
         try:
             return required(*args, **kwargs)
         except (JWTExtendedException, PyJWTError, NotAuthenticated):
-            services().rates.check_address(request.remote_addr)
+            services().rate_limits.check_address(request.remote_addr)
             raise
 
     return authenticated

@@ -119,7 +119,7 @@ class _TokenReader:
             here = self._path[-1]
             self._path[-1] = here + 1 if isinstance(here, int) else b""
 
-    def _found(self, reason: str, is_json: bool = False, is_number: bool = False) -> Fault:
+    def _found(self, reason: str, *, is_json: bool = False, is_number: bool = False) -> Fault:
         steps = [
             step.decode(errors="replace") if isinstance(step, bytes) else str(step)
             for step in self._path[:_MOST_STEPS]

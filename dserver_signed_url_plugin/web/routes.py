@@ -199,7 +199,7 @@ def upload_status(query: UploadStatusQuery, uri: str) -> UploadStatus:
     """Return how far an upload has come and, with ?urls=true, URLs for what is missing."""
     dataset = DatasetURI.parse(uri)
     permit = permit_completion(identity(), dataset.base)
-    return services().progresses.of(
+    return services().statuses.of(
         permit, dataset.uuid, urls=query["urls"], asked=query["expiry_seconds"]
     )
 
@@ -217,7 +217,7 @@ def cancel_upload(uri: str) -> Cancellation:
     """Cancel an upload and delete what it has stored. Idempotent."""
     dataset = DatasetURI.parse(uri)
     permit = permit_completion(identity(), dataset.base)
-    return services().removals.cancel(permit, dataset.uuid)
+    return services().cancellations.cancel(permit, dataset.uuid)
 
 
 @blueprint.route("/upload-complete", methods=["POST"], endpoint="upload-complete")

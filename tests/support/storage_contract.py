@@ -143,7 +143,7 @@ class StorageContract:
         files = {path: path.encode() for path in [*AWKWARD, longest]}
         upload = Upload(storage, files)
         storage.uploads.create(upload.opening, uninterrupted)
-        assert upload.deposit(soon, pinned).downloaded(soon) == upload.contents
+        assert upload.deposit(soon, pinned=pinned).downloaded(soon) == upload.contents
 
     def test_a_life_is_in_whole_seconds_and_no_longer_than_asked_for(self, storage):
         life = storage.reads.life(77)

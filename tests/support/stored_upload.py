@@ -125,7 +125,7 @@ class Upload:
     def freeze(self, readme: str | None = README) -> None:
         self.storage.uploads.freeze(self.uuid, self.freezing(readme), uninterrupted)
 
-    def deposit(self, life: Life, pinned: bool = True) -> Upload:
+    def deposit(self, life: Life, *, pinned: bool = True) -> Upload:
         """Do all that makes a dataset; returns itself."""
         self.put_all(life, pinned)
         self.promote(self.promotions())

@@ -165,7 +165,7 @@ def test_a_completion_cut_off_anywhere_leaves_a_dataset_or_none(placed, place_pr
         answer = act()
         place_proxy.heal()
         with placed.app.app_context():
-            kinds.append(placed.storage.kind(deposit.uuid))
+            kinds.append(placed.storage.uploads.dataset_type(deposit.uuid))
         if answer.status_code == 200:
             break
         assert answer.status_code == 502

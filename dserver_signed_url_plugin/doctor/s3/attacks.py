@@ -82,7 +82,7 @@ def run_attack(context: CheckContext[BucketProbe], attack: Attack) -> Iterator[A
     # Without pinned URLs, or where these do not work, staged ones are attacked only.
     for kind in ("pinned", "staged") if "pinned-put" in context.passed else ("staged",):
         pinned = kind == "pinned"
-        complete = _completed(context, pinned)
+        complete = _completed(context, pinned=pinned)
         for moment in ("before", "after"):
             item = ScratchItem(context, pinned, uuid4().hex) if moment == "before" else complete
             answer = item.put(attack.headers)
@@ -93,7 +93,7 @@ def run_attack(context: CheckContext[BucketProbe], attack: Attack) -> Iterator[A
             yield AttackResult(kind, moment, _obeyed(attack, item, moment), refused=False)
 
 
-def _completed(context: CheckContext[BucketProbe], pinned: bool) -> ScratchItem:
+def _completed(context: CheckContext[BucketProbe], *, pinned: bool) -> ScratchItem:
     item = ScratchItem(context, pinned, uuid4().hex)
     item.put({}).raise_for_status()
     item.complete()
@@ -105,6 +105,6 @@ def _obeyed(attack: Attack, item: ScratchItem, moment: str) -> frozenset[str]:
     if moment == "before" and attack.needs_completion and not item.complete():
         return frozenset()
     found = attack.observe(item)
-    expected = attack.observe(_completed(item.context, item.pinned))
+    expected = attack.observe(_completed(item.context, pinned=item.pinned))
     names = found.keys() | expected.keys()
     return frozenset(name for name in names if found.get(name) != expected.get(name))

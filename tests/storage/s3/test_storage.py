@@ -102,7 +102,7 @@ class TestS3(StagingContract):
     def test_every_item_has_the_metadata_that_dtool_reads(self, storage, soon, everything, pinned):
         upload = Upload(storage, {"Größe über Zeit.txt": b"1", "": b"2", "x" * 1500: b"3"})
         storage.uploads.create(upload.opening, uninterrupted)
-        stored = upload.deposit(soon, pinned) and everything()
+        stored = upload.deposit(soon, pinned=pinned) and everything()
         for item in upload.items:
             _, metadata = stored[f"{upload.uuid}/data/{item.identifier}"]
             handle = base64.b64encode(item.relpath.encode()).decode()

@@ -40,13 +40,13 @@ class CachedAnswer(Generic[Answer]):
         self._asking: Future[Answer] | None = None
         self._asked_at = 0.0
 
-    def anew(self) -> Answer:
+    def refresh(self) -> Answer:
         """Request a new answer from the store."""
         answer: Future[Answer] = Future()
         self._fill(answer)
         return _result(answer)
 
-    def soon(self) -> Answer:
+    def get(self) -> Answer:
         """Return an answer of the last minute, or a new one if it arrives within a second.
 
         If not, return the last answer, however old. One thread at a time requests a new one, and

@@ -1,8 +1,8 @@
-"""What this process knows of a store: whether it answers, who waits for it, who may ask next.
+"""Circuit breaker: stops calls to a store that does not answer, so that it holds few threads.
 
-A store that is away must not hold the threads of its callers: as long as it has not answered, few
-calls wait for it, and once it is known to be away, one at a time tries whether it is back. All of
-it is a cache: another process learns the same by itself.
+Until a store has answered, few calls may wait for it. After repeated failures the breaker opens and
+refuses calls for a while; then one call at a time tries the store again. The state belongs to the
+process: another one finds out by itself.
 """
 
 from __future__ import annotations
@@ -24,170 +24,172 @@ from dserver_signed_url_plugin.storage.deadline import Deadline
 
 logger = logging.getLogger(__name__)
 
-# So many calls wait for a store that has not answered; others wait for its first answer, for a
-# tenth of the time that a call has, but for so many seconds at least.
-_FEW = 2
+# How many calls may wait for a store that has not answered. The others wait until it has, for a
+# tenth of the time of a call, but for at least so many seconds.
+_MOST_WAITING = 2
 _FIRST_ANSWER = 1.0
-# So many calls in a row that failed quickly mean that the store is away.
+# After how many failures in a row the breaker opens.
 _MANY_FAILURES = 5
-# What asks nothing of a store.
+# Methods that send no request to a store.
 _UNGUARDED = frozenset({"life"})
 
-Guarded = TypeVar("Guarded")
+Instance = TypeVar("Instance")
 Result = TypeVar("Result")
 
 
-class Visit(Deadline):
-    """One call's stay at a store, under the deadline of the call.
+class Call(Deadline):
+    """One call to a store, and its deadline.
 
-    It ends sooner where others have waited longer and the store is silent to all of them.
+    It ends before the outer deadline if the store is silent and other calls have waited longer.
     """
 
-    def __init__(self, store: CircuitBreaker, call: Deadline) -> None:
-        self.store, self._call = store, call
+    def __init__(self, breaker: CircuitBreaker, outer: Deadline) -> None:
+        self.breaker, self._outer = breaker, outer
         self.started = monotonic()
-        self.asked_at: float | None = None
-        # Whether it waits for an answer, and for one that is known to take long.
-        self.is_asking = self.is_long = False
+        self.waiting_since: float | None = None
+        # Whether it waits for an answer, and whether that is known to take long.
+        self.is_waiting = self.is_long = False
 
     def left(self) -> float:
-        """Return the seconds for which it may still wait."""
-        if self.asked_at is None:
-            self.asked_at = monotonic()
-        self.is_asking = True
-        seconds = self._call.left()
-        return seconds if self.is_long else min(seconds, self.store.patience_left(self))
+        """Return the seconds for which the call may still wait."""
+        if self.waiting_since is None:
+            self.waiting_since = monotonic()
+        self.is_waiting = True
+        seconds = self._outer.left()
+        return seconds if self.is_long else min(seconds, self.breaker.time_left(self))
 
-    def heard(self) -> None:
-        """Tell the store that it answers, unless it was not asked.
+    def answered(self) -> None:
+        """Record that the store has answered, if the call has waited for it.
 
-        Of one that is away any success is news: it may have answered to what asks by itself.
+        If the breaker is open, any success counts: code that has its own connections may have
+        reached the store.
         """
-        if self.asked_at is not None or self.store.is_away:
-            self.is_asking = False
-            self.store.heard(self)
+        if self.waiting_since is not None or self.breaker.is_open:
+            self.is_waiting = False
+            self.breaker.answered(self)
 
     def progress(self) -> None:
-        """Note that the store does its work."""
-        self.heard()
-        self._call.progress()
+        """Record that the store has done a part of the work."""
+        self.answered()
+        self._outer.progress()
 
     def allow(self, seconds: float) -> None:
-        """Let the store be silent for longer."""
+        """Allow the store to be silent for so many seconds more."""
         self.is_long = self.is_long or seconds > 1
-        self._call.allow(seconds)
+        self._outer.allow(seconds)
 
 
 class CircuitBreaker:
-    """One store, such as a bucket; safe to share between threads.
+    """The circuit breaker of one store, such as a bucket; safe to share between threads.
 
-    :param seconds: how long a call may wait for it.
+    :param seconds: how long a call may wait for the store.
     """
 
     def __init__(self, name: str, seconds: float) -> None:
         self._name, self._seconds = name, seconds
         self._changed = threading.Condition(threading.RLock())
-        self._visits: list[Visit] = []
-        self._heard_at: float | None = None
+        self._calls: list[Call] = []
+        self._answered_at: float | None = None
         self._slowest = 0.0
         self._failures = 0
-        self._pauses = 0
-        self._closed_until = 0.0
+        self._openings = 0
+        self._open_until = 0.0
 
     @contextmanager
-    def visit(self) -> Iterator[None]:
-        """Do what the block does with the store, if it is worth while; inside a visit, at once.
+    def call(self) -> Iterator[None]:
+        """Run the block as one call to the store; within another call to it, as a part of that.
 
-        :raises StorageAway: if the store is away, or others wait for it already.
+        :raises StorageAway: if the breaker is open, or too many calls wait for the store.
         """
         outer = deadline.current()
-        if isinstance(outer, Visit) and outer.store is self:
+        if isinstance(outer, Call) and outer.breaker is self:
             yield
             return
-        visit = self._admit(outer or Deadline(self._seconds))
+        call = self._admit(outer or Deadline(self._seconds))
         try:
-            with deadline.under(visit):
+            with deadline.under(call):
                 yield
         except StorageAway:
-            self._failed(visit)
+            self._failed(call)
             raise
         except SignedURLError:
-            visit.heard()
+            call.answered()
             raise
         else:
-            visit.heard()
+            call.answered()
         finally:
             with self._changed:
-                self._visits.remove(visit)
+                self._calls.remove(call)
                 self._changed.notify_all()
 
-    def heard(self, visit: Visit) -> None:
-        """Note that the store has just answered to a visit."""
+    def answered(self, call: Call) -> None:
+        """Record that the store has answered a call, and close the breaker."""
         with self._changed:
             now = monotonic()
-            waited = now - max(visit.asked_at or now, self._heard_at or 0)
+            waited = now - max(call.waiting_since or now, self._answered_at or 0)
             self._slowest = max(waited, 0.9 * self._slowest)
-            self._heard_at = now
-            self._failures = self._pauses = 0
+            self._answered_at = now
+            self._failures = self._openings = 0
             self._changed.notify_all()
 
-    def patience_left(self, visit: Visit) -> float:
-        """Return for how long a visit may wait for a store that says nothing to anybody."""
+    def time_left(self, call: Call) -> float:
+        """Return for how many seconds a call may wait if the store answers none."""
         with self._changed:
-            if visit in self._visits[:_FEW]:
+            if call in self._calls[:_MOST_WAITING]:
                 return self._seconds
-            return max(visit.started, self._heard_at or 0) + self._patience - monotonic()
+            return max(call.started, self._answered_at or 0) + self._silence_limit - monotonic()
 
-    # Who may ask ---------------------------------------------------------------------------
+    # Admission -----------------------------------------------------------------------------
 
-    def _admit(self, call: Deadline) -> Visit:
+    def _admit(self, outer: Deadline) -> Call:
         with self._changed:
-            if self.is_away:
-                self._refuse_for(self._closed_until - monotonic())
-            while not self._has_room:
-                self._wait_for_an_answer()
-            visit = Visit(self, call)
-            self._visits.append(visit)
-            return visit
+            if self.is_open:
+                self._refuse_for(self._open_until - monotonic())
+            while not self._may_call:
+                self._wait_for_first_answer()
+            call = Call(self, outer)
+            self._calls.append(call)
+            return call
 
     @property
-    def is_away(self) -> bool:
+    def is_open(self) -> bool:
+        """Whether calls are refused."""
         return self._failures >= _MANY_FAILURES
 
     @property
-    def _has_room(self) -> bool:
-        short = sum(not visit.is_long for visit in self._visits)
-        return short < _FEW or (self._heard_at is not None and not self._is_silent)
+    def _may_call(self) -> bool:
+        short = sum(not call.is_long for call in self._calls)
+        return short < _MOST_WAITING or (self._answered_at is not None and not self._is_silent)
 
     @property
     def _is_silent(self) -> bool:
-        """Tell whether the store has let everybody wait who asks now, and for long."""
-        return self._waited > self._patience
+        """Whether none of the waiting calls has had an answer for too long."""
+        return self._waited > self._silence_limit
 
     @property
     def _waited(self) -> float:
-        waiting = (visit for visit in self._visits if visit.is_asking and not visit.is_long)
-        asked = [visit.asked_at for visit in waiting if visit.asked_at is not None]
-        if not asked:
+        waiting = (call for call in self._calls if call.is_waiting and not call.is_long)
+        since = [call.waiting_since for call in waiting if call.waiting_since is not None]
+        if not since:
             return 0.0
-        return monotonic() - max(min(asked), self._heard_at or 0)
+        return monotonic() - max(min(since), self._answered_at or 0)
 
     @property
-    def _patience(self) -> float:
+    def _silence_limit(self) -> float:
         return min(max(4 * self._slowest, self._seconds / 10), self._seconds / 3)
 
-    def _wait_for_an_answer(self) -> None:
+    def _wait_for_first_answer(self) -> None:
         waited = self._waited
         most = max(_FIRST_ANSWER, self._seconds / 10)
-        if self._heard_at is not None or waited >= most:
+        if self._answered_at is not None or waited >= most:
             raise self._refusal(1)
         self._changed.wait(most - waited)
-        if self.is_away:
-            self._refuse_for(self._closed_until - monotonic())
+        if self.is_open:
+            self._refuse_for(self._open_until - monotonic())
 
     def _refuse_for(self, seconds: float) -> None:
-        """Let one at a time try whether a store is back that was away, after a pause."""
-        if seconds > 0 or self._visits:
+        """Refuse a call while the breaker is open; after that, all but one at a time."""
+        if seconds > 0 or self._calls:
             raise self._refusal(max(seconds, 1))
 
     def _refusal(self, seconds: float) -> StorageAway:
@@ -195,60 +197,60 @@ class CircuitBreaker:
             f"The store of {self._name}", "does not answer at the moment", ceil(seconds)
         )
 
-    # What came of it -----------------------------------------------------------------------
+    # Failures ------------------------------------------------------------------------------
 
-    def _failed(self, visit: Visit) -> None:
+    def _failed(self, call: Call) -> None:
         with self._changed:
             now = monotonic()
-            waited = now - max(visit.asked_at or now, self._heard_at or 0)
-            if visit not in self._visits[:_FEW]:
-                # It gave way to those that go on waiting, who will know.
+            waited = now - max(call.waiting_since or now, self._answered_at or 0)
+            if call not in self._calls[:_MOST_WAITING]:
+                # It gave up early; the calls that go on waiting will decide.
                 return
-            is_silent = visit.left() <= 0 and waited >= self._patience
+            is_silent = call.left() <= 0 and waited >= self._silence_limit
             self._failures = _MANY_FAILURES if is_silent else self._failures + 1
-            if self.is_away:
-                pause = min(self._seconds / 6 * 2**self._pauses, self._seconds)
-                self._closed_until, self._heard_at = now + pause, None
-                self._pauses = min(self._pauses + 1, 10)
+            if self.is_open:
+                pause = min(self._seconds / 6 * 2**self._openings, self._seconds)
+                self._open_until, self._answered_at = now + pause, None
+                self._openings = min(self._openings + 1, 10)
                 logger.warning("The store of %s is away: %.0f s until next try", self._name, pause)
 
 
-def guarded(kept: Guarded, store: CircuitBreaker) -> Guarded:
-    """Let everything that an object asks of its store be a visit; return the object.
+def guarded(instance: Instance, breaker: CircuitBreaker) -> Instance:
+    """Run every method of an object as a call to its store; return the object.
 
-    What says ``may_hang`` of itself is left waiting, alone, when the call's time is over.
+    If its class has ``may_hang``, each runs in a thread, which is abandoned at the deadline.
     """
-    run = in_thread if getattr(kept, "may_hang", False) else _here
-    return _within(kept, store.visit, run)
+    run = in_thread if getattr(instance, "may_hang", False) else _directly
+    return _within(instance, breaker.call, run)
 
 
-def limited(kept: Guarded, seconds: float) -> Guarded:
-    """Let an object wait so long for its store each time that it is asked; return the object."""
-    return _within(kept, lambda: deadline.under(Deadline(seconds)), _here)
+def limited(instance: Instance, seconds: float) -> Instance:
+    """Limit to so many seconds how long each method of an object waits; return the object."""
+    return _within(instance, lambda: deadline.under(Deadline(seconds)), _directly)
 
 
 def _within(
-    kept: Guarded, block: Callable[[], AbstractContextManager[None]], run: Callable[..., Any]
-) -> Guarded:
-    for name in dir(type(kept)):
-        # Of the class, because asking the object for a property may ask the store.
-        is_method = callable(getattr(type(kept), name))
+    instance: Instance, block: Callable[[], AbstractContextManager[None]], run: Callable[..., Any]
+) -> Instance:
+    for name in dir(type(instance)):
+        # Of the class: on the object, a property might send a request.
+        is_method = callable(getattr(type(instance), name))
         if is_method and not name.startswith("_") and name not in _UNGUARDED:
-            setattr(kept, name, _wrapped(getattr(kept, name), block, run))
-    return kept
+            setattr(instance, name, _wrapped(getattr(instance, name), block, run))
+    return instance
 
 
 def in_thread(work: Callable[[], Result]) -> Result:
-    """Do what may hang in a thread of its own; wait for it only as long as the call may.
+    """Run work that may hang in a thread, and wait for it until the deadline.
 
-    :raises StorageAway: if that is over; the work goes on until it ends by itself.
+    :raises StorageAway: at the deadline; the thread goes on until the work ends.
     """
     done: Future[Result] = Future()
 
     def run() -> None:
         try:
             done.set_result(work())
-        except BaseException as error:  # noqa: BLE001 (it is raised by whoever waits)
+        except BaseException as error:  # noqa: BLE001 (it is raised in the waiting thread)
             done.set_exception(error)
 
     threading.Thread(target=copy_context().run, args=(run,), daemon=True).start()
@@ -260,7 +262,7 @@ def in_thread(work: Callable[[], Result]) -> Result:
     return done.result()
 
 
-def _here(work: Callable[[], Result]) -> Result:
+def _directly(work: Callable[[], Result]) -> Result:
     return work()
 
 

@@ -23,7 +23,7 @@ class Deadline:
         """Return the seconds that are left: zero or less after the deadline."""
         return self._ends - monotonic()
 
-    def heard(self) -> None:
+    def answered(self) -> None:
         """Note that the store has responded."""
 
     def progress(self) -> None:
@@ -67,11 +67,11 @@ def left() -> float | None:
     return seconds
 
 
-def heard() -> None:
+def answered() -> None:
     """Note that the store has responded completely to a request."""
     deadline = _current.get()
     if deadline is not None:
-        deadline.heard()
+        deadline.answered()
 
 
 def progress() -> None:

@@ -157,7 +157,7 @@ class _Cache(Generic[Made]):
         breaker = CircuitBreaker(f"{self._what}{base_uri.location}", self._seconds)
         # setdefault, unlike a defaultdict, gives two threads the same one.
         breaker = self._breakers.setdefault(base_uri, breaker)
-        with breaker.visit(), self._locks.setdefault(base_uri, threading.Lock()):
+        with breaker.call(), self._locks.setdefault(base_uri, threading.Lock()):
             if base_uri not in self._made:
                 self._made[base_uri] = make(breaker)
             return self._made[base_uri]

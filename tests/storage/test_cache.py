@@ -32,8 +32,8 @@ class Source:
 
 def test_an_answer_is_kept_until_somebody_asks_anew():
     remembered = CachedAnswer(Source())
-    assert [remembered.soon(), remembered.soon()] == [1, 1]
-    assert [remembered.anew(), remembered.soon()] == [2, 2]
+    assert [remembered.get(), remembered.get()] == [1, 1]
+    assert [remembered.refresh(), remembered.get()] == [2, 2]
 
 
 @pytest.mark.parametrize("error", [StorageUnavailable("The store", "says no"), ValueError("no")])
@@ -43,10 +43,10 @@ def test_a_failure_is_kept_too(error):
     remembered = CachedAnswer(source)
     for _ in range(3):
         with pytest.raises(StorageUnavailable):
-            remembered.soon()
+            remembered.get()
     assert source.asked == 1
     source.error = None
-    assert remembered.anew() == remembered.soon() == 2
+    assert remembered.refresh() == remembered.get() == 2
 
 
 def test_nobody_waits_long_and_one_asks():
@@ -57,7 +57,7 @@ def test_nobody_waits_long_and_one_asks():
 
     def one(_: int) -> None:
         with pytest.raises(StorageAway):
-            remembered.soon()
+            remembered.get()
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(one, range(8)))
@@ -67,4 +67,4 @@ def test_nobody_waits_long_and_one_asks():
     source.may_answer.set()
     while remembered._asking is not None:
         pass
-    assert (remembered.soon(), source.asked) == (1, 1)
+    assert (remembered.get(), source.asked) == (1, 1)

@@ -25,7 +25,7 @@ def never() -> threading.Event:
 
 def ask(store: CircuitBreaker, answer: Callable[[], Any] = lambda: None) -> Any:
     """Be one call that asks the store."""
-    with store.visit():
+    with store.call():
         deadline.left()
         return answer()
 
@@ -129,7 +129,7 @@ def test_calls_that_were_answered_and_do_work_of_their_own_keep_nobody_out(never
 def test_what_asks_nothing_tells_nothing_of_the_store(never):
     store = CircuitBreaker("lab", 2)
     for _ in range(3):
-        with store.visit():
+        with store.call():
             pass
     waited = [seconds for _, seconds in outcomes(store, 4, lambda: silent(never))]
     assert len([seconds for seconds in waited if seconds >= 2]) == 2
@@ -187,7 +187,7 @@ def test_a_call_that_spent_its_time_elsewhere_says_nothing_of_the_store(never):
 
 def test_progress_puts_the_deadline_off(never):
     store = CircuitBreaker("lab", 0.3)
-    with deadline.under(Deadline(0.3)), store.visit():
+    with deadline.under(Deadline(0.3)), store.call():
         for _ in range(5):
             never.wait(0.1)
             assert deadline.left() > 0
@@ -195,7 +195,7 @@ def test_progress_puts_the_deadline_off(never):
 
 
 def test_one_long_thing_is_allowed_more_than_a_call():
-    with deadline.under(Deadline(1)), CircuitBreaker("lab", 1).visit():
+    with deadline.under(Deadline(1)), CircuitBreaker("lab", 1).call():
         deadline.allow(100)
         assert deadline.left() > 100
 

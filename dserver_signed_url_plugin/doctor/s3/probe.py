@@ -43,19 +43,19 @@ class S3Probe:
         self.bucket = base_uri.location
         self.pins = settings.writes(self.bucket) != STAGED
         self._internal = self._s3.inside
-        self.endpoint, self.public_endpoint = _address(self._internal), _address(self._s3.place)
+        self.endpoint, self.public_endpoint = _address(self._internal), _address(self._s3.endpoint)
         self.scratch = f"{_SCRATCH}{uuid4()}/"
 
     # Signing -------------------------------------------------------------------------------
 
     def unsigned_url(self, key: str, *, public: bool = True) -> str:
         """Return the URL of an object without a signature."""
-        endpoint = self._s3.place if public else self._internal
+        endpoint = self._s3.endpoint if public else self._internal
         return self._signer(endpoint).sign("GET", key).partition("?")[0]
 
     def read_url(self, key: str, method: str = "GET", age: int = 0) -> str:
         """Sign GET or HEAD, as for people, as if it were ``age`` seconds ago."""
-        return self._signer(self._s3.place, age).sign(method, key)
+        return self._signer(self._s3.endpoint, age).sign(method, key)
 
     def internal_url(self, key: str) -> str:
         """Sign GET for the server's endpoint."""
@@ -70,12 +70,12 @@ class S3Probe:
         md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
         headers = pinned_headers(Item("doctor", _RELPATH, len(content), md5))
         return SignedRequest(
-            self._signer(self._s3.place, for_writing=True).sign("PUT", key, headers), headers
+            self._signer(self._s3.endpoint, for_writing=True).sign("PUT", key, headers), headers
         )
 
     def staged_url(self, key: str) -> str:
         """Sign the PUT of a staged object, without headers."""
-        return self._signer(self._s3.place, for_writing=True).sign("PUT", key)
+        return self._signer(self._s3.endpoint, for_writing=True).sign("PUT", key)
 
     def has_write_key(self) -> bool:
         """Return whether write URLs are signed with a key pair of their own."""
@@ -97,7 +97,7 @@ class S3Probe:
     def regions(self) -> tuple[str, str | None]:
         """Return the region that URLs are signed for, and the one that the store reports."""
         headers = self._ask("head_bucket")["ResponseMetadata"].get("HTTPHeaders", {})
-        return self._s3.place.region, headers.get("x-amz-bucket-region") or None
+        return self._s3.endpoint.region, headers.get("x-amz-bucket-region") or None
 
     def versioning(self) -> str:
         """Return ``Enabled``, ``Suspended`` or an empty string."""

@@ -52,11 +52,11 @@ class AzureErrorTranslator:
         """
         try:
             yield
-            deadline.heard()
+            deadline.answered()
         except AzureHttpError as error:
             code = _code_of(error)
             if code in answers:
-                deadline.heard()
+                deadline.answered()
                 raise AzureRefusal(code) from error
             if code in _ARCHIVED:
                 raise ItemArchived("What dserver must read of it", RESTORE) from error

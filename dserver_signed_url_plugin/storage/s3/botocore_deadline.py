@@ -42,4 +42,4 @@ def _after_an_attempt(operation: Any = None, response: Any = None, **_: Any) -> 
     # The body of an object has not been read yet.
     is_stream = operation.has_streaming_output and status < HTTPStatus.MULTIPLE_CHOICES
     if not is_stream and status < HTTPStatus.INTERNAL_SERVER_ERROR:
-        deadline.heard()
+        deadline.answered()

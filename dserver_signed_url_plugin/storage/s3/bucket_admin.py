@@ -1,6 +1,7 @@
-"""A bucket that can also be asked by boto's own names, and whose own word for a refusal is heard.
+"""A bucket whose configuration is read and written, for the doctor and for lifecycle rules.
 
-What S3Connection offers is what datasets need; this is for what is asked about the bucket itself.
+S3Connection has the requests for datasets; this one can send any request of boto3, and raises the
+store's error code.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dserver_signed_url_plugin.storage.s3.sigv4 import Endpoint
 
 
 class BucketRefusal(StorageUnavailable):
-    """The store refused, for the reason that ``code`` gives."""
+    """The store refused a request with the error ``code``."""
 
     def __init__(self, doing: str, code: str) -> None:
         super().__init__("The store", f"refused the server ({doing}: {code})")
@@ -24,14 +25,14 @@ class BucketRefusal(StorageUnavailable):
 
 
 class _UnloggedErrors(ErrorTranslator):
-    """Nothing for the log: whoever asks about the bucket is told what it refuses."""
+    """Does not log refusals, because the caller reports them."""
 
     def unavailable(self, doing: str, code: str, *, passes: bool = False) -> StorageUnavailable:
         return BucketRefusal(doing, code)
 
 
 class BucketAdmin(S3Connection):
-    """A connection that raises Unwilling, and knows the server's address."""
+    """A connection that can send any request, and raises BucketRefusal."""
 
     @property
     def inside(self) -> Endpoint:
@@ -41,20 +42,20 @@ class BucketAdmin(S3Connection):
         return self.ask_the_store(operation, **{"Bucket": self.bucket, **parameters})
 
     def ask_the_store(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
-        """Ask what is not about this bucket."""
+        """Send a request that is not about this bucket."""
         with self._failures.translated(operation):
             answer: Mapping[str, Any] = getattr(self._client, operation)(**parameters)
         return answer
 
     def bare_url(self, bucket: str, key: str) -> str:
-        """Return where the server finds an object of any bucket, without a signature."""
+        """Return the unsigned URL of an object in any bucket, at the server's address."""
         parameters = {"Bucket": bucket, "Key": key}
         with self._failures.translated("signing"):
             url = self._client.generate_presigned_url("get_object", Params=parameters)
         return url.partition("?")[0]
 
     def hook(self, event: str, handler: Callable[..., None]) -> None:
-        """Let a handler see one of boto3's events from now on; once, however often it is said.
+        """Register a handler for one of boto3's events; idempotent.
 
         Source: boto3, "Extensibility guide".
         """
@@ -62,7 +63,7 @@ class BucketAdmin(S3Connection):
 
     @contextmanager
     def hooked(self, event: str, handler: Callable[..., None]) -> Iterator[None]:
-        """Let a handler see one of boto3's events as long as the block lasts.
+        """Register a handler for one of boto3's events while the block runs.
 
         Source: boto3, "Extensibility guide".
         """

@@ -1,7 +1,7 @@
-"""Clients, credentials and the address of one bucket, built once and kept.
+"""Clients, credentials and endpoints of one bucket, made once and kept.
 
-Knows dtool's settings of a bucket and boto3's own chain; makes no request but to ask AWS for a
-bucket's region.
+Reads dtool's settings of the bucket and boto3's own chain; sends no request, except to ask AWS for
+the bucket's region.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ from dserver_signed_url_plugin.storage.settings import dtool_setting, rewritten
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# Reading the description of S3 is most of the work of making a client, and the same for all.
+# Loading the description of S3 is most of the work of making a client; it is shared.
 _DESCRIPTIONS = botocore.loaders.create_loader()
 
-# Checksums beyond Content-MD5 are left out where botocore lets them, because older S3-compatible
-# stores refuse them; few attempts and short times, because a person waits for the answer.
+# No checksums beyond Content-MD5 unless they are required, because older S3-compatible stores
+# refuse them; few attempts and short times, because a person waits for the answer.
 _CLIENT = botocore.config.Config(
     signature_version="s3v4",
     connect_timeout=5,
@@ -55,20 +55,21 @@ _CLIENT = botocore.config.Config(
 )
 
 
-# For what is asked beside: nobody waits long for an answer that can be done without.
+# For optional requests, such as those for lifecycle rules.
 _HASTY = _CLIENT.merge(
     botocore.config.Config(read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
 )
 
 
 class S3Clients:
-    """What signs and asks for one bucket.
+    """The clients of one bucket.
 
-    ``client`` asks the store at the server's address; ``place`` is where people's URLs lead;
-    ``has_write_key`` tells whether URLs to write are signed with a key pair of their own.
+    ``client`` sends requests to the server's address of the store; ``endpoint`` is the public one,
+    for signed URLs; ``has_write_key`` tells whether URLs to write are signed with a key pair of
+    their own.
 
-    :param hasty: whether to give up soon.
-    :raises StorageUnavailable: where dtool's settings or boto3's own chain give no credentials.
+    :param hasty: use short timeouts and few retries.
+    :raises StorageUnavailable: without credentials in dtool's settings and boto3's own chain.
     """
 
     def __init__(
@@ -85,12 +86,12 @@ class S3Clients:
             self.client = self._open_client(endpoint)
             public = self._public_endpoint(self.client.meta.endpoint_url)
             signing = self.client if public is None else self._open_client(public)
-            self.place = place_of(signing, bucket)
+            self.endpoint = endpoint_of(signing, bucket)
 
     @property
     def inside(self) -> Endpoint:
-        """Where the server finds the bucket."""
-        return place_of(self.client, self.bucket)
+        """The endpoint at the server's address."""
+        return endpoint_of(self.client, self.bucket)
 
     def setting(self, name: str) -> str | None:
         """Return one of dtool's settings: Flask's config, environment, dtool's file."""
@@ -98,26 +99,26 @@ class S3Clients:
 
     @property
     def dataset_prefix(self) -> str:
-        """What dtool puts before the keys of datasets that are new here."""
+        """What dtool puts before the keys of new datasets."""
         return self.setting(f"{DATASET_PREFIX}{self.bucket}") or ""
 
     def _endpoint(self, name: str) -> str | None:
-        """Return a setting that is a URL, in the spelling that clients send."""
+        """Return a setting that is a URL, spelled as clients send it."""
         value = self.setting(f"{name}{self.bucket}")
         return None if value is None else web_address(value)
 
     def credentials(self, *, writing: bool = False) -> tuple[Credentials, datetime | None]:
         """Return the credentials as of now, and when they end (UTC) if that is known.
 
-        :param writing: what signs URLs to write, where a key pair is set for that alone.
+        :param writing: those that sign URLs to write, which may be a key pair of their own.
         """
         if writing and self._write_key is not None:
             return self._write_key, None
         with self._failures.translated("finding credentials"):
             if self._credentials is None:
                 raise botocore.exceptions.NoCredentialsError
-            # botocore has no public word for the end of refreshable credentials. Asked before and
-            # after, so that an end never belongs to other credentials than those returned.
+            # botocore has no public attribute for the end of refreshable credentials. Read before
+            # and after, so that the end belongs to the credentials that are returned.
             while True:
                 ends = getattr(self._credentials, "_expiry_time", None)
                 frozen: Any = self._credentials.get_frozen_credentials()
@@ -132,7 +133,7 @@ class S3Clients:
         return None if key is None or secret is None else Credentials(key, secret)
 
     def _refuse_absent(self, values: Mapping[str, str | None]) -> None:
-        """Refuse settings of which some are there and some are not."""
+        """Refuse settings of which only some are set."""
         absent = [name for name, value in values.items() if value is None]
         if 0 < len(absent) < len(values):
             raise StorageMisconfigured(
@@ -158,7 +159,7 @@ class S3Clients:
         client = self._client(endpoint, region)
         address = web_address(client.meta.endpoint_url)
         if address not in (None, client.meta.endpoint_url):
-            # boto3's own chain may have one too, in any spelling.
+            # boto3's own chain may have an endpoint too, in any spelling.
             client = self._client(address, region)
         if endpoint or region:
             return client
@@ -166,7 +167,7 @@ class S3Clients:
         return client if region in (None, client.meta.region_name) else self._client(None, region)
 
     def _client(self, endpoint: str | None, region: str | None) -> S3Client:
-        """Make a client that believes no answer but S3's to what it asked.
+        """Make a client that checks every answer.
 
         Source: boto3, "Extensibility guide".
         """
@@ -175,7 +176,7 @@ class S3Clients:
                 "s3", endpoint_url=endpoint, region_name=region, config=self._config
             )
         except ValueError as error:
-            # What dserver is told itself was looked at when it started.
+            # dserver's own settings were checked when it started.
             raise StorageMisconfigured(
                 f"The server's settings for {self.bucket}",
                 "have no usable address in AWS_ENDPOINT_URL or a profile",
@@ -184,7 +185,7 @@ class S3Clients:
         return client
 
     def _bucket_region(self, client: S3Client) -> str | None:
-        """Ask AWS where the bucket lives: a signature made for another region is refused."""
+        """Ask AWS for the bucket's region: signatures for another one are refused."""
         try:
             answer: Any = client.head_bucket(Bucket=self.bucket)
         except botocore.exceptions.ClientError as error:
@@ -196,12 +197,12 @@ class S3Clients:
         return self._endpoint(PUBLIC_ENDPOINT) or rewritten(self._settings, internal)
 
 
-def place_of(client: S3Client, bucket: str) -> Endpoint:
-    """Learn host, path style and region from botocore, which knows every rule of addressing."""
+def endpoint_of(client: S3Client, bucket: str) -> Endpoint:
+    """Return host, path style and region of a bucket, by botocore's rules of addressing."""
     url = client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "k"})
     parts = urlsplit(url)
     region = parse_qs(parts.query)["X-Amz-Credential"][0].split("/")[-3]
-    # Clients tidy up what boto3's own chain may have in another spelling.
+    # Clients normalise an endpoint that boto3's own chain may spell differently.
     address = web_address(f"{parts.scheme}://{parts.netloc}", underscores=True)
     host = parts.netloc if address is None else urlsplit(address).netloc
     return Endpoint(parts.scheme, host, parts.path.removesuffix("k"), region)

@@ -79,7 +79,7 @@ class S3Connection:
         self.bucket = bucket
         self._failures = self._make_failures()
         self._clients = S3Clients(bucket, settings, self._failures, hasty=hasty)
-        self._client, self.place = self._clients.client, self._clients.place
+        self._client, self.endpoint = self._clients.client, self._clients.endpoint
 
     @property
     def dataset_prefix(self) -> str:
@@ -108,7 +108,7 @@ class S3Connection:
     def signer(self, life: Life, *, writing: bool = False) -> QuerySigner:
         """Return what signs URLs of that life."""
         credentials, _ = self.credentials(writing=writing)
-        return QuerySigner(self.place, credentials, life.starts, life.seconds)
+        return QuerySigner(self.endpoint, credentials, life.starts, life.seconds)
 
     @property
     def has_write_key(self) -> bool:
@@ -129,7 +129,7 @@ class S3Connection:
         # Either the store's ETags are not MD5s, or something has changed the answer.
         again, _ = self._read(key, limit)
         if again != content:
-            raise self._failures.not_asked("reading", "bytes that differ from their ETag")
+            raise self._failures.unexpected("reading", "bytes that differ from their ETag")
         return content
 
     def _read(self, key: str, limit: int | None = None) -> tuple[bytes | None, str]:
@@ -138,7 +138,7 @@ class S3Connection:
             with self._failures.translated("reading", may_miss=True):
                 answer = self._client.get_object(Bucket=self.bucket, Key=key)
                 content = answer["Body"].read(None if limit is None else limit + 1)
-                deadline.heard()
+                deadline.answered()
         except ObjectMissing:
             return None, ""
         is_opaque = answer.get("ServerSideEncryption", "").startswith("aws:kms")

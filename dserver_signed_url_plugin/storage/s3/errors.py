@@ -1,7 +1,6 @@
-"""What boto raises becomes an error of ours: StorageUnavailable with a sentence, or Missing.
+"""Errors of boto3, translated to errors of this plugin.
 
-Knows the codes of S3 and the errors of botocore; makes no request. Whatever is raised leaves as an
-error of ours, because nobody can list all that a store's answer may set off.
+Whatever boto3 raises is translated, because nobody can list all that an answer may cause.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from dserver_signed_url_plugin.errors import (
 from dserver_signed_url_plugin.storage.error_translation import log_failure
 from dserver_signed_url_plugin.storage.s3.response_checks import (
     UnexpectedS3Answer,
-    is_told_by_store,
+    has_store_header,
 )
 
 _ABSENT = frozenset({"NoSuchKey", "NotFound"})
@@ -40,7 +39,7 @@ _NO_ANSWER = (botocore.exceptions.BotoCoreError, OSError, urllib3.exceptions.HTT
 
 
 class ObjectMissing(Exception):
-    """The store answered, and there is no such object (any more)."""
+    """The store has no such object, or it no longer meets a condition."""
 
 
 class ErrorTranslator:
@@ -63,7 +62,7 @@ class ErrorTranslator:
                 raise ItemArchived("What dserver must read of it", RESTORE) from error
             raise self.unavailable(doing, code, passes=_passes(error)) from error
         except UnexpectedS3Answer as error:
-            raise self.not_asked(doing, str(error)) from error
+            raise self.unexpected(doing, str(error)) from error
         except Exception as error:
             raise self._failed(doing, error) from error
 
@@ -79,17 +78,20 @@ class ErrorTranslator:
             self._store, f"gave an answer that cannot be read ({doing}: {type(error).__name__})"
         )
 
-    def not_asked(self, doing: str, wrong: str) -> StorageUnavailable:
-        """Say that an answer is not believed, and what is wrong with it."""
+    def unexpected(self, doing: str, wrong: str) -> StorageUnavailable:
+        """Return the error for an answer that is not believed.
+
+        :param wrong: what is wrong with it.
+        """
         self._log(doing, wrong)
         return StorageUnavailable(
             self._store, f"did not answer what it was asked, or did not do it ({doing}: {wrong})"
         )
 
     def unavailable(self, doing: str, code: str, *, passes: bool = False) -> StorageUnavailable:
-        """Say that the store refused.
+        """Return the error for a refusal.
 
-        :param passes: whether it may do the same a moment later.
+        :param passes: whether the same request may succeed a moment later.
         """
         self._log(doing, code)
         if code == "NoSuchBucket":
@@ -102,7 +104,7 @@ class ErrorTranslator:
 
 
 def _passes(error: botocore.exceptions.ClientError) -> bool:
-    """Tell whether the store is overloaded or broken, which is no answer to what was asked."""
+    """Tell whether the store is overloaded or broken, which does not answer the request."""
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     return status == HTTPStatus.TOO_MANY_REQUESTS or (
         status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.NOT_IMPLEMENTED
@@ -110,23 +112,23 @@ def _passes(error: botocore.exceptions.ClientError) -> bool:
 
 
 def code_of(error: botocore.exceptions.ClientError) -> str:
-    """Return the store's own word for a refusal."""
+    """Return the store's error code."""
     code = str(error.response.get("Error", {}).get("Code", ""))
-    # Whoever answers may send anything here, and it is shown.
+    # The code is shown, and whoever answers may send anything.
     return code if _CODE.fullmatch(code) else "unknown"
 
 
 def is_bare(error: botocore.exceptions.ClientError) -> bool:
-    """Tell whether HEAD, whose answer has no body, was answered 404 with no header of S3's."""
+    """Tell whether HEAD was answered 404 without a header that only S3 sends."""
     headers = error.response["ResponseMetadata"]["HTTPHeaders"]
-    return code_of(error) == "404" and not is_told_by_store(headers)
+    return code_of(error) == "404" and not has_store_header(headers)
 
 
 def _is_end_of_credentials(error: Exception) -> bool:
-    # botocore has no class of its own for temporary credentials that it could not renew.
+    # botocore has no exception class for temporary credentials that it could not refresh.
     return type(error) is RuntimeError and "refreshed credentials are still expired" in str(error)
 
 
 def _is_head(error: botocore.exceptions.ClientError) -> bool:
-    """Tell whether HEAD was answered 404, where no body could say why."""
+    """Tell whether HEAD was answered 404, without a body that could give a code."""
     return error.operation_name == "HeadObject" and code_of(error) == "404"

@@ -121,7 +121,7 @@ class S3Lifecycle:
         Of the rules as they were a minute ago at most. Where one may reach the objects it costs a
         listing.
         """
-        rules, layout = self._expiring(self._kept.soon(), uuid)
+        rules, layout = self._expiring(self._kept.get(), uuid)
         if not rules:
             return None
         prefix = layout.root if identifier is None else layout.item(identifier)
@@ -214,7 +214,7 @@ class S3Lifecycle:
 
     def _read(self) -> Document:
         """Return what the bucket has now, and remember it."""
-        return self._kept.anew()
+        return self._kept.refresh()
 
     def _ask(self) -> Document:
         try:

@@ -80,7 +80,7 @@ def check_root(body: bytes, root: bytes) -> None:
         raise UnexpectedS3Answer(f"no {root.decode()}")
 
 
-def is_told_by_store(headers: Mapping[str, str]) -> bool:
+def has_store_header(headers: Mapping[str, str]) -> bool:
     """Return whether a response without a body has a header that only S3 sends."""
     return any(name.lower().startswith("x-amz-") for name in headers)
 

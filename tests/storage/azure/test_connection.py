@@ -26,12 +26,12 @@ def at(endpoint):
     return storage_of(Account("lab", endpoint, KEY))
 
 
-@pytest.mark.parametrize("act", ["kind", "delete_temporary"])
+@pytest.mark.parametrize("act", ["dataset_type", "delete_temporary"])
 def test_a_store_that_is_away_is_said_so_within_seconds(act):
     away = at(f"http://127.0.0.1:{free_port()}")
     start = time.monotonic()
     with pytest.raises(StorageUnavailable, match="does not answer .*; call again in 5 s"):
-        getattr(away, act)("6f9619ff-8b86-4011-b42d-00c04fc964ff")
+        getattr(away.uploads, act)("6f9619ff-8b86-4011-b42d-00c04fc964ff")
     assert time.monotonic() - start < 10
 
 

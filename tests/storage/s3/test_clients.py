@@ -312,4 +312,4 @@ def test_one_server_signs_for_two_stores_in_two_regions():
 def test_where_the_region_is_set_aws_is_not_asked_for_it(environment):
     environment({"AWS_ACCESS_KEY_ID": "AK", "AWS_SECRET_ACCESS_KEY": "SK"})
     settings = Settings.load({"DTOOL_S3_REGION_lab-far": "eu-central-1"}, {})
-    assert S3Connection("lab-far", settings).place.region == "eu-central-1"
+    assert S3Connection("lab-far", settings).endpoint.region == "eu-central-1"

@@ -174,4 +174,4 @@ def test_what_no_rule_is_known_to_delete_is_shared_as_long_as_is_asked(
     share, remarks = shared(dserver, "create", dserver.base_uri, folder, "--expires", WEEK)
     assert share["expiry_seconds"] == WEEK
     assert "expiry_limited_by" not in share
-    assert ("the server s3:GetLifecycleConfiguration" in remarks) == (case == "no answer")
+    assert ("the server needs s3:GetLifecycleConfiguration" in remarks) == (case == "no answer")

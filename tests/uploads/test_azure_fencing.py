@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from itertools import count
@@ -12,16 +13,17 @@ from typing import Any
 
 import pytest
 import requests
+from azure.storage.blob import BlockBlobService
 from dtoolcore.utils import generate_identifier
 from werkzeug.test import TestResponse
 
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
 from tests.support.azure_accounts import BLOCK_BLOB
-from tests.support.azure_holdings import check_dataset, check_documents, content_of
+from tests.support.azure_holdings import check_dataset, check_documents, containers, content_of
 from tests.support.clients import Deposit, DtoolDserver, RelpathsOnly, WithHeaders
-from tests.support.dserver import Dserver, encoded
+from tests.support.dserver import Dserver, Person, encoded
 from tests.support.pauses import Sleep, another, at_request, lose_leases
-from tests.support.proxy import Fault
+from tests.support.proxy import Fault, Request
 from tests.support.s3_holdings import check_readable
 
 FILES = {"one.txt": b"eins", "two.txt": b"zwei"}
@@ -157,3 +159,59 @@ def test_a_removal_that_slept_deletes_no_dataset_that_another_worker_completed(
     azure_proxy.heal()
     assert sleep.outcome.status_code == 200
     check_dataset(dserver, blobs, deposit)
+
+
+# Anything ------------------------------------------------------------------------------------
+
+
+def stored(dserver: Dserver, deposit: Deposit, person: Person | None = None) -> str:
+    """Begin an upload, as alice or another, and PUT everything; return its URI."""
+    grant = DtoolDserver().begin(person or dserver.alice, dserver.base_uri, deposit)
+    DtoolDserver().put(grant, deposit)
+    return str(grant["uri"])
+
+
+def facts(blobs: BlockBlobService, deposit: Deposit) -> object:
+    """Return what a dataset's container holds, whoever wrote it last."""
+    held = containers(blobs, deposit.uuid)[deposit.uuid]
+    return held.metadata, {name: replace(blob, etag="") for name, blob in held.blobs.items()}
+
+
+@pytest.mark.parametrize(("call", "least"), [("begin", 7), ("complete", 9)])
+def test_a_request_that_slept_changes_nothing_that_another_worker_completed(
+    dserver, azure_proxy, blobs, call, least
+):
+    for at in count(1):
+        deposit, completed = Deposit(FILES), []
+        uri = f"{dserver.base_uri}/{deposit.uuid}"
+        if call == "complete":
+            stored(dserver, deposit)
+
+        def overtake(
+            request: Request, at=at, deposit=deposit, uri=uri, completed=completed
+        ) -> None:
+            if request.number != at or completed:
+                return
+            completed.append(None)
+            lose_leases(dserver)
+            other = Person(dserver.app, dserver.tokens["alice"])
+            if call == "begin":
+                stored(dserver, deposit, other)
+            assert other.complete(uri).status_code == 200
+            completed.append(facts(blobs, deposit))
+
+        azure_proxy.forget()
+        azure_proxy.before = overtake
+        if call == "complete":
+            late = dserver.alice.complete(uri)
+        else:
+            late = dserver.alice.begin(dserver.base_uri, DtoolDserver().plan(deposit))
+        azure_proxy.heal()
+        if not completed:
+            break
+        # 502 where it slept before it wrote beside the dataset, where nothing is any more.
+        assert late.status_code in (200, 409, 502), late.json
+        assert facts(blobs, deposit) == completed[-1]
+        assert dserver.alice.complete(uri).status_code == 200
+        check_readable(dserver, deposit)
+    assert at > least

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import count
+from itertools import count, product
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -138,11 +138,14 @@ class Once:
         return self._wrong
 
 
-@pytest.mark.parametrize("answer", ANSWERS)
+# What is asked for a pinned completion is asked for a staged one, too, beside the copies.
+EACH = [reading, reading_an_item, beginning, looking, completing_staged, cancelling]
+
+
 @pytest.mark.parametrize(
-    "call",
-    [reading, reading_an_item, beginning, looking, completing, completing_staged, cancelling],
-    ids=lambda call: call.__name__,
+    ("call", "answer"),
+    [*product(EACH, ANSWERS), (completing, "page"), (completing, "cut-off")],
+    ids=lambda value: getattr(value, "__name__", value),
 )
 def test_an_answer_to_something_else_is_502_or_repeated_and_the_same_call_works_later(
     dserver, proxy: StoreProxy, s3, call, answer

@@ -77,39 +77,44 @@ def test_eight_initiations_at_once_begin_one_upload(dserver, s3, client):
 
 
 @on_each_database
-@each_client
-def test_eight_completions_at_once_register_one_dataset(dserver, s3, client, dtool_reads):
+@pytest.mark.parametrize(
+    ("place", "client"),
+    [*[("bucket", client) for client in CLIENTS], ("account", DtoolDserver())],
+    indirect=["place"],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_eight_completions_at_once_register_one_dataset(placed, holdings, client):
     deposit = Deposit(FILES)
-    grant = client.begin(dserver.alice, dserver.base_uri, deposit)
+    grant = client.begin(placed.alice, placed.base_uri, deposit)
     client.put(grant, deposit)
-    answers = at_once([lambda: person(dserver, "alice").complete(grant["uri"]) for _ in range(8)])
+    answers = at_once([lambda: person(placed, "alice").complete(grant["uri"]) for _ in range(8)])
     assert set(statuses(answers)) <= {200, 409}
     assert statuses(answers)[200] >= 1
     assert all("Retry-After" in answer.headers for answer in answers if answer.status_code == 409)
-    check_dataset(dserver, s3, deposit)
-    assert verifies(dserver, deposit)
+    holdings.check_dataset(placed, deposit)
+    assert holdings.verifies(placed, deposit)
 
 
 @on_each_database
-def test_of_two_people_with_one_uuid_one_wins(dserver, s3):
+def test_of_two_people_with_one_uuid_one_wins(placed, holdings):
     for _ in range(5):
         deposit = Deposit(FILES)
         plan = DtoolDserver().plan(deposit)
         names = ["alice", "carol"]
         answers = at_once(
             [
-                lambda name=name, plan=plan: person(dserver, name).begin(dserver.base_uri, plan)
+                lambda name=name, plan=plan: person(placed, name).begin(placed.base_uri, plan)
                 for name in names
             ]
         )
         assert statuses(answers) == {200: 1, 409: 1}
         won = next(number for number in (0, 1) if answers[number].status_code == 200)
-        loser, winner = person(dserver, names[1 - won]), person(dserver, names[won])
-        assert loser.begin(dserver.base_uri, plan).status_code == 409
+        loser, winner = person(placed, names[1 - won]), person(placed, names[won])
+        assert loser.begin(placed.base_uri, plan).status_code == 409
         assert loser.complete(answers[won].json["uri"]).status_code == 403
         DtoolDserver().put(answers[won].json, deposit)
         assert winner.complete(answers[won].json["uri"]).status_code == 200
-    check_dataset(dserver, s3, deposit)
+    holdings.check_dataset(placed, deposit)
 
 
 @on_each_database

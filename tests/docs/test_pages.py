@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
-from dserver_signed_url_plugin.storage import dtool_brokers
+from dserver_signed_url_plugin.storage.broker.entry_points import missing_methods
 from tests.support.clients import Deposit, DtoolDserver
 from tests.support.documentation import PAGES, code_blocks, flask_lines, run
 from tests.support.write_keys import write_key
@@ -47,5 +47,5 @@ def test_the_broker_that_is_shown_has_the_methods_that_sign():
     assert isinstance(broker, ast.ClassDef)
     methods = {node.name for node in broker.body if isinstance(node, ast.FunctionDef)}
     shown = type("MyStorageBroker", (), dict.fromkeys(methods))
-    assert dtool_brokers.missing_in(shown) == []
+    assert missing_methods(shown) == []
     assert "generate_signed_item_write_url" in methods

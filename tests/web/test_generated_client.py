@@ -15,7 +15,6 @@ import requests
 from tests.support.dserver import Dserver
 
 pytest.importorskip("openapi_python_client", reason="it needs Python 3.11")
-pytestmark = pytest.mark.database("sqlite", reason="the document depends on no database")
 
 PACKAGE = "generated_dserver_client"
 UUID = "550e8400-e29b-41d4-a716-446655440000"

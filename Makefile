@@ -27,6 +27,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Otherwise pip before 23.1 builds dtool-s3 with setup.py, and prints a long warning.
 export PIP_USE_PEP517 := 1
 
+# Tests start many processes, each of which would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 # pip must not run twice at the same time in one environment.
 .NOTPARALLEL:

@@ -12,8 +12,6 @@ import pytest
 
 from tests.support.clients import Deposit, DtoolDserver
 
-pytestmark = pytest.mark.database("sqlite", reason="streams ask no database")
-
 SENTENCE = "Standard output cannot be written ({}); what the command has changed stays changed."
 FULL = Path("/dev/full")
 UMLAUT = "Übersicht 漢.txt"

@@ -29,8 +29,6 @@ from tests.support.documentation import code_blocks, flask_lines, run, text_of
 from tests.support.dserver import in_capitals
 from tests.support.stub_store import Faults, StubStore
 
-pytestmark = pytest.mark.database("sqlite", reason="what people type depends on no database")
-
 
 @pytest.fixture
 def alone(monkeypatch, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -22,14 +22,28 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RegisteredDataset:
-    """A dataset in dserver's register; ``frozen_at`` is UTC."""
+    """A dataset in dserver's register; ``frozen_at`` is UTC.
 
-    uri: str
+    ``uri_text`` is the URI as it was registered, perhaps by other means than this plugin.
+    """
+
+    uri_text: str
     uuid: str
     name: str
     number_of_items: int | None
     size_in_bytes: int | None
     frozen_at: datetime
+
+    @property
+    def uri(self) -> DatasetURI:
+        """The URI.
+
+        :raises InvalidField: if the dataset was registered under a URI that is not its own.
+        """
+        uri = DatasetURI.parse(self.uri_text)
+        if (str(uri), uri.uuid) != (self.uri_text, self.uuid):
+            raise InvalidField("uri", f"is not that of the dataset {self.uuid}; register it anew.")
+        return uri
 
 
 def find(uri: DatasetURI) -> RegisteredDataset | None:
@@ -52,7 +66,14 @@ def find(uri: DatasetURI) -> RegisteredDataset | None:
 
 def below(base_uri: BaseURI) -> list[RegisteredDataset]:
     """Return the registered datasets of a base URI, sorted by URI, with one query."""
-    columns = (getattr(Dataset, field.name) for field in fields(RegisteredDataset))
+    columns = (
+        Dataset.uri,
+        Dataset.uuid,
+        Dataset.name,
+        Dataset.number_of_items,
+        Dataset.size_in_bytes,
+        Dataset.frozen_at,
+    )
     wanted = sql_db.select(*columns).join(Dataset.base_uri)
     wanted = wanted.where(KnownBaseURI.base_uri == str(base_uri)).order_by(Dataset.uri)
     rows = sql_db.session.execute(wanted).all()

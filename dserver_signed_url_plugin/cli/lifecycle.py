@@ -265,7 +265,7 @@ def _sweep_facts(
         "dry_run": dry_run,
         "datasets": [
             {
-                "uri": finding.dataset.uri,
+                "uri": finding.dataset.uri_text,
                 "name": finding.dataset.name,
                 "state": finding.state.value,
                 "reason": finding.reason,
@@ -280,7 +280,7 @@ def _sweep_lines(found: Sequence[SweptDataset], *, dry_run: bool) -> Iterator[st
         if finding.state is not DatasetState.PRESENT:
             state = "would remove" if finding.state is DatasetState.GONE else finding.state.value
             reason = f": {finding.reason}" if finding.reason else ""
-            yield f"{finding.dataset.uri} {finding.dataset.name}: {state}{reason}"
+            yield f"{finding.dataset.uri_text} {finding.dataset.name}: {state}{reason}"
     counts = Counter(finding.state.value for finding in found)
     total = ", ".join(f"{number} {state}" for state, number in sorted(counts.items()))
     yield f"{'Dry run: ' if dry_run else ''}{total or 'no dataset is registered there'}."

@@ -16,7 +16,6 @@ from dserver_signed_url_plugin.datasets import RegisteredDataset
 from dserver_signed_url_plugin.errors import (
     DatasetNotFound,
     DatasetsAtStake,
-    InvalidField,
     SignedURLError,
 )
 from dserver_signed_url_plugin.lifecycle.rules import Lifecycles
@@ -24,7 +23,7 @@ from dserver_signed_url_plugin.storage.parallel import PARALLEL
 from dserver_signed_url_plugin.storage.protocols import Inventory, Storage
 from dserver_signed_url_plugin.storage.registry import Storages
 from dserver_signed_url_plugin.storage.values import Contents
-from dserver_signed_url_plugin.uris import BaseURI, DatasetURI
+from dserver_signed_url_plugin.uris import BaseURI
 
 __all__ = ["DatasetState", "RegisteredDataset", "Sweep", "SweptDataset"]
 
@@ -126,7 +125,7 @@ class Sweep:
         ]
 
     def _is_explained(self, dataset: RegisteredDataset) -> bool:
-        return self._lifecycles.had_time(DatasetURI.parse(dataset.uri), dataset.frozen_at)
+        return self._lifecycles.had_time(dataset.uri, dataset.frozen_at)
 
     def _removed(
         self, storage: Storage, inventory: Inventory, dataset: RegisteredDataset
@@ -135,7 +134,7 @@ class Sweep:
         found = _check(storage, dataset)
         if found.state is not DatasetState.GONE:
             return found
-        uri = DatasetURI.parse(dataset.uri)
+        uri = dataset.uri
         try:
             if datasets.find(uri) is None:
                 return SweptDataset(dataset, DatasetState.REMOVED, "by another sweep")
@@ -148,7 +147,7 @@ class Sweep:
             Decision(
                 action="sweep",
                 username="",
-                uri=dataset.uri,
+                uri=dataset.uri_text,
                 items=dataset.number_of_items,
                 size_in_bytes=dataset.size_in_bytes,
             )
@@ -161,29 +160,19 @@ class Sweep:
 def _check(storage: Storage, dataset: RegisteredDataset) -> SweptDataset:
     """Check what storage holds of a dataset; raises no error of this plugin."""
     try:
-        _check_spelling(dataset)
+        uuid = dataset.uri.uuid
         if storage.inventory is None:
-            return _by_type(storage.uploads.dataset_type(dataset.uuid), dataset)
-        contents = storage.uploads.contents(dataset.uuid, staging="")
+            return _by_type(storage.uploads.dataset_type(uuid), dataset)
+        contents = storage.uploads.contents(uuid, staging="")
         if contents.objects:
             return _by_contents(contents, dataset)
         # A listing may be outdated; this requests the manifest by its key.
-        storage.reads.read_urls(dataset.uuid, storage.reads.life(_MOMENT))
+        storage.reads.read_urls(uuid, storage.reads.life(_MOMENT))
         return SweptDataset(dataset, DatasetState.PRESENT)
     except DatasetNotFound:
         return SweptDataset(dataset, DatasetState.GONE)
     except SignedURLError as error:
         return SweptDataset(dataset, DatasetState.FAILED, error.message)
-
-
-def _check_spelling(dataset: RegisteredDataset) -> None:
-    """Refuse a dataset that was registered, by other means, under a URI that is not its own.
-
-    :raises InvalidField: if it does not.
-    """
-    uri = DatasetURI.parse(dataset.uri)
-    if (str(uri), uri.uuid) != (dataset.uri, dataset.uuid):
-        raise InvalidField("uri", f"is not that of the dataset {dataset.uuid}; register it anew.")
 
 
 def _gone_everywhere(

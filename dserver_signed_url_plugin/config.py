@@ -250,11 +250,11 @@ def secrets_in(config: Source) -> list[str]:
     ]
 
 
-def chosen_life(asked: int | None, default: int, maximum: int) -> int:
+def chosen_life(requested: int | None, default: int, maximum: int) -> int:
     """Return the lifetime of signed URLs in seconds: as requested, or the default.
 
     :raises LifetimeTooLong: if more than the maximum is requested.
     """
-    if asked is not None and asked > maximum:
+    if requested is not None and requested > maximum:
         raise LifetimeTooLong(maximum)
-    return default if asked is None else asked
+    return default if requested is None else requested

@@ -59,17 +59,17 @@ class Downloads:
         self,
         permit: ReadPermit,
         uuid: str,
-        asked: int | None,
+        expiry_seconds: int | None,
         disposition: Disposition = "attachment",
     ) -> DatasetGrant:
         """Sign all of a dataset.
 
-        :param asked: for how many seconds the URLs should work, or None for the server's default.
+        :param expiry_seconds: how long the URLs should work; None for the server's default.
         :param disposition: whether browsers save the items or show them.
         :raises DatasetNotFound: if dserver does not know it, or storage no longer holds it.
         :raises DatasetExpiring: if a lifecycle rule of its store is about to delete it.
         """
-        uri, seconds = permit.base_uri.dataset(uuid), self._seconds(asked)
+        uri, seconds = permit.base_uri.dataset(uuid), self._seconds(expiry_seconds)
         size = _registered(uri).size_in_bytes
         storage = self._storages.reads(permit.base_uri)
         life = self._life(storage, uri, seconds, None)
@@ -80,18 +80,18 @@ class Downloads:
         permit: ReadPermit,
         uuid: str,
         identifier: str,
-        asked: int | None,
+        expiry_seconds: int | None,
         disposition: Disposition = "attachment",
     ) -> ItemGrant:
         """Sign one item.
 
-        :param asked: for how many seconds the URL should work, or None for the server's default.
+        :param expiry_seconds: how long the URL should work; None for the server's default.
         :param disposition: whether browsers save the item or show it.
         :raises DatasetNotFound: if dserver does not know the dataset.
         :raises ItemNotFound: if the dataset has no such item.
         :raises DatasetExpiring: if a lifecycle rule of its store is about to delete it.
         """
-        uri, seconds = permit.base_uri.dataset(uuid), self._seconds(asked)
+        uri, seconds = permit.base_uri.dataset(uuid), self._seconds(expiry_seconds)
         _registered(uri)
         if not _IDENTIFIER.fullmatch(identifier):
             raise ItemNotFound(identifier[:40])
@@ -113,8 +113,10 @@ class Downloads:
             raise DatasetExpiring(uri)
         return life
 
-    def _seconds(self, asked: int | None) -> int:
-        return chosen_life(asked, self._settings.read_expiry, self._settings.max_read_expiry)
+    def _seconds(self, expiry_seconds: int | None) -> int:
+        return chosen_life(
+            expiry_seconds, self._settings.read_expiry, self._settings.max_read_expiry
+        )
 
 
 def _registered(uri: DatasetURI) -> RegisteredDataset:

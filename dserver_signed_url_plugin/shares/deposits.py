@@ -144,7 +144,7 @@ class Deposits:
     def _missing(self, prepared: PreparedDeposit) -> set[str]:
         """Return the relpaths of what the store does not hold yet."""
         uuid = prepared.plan.uuid
-        status = self.statuses.of(prepared.permit, uuid, urls=False, asked=None)
+        status = self.statuses.of(prepared.permit, uuid)
         return set() if status.verification is None else status.verification.to_send
 
 

@@ -34,8 +34,8 @@ def belongs_to(claim: Claim, stored: bytes | str | None, *, exists: bool) -> boo
     """Tell whether what storage holds belongs to the upload with this claim.
 
     :param stored: the claim that storage holds, if any.
-    :param exists: whether it holds a proto-dataset, which without a claim belongs to nobody here
-        unless this upload has written one before.
+    :param exists: whether it holds a proto-dataset, which without a claim belongs to no upload
+        except to one that has written a claim before.
     """
     if stored is None:
         return claim.was_written or not exists

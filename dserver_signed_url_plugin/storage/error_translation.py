@@ -21,16 +21,16 @@ logger = logging.getLogger(__name__)
 Made = TypeVar("Made")
 
 
-def log_failure(vendor: str, doing: str, place: str, cause: str) -> None:
+def log_failure(vendor: str, doing: str, store: str, cause: str) -> None:
     """Log an operation that failed in a store."""
-    logger.warning("%s %s in %s: %s%s", vendor, doing, place, cause, request_ids.suffix())
+    logger.warning("%s %s in %s: %s%s", vendor, doing, store, cause, request_ids.suffix())
 
 
 @contextmanager
-def translating(doing: str, place: str, foreign: Sequence[Exception] = ()) -> Iterator[None]:
+def translating(doing: str, store: str, foreign: Sequence[Exception] = ()) -> Iterator[None]:
     """Raise exceptions of the ``with`` block as errors of this plugin.
 
-    :param place: the base URI, for the message and the log.
+    :param store: the base URI, for the message and the log.
     :param foreign: exceptions that do not come from the storage, and are raised unchanged.
     """
     try:
@@ -41,13 +41,13 @@ def translating(doing: str, place: str, foreign: Sequence[Exception] = ()) -> It
     except Exception as error:
         if any(error is each for each in foreign):
             raise
-        log_failure("Storage", doing, place, type(error).__name__)
+        log_failure("Storage", doing, store, type(error).__name__)
         raise StorageUnavailable(
-            f"The storage of {place}", f"failed ({doing}: {type(error).__name__})"
+            f"The storage of {store}", f"failed ({doing}: {type(error).__name__})"
         ) from error
 
 
-def translated(storage: Made, place: str) -> Made:
+def translated(storage: Made, store: str) -> Made:
     """Wrap all public methods of a storage, so that they raise only errors of this plugin.
 
     Exceptions of functions that the caller passes as arguments are raised unchanged.
@@ -56,17 +56,17 @@ def translated(storage: Made, place: str) -> Made:
     """
     for name in dir(type(storage)):
         if not name.startswith("_") and callable(getattr(storage, name)):
-            setattr(storage, name, _translated(getattr(storage, name), place))
+            setattr(storage, name, _translated(getattr(storage, name), store))
     return storage
 
 
-def _translated(method: Callable[..., Any], place: str) -> Callable[..., Any]:
+def _translated(method: Callable[..., Any], store: str) -> Callable[..., Any]:
     doing = method.__name__.replace("_", " ")
 
     @wraps(method)
     def call(*args: Any, **named: Any) -> Any:
         foreign: list[Exception] = []
-        with translating(doing, place, foreign):
+        with translating(doing, store, foreign):
             return method(*(_recording(argument, foreign) for argument in args), **named)
 
     return call

@@ -87,7 +87,7 @@ class UploadStore(Protocol):
     def freeze(self, uuid: str, frozen: FrozenDataset, check_lease: CheckLease) -> None:
         """Write README, manifest, and admin metadata last, which makes it a dataset.
 
-        :raises StorageUnavailable: also if they are not there afterwards, whatever the store said.
+        :raises StorageUnavailable: also if they are not there afterwards.
         """
 
     def is_frozen(self, uuid: str, frozen: FrozenDataset) -> bool:
@@ -107,7 +107,7 @@ class UploadStore(Protocol):
     ) -> None:
         """Delete what is temporary: what contents() listed, or else all that can be found now.
 
-        :raises StorageUnavailable: also if it is there afterwards, whatever the store said.
+        :raises StorageUnavailable: also if it is still there afterwards.
         """
 
 
@@ -138,7 +138,7 @@ class UploadDiscards(Protocol):
 
         :param claim: with which the upload was created.
         :raises UploadFrozen: if it is a dataset.
-        :raises StorageUnavailable: also if it is there afterwards, whatever the store said.
+        :raises StorageUnavailable: also if it is still there afterwards.
         """
 
 

@@ -165,7 +165,7 @@ class Cleanup:
 
 
 def _failed(upload: Upload, error: Exception, before: str = "") -> CleanupResult:
-    """Return the result for an error, also for one that nobody foresaw."""
+    """Return the result for an error, also for an unexpected one."""
     if isinstance(error, SignedURLError):
         words = error.message
     else:

@@ -205,7 +205,7 @@ def _refuse_lost(frozen: Manifest, contents: Contents, lease: Lease) -> None:
 def _frozen_readme(upload: PendingUpload, storage: Storage, manifest: Manifest) -> str | None:
     """Return the README of what was frozen before; None if it must be frozen again.
 
-    The store may have lost something since, or never have kept it, whatever it said.
+    The store may have lost something since, or never have kept it, although it confirmed the write.
     """
     frozen = FrozenDataset(None, manifest, _frozen_metadata(upload))
     content = storage.uploads.readme(upload.uuid, MOST_README_BYTES)

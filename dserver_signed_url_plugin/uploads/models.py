@@ -85,7 +85,7 @@ class PendingUpload(sql_db.Model):
     descriptions_json: Mapped[str] = mapped_column(Text, deferred=True)
     # SHA-256 of all that was announced: the same call again resumes, another one is refused.
     fingerprint: Mapped[str] = mapped_column(String(64))
-    # The user who began the upload, whoever is named as creator.
+    # The user who began the upload; the creator may be another.
     uploader: Mapped[str] = mapped_column(String(255), index=True)
     # The folder of staged objects; random, so that URLs of an earlier upload cannot reach them.
     staging: Mapped[str] = mapped_column(String(32))
@@ -104,7 +104,7 @@ class PendingUpload(sql_db.Model):
 
     @property
     def storage_claim(self) -> Claim:
-        """The claim in storage that says whose the proto-dataset is."""
+        """The claim that storage holds beside the proto-dataset."""
         facts = {"uploader": self.uploader, "fingerprint": self.fingerprint}
         return Claim(facts, was_written=self.state is not UploadState.OPENING)
 

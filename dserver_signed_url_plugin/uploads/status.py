@@ -55,19 +55,26 @@ class UploadStatuses:
         self._settings, self._storages = settings, storages
 
     def of(
-        self, permit: UploadPermit, uuid: str, *, urls: bool = False, asked: int | None = None
+        self,
+        permit: UploadPermit,
+        uuid: str,
+        *,
+        urls: bool = False,
+        expiry_seconds: int | None = None,
     ) -> UploadStatus:
         """Compare an upload with what storage holds.
 
         :param urls: whether to sign PUTs for exactly what is missing or wrong.
-        :param asked: for how many seconds these URLs should work, or None for the server's default.
+        :param expiry_seconds: how long these URLs should work; None for the server's default.
         :raises UploadNotFound: if there is neither an upload nor a dataset.
         :raises NotUploader: unless the caller is the uploader or an admin.
         :raises UploadNotOpened: with ``urls``, if there is no proto-dataset to write to.
         :raises UploadFrozen: with ``urls``, if nothing is left to be sent.
         :raises UploadBusy: with ``urls``, if another request is opening or completing it.
         """
-        seconds = chosen_life(asked, self._settings.write_expiry, self._settings.max_write_expiry)
+        seconds = chosen_life(
+            expiry_seconds, self._settings.write_expiry, self._settings.max_write_expiry
+        )
         uri = permit.base_uri.dataset(uuid)
         upload = repository.find(uuid)
         if upload is None or upload.uri != uri or upload.state is UploadState.REMOVED:

@@ -16,7 +16,7 @@ class Verification:
     """What is in place, what is to be promoted, and what is wrong.
 
     ``has_missing_of_any_size`` is True if an item is missing whose size was not announced.
-    ``strays`` are identifiers that storage holds and nobody announced.
+    ``strays`` are identifiers that storage holds and that were not announced.
     """
 
     in_place: dict[str, StoredItem] = field(default_factory=dict)

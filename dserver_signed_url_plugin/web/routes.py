@@ -200,7 +200,7 @@ def upload_status(query: UploadStatusQuery, uri: str) -> UploadStatus:
     dataset = DatasetURI.parse(uri)
     permit = permit_completion(identity(), dataset.base)
     return services().statuses.of(
-        permit, dataset.uuid, urls=query["urls"], asked=query["expiry_seconds"]
+        permit, dataset.uuid, urls=query["urls"], expiry_seconds=query["expiry_seconds"]
     )
 
 

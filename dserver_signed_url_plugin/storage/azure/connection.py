@@ -28,7 +28,7 @@ from dserver_signed_url_plugin.storage.documents import type_in
 _ABSENT = frozenset({"BlobNotFound", "ContainerNotFound", "ResourceNotFound"})
 _PRESENT = frozenset({"BlobAlreadyExists", "ContainerAlreadyExists"})
 _CHANGED = frozenset({"ConditionNotMet"})
-# With a lease, whoever may write has kept everybody else, also the server, from committing.
+# A client that has taken a lease keeps every other one, also the server, from committing.
 _NO_BLOCK = frozenset({"InvalidBlockList", "InvalidBlobType", "LeaseIdMissing"})
 _EMPTY = frozenset({"InvalidRange"})
 _ARCHIVE = "Archive"

@@ -1,6 +1,6 @@
 """Errors of the Azure SDK, translated to errors of this plugin.
 
-Whatever the SDK raises is translated, because nobody can list all that an answer may cause.
+Whatever the SDK raises is translated, because an answer may cause any exception.
 """
 
 from __future__ import annotations
@@ -113,5 +113,5 @@ class AzureErrorTranslator:
 def _code_of(error: AzureHttpError) -> str:
     """Return the store's error code, or the status if there is none."""
     code = str(getattr(error, "error_code", None) or error.status_code)
-    # The code is shown, and whoever answers may send anything.
+    # The code is shown, and an answer may contain anything.
     return code if _CODE.fullmatch(code) else "unknown"

@@ -179,7 +179,7 @@ class S3Connection:
                 self._put(key, body, metadata)
 
     def copy(self, source: str, etag: str, target: str, metadata: Mapping[str, str]) -> bool:
-        """Copy within the store; False if the source no longer is what etag says."""
+        """Copy within the store; False if the source no longer has this ETag."""
         try:
             with self._failures.translated("copying", may_miss=True):
                 self._client.copy_object(
@@ -262,10 +262,10 @@ class S3Connection:
     def keeps_versions(self, prefix: str) -> bool:
         """Tell whether deleted objects stay as old versions, as far as that is known."""
         try:
-            with self._failures.translated("asking for versions"):
-                said = self._client.get_bucket_versioning(Bucket=self.bucket).get("Status")
-                if said != "Suspended":
-                    return said == "Enabled"
+            with self._failures.translated("reading the versioning"):
+                status = self._client.get_bucket_versioning(Bucket=self.bucket).get("Status")
+                if status != "Suspended":
+                    return status == "Enabled"
                 # Only what was written before it was suspended.
                 found = self._client.list_object_versions(Bucket=self.bucket, Prefix=prefix)
                 return any(each["VersionId"] != "null" for each in found.get("Versions", []))

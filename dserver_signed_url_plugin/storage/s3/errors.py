@@ -1,6 +1,6 @@
 """Errors of boto3, translated to errors of this plugin.
 
-Whatever boto3 raises is translated, because nobody can list all that an answer may cause.
+Whatever boto3 raises is translated, because an answer may cause any exception.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def _passes(error: botocore.exceptions.ClientError) -> bool:
 def code_of(error: botocore.exceptions.ClientError) -> str:
     """Return the store's error code."""
     code = str(error.response.get("Error", {}).get("Code", ""))
-    # The code is shown, and whoever answers may send anything.
+    # The code is shown, and an answer may contain anything.
     return code if _CODE.fullmatch(code) else "unknown"
 
 

@@ -1,6 +1,6 @@
 """Under which prefix of a bucket each dataset is: the content of its registration key.
 
-What a registration key says never changes, so it is cached; a key that is missing is not.
+The content of a registration key never changes, so it is cached; its absence is not.
 """
 
 from __future__ import annotations

@@ -50,13 +50,13 @@ class QuerySigner:
     """
 
     def __init__(
-        self, place: Endpoint, credentials: Credentials, signed_at: datetime, seconds: int
+        self, endpoint: Endpoint, credentials: Credentials, signed_at: datetime, seconds: int
     ) -> None:
-        self._place = place
+        self._endpoint = endpoint
         self._stamp = signed_at.strftime("%Y%m%dT%H%M%SZ")
         day = self._stamp[:8]
-        self._scope = f"{day}/{place.region}/s3/aws4_request"
-        self._key = _day_key(credentials.secret_key, day, place.region)
+        self._scope = f"{day}/{endpoint.region}/s3/aws4_request"
+        self._key = _day_key(credentials.secret_key, day, endpoint.region)
         self._credentials = credentials
         self._seconds = seconds
         self._queries: dict[str, tuple[str, str]] = {}
@@ -75,9 +75,9 @@ class QuerySigner:
             and ascending order.
         """
         signed = {name.lower(): " ".join(value.split()) for name, value in (headers or {}).items()}
-        signed["host"] = self._place.host
+        signed["host"] = self._endpoint.host
         names = sorted(signed)
-        path = self._place.prefix + quote(key, safe="/~")
+        path = self._endpoint.prefix + quote(key, safe="/~")
         query, canonical_query = self._query(";".join(names))
         if parameters:
             # Upper case sorts before lower case, so these are last in the canonical query.
@@ -89,7 +89,7 @@ class QuerySigner:
         )
         to_sign = f"{_ALGORITHM}\n{self._stamp}\n{self._scope}\n{_hex(request)}"
         signature = hmac.digest(self._key, to_sign.encode(), "sha256").hex()
-        origin = f"{self._place.scheme}://{self._place.host}"
+        origin = f"{self._endpoint.scheme}://{self._endpoint.host}"
         return f"{origin}{path}?{query}&X-Amz-Signature={signature}"
 
     def _query(self, signed_headers: str) -> tuple[str, str]:

@@ -62,7 +62,7 @@ class S3Uploads:
         check_lease()
         claim = claims.to_json(proto_dataset.claim)
         self._s3.put(layout.claim, claim)
-        # Without a claim nobody could tell whose the other objects are.
+        # Without a claim, the other objects would belong to no upload.
         if not self._s3.holds(layout.claim, claim):
             raise self._not_kept(proto_dataset.uuid)
         check_lease()

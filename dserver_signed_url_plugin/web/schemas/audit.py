@@ -80,7 +80,7 @@ class AuditSchema(Schema):
     )
 
     @pre_dump
-    def wire(self, page: DecisionPage, **_: Any) -> dict[str, Any]:
+    def to_json(self, page: DecisionPage, **_: Any) -> dict[str, Any]:
         """Return the fields of the answer."""
         decisions = [decision.as_json() for decision in page.decisions]
         return {"uri": page.uri, "decisions": decisions, "next": page.next}

@@ -36,7 +36,7 @@ class DatasetGrantSchema(GrantSchema):
     tags = fields.List(fields.String(), required=True)
 
     @pre_dump
-    def wire(self, grant: DatasetGrant, **_: Any) -> dict[str, Any]:
+    def to_json(self, grant: DatasetGrant, **_: Any) -> dict[str, Any]:
         """Return the fields of the answer."""
         urls = grant.urls
         return {
@@ -59,7 +59,7 @@ class ItemGrantSchema(GrantSchema):
     url = fields.String(required=True, metadata=URI)
 
     @pre_dump
-    def wire(self, grant: ItemGrant, **_: Any) -> dict[str, Any]:
+    def to_json(self, grant: ItemGrant, **_: Any) -> dict[str, Any]:
         """Return the fields of the answer."""
         return {
             "uri": str(grant.uri),

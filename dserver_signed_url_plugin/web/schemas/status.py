@@ -73,14 +73,14 @@ class UploadStatusSchema(Schema):
     )
 
     @pre_dump
-    def wire(self, progress: UploadStatus, **_: Any) -> dict[str, Any]:
+    def to_json(self, status: UploadStatus, **_: Any) -> dict[str, Any]:
         """Return the fields of the answer."""
         answer: dict[str, Any] = {
-            "uri": str(progress.uri),
-            "uuid": progress.uri.uuid,
-            "state": progress.state,
+            "uri": str(status.uri),
+            "uuid": status.uri.uuid,
+            "state": status.state,
         }
-        return answer | _details(progress)
+        return answer | _details(status)
 
 
 class CancelSchema(Schema):
@@ -98,7 +98,7 @@ class CancelSchema(Schema):
     )
 
     @pre_dump
-    def wire(self, cancelled: Cancellation, **_: Any) -> dict[str, Any]:
+    def to_json(self, cancelled: Cancellation, **_: Any) -> dict[str, Any]:
         """Return the fields of the answer."""
         freed = cancelled.freed
         size: dict[str, Any] = {"objects": freed.objects, "bytes": freed.size_in_bytes}
@@ -107,8 +107,8 @@ class CancelSchema(Schema):
         return {"uri": str(cancelled.uri), "status": "cancelled", **size}
 
 
-def _details(progress: UploadStatus) -> dict[str, Any]:
-    upload, found = progress.upload, progress.verification
+def _details(status: UploadStatus) -> dict[str, Any]:
+    upload, found = status.upload, status.verification
     if upload is None or found is None:
         return {}
     missing, wrong, ends = len(found.missing), len(found.mismatched), upload.urls_expire_at_utc
@@ -118,14 +118,14 @@ def _details(progress: UploadStatus) -> dict[str, Any]:
         "created_at": timestamp(upload.created_at_utc),
         "urls_expire_at": ends and timestamp(ends),
         "items": {
-            "expected": len(progress.items),
-            "stored": len(progress.items) - missing - wrong,
+            "expected": len(status.items),
+            "stored": len(status.items) - missing - wrong,
             "missing": missing,
             "wrong": wrong,
         },
         "expected_bytes": upload.size_in_bytes,
-        "stored_bytes": progress.stored_bytes,
+        "stored_bytes": status.stored_bytes,
         "missing": found.missing[: UploadIncomplete.LISTED],
         "mismatched": found.mismatched[: UploadIncomplete.LISTED],
     }
-    return details if progress.grant is None else {**details, "upload": progress.grant}
+    return details if status.grant is None else {**details, "upload": status.grant}

@@ -115,7 +115,7 @@ class UploadGrantSchema(GrantSchema):
     upload_urls = fields.Nested(UploadURLsSchema, required=True)
 
     @pre_dump
-    def wire(self, grant: UploadGrant, **_: Any) -> dict[str, Any]:
+    def to_json(self, grant: UploadGrant, **_: Any) -> dict[str, Any]:
         """Return the fields of the answer."""
         requests = grant.urls.items
         items = {
@@ -145,7 +145,7 @@ class CompletionSchema(Schema):
     uuid = fields.String(required=True, metadata=UUID)
 
     @pre_dump
-    def wire(self, done: Completion, **_: Any) -> dict[str, Any]:
+    def to_json(self, done: Completion, **_: Any) -> dict[str, Any]:
         """Return the fields of the answer."""
         return {
             "uri": str(done.uri),

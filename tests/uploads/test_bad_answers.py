@@ -243,7 +243,7 @@ def test_a_readme_in_place_that_is_not_utf8_stops_no_clean_up_and_can_be_replace
     )
     for _ in range(2):
         told = dserver.alice.complete(uris[0])
-        assert (told.status_code, told.json["errors"].keys()) == (400, {"readme"})
+        assert (told.status_code, told.json["errors"].keys()) == (400, {"readme", "slug"})
         assert "PUT another README" in told.json["message"]
     command = ["cleanup", "--older-than", "0", "--force", "--dry-run", "--delete-storage"]
     ran = dserver.app.test_cli_runner().invoke(pending_upload, command)

@@ -6,6 +6,7 @@ Every refusal has ``errors.slug``, and leaves one line in the log.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -31,7 +32,9 @@ from dserver_signed_url_plugin.web import audit_hooks
 
 logger = logging.getLogger(__name__)
 
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _MAX_FIELDS = 5  # in a message; ``errors`` has all
+_MAX_REASON = 200  # characters
 
 
 def install(blueprint: Blueprint) -> None:
@@ -127,12 +130,21 @@ def _response(error: SignedURLError, message: str, details: Mapping[str, Any]) -
             "errors": {**details, "slug": error.slug},
         }
     )
-    response.status_code = status
+    response.status = f"{status:d} {_reason_phrase(message)}"
     if isinstance(error, NotAuthenticated):
         response.headers["WWW-Authenticate"] = "Bearer"
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
     return response
+
+
+def _reason_phrase(message: str) -> str:
+    """Return a message as the reason phrase of a status line: RFC 9112, section 4.
+
+    Some clients, dtool-dserver among them, show people nothing else.
+    """
+    line = " ".join(_CONTROLS.sub(" ", message).split())
+    return line.encode("latin-1", "replace").decode("latin-1")[:_MAX_REASON]
 
 
 def _leaves(messages: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:

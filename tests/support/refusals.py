@@ -26,8 +26,20 @@ def assert_refused(answer: Any, status: int, *words: str) -> None:
     assert re.fullmatch("[a-z]+(-[a-z]+)*", body["errors"]["slug"])
     assert body["code"] == status
     assert len(body["message"].split()) > 2
+    assert _reason(answer) == reason_of(body["message"])
     for word in words:
         assert word in body["message"]
+
+
+def reason_of(message: str) -> str:
+    """Return the first 200 characters of a message as a status line can hold them."""
+    return " ".join(message.split()).encode("latin-1", "replace").decode("latin-1")[:200]
+
+
+def _reason(answer: Any) -> str:
+    if hasattr(answer, "reason"):
+        return str(answer.reason)
+    return str(answer.status).partition(" ")[2]
 
 
 @contextmanager

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from typing import Any
 
 import dservercore.utils
 import pytest
+import requests
 
 from dserver_signed_url_plugin.demo.app import DEPOSITORS, SEARCHERS
 from dserver_signed_url_plugin.demo.store import free_port
 from tests.support.clients import Deposit, DserverClientJS, DtoolDserver
 from tests.support.databases import on_each_database
 from tests.support.dserver import Dserver, encoded
+from tests.support.http_server import serving
 from tests.support.refusals import assert_refused, nothing_is_written
 
 CLIENT = DtoolDserver()
@@ -180,6 +183,22 @@ def test_a_url_or_method_without_a_route_is_refused_like_any_other(lab, method, 
     assert answer.json["errors"] == {"slug": slug}
     assert answer.headers["X-Request-ID"]
     assert ("Allow" in answer.headers) == (status == 405)
+
+
+def test_clients_that_show_the_reason_phrase_alone_show_the_sentence(lab):
+    name = "\N{GREEK SMALL LETTER ALPHA}\r\nX-Forged: 1 " + "é" * 300
+    with serving(lab.app) as address:
+        answer = requests.post(
+            f"{address}/signed-urls/upload/{encoded(lab.base_uri)}",
+            json={"uuid": UUID, "name": "my-dataset", name: 1},
+            headers={"Authorization": f"Bearer {lab.tokens['alice']}"},
+            timeout=30,
+        )
+    assert_refused(answer, 422, "Unknown field")
+    assert "X-Forged" not in answer.headers
+    assert answer.reason.startswith("? X-Forged: 1 \xe9")
+    with pytest.raises(requests.HTTPError, match=re.escape(answer.reason)):
+        answer.raise_for_status()
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/signed-urls-of-others"])

@@ -27,7 +27,7 @@ class ChildFailed(RuntimeError):
 
 
 class Interrupted(RuntimeError):
-    """The demo was told to stop while a child process was starting."""
+    """The demo was asked to stop while a child process was starting."""
 
 
 def never() -> bool:

@@ -37,8 +37,8 @@ class CachedAnswer(Generic[Answer]):
         self._lock = threading.Lock()
         self._kept: Future[Answer] | None = None
         self._kept_at = 0.0
-        self._asking: Future[Answer] | None = None
-        self._asked_at = 0.0
+        self._pending: Future[Answer] | None = None
+        self._requested_at = 0.0
 
     def refresh(self) -> Answer:
         """Request a new answer from the store."""
@@ -57,23 +57,23 @@ class CachedAnswer(Generic[Answer]):
         with self._lock:
             if self._kept is not None and monotonic() - self._kept_at < SECONDS:
                 return _result(self._kept)
-            if self._asking is None:
-                self._asking, self._asked_at = Future(), monotonic()
+            if self._pending is None:
+                self._pending, self._requested_at = Future(), monotonic()
                 # In an empty context, without the deadline of the caller: others wait for it, too.
                 thread = threading.Thread(
-                    target=Context().run, args=(self._ask_in_thread, self._asking), daemon=True
+                    target=Context().run, args=(self._ask_in_thread, self._pending), daemon=True
                 )
                 try:
                     thread.start()
                 except RuntimeError as error:
-                    self._asking = None
+                    self._pending = None
                     raise StorageAway(
                         "The server", "has no thread left to ask the store"
                     ) from error
-            asking, asked_at = self._asking, self._asked_at
-        wait([asking], max(0.0, asked_at + _CALLER_TIMEOUT - monotonic()))
-        if asking.done():
-            return _result(asking)
+            pending, requested_at = self._pending, self._requested_at
+        wait([pending], max(0.0, requested_at + _CALLER_TIMEOUT - monotonic()))
+        if pending.done():
+            return _result(pending)
         if self._kept is not None:
             return _result(self._kept)
         raise StorageAway("The store", "does not answer quickly")
@@ -82,7 +82,7 @@ class CachedAnswer(Generic[Answer]):
         with deadline.under(Deadline(_REQUEST_TIMEOUT)):
             self._fill(answer)
         with self._lock:
-            self._asking = None
+            self._pending = None
 
     def _fill(self, answer: Future[Answer]) -> None:
         begun = monotonic()

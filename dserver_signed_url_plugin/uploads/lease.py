@@ -138,15 +138,15 @@ def leased(upload: PendingUpload, *, active: bool = False) -> Iterator[Lease]:
         raise UploadBusy(upload.uuid, int(LEASE))
     done = threading.Event()
     # In the same context, because it holds the time limit of database statements.
-    beat = partial(copy_context().run, _heartbeat, lease, done)
-    heart = threading.Thread(target=beat, name=_heartbeat.__name__, daemon=True)
-    heart.start()
+    run = partial(copy_context().run, _heartbeat, lease, done)
+    heartbeat = threading.Thread(target=run, name=_heartbeat.__name__, daemon=True)
+    heartbeat.start()
     try:
         lease.upload = refetch(upload)
         yield lease
     finally:
         done.set()
-        heart.join()
+        heartbeat.join()
         sql_db.session.rollback()
         lease.release()
 

@@ -65,6 +65,6 @@ def test_nobody_waits_long_and_one_asks():
     assert monotonic() - began < 3
     assert source.asked == 1
     source.may_answer.set()
-    while remembered._asking is not None:
+    while remembered._pending is not None:
         pass
     assert (remembered.get(), source.asked) == (1, 1)

@@ -33,7 +33,8 @@ def assert_refused(answer: Any, status: int, *words: str) -> None:
 
 def reason_of(message: str) -> str:
     """Return the first 200 characters of a message as a status line can hold them."""
-    return " ".join(message.split()).encode("latin-1", "replace").decode("latin-1")[:200]
+    line = " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f]", " ", message).split())
+    return line.encode("latin-1", "replace").decode("latin-1")[:200]
 
 
 def _reason(answer: Any) -> str:

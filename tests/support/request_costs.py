@@ -42,7 +42,7 @@ def counted(dserver: Dserver, proxy: StoreProxy) -> Iterator[Cost]:
     cost = Cost()
 
     def count(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if "_beat" not in threading.current_thread().name:
+        if "_heartbeat" not in threading.current_thread().name:
             cost.queries.append(statement)
 
     with dserver.app.app_context():

@@ -109,8 +109,8 @@ class Document:
 
 def _meaning(rules: Iterable[StoredRule]) -> list[Rule]:
     """Return rules in words that do not depend on the order of their elements."""
-    told = (rule.described() for rule in rules)
-    return [replace(rule, does=sorted(rule.does)) for rule in told]
+    described = (rule.described() for rule in rules)
+    return [replace(rule, does=sorted(rule.does)) for rule in described]
 
 
 def _parsed(xml: bytes) -> Element:

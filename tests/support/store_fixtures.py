@@ -23,6 +23,14 @@ class Holdings(ABC):
         """Return all that is held of a dataset, to be compared; it is empty if that is nothing."""
 
     @abstractmethod
+    def sizes(self, uuid: str) -> list[int]:
+        """Return the bytes of each object or blob that removing an upload counts."""
+
+    @abstractmethod
+    def is_empty(self) -> bool:
+        """Tell whether the place holds nothing at all."""
+
+    @abstractmethod
     def delete(self, uuid: str) -> None:
         """Delete all of a dataset."""
 
@@ -41,6 +49,14 @@ class _S3Holdings(Holdings):
 
     def of(self, uuid: str) -> Any:
         return s3_holdings.holdings(self._s3, self._bucket, uuid)
+
+    def sizes(self, uuid: str) -> list[int]:
+        """All but the registration key are below the UUID."""
+        found = self._s3.list_objects_v2(Bucket=self._bucket.name, Prefix=f"{uuid}/")
+        return [entry["Size"] for entry in found.get("Contents", [])]
+
+    def is_empty(self) -> bool:
+        return bool(self._s3.list_objects_v2(Bucket=self._bucket.name)["KeyCount"] == 0)
 
     def delete(self, uuid: str) -> None:
         for found in self._s3.list_objects_v2(Bucket=self._bucket.name)["Contents"]:
@@ -64,6 +80,16 @@ class _AzureHoldings(Holdings):
 
     def of(self, uuid: str) -> Any:
         return azure_holdings.containers(self._blobs, uuid)
+
+    def sizes(self, uuid: str) -> list[int]:
+        return [
+            blob.properties.content_length
+            for container in self.of(uuid)
+            for blob in self._blobs.list_blobs(container)
+        ]
+
+    def is_empty(self) -> bool:
+        return not list(self._blobs.list_containers())
 
     def delete(self, uuid: str) -> None:
         for container in self.of(uuid):

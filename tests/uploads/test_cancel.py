@@ -16,31 +16,32 @@ from tests.uploads.test_status import FILES, cancel, look
 
 @pytest.fixture
 def deposit():
-    return Deposit(FILES)
+    return Deposit(FILES, more={"tags": ["t"], "annotations": {"a": 1}})
 
 
-def test_cancelling_deletes_everything_and_may_be_repeated(dserver, s3, bucket, deposit):
+def test_cancelling_deletes_everything_and_may_be_repeated(placed, holdings, deposit):
     client = DtoolDserver()
-    grant = client.begin(dserver.alice, dserver.base_uri, deposit)
+    grant = client.begin(placed.alice, placed.base_uri, deposit)
     client.put(grant, deposit)
-    before = s3.list_objects_v2(Bucket=bucket.name)["Contents"]
+    before = holdings.sizes(deposit.uuid)
 
-    answer = cancel(dserver.alice, grant["uri"])
+    answer = cancel(placed.alice, grant["uri"])
     assert (answer.status_code, answer.json["status"]) == (200, "cancelled")
-    # All but the registration key are below the UUID.
-    assert answer.json["objects"] == len(before) - 1
-    assert s3.list_objects_v2(Bucket=bucket.name)["KeyCount"] == 0
-    again = cancel(dserver.alice, grant["uri"])
+    assert (answer.json["objects"], answer.json["bytes"]) == (len(before), sum(before))
+    assert len(before) > len(FILES)
+    assert holdings.is_empty()
+    again = cancel(placed.alice, grant["uri"])
     assert (again.status_code, again.json["objects"]) == (200, 0)
-    assert look(dserver.alice, grant["uri"]).status_code == 404
-    assert dserver.alice.complete(grant["uri"]).status_code == 400
+    assert look(placed.alice, grant["uri"]).status_code == 404
+    assert placed.alice.complete(grant["uri"]).status_code == 400
 
 
-def test_what_was_cancelled_can_be_begun_again(dserver, deposit, dtool_reads):
+def test_what_was_cancelled_can_be_begun_again(placed, holdings, deposit):
     client = DtoolDserver()
-    cancel(dserver.alice, client.begin(dserver.alice, dserver.base_uri, deposit)["uri"])
-    assert client.upload(dserver.alice, dserver.base_uri, deposit).status_code == 200
-    assert verifies(dserver, deposit)
+    cancel(placed.alice, client.begin(placed.alice, placed.base_uri, deposit)["uri"])
+    assert client.upload(placed.alice, placed.base_uri, deposit).status_code == 200
+    holdings.check_dataset(placed, deposit)
+    assert holdings.verifies(placed, deposit)
 
 
 def test_what_was_cancelled_is_not_given_to_other_contents_while_urls_live(dserver, deposit):
@@ -51,10 +52,11 @@ def test_what_was_cancelled_is_not_given_to_other_contents_while_urls_live(dserv
         assert person.begin(dserver.base_uri, client.plan(other)).status_code == 409
 
 
-def test_a_registered_dataset_cannot_be_cancelled(dserver, deposit, dtool_reads):
-    uri = DtoolDserver().upload(dserver.alice, dserver.base_uri, deposit).json["uri"]
-    assert cancel(dserver.alice, uri).status_code == 409
-    assert verifies(dserver, deposit)
+def test_a_registered_dataset_cannot_be_cancelled(placed, holdings, deposit):
+    uri = DtoolDserver().upload(placed.alice, placed.base_uri, deposit).json["uri"]
+    assert cancel(placed.alice, uri).status_code == 409
+    holdings.check_dataset(placed, deposit)
+    assert holdings.verifies(placed, deposit)
 
 
 @on_each_database

@@ -13,7 +13,7 @@ from sqlalchemy import update
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
 from dserver_signed_url_plugin.uploads.cleanup import CleanupOptions
 from dserver_signed_url_plugin.uploads.models import PendingUpload
-from tests.support.clients import Deposit, DserverClientJS, DtoolDserver, RelpathsOnly
+from tests.support.clients import Deposit, DtoolDserver, RelpathsOnly, WithHeaders
 from tests.support.databases import on_each_database
 from tests.support.dserver import encoded
 from tests.support.proxy import Fault
@@ -22,6 +22,21 @@ from tests.support.s3_holdings import verifies
 pytestmark = on_each_database
 
 FILES = {"one.txt": b"eins", "two.txt": b"zwei"}
+
+
+@pytest.fixture
+def place(request):
+    """A bucket, unless a test names each store."""
+    return request.getfixturevalue(getattr(request, "param", "bucket"))
+
+
+on_each_store = pytest.mark.parametrize("place", ["bucket", "account"], indirect=True)
+
+
+@pytest.fixture
+def dserver(make_dserver_on, place):
+    """A dserver as it comes, with its datasets there."""
+    return make_dserver_on(place)
 
 
 @pytest.fixture
@@ -150,36 +165,50 @@ def test_what_a_cleanup_could_not_repair_is_tried_again_by_the_next(run, begin, 
     assert (code, "it is registered now" in output) == (0, True)
 
 
-def test_a_cleanup_deletes_every_object_and_the_row(run, begin, s3, bucket):
-    begin()
-    begin(client=DserverClientJS(), more={"tags": ["t"], "annotations": {"a": 1}})
-    before = len(keys(s3, bucket))
-    code, output = run("cleanup", "--older-than", "48", "--delete-storage", "--dry-run")
-    assert (code, len(keys(s3, bucket))) == (0, before)
-    assert "would remove" in output
-    code, output = run("cleanup", "--older-than", "48", "--delete-storage")
-    assert (code, keys(s3, bucket)) == (0, [])
+def held(holdings, deposits):
+    return [(holdings.of(each.uuid), holdings.sizes(each.uuid)) for each in deposits]
+
+
+@on_each_store
+def test_a_cleanup_deletes_every_object_and_the_row(run, begin, holdings):
+    # WithHeaders says no hash, so that S3 has staged keys too.
+    begun = [begin(), begin(client=WithHeaders(), more={"tags": ["t"], "annotations": {"a": 1}})]
+    before = held(holdings, begun)
+    sizes = [size for _, each in before for size in each]
+    freed = {"objects": len(sizes), "bytes": sum(sizes)}
+    command = ["cleanup", "--older-than", "48", "--delete-storage"]
+    code, output = run(*command, "--dry-run", "--json")
+    assert (code, json.loads(output)["freed"]) == (0, freed)
+    assert "would remove" in run(*command, "--dry-run")[1]
+    assert held(holdings, begun) == before
+    code, output = run(*command)
+    assert (code, holdings.is_empty()) == (0, True)
     assert "2 removed" in output
+    assert f" {len(sizes):,} object(s), {sum(sizes):,} bytes." in output
     assert run("list") == (0, "No pending uploads found.\n")
-    assert run("cleanup", "--older-than", "48", "--delete-storage")[0] == 0
+    assert run(*command)[0] == 0
 
 
-def test_young_uploads_and_living_urls_are_left_alone(run, begin, s3, bucket):
-    begin(hours=1)
-    alive = begin(alive=1)
-    before = keys(s3, bucket)
+@on_each_store
+def test_young_uploads_and_living_urls_are_left_alone(run, begin, holdings):
+    kept = [begin(hours=1), begin(alive=1)]
+    before = held(holdings, kept)
     code, output = run("cleanup", "--older-than", "48", "--delete-storage")
-    assert (code, keys(s3, bucket)) == (0, before)
-    assert f"{alive.uuid} my-dataset: kept: URLs of upload" in output
-    assert run("delete", alive.uuid, "--delete-storage")[0] == 1
-    assert run("delete", alive.uuid, "--delete-storage", "--force")[0] == 0
+    assert (code, held(holdings, kept)) == (0, before)
+    alive = kept[1].uuid
+    assert f"{alive} my-dataset: kept: URLs of upload" in output
+    assert run("delete", alive, "--delete-storage")[0] == 1
+    assert run("delete", alive, "--delete-storage", "--force")[0] == 0
+    assert holdings.of(alive) == {}
 
 
-def test_what_is_frozen_is_registered_and_never_removed(run, begin, dserver, dtool_reads):
+@on_each_store
+def test_what_is_frozen_is_registered_and_never_removed(run, begin, dserver, holdings):
     deposit = begin()
     back = fail_to_register(dserver)
     uri = f"{dserver.base_uri}/{deposit.uuid}"
     assert dserver.alice.complete(uri).status_code == 502
+    assert dserver.alice.delete(f"/signed-urls/upload/{encoded(uri)}").status_code == 409
 
     code, output = run("cleanup", "--older-than", "0", "--delete-storage", "--force")
     assert code == 1
@@ -188,7 +217,8 @@ def test_what_is_frozen_is_registered_and_never_removed(run, begin, dserver, dto
     code, output = run("cleanup", "--older-than", "0", "--delete-storage", "--force")
     assert code == 0
     assert "repaired" in output
-    assert verifies(dserver, deposit)
+    holdings.check_dataset(dserver, deposit)
+    assert holdings.verifies(dserver, deposit)
     assert run("list") == (0, "No pending uploads found.\n")
 
 
@@ -291,13 +321,15 @@ def test_every_help_text_has_an_example(run, command):
     assert f"flask pending_upload {command}" in output
 
 
+@on_each_store
 def test_what_is_removed_is_in_the_audit_trail(run, begin, dserver):
     deposit = begin()
     assert run("cleanup", "--older-than", "48", "--delete-storage")[0] == 0
     path = f"/signed-urls/audit/{encoded(f'{dserver.base_uri}/{deposit.uuid}')}"
     decisions = dserver.alice.get(path).json["decisions"]
     [removal] = [each for each in decisions if each["action"] == "cleanup"]
-    assert (removal["items"], removal["outcome"]) == (2, "granted")
+    assert (removal["uri"], removal["items"]) == (f"{dserver.base_uri}/{deposit.uuid}", 2)
+    assert removal["outcome"] == "granted"
 
 
 def test_an_upload_resumed_after_it_was_listed_is_kept(begin, dserver):

@@ -8,9 +8,8 @@ import pytest
 import requests
 from dtoolcore.utils import generate_identifier
 
-from tests.support.clients import Deposit, DserverClientJS, DtoolDserver, each_client
+from tests.support.clients import CLIENTS, Deposit, DserverClientJS, DtoolDserver
 from tests.support.dserver import encoded
-from tests.support.s3_holdings import holdings, verifies
 
 FILES = {"one.txt": b"eins", "two.txt": b"zwei", "three.txt": b"drei!"}
 
@@ -25,7 +24,7 @@ def cancel(person, uri):
 
 @pytest.fixture
 def deposit():
-    return Deposit(FILES)
+    return Deposit(FILES, more={"tags": ["t"], "annotations": {"a": 1}})
 
 
 def put_some(grant, deposit, relpaths):
@@ -38,12 +37,19 @@ def put_some(grant, deposit, relpaths):
         assert answer.ok
 
 
-@each_client
-def test_an_interrupted_upload_goes_on_where_it_stopped(dserver, client, deposit, dtool_reads):
-    grant = client.begin(dserver.alice, dserver.base_uri, deposit)
+@pytest.mark.parametrize(
+    ("place", "client"),
+    [*(("bucket", client) for client in CLIENTS), ("account", DtoolDserver())],
+    indirect=["place"],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_an_interrupted_upload_goes_on_where_it_stopped(placed, holdings, client, deposit):
+    grant = client.begin(placed.alice, placed.base_uri, deposit)
     put_some(grant, deposit, ["two.txt"])
 
-    progress = look(dserver.alice, grant["uri"], urls=True).json
+    before = holdings.of(deposit.uuid)
+    progress = look(placed.alice, grant["uri"], urls=True).json
+    assert holdings.of(deposit.uuid) == before
     assert progress["items"] == {"expected": 3, "stored": 1, "missing": 2, "wrong": 0}
     assert progress["missing"] == ["one.txt", "three.txt"]
     assert (progress["state"], progress["stored_bytes"]) == ("open", 4)
@@ -52,12 +58,13 @@ def test_an_interrupted_upload_goes_on_where_it_stopped(dserver, client, deposit
     assert {item["relpath"] for item in items.values()} == {"one.txt", "three.txt"}
     client.put(progress["upload"], deposit)
 
-    progress = look(dserver.alice, grant["uri"]).json
+    progress = look(placed.alice, grant["uri"]).json
     assert progress["items"] == {"expected": 3, "stored": 3, "missing": 0, "wrong": 0}
     assert "upload" not in progress
-    assert dserver.alice.complete(grant["uri"]).status_code == 200
-    assert verifies(dserver, deposit)
-    assert look(dserver.alice, grant["uri"]).json["state"] == "registered"
+    assert placed.alice.complete(grant["uri"]).status_code == 200
+    holdings.check_dataset(placed, deposit)
+    assert holdings.verifies(placed, deposit)
+    assert look(placed.alice, grant["uri"]).json["state"] == "registered"
 
 
 def test_what_is_wrong_is_named_and_can_be_sent_again(dserver, deposit):
@@ -75,11 +82,11 @@ def test_what_is_wrong_is_named_and_can_be_sent_again(dserver, deposit):
     assert dserver.alice.complete(grant["uri"]).status_code == 200
 
 
-def test_looking_at_an_upload_changes_nothing(dserver, s3, bucket, deposit):
-    grant = DtoolDserver().begin(dserver.alice, dserver.base_uri, deposit)
-    before = holdings(s3, bucket, deposit.uuid)
-    assert look(dserver.alice, grant["uri"]).status_code == 200
-    assert holdings(s3, bucket, deposit.uuid) == before
+def test_looking_at_an_upload_changes_nothing(placed, holdings, deposit):
+    grant = DtoolDserver().begin(placed.alice, placed.base_uri, deposit)
+    before = holdings.of(deposit.uuid)
+    assert look(placed.alice, grant["uri"]).status_code == 200
+    assert holdings.of(deposit.uuid) == before
 
 
 @pytest.mark.parametrize("act", [look, cancel])

@@ -86,7 +86,7 @@ def _lines(upload: Upload) -> list[str]:
     return [
         f"UUID: {upload.uuid}",
         f"  Name: {upload.name}",
-        f"  URI: {upload.uri}",
+        f"  URI: {upload.uri_text}",
         f"  Creator: {upload.creator_username}",
         f"  Created: {_time(upload.created_at_utc)}",
         f"  Items: {upload.number_of_items}",
@@ -108,7 +108,7 @@ def _facts(upload: Upload) -> dict[str, Any]:
     return {
         "uuid": upload.uuid,
         "name": upload.name,
-        "uri": str(upload.uri),
+        "uri": upload.uri_text,
         "creator_username": upload.creator_username,
         "uploader": upload.uploader,
         "created_at": upload.created_at_utc.isoformat(),

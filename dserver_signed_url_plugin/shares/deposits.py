@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable, Iterable, Sequence, Set
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
+from typing import TypeVar
 from uuid import uuid4
 
 from dserver_signed_url_plugin import datasets
-from dserver_signed_url_plugin.errors import InvalidField, UploadBusy
+from dserver_signed_url_plugin.errors import AlreadyRegistered, InvalidField, UploadBusy
 from dserver_signed_url_plugin.permissions import UploadPermit, permit_operator
 from dserver_signed_url_plugin.shares.local_files import LocalFile, Progress, UnusableFile
 from dserver_signed_url_plugin.shares.transfer import ChangedFile, Transfer, TransferFailed, send
@@ -32,6 +33,8 @@ from dserver_signed_url_plugin.uris import BaseURI, DatasetURI
 
 # Seconds to wait for a completion that was killed, and between two attempts.
 _PATIENCE, _PAUSE = 60, 0.5
+
+Result = TypeVar("Result")
 
 # Shows progress under a label towards a total number of bytes; yields what advances it.
 ProgressBar = Callable[[str, int], AbstractContextManager[Progress]]
@@ -86,26 +89,21 @@ class Deposits:
         """
         prepared = _resumed(prepared)
         permit, uuid = prepared.permit, prepared.plan.uuid
-        grant = self._begin(prepared)
+        # An earlier call may have been interrupted between the registration and its last step.
+        with suppress(AlreadyRegistered):
+            self._begin_and_send(prepared, progress)
+        _patiently(lambda: self.completions.complete(permit, uuid))
+        return permit.base_uri.dataset(uuid)
+
+    def _begin_and_send(self, prepared: PreparedDeposit, progress: ProgressBar) -> None:
+        permit, plan = prepared.permit, prepared.plan
+        grant = _patiently(lambda: self.uploads.begin(permit, plan))
         try:
             self._send(prepared, grant, progress)
         except ChangedFile:
             # Nobody could resume it: what was announced no longer exists anywhere.
-            self.cancellations.cancel(permit, uuid)
+            _patiently(lambda: self.cancellations.cancel(permit, plan.uuid))
             raise
-        self.completions.complete(permit, uuid)
-        return grant.uri
-
-    def _begin(self, prepared: PreparedDeposit) -> UploadGrant:
-        """Begin or resume an upload; wait while a completion that was killed holds its lease."""
-        until = time.monotonic() + _PATIENCE
-        while True:
-            try:
-                return self.uploads.begin(prepared.permit, prepared.plan)
-            except UploadBusy:
-                if time.monotonic() > until:
-                    raise
-            time.sleep(_PAUSE)
 
     def _send(self, prepared: PreparedDeposit, grant: UploadGrant, progress: ProgressBar) -> None:
         """Send what is not stored yet, through new URLs once the store refuses the old ones."""
@@ -121,7 +119,7 @@ class Deposits:
                     continue
                 if not failure.refused or missing <= left:
                     raise
-                grant = self.uploads.begin(prepared.permit, prepared.plan)
+                grant = _patiently(lambda: self.uploads.begin(prepared.permit, prepared.plan))
 
     def _send_once(
         self,
@@ -146,6 +144,18 @@ class Deposits:
         uuid = prepared.plan.uuid
         status = self.statuses.of(prepared.permit, uuid)
         return set() if status.verification is None else status.verification.to_send
+
+
+def _patiently(act: Callable[[], Result]) -> Result:
+    """Wait while another request, such as a completion that was killed, holds the lease."""
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return act()
+        except UploadBusy:
+            if time.monotonic() > until:
+                raise
+        time.sleep(_PAUSE)
 
 
 def _resumed(prepared: PreparedDeposit) -> PreparedDeposit:

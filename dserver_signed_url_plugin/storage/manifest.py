@@ -121,10 +121,22 @@ def _item(identifier: str, entry: object) -> Item:
     return Item(
         identifier,
         _fact(entry, "relpath", str) or identifier,
-        _fact(entry, "size_in_bytes", int),
-        _fact(entry, "hash", str),
+        _whole(_fact(entry, "size_in_bytes", int | float)),
+        _text(_fact(entry, "hash", object)),
         _fact(entry, "utc_timestamp", int | float),
     )
+
+
+def _whole(number: float | None) -> int | None:
+    """Return a number, which some languages write as 12.0, as an integer if it is one."""
+    if isinstance(number, float):
+        return int(number) if number.is_integer() else None
+    return number
+
+
+def _text(value: object) -> str | None:
+    """Return a hash as text: one of another type was announced too, and matches nothing."""
+    return None if value is None else str(value)
 
 
 def _fact(entry: object, name: str, kind: Any) -> Any:

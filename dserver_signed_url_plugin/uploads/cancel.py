@@ -54,7 +54,7 @@ class Cancellations:
         """
         uri = permit.base_uri.dataset(uuid)
         upload = repository.find(uuid)
-        if upload is None or upload.uri != uri or upload.state is UploadState.REMOVED:
+        if upload is None or upload.uri_text != str(uri) or upload.state is UploadState.REMOVED:
             _refuse_registered(uri)
             return Cancellation(uri)
         if not permit.may_act_for(upload.uploader):

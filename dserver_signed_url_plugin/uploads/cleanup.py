@@ -157,7 +157,7 @@ class Cleanup:
             Decision(
                 action=action,
                 username="",
-                uri=str(upload.uri),
+                uri=upload.uri_text,
                 items=upload.number_of_items,
                 size_in_bytes=size_in_bytes,
             )

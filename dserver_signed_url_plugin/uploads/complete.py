@@ -168,7 +168,7 @@ def _find(permit: UploadPermit, uri: DatasetURI) -> PendingUpload | None:
     upload = repository.find(uri.uuid)
     if upload is None or upload.state is UploadState.REMOVED:
         return None
-    if upload.uri != uri:
+    if upload.uri_text != str(uri):
         raise UploadConflict(uri.uuid, "at another base URI")
     if permit.may_act_for(upload.uploader):
         return upload

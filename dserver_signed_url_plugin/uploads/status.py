@@ -77,7 +77,7 @@ class UploadStatuses:
         )
         uri = permit.base_uri.dataset(uuid)
         upload = repository.find(uuid)
-        if upload is None or upload.uri != uri or upload.state is UploadState.REMOVED:
+        if upload is None or upload.uri_text != str(uri) or upload.state is UploadState.REMOVED:
             return _registered(uri)
         if not permit.may_act_for(upload.uploader):
             raise NotUploader("look into")

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 from dservercore import sql_db
+from sqlalchemy import inspect
 
 from dserver_signed_url_plugin.cli.temp_share import temp_share
 from dserver_signed_url_plugin.shares.local_files import found
@@ -115,6 +116,27 @@ def test_what_was_interrupted_and_then_deleted_by_the_store_is_sent_again_at_onc
     assert result.exit_code == 0, result.stderr
     again = json.loads(result.stdout)
     assert (again["uuid"], waiting(dserver)) == (begun["uuid"], [])
+    check_fetched(again, folder)
+
+
+def test_what_was_interrupted_after_its_registration_is_completed(dserver, share, folder):
+    heal = fail_to_register(dserver)
+    assert share().exit_code == 1
+    heal()
+    with dserver.app.app_context():
+        row = sql_db.session.scalars(sql_db.select(PendingUpload)).one()
+        values = {
+            column.key: getattr(row, column.key) for column in inspect(row).mapper.column_attrs
+        }
+    assert share().exit_code == 0
+    with dserver.app.app_context():
+        # What a process leaves that is killed before it deletes the row.
+        sql_db.session.add(PendingUpload(**values))
+        sql_db.session.commit()
+    result = share()
+    assert result.exit_code == 0, result.stderr
+    again = json.loads(result.stdout)
+    assert (again["uuid"], waiting(dserver)) == (values["uuid"], [])
     check_fetched(again, folder)
 
 

@@ -120,6 +120,21 @@ def test_the_list_can_be_limited_and_read_by_scripts(run, begin):
     assert run("list", "--older-than", "48") == (0, "No pending uploads found.\n")
 
 
+def test_a_row_with_a_uri_that_cannot_be_read_hides_no_other(run, begin, dserver):
+    odd, other = begin(hours=26), begin(hours=25)
+    text = f"file:///data/{odd.uuid}"
+    with dserver.app.app_context():
+        row = sql_db.update(PendingUpload).where(PendingUpload.uuid == odd.uuid)
+        sql_db.session.execute(row.values(uri_text=text))
+        sql_db.session.commit()
+    listed = json.loads(run("list", "--json")[1])
+    assert (listed[0]["uuid"], listed[0]["uri"]) == (odd.uuid, text)
+    assert f"URI: {text}" in run("list")[1]
+    code, output = run("cleanup", "--older-than", "0", "--delete-storage", "--force", "--json")
+    results = {each["uuid"]: each["result"] for each in json.loads(output)["uploads"]}
+    assert (code, results) == (1, {odd.uuid: "failed", other.uuid: "removed"})
+
+
 @pytest.mark.parametrize("work", ["announced", "signed for", "tried to complete"])
 def test_what_was_begun_long_ago_and_worked_on_today_is_not_old(run, begin, dserver, work):
     deposit = begin(hours=72, client=RelpathsOnly())

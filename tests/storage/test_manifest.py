@@ -1,0 +1,36 @@
+"""Manifest: what is read of documents that others wrote."""
+
+import json
+
+import pytest
+
+from dserver_signed_url_plugin.storage.manifest import Manifest
+
+
+def read(text):
+    return Manifest.from_json(f'{{"items": {{"a": {text}}}}}').items["a"]
+
+
+@pytest.mark.parametrize(
+    ("size", "found"),
+    [("12", 12), ("12.0", 12), ("1e3", 1000), ("12.5", None), ("Infinity", None), ('"12"', None)],
+)
+def test_a_size_is_a_whole_number_however_it_is_written(size, found):
+    assert read(f'{{"size_in_bytes": {size}}}').size_in_bytes == found
+
+
+@pytest.mark.parametrize("hash_", [7, [], {"md5": "x"}])
+def test_a_hash_of_another_type_is_kept_and_matches_nothing(hash_):
+    assert read(json.dumps({"hash": hash_})).hash == str(hash_)
+
+
+@pytest.mark.parametrize("entry", ["{}", '{"hash": null, "size_in_bytes": null}', "[]", "7"])
+def test_an_item_of_which_nothing_is_known_is_named_by_its_identifier(entry):
+    item = read(entry)
+    assert (item.relpath, item.size_in_bytes, item.hash) == ("a", None, None)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", '{"items": []}', "{}", "[" * 100_000])
+def test_what_is_no_manifest_is_refused(text):
+    with pytest.raises(ValueError, match="."):
+        Manifest.from_json(text)

@@ -23,9 +23,9 @@ from dtoolcore.compare import diff_content, diff_identifiers, diff_sizes
 from dtoolcore.utils import generate_identifier, sanitise_uri
 
 from tests.support.azure_holdings import Container, containers, content_of, dtool_at
-from tests.support.blob_client import blob_service
+from tests.support.blob_client import as_azure, blob_service
 from tests.support.clients import README, Deposit, DtoolDserver
-from tests.support.dserver import Account, Dserver
+from tests.support.dserver import Dserver
 from tests.support.s3_holdings import verifies
 
 FILES = {"data/file one.txt": b"content1", "100 % + 1 & 2=3?.txt": b"two\n", "empty.dat": b""}
@@ -35,26 +35,6 @@ OVERLAYS = {"colour": {generate_identifier(path): f"grün {path}" for path in FI
 DESCRIBED = {"tags": TAGS, "annotations": ANNOTATIONS, "overlays": OVERLAYS}
 # What no two deposits have in common.
 MOMENTS = {"created_at", "frozen_at", "utc_timestamp"}
-
-
-class AsAzure(BlockBlobService):
-    """Reads listings as Azure's, which has an empty Metadata where Azurite has none."""
-
-    def list_blobs(self, *arguments: Any, **options: Any) -> Iterator[Any]:
-        for blob in super().list_blobs(*arguments, **options):
-            blob.metadata = blob.metadata or {}
-            yield blob
-
-    def list_containers(self, *arguments: Any, **options: Any) -> Iterator[Any]:
-        for container in super().list_containers(*arguments, **options):
-            container.metadata = container.metadata or {}
-            yield container
-
-
-def as_azure(account: Account) -> BlockBlobService:
-    service = blob_service(account)
-    service.__class__ = AsAzure
-    return service
 
 
 def deposit_through(dserver: Dserver) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support import azure_holdings, s3_holdings
+from tests.support.blob_client import as_azure, blob_service
 from tests.support.clients import Deposit
 from tests.support.dserver import Account, Bucket, Dserver
 from tests.support.proxy import StoreProxy
@@ -39,8 +41,13 @@ class Holdings(ABC):
         """Fail unless the dataset is registered, readable, and all that dtool needs is there."""
 
     @abstractmethod
+    def dtool(self, *, writes: bool = False) -> AbstractContextManager[None]:
+        """Let dtool itself use the place, as a person with its keys would."""
+
     def verifies(self, dserver: Dserver, deposit: Deposit) -> bool:
         """Tell whether dtool itself finds what the manifest says, hashes included."""
+        with self.dtool():
+            return s3_holdings.verifies(dserver, deposit)
 
 
 class _S3Holdings(Holdings):
@@ -66,12 +73,13 @@ class _S3Holdings(Holdings):
     def check_dataset(self, dserver: Dserver, deposit: Deposit) -> None:
         s3_holdings.check_dataset(dserver, self._s3, deposit)
 
-    def verifies(self, dserver: Dserver, deposit: Deposit) -> bool:
+    @contextmanager
+    def dtool(self, *, writes: bool = False) -> Iterator[None]:
         with pytest.MonkeyPatch.context() as patch:
             for name, value in self._bucket.settings().items():
                 patch.setenv(name, value)
             patch.setenv("DTOOL_CACHE_DIRECTORY", str(self._cache))
-            return s3_holdings.verifies(dserver, deposit)
+            yield
 
 
 class _AzureHoldings(Holdings):
@@ -98,9 +106,9 @@ class _AzureHoldings(Holdings):
     def check_dataset(self, dserver: Dserver, deposit: Deposit) -> None:
         azure_holdings.check_dataset(dserver, self._blobs, deposit)
 
-    def verifies(self, dserver: Dserver, deposit: Deposit) -> bool:
-        with azure_holdings.dtool_at(self._account, self._cache):
-            return s3_holdings.verifies(dserver, deposit)
+    def dtool(self, *, writes: bool = False) -> AbstractContextManager[None]:
+        service = as_azure if writes else blob_service
+        return azure_holdings.dtool_at(self._account, self._cache, service)
 
 
 @pytest.fixture(params=["bucket", "account"])

@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
-from tests.support.clients import Deposit, DtoolDserver, each_client
+from tests.support.clients import CLIENTS, Deposit, DtoolDserver, each_client
 from tests.support.dserver import Dserver, encoded
 from tests.support.proxy import Fault, StoreProxy
 from tests.support.s3_holdings import check_dataset, holdings, verifies
@@ -125,7 +125,7 @@ def test_nobody_reads_what_was_put_through_a_staged_url_too_late(make_dserver, b
 
 
 def dtool_dataset(dserver: Dserver, tmp_path: Path, frozen: bool) -> str:
-    """Put a dataset into the bucket as dtool does, past dserver; return its UUID."""
+    """Put a dataset into the store as dtool does, past dserver; return its UUID."""
     item = tmp_path / "item.txt"
     item.write_text("somebody's work")
     admin_metadata = dtoolcore.generate_admin_metadata("theirs", "somebody")
@@ -138,37 +138,44 @@ def dtool_dataset(dserver: Dserver, tmp_path: Path, frozen: bool) -> str:
     return proto.uuid
 
 
+each_client_of_each_store = pytest.mark.parametrize(
+    ("place", "client"),
+    [*(("bucket", client) for client in CLIENTS), ("account", DtoolDserver())],
+    indirect=["place"],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+
+
 @pytest.mark.parametrize("frozen", [True, False], ids=["frozen", "proto-dataset"])
-@each_client
-def test_what_dtool_put_into_the_bucket_is_not_touched(
-    dserver, s3, client, tmp_path, dtool_reads, frozen
-):
-    uuid = dtool_dataset(dserver, tmp_path, frozen)
-    before = holdings(s3, dserver.bucket, uuid)
-    assert len(before) > 5
+@each_client_of_each_store
+def test_what_dtool_put_into_the_store_is_not_touched(placed, holdings, client, tmp_path, frozen):
+    with holdings.dtool(writes=True):
+        uuid = dtool_dataset(placed, tmp_path, frozen)
+    before, sizes = holdings.of(uuid), holdings.sizes(uuid)
+    assert len(sizes) > 4
     plan = client.plan(Deposit({"item.txt": b"mine"}, uuid=uuid))
-    for person in (dserver.alice, dserver.carol, dserver.alice):
-        answer = person.begin(dserver.base_uri, plan)
+    for person in (placed.alice, placed.carol, placed.alice):
+        answer = person.begin(placed.base_uri, plan)
         assert answer.status_code == 409
         assert "Storage already holds" in answer.json["message"]
-        assert person.complete(f"{dserver.base_uri}/{uuid}").status_code == 400
-    assert holdings(s3, dserver.bucket, uuid) == before
-    left = s3.list_objects_v2(Bucket=dserver.bucket.name, Prefix=f"{uuid}/upload/")
-    assert left["KeyCount"] == 0
+        assert person.complete(f"{placed.base_uri}/{uuid}").status_code == 400
+    assert (holdings.of(uuid), holdings.sizes(uuid)) == (before, sizes)
 
 
-@each_client
-def test_what_somebody_uploads_through_another_dserver_is_not_touched(make_dserver, s3, client):
-    mine, theirs = make_dserver(), make_dserver()
+@each_client_of_each_store
+def test_what_somebody_uploads_through_another_dserver_is_not_touched(
+    make_dserver_on, place, holdings, client
+):
+    mine, theirs = make_dserver_on(place), make_dserver_on(place)
     deposit = Deposit(FILES)
     grant = client.begin(theirs.carol, theirs.base_uri, deposit)
-    before = holdings(s3, mine.bucket, deposit.uuid)
+    before = holdings.of(deposit.uuid)
     assert before
     assert mine.alice.begin(mine.base_uri, client.plan(deposit)).status_code == 409
-    assert holdings(s3, mine.bucket, deposit.uuid) == before
+    assert holdings.of(deposit.uuid) == before
     client.put(grant, deposit)
     assert theirs.carol.complete(grant["uri"]).status_code == 200
-    check_dataset(theirs, s3, deposit)
+    holdings.check_dataset(theirs, deposit)
 
 
 @pytest.mark.parametrize("remove", ["cancel", "cleanup"])

@@ -12,7 +12,8 @@ from dservercore import sql_db
 
 from dserver_signed_url_plugin.demo.store import s3_client
 from dserver_signed_url_plugin.uploads.models import PendingUpload
-from tests.support.dserver import Bucket, Dserver
+from tests.support.blob_client import blob_service
+from tests.support.dserver import Account, Bucket, Dserver
 
 
 def assert_refused(answer: Any, status: int, *words: str) -> None:
@@ -52,9 +53,12 @@ def nothing_is_written(dserver: Dserver) -> Iterator[None]:
 
 
 def holdings(dserver: Dserver) -> tuple[set[str], set[str]]:
-    """Return every pending UUID and every key in the bucket."""
-    listing = _client(dserver.bucket).list_objects_v2(Bucket=dserver.bucket.name)
-    keys = {found["Key"] for found in listing.get("Contents", ())}
+    """Return every pending UUID and every key in the bucket, or container in the account."""
+    if isinstance(dserver.place, Account):
+        keys = {found.name for found in blob_service(dserver.place).list_containers()}
+    else:
+        listing = _client(dserver.bucket).list_objects_v2(Bucket=dserver.bucket.name)
+        keys = {found["Key"] for found in listing.get("Contents", ())}
     with dserver.app.app_context():
         return set(sql_db.session.scalars(sql_db.select(PendingUpload.uuid))), keys
 

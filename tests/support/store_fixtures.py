@@ -13,6 +13,7 @@ import pytest
 from tests.support import azure_holdings, s3_holdings
 from tests.support.blob_client import as_azure, blob_service
 from tests.support.clients import Deposit
+from tests.support.databases import Database
 from tests.support.dserver import Account, Bucket, Dserver
 from tests.support.proxy import StoreProxy
 
@@ -115,6 +116,13 @@ class _AzureHoldings(Holdings):
 def place(request: pytest.FixtureRequest) -> Bucket | Account:
     """A bucket of S3, and an account of Azure, where nothing is written twice."""
     found: Bucket | Account = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture(scope="module", params=["lab", "azure_lab"], ids=["bucket", "account"])
+def each_lab(request: pytest.FixtureRequest, database: Database) -> Dserver:
+    """A dserver on a bucket, and one on an account, that the tests of one module share."""
+    found: Dserver = request.getfixturevalue(request.param)
     return found
 
 

@@ -1,76 +1,16 @@
-"""How long Azure's URLs live, and under which address people find the account."""
+"""Under which address people find an account of Azure, and what its endpoint may be."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
-from dtoolcore.utils import generate_identifier
 
 from dserver_signed_url_plugin.errors import ConfigurationError
-from tests.support.clients import FILES, Deposit, DtoolDserver, urls_in
+from tests.support.clients import urls_in
 from tests.support.dserver import Dserver
-from tests.support.refusals import assert_refused
-
-WEEK = 604_800
-CLIENT = DtoolDserver()
-
-
-@pytest.fixture(scope="module")
-def uri(azure_lab: Dserver) -> str:
-    """A dataset to be read."""
-    return uploaded(azure_lab)
-
-
-def uploaded(dserver: Dserver) -> str:
-    deposit = Deposit(more={"annotations": {"a": 1}, "tags": ["t"]})
-    done = CLIENT.upload(dserver.alice, dserver.base_uri, deposit)
-    assert done.status_code == 200, done.json
-    return str(done.json["uri"])
-
-
-def answers(dserver: Dserver, uri: str, **query: Any) -> list[Any]:
-    """Ask every door that hands out URLs."""
-    identifier = generate_identifier(next(iter(FILES)))
-    begun = dserver.alice.begin(dserver.base_uri, {**CLIENT.plan(Deposit()), **query})
-    path = f"/signed-urls/upload/{begun.json['uri'].replace('/', '%2F')}"
-    resumed = dserver.alice.get(path, query_string={"urls": True, **query})
-    return [
-        dserver.bob.read(uri, **query).json,
-        dserver.bob.read_item(uri, identifier, **query).json,
-        begun.json,
-        resumed.json["upload"],
-    ]
-
-
-def time(text: str, form: str) -> datetime:
-    return datetime.strptime(text, form).replace(tzinfo=timezone.utc)
-
-
-@pytest.mark.parametrize("seconds", [None, 1, 77, WEEK])
-def test_the_promised_end_is_the_end_of_every_url(azure_lab, uri, seconds):
-    query = {} if seconds is None else {"expiry_seconds": seconds}
-    before = datetime.now(timezone.utc)
-    for answer, default in zip(
-        answers(azure_lab, uri, **query), [3600, 3600, 14_400, 14_400], strict=True
-    ):
-        assert answer["expiry_seconds"] == (seconds or default)
-        promised = time(answer["expiry_timestamp"], "%Y-%m-%dT%H:%M:%S.%fZ")
-        life = timedelta(seconds=answer["expiry_seconds"])
-        assert abs(promised - before - life) < timedelta(seconds=30)
-        queries = [parse_qs(urlsplit(url).query) for url in urls_in(answer)]
-        assert {time(query["se"][0], "%Y-%m-%dT%H:%M:%SZ") for query in queries} == {promised}
-        # A start could lie ahead of the store's clock.
-        assert not any("st" in query for query in queries)
-
-
-def test_a_life_that_is_too_long_is_refused(azure_lab, uri):
-    assert_refused(azure_lab.bob.read(uri, expiry_seconds=WEEK + 1), 422, str(WEEK))
-    plan = {**CLIENT.plan(Deposit()), "expiry_seconds": WEEK + 1}
-    assert_refused(azure_lab.alice.begin(azure_lab.base_uri, plan), 422, str(WEEK))
+from tests.web.test_lifetimes import answers, uploaded
 
 
 def public(endpoint: str) -> str:

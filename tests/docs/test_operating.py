@@ -7,7 +7,6 @@ import re
 import shlex
 from dataclasses import replace
 
-import boto3
 import pytest
 from azure.storage.common.models import CorsRule
 from click.testing import CliRunner
@@ -28,6 +27,7 @@ from tests.support.doctor_reports import (
 from tests.support.documentation import code_blocks, flask_lines, run, text_of
 from tests.support.dserver import in_capitals
 from tests.support.stub_store import Faults, StubStore
+from tests.support.write_keys import key_of_new_user
 
 
 @pytest.fixture
@@ -136,21 +136,8 @@ def test_the_cors_rule_of_an_account_lets_web_pages_read_and_upload(alone, accou
 def test_a_key_with_the_policy_of_the_security_page_is_enough(alone, bucket):
     [policy] = code_blocks("json", "docs/security.rst")
     policy = policy.replace("arn:aws:s3:::lab", f"arn:aws:s3:::{bucket.name}")
-    iam = boto3.client(
-        "iam",
-        endpoint_url=bucket.endpoint,
-        region_name="us-east-1",
-        aws_access_key_id=bucket.access_key,
-        aws_secret_access_key=bucket.secret_key,
-    )
-    name = f"server-{bucket.name}"
-    iam.create_user(UserName=name)
-    iam.put_user_policy(UserName=name, PolicyName="server", PolicyDocument=policy)
-    key = iam.create_access_key(UserName=name)["AccessKey"]
-    iam.close()
-    server = replace(
-        Guarded.of(bucket), access_key=key["AccessKeyId"], secret_key=key["SecretAccessKey"]
-    )
+    identifier, secret = key_of_new_user(bucket, f"server-{bucket.name}", policy)
+    server = replace(Guarded.of(bucket), access_key=identifier, secret_key=secret)
     report = examined(server)
     assert (report.code, report.failed, report.warned) == (FIT, set(), set())
     assert report["lifecycle"]["status"] == report["versioning"]["status"] == "ok"

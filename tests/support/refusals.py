@@ -14,6 +14,7 @@ from dserver_signed_url_plugin.demo.store import s3_client
 from dserver_signed_url_plugin.uploads.models import PendingUpload
 from tests.support.blob_client import blob_service
 from tests.support.dserver import Account, Bucket, Dserver
+from tests.support.logged_secrets import secrets_of
 
 
 def assert_refused(answer: Any, status: int, *words: str) -> None:
@@ -30,6 +31,17 @@ def assert_refused(answer: Any, status: int, *words: str) -> None:
     assert _reason(answer) == reason_of(body["message"])
     for word in words:
         assert word in body["message"]
+
+
+def assert_store_unavailable(dserver: Dserver, answer: Any) -> None:
+    """Expect a 502 and a sentence about the store, without what only the server should know."""
+    assert answer.status_code == 502, answer.text
+    assert answer.json.keys() == {"code", "status", "message", "errors"}
+    assert answer.json["errors"] in ({"slug": "storage-unavailable"}, {"slug": "storage-away"})
+    assert answer.json["message"].startswith(f"The store of {dserver.place.name} ")
+    assert answer.json["message"].endswith(".")
+    for secret in (*secrets_of(dserver.place), "Traceback", "http"):
+        assert secret not in answer.text
 
 
 def reason_of(message: str) -> str:

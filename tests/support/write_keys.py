@@ -1,4 +1,4 @@
-"""Key pairs of users who may write to one bucket and do nothing else, as the store enforces it."""
+"""Key pairs of users whose permissions the store enforces, as that to write to one bucket."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tests.support.dserver import Bucket
 ONLY_WRITES = {"Effect": "Allow", "Action": ["s3:PutObject"]}
 
 
-def write_key(bucket: Bucket) -> dict[str, str]:
-    """Make a user who may PutObject in this bucket; return the settings with the user's keys."""
+def key_of_new_user(bucket: Bucket, user: str, policy: str) -> tuple[str, str]:
+    """Make a user who may do what a policy says; return the user's access key ID and secret."""
     iam = boto3.client(
         "iam",
         endpoint_url=bucket.endpoint,
@@ -20,19 +20,25 @@ def write_key(bucket: Bucket) -> dict[str, str]:
         aws_access_key_id=bucket.access_key,
         aws_secret_access_key=bucket.secret_key,
     )
-    name = f"writer-{bucket.name}"
-    policy = {**ONLY_WRITES, "Resource": [f"arn:aws:s3:::{bucket.name}/*"]}
     try:
-        iam.create_user(UserName=name)
-        iam.put_user_policy(
-            UserName=name,
-            PolicyName="writes",
-            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [policy]}),
-        )
-        made = iam.create_access_key(UserName=name)["AccessKey"]
+        iam.create_user(UserName=user)
+        iam.put_user_policy(UserName=user, PolicyName="may", PolicyDocument=policy)
+        made = iam.create_access_key(UserName=user)["AccessKey"]
     finally:
         iam.close()
+    return made["AccessKeyId"], made["SecretAccessKey"]
+
+
+def write_key_settings(bucket: Bucket, key: tuple[str, str]) -> dict[str, str]:
+    """Return the settings with which a dserver signs writes with this key."""
     return {
-        f"DTOOL_S3_WRITE_ACCESS_KEY_ID_{bucket.name}": made["AccessKeyId"],
-        f"DTOOL_S3_WRITE_SECRET_ACCESS_KEY_{bucket.name}": made["SecretAccessKey"],
+        f"DTOOL_S3_WRITE_ACCESS_KEY_ID_{bucket.name}": key[0],
+        f"DTOOL_S3_WRITE_SECRET_ACCESS_KEY_{bucket.name}": key[1],
     }
+
+
+def write_key(bucket: Bucket) -> dict[str, str]:
+    """Make a user who may PutObject in this bucket; return the settings with the user's keys."""
+    statement = {**ONLY_WRITES, "Resource": [f"arn:aws:s3:::{bucket.name}/*"]}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    return write_key_settings(bucket, key_of_new_user(bucket, f"writer-{bucket.name}", policy))

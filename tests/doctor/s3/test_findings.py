@@ -27,6 +27,7 @@ from tests.support.doctor_reports import (
 from tests.support.dserver import in_capitals
 from tests.support.proxy import StoreProxy
 from tests.support.stub_store import Faults, StubStore
+from tests.support.write_keys import key_of_new_user
 
 
 @pytest.fixture(autouse=True)
@@ -243,21 +244,10 @@ def test_credentials_that_end_soon(bucket, monkeypatch):
 
 def with_key_for(bucket, *actions):
     """The same bucket, with a key that may do these."""
-    iam = boto3.client(
-        "iam",
-        endpoint_url=bucket.endpoint,
-        region_name="us-east-1",
-        aws_access_key_id=bucket.access_key,
-        aws_secret_access_key=bucket.secret_key,
-    )
     may = {"Effect": "Allow", "Action": [f"s3:{action}" for action in actions], "Resource": "*"}
     policy = json.dumps({"Version": "2012-10-17", "Statement": [may]})
-    iam.create_user(UserName=bucket.name)
-    iam.put_user_policy(UserName=bucket.name, PolicyName="may", PolicyDocument=policy)
-    key = iam.create_access_key(UserName=bucket.name)["AccessKey"]
-    iam.close()
-    keys = {"access_key": key["AccessKeyId"], "secret_key": key["SecretAccessKey"]}
-    return replace(bucket, **keys, more={})
+    identifier, secret = key_of_new_user(bucket, bucket.name, policy)
+    return replace(bucket, access_key=identifier, secret_key=secret, more={})
 
 
 @pytest.mark.parametrize("holds", ["nothing", "a dataset"])

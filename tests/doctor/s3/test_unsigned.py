@@ -6,7 +6,6 @@ import json
 import re
 from dataclasses import replace
 
-import boto3
 import pytest
 
 from tests.support.doctor_reports import (
@@ -20,6 +19,7 @@ from tests.support.doctor_reports import (
 )
 from tests.support.dserver import in_capitals
 from tests.support.stub_store import Faults, StubStore
+from tests.support.write_keys import key_of_new_user, write_key_settings
 
 COPIES = {"copy-source", "copy-elsewhere"}
 # What the local store obeys, access rights aside: its buckets take none.
@@ -131,20 +131,6 @@ def test_the_policy_for_aws_does_what_it_is_for(bucket, elsewhere):
     aws = examined(bucket).cures["AWS"]
     policy = json.loads(re.search(r"--policy-document '(.*)'", aws)[1])
     user = re.search(r"create-user --user-name (\S+)", aws)[1]
-    iam = boto3.client(
-        "iam",
-        endpoint_url=bucket.endpoint,
-        region_name="us-east-1",
-        aws_access_key_id=bucket.access_key,
-        aws_secret_access_key=bucket.secret_key,
-    )
-    iam.create_user(UserName=user)
-    iam.put_user_policy(UserName=user, PolicyName="write", PolicyDocument=json.dumps(policy))
-    key = iam.create_access_key(UserName=user)["AccessKey"]
-    iam.close()
-    pair = {
-        f"DTOOL_S3_WRITE_ACCESS_KEY_ID_{bucket.name}": key["AccessKeyId"],
-        f"DTOOL_S3_WRITE_SECRET_ACCESS_KEY_{bucket.name}": key["SecretAccessKey"],
-    }
+    pair = write_key_settings(bucket, key_of_new_user(bucket, user, json.dumps(policy)))
     report = examined(bucket, settings=with_writes(bucket, "staged", **in_capitals(pair)))
     assert (report.code, report.failed) == (FIT, set())

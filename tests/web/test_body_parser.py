@@ -103,7 +103,7 @@ def test_text_that_no_database_holds_is_refused(lab, character, field):
     with nothing_is_written(lab):
         answer = post(lab, json.dumps(body))
         assert_refused(answer, 400, f"{named}: ", "NUL", "surrogate")
-        assert answer.json["errors"].keys() == {named}
+        assert answer.json["errors"].keys() == {named, "slug"}
 
 
 def test_what_only_looks_like_such_text_is_taken(lab):

@@ -72,7 +72,7 @@ def test_urls_to_write_have_the_write_key_and_all_others_the_ordinary_one(bucket
 @pytest.mark.parametrize("pinned", [True, False], ids=["pinned", "staged"])
 def test_what_is_written_with_a_key_that_only_writes_can_be_frozen_and_read(storage, pinned):
     life = storage.reads.life(60)
-    upload = opened(storage).deposit(life, pinned)
+    upload = opened(storage).deposit(life, pinned=pinned)
     assert upload.downloaded(life) == upload.contents
 
 

@@ -72,13 +72,6 @@ def one_and_two(azure_dserver: Dserver, uri: str) -> tuple[str, str]:
 # Reading -------------------------------------------------------------------------------------
 
 
-def test_an_expired_read_url_is_refused(azure_dserver, deposit, uri, past):
-    late = vars(azure_dserver.storage.reads.read_urls(deposit.uuid, past))
-    late = [*urls_in(late), azure_dserver.storage.reads.item_url(deposit.uuid, ONE, past)]
-    assert len(late) == 3 + 1 + len(FILES) + 1
-    assert [send("GET", url) for url in late] == [403] * len(late)
-
-
 def test_a_tampered_read_url_is_refused(azure_dserver, uri):
     url, _ = one_and_two(azure_dserver, uri)
     answers = {name: send("GET", other) for name, other in tampered(url).items()}

@@ -236,13 +236,13 @@ def test_a_wrong_setting_stops_the_start_with_its_name(make_dserver, name, value
         make_dserver(**{name: value})
 
 
-def test_the_store_refuses_a_read_url_after_its_end(lab, uri):
-    uuid, item = uri.rpartition("/")[2], identifier(lab, uri)
-    alive = lab.storage.reads.item_url(uuid, item, past(seconds=3600, ago=1800))
-    dead = lab.storage.reads.item_url(uuid, item, past(seconds=1800, ago=1801))
+def test_the_store_refuses_a_read_url_after_its_end(each_lab, uri_in_each):
+    uuid, item = uri_in_each.rpartition("/")[2], identifier(each_lab, uri_in_each)
+    alive = each_lab.storage.reads.item_url(uuid, item, past(seconds=3600, ago=1800))
+    dead = each_lab.storage.reads.item_url(uuid, item, past(seconds=1800, ago=1801))
     assert requests.get(alive, timeout=30).status_code == 200
     assert requests.get(dead, timeout=30).status_code == 403
-    late = urls_in(vars(lab.storage.reads.read_urls(uuid, past(seconds=60, ago=61))))
+    late = urls_in(vars(each_lab.storage.reads.read_urls(uuid, past(seconds=60, ago=61))))
     assert len(late) == 4 + len(FILES)
     for url in late:
         assert requests.get(url, timeout=30).status_code == 403

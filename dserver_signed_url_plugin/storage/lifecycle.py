@@ -85,5 +85,5 @@ class LifecycleRules(Protocol):
         """Write our rule as wanted, or remove it. Idempotent.
 
         :raises LifecycleUnsettled: if the store does not show it as it was written, or has lost
-            another rule; then the rules are as they were before.
+            or changed another rule; the message says whether the former rules were restored.
         """

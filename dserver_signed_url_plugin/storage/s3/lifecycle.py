@@ -18,8 +18,8 @@ from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import (
     LifecycleUnsettled,
     LifecycleUnsupported,
+    SignedURLError,
     StorageMisconfigured,
-    StorageUnavailable,
 )
 from dserver_signed_url_plugin.storage.cache import CachedAnswer
 from dserver_signed_url_plugin.storage.lifecycle import Change, Retention, Rule
@@ -150,41 +150,62 @@ class S3Lifecycle:
         our reading and our writing is lost, and cannot be noticed.
 
         :raises LifecycleUnsettled: if the store does not show our rule as it was written, or no
-            longer shows another that was there; then the rules are as they were before.
+            longer shows another as it was. The former rules are then restored if the store lets
+            them be, and the message says whether it shows them again.
         """
         wanted, warnings = self._fitted(wanted)
         before = self._read()
         if before.says(wanted):
             return Change(_described(before.rules), _described(before.rules), warnings)
         self._write(before.changed(wanted))
+        try:
+            shown = self._read_back(wanted, before)
+        except SignedURLError as error:
+            happened = f"The lifecycle rules of {self._s3.bucket} could not be read after a change"
+            raise LifecycleUnsettled(self._restored(happened, before, before)) from error
+        if _is_written(shown, wanted, before):
+            return Change(_described(before.rules), _described(shown.rules), warnings)
+        happened = (
+            f"The store does not show the lifecycle rules of {self._s3.bucket} as they were "
+            "written: somebody else keeps changing them, or it does not keep ours or another (a "
+            "store that does not keep --prefix or --abort-incomplete-days needs a rule without)"
+        )
+        if shown.has_all_of(before):
+            raise LifecycleUnsettled(f"{happened}. Look with `flask lifecycle show`.")
+        raise LifecycleUnsettled(self._restored(happened, shown.restored(before), before))
+
+    def _read_back(self, wanted: Retention | None, before: Document) -> Document:
+        """Read the rules until they are no longer those of a stale answer."""
         for pause in _PAUSES:
             time.sleep(pause)
             shown = self._read()
-            if shown.says(wanted) and not shown.lost(before):
-                return Change(_described(before.rules), _described(shown.rules), warnings)
-            if not shown.says_as(before):
-                # No stale answer: this is what became of our rule.
+            if _is_written(shown, wanted, before) or not shown.says_as(before):
                 break
-        raise LifecycleUnsettled(self._restored(shown, before))
+        return shown
 
-    def _restored(self, shown: Document, before: Document) -> str:
-        """Put back our former rule, and what was lost of the others; return what to say."""
-        happened = (
-            f"The store does not show the lifecycle rules of {self._s3.bucket} as they were "
-            "written: somebody else keeps changing them, or it does not keep our rule"
-        )
-        if shown.says_as(before) and not shown.lost(before):
-            return f"{happened}. Look with `flask lifecycle show`."
+    def _restored(self, happened: str, document: Document, before: Document) -> str:
+        """Write a document that restores the rules of before, and read it back.
+
+        :return: what happened, and whether the store shows the rules again as they were.
+        :raises LifecycleUnsettled: if the document could not be written or read.
+        """
+        base_uri = f"s3://{self._s3.bucket}"
+        former = f"The rules were:\n{before}" if before.rules else "There were no rules before."
         try:
-            self._write(shown.restored(before))
-        except StorageUnavailable as error:
+            self._write(document)
+            is_restored = self._read().has_all_of(document)
+        except SignedURLError as error:
             raise LifecycleUnsettled(
-                f"{happened}, and does not let it be taken back: run `flask lifecycle remove "
-                f"s3://{self._s3.bucket}` now."
+                f"{happened}. The former rules could not be restored, and our rule may still be "
+                f"active: run `flask lifecycle remove {base_uri}` now, or remove it by the store's "
+                f"own means, and look with `flask lifecycle show {base_uri}`. {former}"
             ) from error
+        if is_restored:
+            return f"{happened}; it was taken back, and the store shows the former rules again."
         return (
-            f"{happened}; it was taken back. A store that does not keep --prefix or "
-            "--abort-incomplete-days needs a rule without."
+            f"{happened}. The former rules were written again, but the store does not show them "
+            f"as they were: look with `flask lifecycle show {base_uri}`, and set them by hand. "
+            f"{former}"
         )
 
     def _fitted(self, wanted: Retention | None) -> tuple[Retention | None, Sequence[str]]:
@@ -257,6 +278,10 @@ class S3Lifecycle:
                     "s3:GetLifecycleConfiguration and s3:PutLifecycleConfiguration",
                 ) from refusal
             raise
+
+
+def _is_written(shown: Document, wanted: Retention | None, before: Document) -> bool:
+    return shown.says(wanted) and not shown.lost(before)
 
 
 def _described(rules: Sequence[StoredRule]) -> Sequence[Rule]:

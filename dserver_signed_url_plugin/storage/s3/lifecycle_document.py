@@ -7,7 +7,7 @@ request. A document type, and with it every entity, is refused: S3's answers hav
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any, NoReturn
@@ -67,18 +67,22 @@ class Document:
         return _meaning(self.ours) == _meaning(other.ours)
 
     def lost(self, before: Document) -> Sequence[StoredRule]:
-        """Return other people's rules of an earlier document that are no longer here.
+        """Return other people's rules of an earlier document that are missing or changed here.
 
         A rule without a name is found under any: some stores name it when it is written.
         """
-        here = {replace(rule.described(), name="") for rule in self.rules}
-        names = {rule.name for rule in self.rules}
+        here = set(_meaning(self.rules))
+        here |= {replace(rule, name="") for rule in here}
+        others = [rule for rule in before.rules if not rule.is_ours]
         return [
             rule
-            for rule in before.rules
-            if not rule.is_ours
-            and (rule.name not in names if rule.name else rule.described() not in here)
+            for rule, meaning in zip(others, _meaning(others), strict=True)
+            if meaning not in here
         ]
+
+    def has_all_of(self, other: Document) -> bool:
+        """Tell whether our rule is the same as in another document, and it has lost no other."""
+        return self.says_as(other) and not self.lost(other)
 
     def changed(self, wanted: Retention | None) -> Document:
         """Return it with our rule as wanted, or without it."""
@@ -89,13 +93,14 @@ class Document:
     def restored(self, before: Document) -> Document:
         """Return it with our rule, and with the rules lost since, as they were before."""
         rules = [*self.lost(before), *before.ours]
-        return self._with(rule.element for rule in rules)
+        return self._with((rule.element for rule in rules), {rule.name for rule in rules})
 
-    def _with(self, rules: Iterable[Element]) -> Document:
-        """Return it with these rules in place of ours."""
+    def _with(self, rules: Iterable[Element], names: Set[str] = frozenset()) -> Document:
+        """Return it with these rules in place of ours and of those with these names."""
         root = deepcopy(self._root)
-        for rule in Document(root).ours:
-            root.remove(rule.element)
+        for rule in Document(root).rules:
+            if rule.is_ours or (rule.name and rule.name in names):
+                root.remove(rule.element)
         root.extend(deepcopy(list(rules)))
         return Document(root, self.transition_minimum)
 
@@ -110,7 +115,7 @@ class Document:
 def _meaning(rules: Iterable[StoredRule]) -> list[Rule]:
     """Return rules in words that do not depend on the order of their elements."""
     described = (rule.described() for rule in rules)
-    return [replace(rule, does=sorted(rule.does)) for rule in described]
+    return [replace(rule, does=tuple(sorted(rule.does))) for rule in described]
 
 
 def _parsed(xml: bytes) -> Element:
@@ -122,7 +127,8 @@ def _parsed(xml: bytes) -> Element:
     parser.CharacterDataHandler = tree.data
     try:
         parser.ParseFile(io.BytesIO(xml))
-    except expat.ExpatError as error:
+    except (expat.ExpatError, ValueError, LookupError) as error:
+        # The last two: an encoding that expat or Python does not know.
         raise StorageUnavailable(
             "The store",
             "sent a lifecycle document that is no XML, so it is left as it is",

@@ -102,8 +102,10 @@ class StoredRule:
 
     def _scope(self) -> str:
         conditions = [f"whose key begins with {self.prefix!r}"] if self.prefix else []
-        for tag in self.element.iter("Tag"):
-            conditions.append(f"tagged {tag.findtext('Key')}={tag.findtext('Value')}")
+        tags = (
+            f"{tag.findtext('Key')}={tag.findtext('Value')}" for tag in self.element.iter("Tag")
+        )
+        conditions += [f"tagged {tag}" for tag in sorted(tags)]
         for element, words in (("Greater", "larger"), ("Less", "smaller")):
             for size in self.element.iter(f"ObjectSize{element}Than"):
                 # Stores answer 0 where no least size was given.

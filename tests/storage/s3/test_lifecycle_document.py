@@ -113,6 +113,23 @@ def test_what_is_lost_of_the_others_is_known_and_put_back_with_our_former_rule()
     assert not restored.lost(shown)
 
 
+def test_a_rule_of_others_that_is_changed_counts_as_lost_and_is_put_back_once():
+    tagged = (
+        b"<Rule><ID>tidy</ID><Filter><And><Prefix>x/</Prefix><Tag><Key>b</Key><Value>1</Value></Tag>"
+        b"<Tag><Key>a</Key><Value>2</Value></Tag></And></Filter><Status>Enabled</Status></Rule>"
+    )
+    before = document(tagged, OLD_OTHER)
+    shown = document(
+        tagged[: tagged.index(b"<Filter>")] + b"<Status>Enabled</Status></Rule>", OLD_OTHER
+    )
+    assert [rule.name for rule in shown.lost(before)] == ["tidy"]
+    restored = shown.restored(before)
+    assert restored.has_all_of(before)
+    assert not shown.has_all_of(before)
+    assert restored.xml.count(b"<ID>tidy</ID>") == 1
+    assert not before.lost(document(OLD_OTHER, tagged))
+
+
 @pytest.mark.parametrize("strange", [b"<Rule/>", b"<Rule />\n<Rule></Rule >", b"<?x y?>"])
 def test_strange_spellings_change_no_other_rule(strange):
     after = document(strange, OTHER, strange).changed(DAY)
@@ -156,13 +173,15 @@ def test_setting_twice_is_setting_once(others, days):
         (b"<LifecycleConfiguration><Rule></LifecycleConfiguration>", "no XML"),
         (b"<Error><Code>x</Code></Error>", "no lifecycle document"),
         (RECIPE.replace(b"After", b"\xfc"), "no XML"),
+        (b'<?xml version="1.0" encoding="shift_jis"?>' + EMPTY, "no XML"),
+        (b'<?xml version="1.0" encoding="unheard"?>' + EMPTY, "no XML"),
         (
             b'<!DOCTYPE a [<!ENTITY e "Enabled">]><LifecycleConfiguration><Rule><Status>&e;'
             b"</Status></Rule></LifecycleConfiguration>",
             "document type",
         ),
     ],
-    ids=["nothing", "broken", "another", "latin-1", "entities"],
+    ids=["nothing", "broken", "another", "latin-1", "shift-jis", "unheard", "entities"],
 )
 def test_what_is_no_lifecycle_document_is_refused_with_a_sentence(xml, said):
     with pytest.raises(StorageUnavailable, match=said):

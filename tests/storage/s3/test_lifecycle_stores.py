@@ -17,7 +17,7 @@ from dserver_signed_url_plugin.storage.s3.lifecycle_document import Document
 from dserver_signed_url_plugin.uris import BaseURI
 from tests.support.dserver import in_capitals
 from tests.support.lifecycle_store import LifecycleStore, minio, naming, without_filters
-from tests.support.proxy import Fault, StoreProxy
+from tests.support.proxy import Fault, Instead, StoreProxy
 
 DAY = Retention(1)
 SCRATCH = Retention(1, "scratch/")
@@ -25,6 +25,7 @@ UNKNOWN = (
     b"<Rule><ID>odd</ID><Prefix>x/</Prefix><Status>Enabled</Status><Unheard><Of/></Unheard></Rule>"
 )
 ANOTHER = UNKNOWN.replace(b"odd", b"another")
+NOT_THERE = b"<Error><Code>NotImplemented</Code></Error>"
 NAMELESS = b"<Rule><Filter/><Status>Enabled</Status><Expiration><Days>1</Days></Expiration></Rule>"
 
 
@@ -73,7 +74,7 @@ def test_a_rule_without_a_name_that_is_lost_is_put_back_although_ours_says_the_s
     store = LifecycleStore(in_odd_store(NAMELESS), stale=[in_odd_store(NAMELESS), ours])
     with store as bucket, pytest.raises(LifecycleUnsettled, match="it was taken back"):
         lifecycle_of(bucket).change(DAY)
-    assert store.asked == ["GET", "PUT", "GET", "PUT"]
+    assert store.asked == ["GET", "PUT", "GET", "PUT", "GET"]
     assert NAMELESS in store.document
     assert store.document.count(b"<Rule>") == 1
 
@@ -104,7 +105,7 @@ def test_a_rule_that_a_store_keeps_for_all_objects_is_taken_back():
     with store as bucket, pytest.raises(LifecycleUnsettled, match="it was taken back"):
         lifecycle_of(bucket).change(SCRATCH)
     assert store.document == in_odd_store(another)
-    assert store.asked == ["GET", "PUT", "GET", "PUT"]
+    assert store.asked == ["GET", "PUT", "GET", "PUT", "GET"]
 
 
 def test_a_rule_that_a_store_keeps_for_all_objects_gives_way_to_our_former_one():
@@ -118,12 +119,46 @@ def test_a_rule_that_a_store_keeps_for_all_objects_gives_way_to_our_former_one()
     assert store.document == former
 
 
-def test_a_rule_that_cannot_be_taken_back_is_told_of_with_what_to_do():
+@pytest.mark.parametrize(
+    "failure", [Fault.REFUSED, Fault.AWAY, Instead(501, NOT_THERE), Instead(405, b"")]
+)
+def test_a_rule_that_cannot_be_taken_back_is_told_of_with_what_to_do(failure):
     with LifecycleStore(keeps=without_filters) as odd, StoreProxy(odd) as proxy:
         lifecycle = lifecycle_of(odd, **proxy.settings())
-        proxy.before = lambda request: Fault.REFUSED if request.method == "DELETE" else None
-        with pytest.raises(LifecycleUnsettled, match="run `flask lifecycle remove s3://odd` now"):
+        proxy.before = lambda request: failure if request.method == "DELETE" else None
+        said = "rule may still be active: run `flask lifecycle remove s3://odd` now"
+        with pytest.raises(LifecycleUnsettled, match=said):
             lifecycle.change(SCRATCH)
+
+
+@pytest.mark.parametrize(
+    "failure", [Fault.AWAY, Fault.DROPPED, Instead(200, b"<html>"), Instead(501, NOT_THERE)]
+)
+def test_rules_that_cannot_be_read_back_are_restored(failure):
+    store = LifecycleStore(in_odd_store(UNKNOWN))
+    with store as odd, StoreProxy(odd) as proxy:
+        lifecycle = lifecycle_of(odd, **proxy.settings())
+
+        def before(request):
+            is_read = request.method == "GET" and not request.target.endswith("?versioning")
+            return failure if is_read and store.puts == 1 else None
+
+        proxy.before = before
+        said = "could not be read after a change; it was taken back"
+        with pytest.raises(LifecycleUnsettled, match=said):
+            lifecycle.change(DAY)
+    assert store.document == in_odd_store(UNKNOWN)
+
+
+def test_a_store_that_changes_a_rule_of_others_gets_it_back_or_it_is_printed():
+    named = UNKNOWN.replace(b"<Prefix>x/</Prefix>", b"<Filter><Prefix>x/</Prefix></Filter>")
+    store = LifecycleStore(in_odd_store(named), keeps=without_filters)
+    with store as bucket, pytest.raises(LifecycleUnsettled) as caught:
+        lifecycle_of(bucket).change(DAY)
+    assert store.asked == ["GET", "PUT", "GET", "PUT", "GET"]
+    message = caught.value.message
+    assert "does not show them as they were: look with `flask lifecycle show s3://odd`" in message
+    assert "<Prefix>x/</Prefix>" in message
 
 
 def test_the_least_size_of_transitions_stays_as_it_was():

@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import ssl
 import threading
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import md5
+from http import HTTPStatus
 from multiprocessing.pool import ThreadPool
+from typing import Any
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import urllib3
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, ProxyError
 
 from dserver_signed_url_plugin.errors import SignedURLError
 from dserver_signed_url_plugin.shares.local_files import LocalFile, Progress
@@ -28,9 +31,22 @@ from dserver_signed_url_plugin.storage.values import SignedRequest
 
 _CONCURRENCY = 4
 _TIMEOUT = 60  # seconds, to connect and for each read
+_TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: ([0-9]{3})")  # http.client's words
+
+
+class _Retry(urllib3.Retry):
+    """Repeats nothing where a certificate is not trusted, because no repetition helps."""
+
+    def increment(self, *args: Any, **kwargs: Any) -> Any:
+        error = kwargs.get("error")
+        if error and isinstance(_causes(error)[-1], ssl.SSLCertVerificationError):
+            raise error
+        return super().increment(*args, **kwargs)
+
+
 # A PUT of the same bytes is idempotent. The first repetition, for a connection that the store has
 # closed meanwhile, is immediate; the second waits two seconds.
-_RETRIES = urllib3.Retry(
+_RETRIES = _Retry(
     total=2,
     status_forcelist=range(500, 600),
     allowed_methods={"PUT"},
@@ -96,8 +112,12 @@ def send(transfers: Sequence[Transfer], progress: Progress) -> None:
         logging.getLogger(f"urllib3.{name}").addFilter(_hide_queries)
     try:
         pool_manager = _pool_manager(transfers[0].request.url)
-    except (OSError, HTTPError) as error:
-        reason = f"the proxy or the certificates cannot be used ({_cause(error)})"
+    except ValueError:
+        # Not chained: the message may hold the password of the proxy.
+        reason = "the environment's variable for a proxy holds no URL of one that can be used"
+        raise TransferFailed(transfers[0].file, reason, refused=False) from None
+    except OSError as error:
+        reason = f"the certificates cannot be used ({_cause(error)})"
         raise TransferFailed(transfers[0].file, reason, refused=False) from None
     sender = _Sender(pool_manager, progress)
     # Unlike an executor's, the threads of this pool are not waited for on an interruption.
@@ -137,12 +157,26 @@ class _Sender:
             )
         except (OSError, HTTPError) as error:
             # Not chained: urllib3's own message holds the URL.
-            reason = f"{host} does not answer ({_cause(error)})"
+            reason = self._no_answer(host, error)
             raise TransferFailed(file, reason, refused=False) from None
+        if response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+            raise TransferFailed(file, f"{self._proxy} answered 407", refused=False)
         if response.status >= 300:
             reason = f"{host} answered {response.status}"
             refused = response.status < 500
             raise TransferFailed(file, reason, refused)
+
+    @property
+    def _proxy(self) -> str:
+        proxy = self._pool_manager.proxy
+        return f"the proxy {proxy.host}" if proxy else "a proxy"
+
+    def _no_answer(self, host: str | None, error: BaseException) -> str:
+        causes = _causes(error)
+        if refusal := _TUNNEL_REFUSED.match(str(causes[-1])):
+            return f"{self._proxy} answered {refusal[1]}"
+        failed = self._proxy if any(isinstance(each, ProxyError) for each in causes) else host
+        return f"{failed} does not answer ({_cause(error)})"
 
     def _sent(self, count: int) -> None:
         with self._lock:
@@ -204,11 +238,16 @@ def _proxy_headers(proxy: str) -> dict[str, str]:
 
 def _cause(error: BaseException) -> str:
     """Return what the system said, without the URL that urllib3 puts around it."""
-    inner = [getattr(error, "reason", None), error.__cause__, *error.args]
-    for each in inner:
+    last = _causes(error)[-1]
+    return (isinstance(last, OSError) and last.strerror) or type(last).__name__
+
+
+def _causes(error: BaseException) -> Sequence[BaseException]:
+    """Return an error and those inside it, from urllib3's down to the system's."""
+    for each in (getattr(error, "reason", None), error.__cause__, *error.args):
         if isinstance(each, Exception):
-            return _cause(each)
-    return (isinstance(error, OSError) and error.strerror) or type(error).__name__
+            return [error, *_causes(each)]
+    return [error]
 
 
 def _hide_queries(record: logging.LogRecord) -> bool:

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from dserver_signed_url_plugin.cli.temp_share import temp_share
-from tests.support.proxy import StoreProxy
+from tests.support.proxy import Instead, StoreProxy
 from tests.support.shared_files import FILES, check_fetched
 from tests.support.tls import PAIR, PASSWORD, USER, EncryptedProxy, certificate, tunnel
 
@@ -41,6 +41,15 @@ def test_files_go_through_the_proxy_of_the_environment(
     word = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
     told = {request.headers.get("proxy-authorization") for request in puts}
     assert told == {f"Basic {word}" if pair else None}
+
+
+def test_a_proxy_that_asks_for_a_password_is_named(make_dserver, bucket, folder, monkeypatch):
+    with StoreProxy(bucket) as between:
+        between.before = lambda it: Instead(407) if "X-Amz-Signature" in it.target else None
+        dserver = make_dserver()
+        monkeypatch.setenv("http_proxy", between.endpoint.replace("127.0.0.1", "localhost"))
+        result = created(dserver, folder)
+    assert "the proxy localhost answered 407" in result.stderr
 
 
 # Certificates -------------------------------------------------------------------------------
@@ -81,6 +90,18 @@ def test_a_certificate_that_nobody_names_is_not_trusted(encrypted, folder):
     assert "was not stored: 127.0.0.1 does not answer (" in result.stderr
 
 
+def test_a_certificate_that_is_not_trusted_is_not_tried_again(
+    make_dserver, bucket, bundle, tmp_path
+):
+    folder = tmp_path / "one"
+    folder.mkdir()
+    (folder / "file.txt").write_text("content")
+    with EncryptedProxy(bucket) as public_side:
+        public_side.encrypt(*bundle)
+        assert created(make_dserver(**public_side.public_settings()), folder).exit_code == 1
+    assert public_side.connections == 1
+
+
 def test_certificates_that_cannot_be_read_are_told(encrypted, folder, monkeypatch, tmp_path):
     monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "none.pem"))
     result = created(encrypted, folder)
@@ -98,6 +119,36 @@ def test_files_go_by_https_through_a_proxy_that_asks_for_a_password(
         monkeypatch.delenv("https_proxy")
     check_trusted(result, bundle)
     assert proxy.connections > 0
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("http://lab:hidden@[bad", "proxy holds no URL"),
+        ("http://lab:hidden@127.0.0.1:port", "proxy holds no URL"),
+        ("odd://lab:hidden@127.0.0.1", "proxy holds no URL"),
+        (
+            "http://lab:hidden@localhost:1",
+            "the proxy localhost does not answer (Connection refused)",
+        ),
+    ],
+)
+def test_a_proxy_that_cannot_be_used_is_told_without_its_password(
+    encrypted, folder, monkeypatch, address, said
+):
+    monkeypatch.setenv("https_proxy", address)
+    result = created(encrypted, folder)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert said in result.stderr
+    assert "hidden" not in result.stderr
+
+
+def test_a_proxy_that_refuses_is_named_and_not_the_store(encrypted, folder, monkeypatch):
+    with tunnel() as (address, _):
+        monkeypatch.setenv("https_proxy", address.replace(f"{PAIR}@127.0.0.1", "localhost"))
+        result = created(encrypted, folder)
+    assert result.exit_code == 1
+    assert "the proxy localhost answered 407" in result.stderr
 
 
 # Names --------------------------------------------------------------------------------------

@@ -49,7 +49,9 @@ def certificate(directory: Path) -> tuple[Path, Path]:
 
 
 class EncryptedProxy(StoreProxy):
-    """The same in front of the store, by https."""
+    """The same in front of the store, by https; ``connections`` counts those that were opened."""
+
+    connections = 0
 
     def encrypt(self, public: Path, private: Path) -> None:
         """Speak TLS from now on, with this certificate."""
@@ -58,9 +60,14 @@ class EncryptedProxy(StoreProxy):
         self._server.socket = context.wrap_socket(
             self._server.socket, server_side=True, do_handshake_on_connect=False
         )
+        self._server.verify_request = self._count
         # Who does not trust the certificate hangs up.
         self._server.handle_error = lambda *_: None
         self.endpoint = self.endpoint.replace("http://", "https://")
+
+    def _count(self, *_: object) -> bool:
+        self.connections += 1
+        return True
 
 
 class Tunnel(BaseHTTPRequestHandler):

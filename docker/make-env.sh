@@ -40,6 +40,7 @@ SECRET_KEY=$flask
 #CORS_ORIGINS=*
 #RATE_LIMIT=600 per minute
 #CLEANUP_AT=02:00
+# In hours, or with a unit, as in 90m, 48h and 7d.
 #CLEANUP_EVERY_HOURS=24
 #CLEANUP_OLDER_THAN_HOURS=48"
 

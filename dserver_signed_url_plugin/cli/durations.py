@@ -5,6 +5,7 @@ A number without a unit counts in the unit of its option, which the option's hel
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 
@@ -13,7 +14,7 @@ import click
 SECOND, HOUR, DAY = 1, 3600, 86_400
 _NAMES = {SECOND: "seconds", HOUR: "hours", DAY: "days"}
 _SUFFIXES = {"s": SECOND, "m": 60, "h": HOUR, "d": DAY}
-_DURATION = re.compile(r"([0-9]{1,18})([smhd])|([0-9]{1,18}(?:\.[0-9]{1,6})?)")
+_WITH_UNIT = re.compile(r"([0-9]{1,18})([smhd])")
 # Counted back from now, this is still a date that Python and the databases know.
 _LONGEST = 365_000 * DAY
 
@@ -40,13 +41,11 @@ def fractional(unit: int, least: int = 0, most: int | None = None) -> Callable[[
     most = _LONGEST // unit if most is None else most
 
     def duration(text: str) -> float:
-        found = _DURATION.fullmatch(text.strip())
-        if found is None:
+        number = _number(text.strip(), unit)
+        if not math.isfinite(number):
             raise click.BadParameter(
                 f"{text!r} is not a duration such as 600 ({_NAMES[unit]}), 90m, 24h or 7d."
             )
-        amount, suffix, plain = found.groups()
-        number = float(plain) if plain else int(amount) * _SUFFIXES[suffix] / unit
         if not least <= number <= most:
             raise click.BadParameter(
                 f"{text} is not in the range from {least} to {most} {_NAMES[unit]}."
@@ -54,3 +53,13 @@ def fractional(unit: int, least: int = 0, most: int | None = None) -> Callable[[
         return number
 
     return duration
+
+
+def _number(text: str, unit: int) -> float:
+    """Return the number of units; NaN if it is no duration."""
+    if found := _WITH_UNIT.fullmatch(text):
+        return int(found[1]) * _SUFFIXES[found[2]] / unit
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
+from dserver_signed_url_plugin.cli.durations import HOUR, fractional
 from tests.support.compose_container import (
     DOCKER,
     ROOT,
@@ -329,6 +330,7 @@ def schedules() -> Any:
         ("", "", "2026-03-01 13:00:00", "2026-03-02 02:00:00"),
         ("00:15", "6", "2026-03-01 13:00:00", "2026-03-01 18:15:00"),
         (None, "0.5", "2026-03-01 13:00:00", "2026-03-01 13:30:00"),
+        (None, "90m", "2026-03-01 13:00:00", "2026-03-01 14:00:00"),
     ],
 )
 def test_a_clean_up_is_due_at_its_hours(schedules, at, every, now, due):
@@ -346,6 +348,13 @@ def test_the_clean_up_is_the_specs(schedules, services):
     assert said == "-m flask pending_upload cleanup --delete-storage --older-than 48"
 
 
+@pytest.mark.parametrize("text", ["48h", "7d", "0.001", "1e3", "8760000"])
+def test_the_clean_up_hands_on_a_duration_that_its_command_takes(schedules, text):
+    schedule = schedules.Schedule.read({"CLEANUP_OLDER_THAN_HOURS": text})
+    assert schedule.command()[-1] == text
+    assert fractional(HOUR)(text) == schedules._hours(text)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -355,6 +364,8 @@ def test_the_clean_up_is_the_specs(schedules, services):
         ("CLEANUP_EVERY_HOURS", "daily"),
         ("CLEANUP_OLDER_THAN_HOURS", "-1"),
         ("CLEANUP_OLDER_THAN_HOURS", "inf"),
+        ("CLEANUP_OLDER_THAN_HOURS", "1.5h"),
+        ("CLEANUP_OLDER_THAN_HOURS", "9999999999d"),
     ],
 )
 def test_a_wrong_setting_ends_the_schedule_with_its_name(name, value):

@@ -25,6 +25,7 @@ REQUEST_ID = "X-Request-ID"
 
 _EXPOSED = f"{REQUEST_ID}, Retry-After"
 _FACTS = "dserver_signed_url_plugin.request_facts"
+_SHOWN = 3  # segments of an unknown path, of which the first is empty
 _REQUEST_ID = re.compile(r"[!-~]{1,64}")
 
 
@@ -82,8 +83,17 @@ def audited(view: Callable[P, AnyResult]) -> Callable[P, AnyResult]:
 def described_request() -> str:
     """Return the URI, request ID and action of a request for a line in the log; no secret."""
     facts = _facts()
-    uri = printable_uri(_uri(facts) or request.path)
+    uri = printable_uri(_uri(facts)) or _route()
     return f"{uri} (request {facts.request_id}, {_action()})"
+
+
+def _route() -> str:
+    """Return the URL rule, or the start of an unknown path, the rest of which may be a token."""
+    if request.url_rule is not None:
+        return request.url_rule.rule
+    segments = request.path.split("/")
+    start = printable_uri("/".join(segments[:_SHOWN]))
+    return f"{start}/…" if len(segments) > _SHOWN else start
 
 
 def set_headers(response: Response) -> Response:

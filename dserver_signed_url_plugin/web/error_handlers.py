@@ -61,9 +61,15 @@ def translate(error: SignedURLError) -> Response:
 
 def _translate_http(error: HTTPException) -> Response:
     """Return the response for what webargs, Werkzeug or Flask raise, with the headers of that."""
-    messages = getattr(error, "data", {}).get("messages")
-    response = _translate_fields(messages) if messages else translate(_own(error))
-    response.headers.update(_extra_headers(error))
+    # What flask-smorest's abort() was called with, or webargs found.
+    data = getattr(error, "data", None) or {}
+    if data.get("messages"):
+        response = _translate_fields(data["messages"])
+    else:
+        own, details = _own(error), data.get("errors")
+        details = details if isinstance(details, Mapping) else own.details
+        response = _response(own, str(data.get("message") or own.message), details)
+    response.headers.update({**_extra_headers(error), **(data.get("headers") or {})})
     return response
 
 

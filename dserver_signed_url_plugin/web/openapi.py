@@ -17,7 +17,7 @@ REFUSALS = {
     403: "No permission on the base URI, or dserver does not know it",
     429: "More requests than this server takes from one user or address; see `Retry-After`",
     501: "The storage of this base URI cannot sign URLs; `message` names it",
-    502: "The store does not answer or refuses the server; repeat after `Retry-After`, or later",
+    502: "The store does not answer or refuses the server; repeat after `Retry-After`, where given",
     503: "The database is busy or does not answer; repeat after `Retry-After`",
 }
 READING = {
@@ -47,6 +47,8 @@ COMPLETING = {
     409: "Another request is completing it, or the UUID is pending at another base URI",
 }
 AUDIT = {404: "This server keeps no table of decisions"}
+
+_METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 
 _MALFORMED = {
     "description": "A field of the query or the body is malformed; `errors` names it",
@@ -88,8 +90,9 @@ def correct(document: Mapping[str, Any], prefix: str) -> None:
     :param prefix: of this plugin's routes, whose 422 flask-smorest documents without a slug.
     """
     for path, operations in document["paths"].items():
-        for operation in operations.values():
-            responses = operation["responses"] if isinstance(operation, dict) else {}
+        for method, operation in operations.items():
+            # Other extensions may document a path without responses, or with parameters beside.
+            responses = operation.get("responses", {}) if method in _METHODS else {}
             if path.startswith(prefix) and "422" in responses:
                 responses["422"] = _MALFORMED
             # dservercore documents a status of 1 for GET of /manifests/{uri} and /tags/{uri}.

@@ -10,9 +10,12 @@ from typing import Any
 import dservercore.utils
 import pytest
 import requests
+from flask import Blueprint, Flask
+from werkzeug.exceptions import Conflict
 
 from dserver_signed_url_plugin.demo.app import DEPOSITORS, SEARCHERS
 from dserver_signed_url_plugin.demo.store import free_port
+from dserver_signed_url_plugin.web import error_handlers
 from tests.support.clients import Deposit, DserverClientJS, DtoolDserver
 from tests.support.databases import on_each_database
 from tests.support.dserver import Dserver, encoded
@@ -21,6 +24,7 @@ from tests.support.refusals import assert_refused, nothing_is_written
 
 CLIENT = DtoolDserver()
 UUID = Deposit().uuid
+REFUSED = "The request was refused: It differs."
 
 
 def settle(dserver: Dserver, base_uri: str, uuid: str = UUID) -> str:
@@ -255,6 +259,39 @@ def test_a_uri_cannot_forge_a_line_of_the_log_or_put_a_signature_into_it(lab, ca
     assert_refused(lab.bob.read(uri), 400)
     assert all(record.getMessage().isprintable() for record in caplog.records)
     assert "secret" not in caplog.text
+
+
+def test_the_rest_of_an_unknown_path_is_not_logged_because_it_may_be_a_token(lab, caplog):
+    caplog.set_level(logging.INFO, "dserver_signed_url_plugin")
+    assert_refused(lab.nobody.get("/signed-urls/s/0paqueT0ken"), 404)
+    assert "404 route-not-found: /signed-urls/s/… (request " in caplog.text
+    assert "0paqueT0ken" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("given", "message", "details"),
+    [
+        ({"message": "Not so", "errors": {"a": ["wrong"]}}, "Not so", {"a": ["wrong"]}),
+        ({"message": "Not so"}, "Not so", {}),
+        ({"errors": {"a": ["wrong"]}}, REFUSED, {"a": ["wrong"]}),
+        ({"errors": ["wrong"], "headers": None}, REFUSED, {}),
+        (None, REFUSED, {}),
+    ],
+)
+def test_what_abort_was_called_with_is_in_the_envelope(given, message, details):
+    app, views = Flask(__name__), Blueprint("views", __name__, url_prefix="/views")
+
+    @views.route("/")
+    def view() -> None:
+        error = Conflict("It differs.")
+        error.data = given
+        raise error
+
+    error_handlers.install(views)
+    app.register_blueprint(views)
+    answer = app.test_client().get("/views/")
+    assert answer.json["message"] == message
+    assert answer.json["errors"] == {**details, "slug": "request-refused"}
 
 
 def test_answers_are_kept_by_no_cache_and_browsers_may_read_their_headers(dserver):

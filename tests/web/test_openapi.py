@@ -9,7 +9,7 @@ import pytest
 import requests
 from openapi_spec_validator import OpenAPIV30SpecValidator
 
-from dserver_signed_url_plugin.web import examples
+from dserver_signed_url_plugin.web import examples, openapi
 from tests.support.dserver import Dserver, encoded
 
 DATASET = ("/signed-urls/dataset/{uri}", "get")
@@ -182,6 +182,17 @@ def test_what_dservercore_documents_is_left_as_it_is_but_for_a_status_of_1(docum
             "404",
             "default",
         }
+
+
+def test_what_other_extensions_leave_out_or_add_stops_nothing():
+    paths = {
+        "/bare": {"get": {}},
+        "/shared": {"parameters": [], "servers": [], "summary": "Both", "x-of": {"responses": {}}},
+        "/signed-urls/ours": {"get": {"responses": {"422": {}}}, "x-of": {"responses": None}},
+    }
+    openapi.correct({"paths": paths}, "/signed-urls")
+    assert paths["/bare"] == {"get": {}}
+    assert "errors" in paths["/signed-urls/ours"]["get"]["responses"]["422"]["description"]
 
 
 def test_every_operation_has_an_id_of_its_own_in_the_words_of_the_field(document):

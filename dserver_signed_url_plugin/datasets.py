@@ -13,7 +13,7 @@ from dservercore import sql_db
 from dservercore.sql_models import BaseURI as KnownBaseURI
 from dservercore.sql_models import Dataset
 
-from dserver_signed_url_plugin import database
+from dserver_signed_url_plugin import database, request_ids
 from dserver_signed_url_plugin.errors import InvalidField, RegistrationFailed, StillRegistered
 from dserver_signed_url_plugin.uris import BaseURI, DatasetURI
 
@@ -128,8 +128,7 @@ def register(uri: DatasetURI, dataset_info: Mapping[str, Any]) -> None:
             return
         if isinstance(error, database.AWAY):
             raise
-        # Without the message, which may contain the address and password of a database.
-        logger.error("Registration of %s failed: %s", uri, type(error).__name__)
+        _log_failure("Registration", uri, error)
         raise RegistrationFailed(type(error).__name__) from error
 
 
@@ -149,5 +148,11 @@ def unregister(uri: DatasetURI) -> None:
             return
         if isinstance(error, database.AWAY):
             raise
-        logger.error("Removal of %s failed: %s", uri, type(error).__name__)
+        _log_failure("Removal", uri, error)
         raise StillRegistered(type(error).__name__) from error
+
+
+def _log_failure(doing: str, uri: DatasetURI, error: Exception) -> None:
+    # Without the message, which may contain the address and password of a database.
+    kind = type(error).__name__
+    logger.error("%s of %s failed: %s%s", doing, uri, kind, request_ids.suffix())

@@ -9,8 +9,9 @@ from dserver_signed_url_plugin import errors
 from dserver_signed_url_plugin.errors import (
     InvalidField,
     SignedURLError,
+    StorageUnavailable,
+    TooMuchPending,
     UploadBusy,
-    UploadConflict,
     UploadIncomplete,
     URLsStillValid,
 )
@@ -58,10 +59,12 @@ STATUS = {
     "UploadActive": 409,
     "UploadBusy": 409,
     "UploadConflict": 409,
+    "UploadElsewhere": 409,
     "UploadFrozen": 409,
     "UploadIncomplete": 400,
     "UploadNotFound": 404,
     "UploadNotOpened": 409,
+    "UploadOfAnother": 409,
 }
 
 
@@ -87,10 +90,10 @@ def test_every_error_has_a_sentence():
 
 
 def test_an_error_is_its_sentence_filled_with_its_attributes():
-    error = UploadConflict("some-uuid", "by {someone} else")
-    assert (error.uuid, error.difference) == ("some-uuid", "by {someone} else")
+    error = TooMuchPending("2 {uploads}", 2, "MAX")
+    assert (error.used, error.limit, error.setting) == ("2 {uploads}", 2, "MAX")
     assert error.message == str(error)
-    assert error.message.startswith("Upload some-uuid is already pending by {someone} else;")
+    assert error.message.startswith("You have 2 {uploads}; this server allows one user 2 (MAX).")
     assert error.details == {}
 
 
@@ -108,6 +111,13 @@ def test_a_lifetime_that_is_too_long_names_the_maximum():
 def test_busy_says_when_to_call_again():
     error = UploadBusy("some-uuid", 10)
     assert (error.retry_after, "in 10 s" in error.message) == (10, True)
+
+
+def test_an_unavailable_storage_says_when_to_call_again_only_if_it_passes_by_itself():
+    passing = StorageUnavailable("The store", "failed", StorageUnavailable.PAUSE)
+    assert (passing.retry_after, "call again in 30 s" in passing.message) == (30, True)
+    lasting = StorageUnavailable("The store", "failed")
+    assert (lasting.retry_after, "again" in lasting.message) == (None, False)
 
 
 def test_urls_that_can_still_write_say_when_they_no_longer_can():

@@ -112,7 +112,9 @@ def test_another_depositor_can_neither_resume_nor_complete_an_upload(lab):
     with nothing_is_written(lab):
         for other in (lab.carol, lab.bob, lab.dave):
             assert_refused(other.complete(grant["uri"]), 403)
-        assert_refused(lab.carol.begin(lab.base_uri, CLIENT.plan(deposit)), 409, "someone else")
+        refused = lab.carol.begin(lab.base_uri, CLIENT.plan(deposit))
+        assert_refused(refused, 409, "by someone else; use a new UUID")
+        assert refused.json["errors"] == {"slug": "upload-of-another"}
     assert lab.alice.complete(grant["uri"]).status_code == 200
 
 

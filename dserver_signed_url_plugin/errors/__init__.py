@@ -57,10 +57,12 @@ from dserver_signed_url_plugin.errors.uploads import (
     UploadActive,
     UploadBusy,
     UploadConflict,
+    UploadElsewhere,
     UploadFrozen,
     UploadIncomplete,
     UploadNotFound,
     UploadNotOpened,
+    UploadOfAnother,
     URLsStillValid,
 )
 
@@ -108,8 +110,10 @@ __all__ = [
     "UploadActive",
     "UploadBusy",
     "UploadConflict",
+    "UploadElsewhere",
     "UploadFrozen",
     "UploadIncomplete",
     "UploadNotFound",
     "UploadNotOpened",
+    "UploadOfAnother",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from dserver_signed_url_plugin.errors.base import SignedURLError
 
@@ -35,13 +35,24 @@ class DiscardUnsupported(SignedURLError):
 
 @dataclass(eq=False)
 class StorageUnavailable(SignedURLError):
-    """The store refused the server, or its answer cannot be used."""
+    """The store refused the server, or its answer cannot be used.
+
+    :param retry_after: in seconds; None where it is not known to pass by itself.
+    """
 
     status, slug = 502, "storage-unavailable"
-    sentence = "{self.storage} {self.problem}; call again later, or ask the server's administrator."
+    PAUSE: ClassVar[int] = 30  # seconds, for what passes by itself
+    sentence = "{self.storage} {self.problem}; {self.advice}."
 
     storage: str
     problem: str
+    retry_after: int | None = None
+
+    @property
+    def advice(self) -> str:
+        """What the caller can do."""
+        ask = "ask the server's administrator"
+        return f"call again in {self.retry_after} s, or {ask}" if self.retry_after else ask
 
 
 class StorageMisconfigured(StorageUnavailable):
@@ -61,12 +72,14 @@ class StorageAway(StorageUnavailable):
     retry_after: int = 5
 
 
+@dataclass(eq=False)
 class DeletionPending(StorageUnavailable):
     """The store is still deleting what it held under this UUID."""
 
     slug = "deletion-pending"
     sentence = "{self.storage} {self.problem}; call again in {self.retry_after} s."
-    retry_after = 30
+
+    retry_after: int = 30
 
 
 @dataclass(eq=False)

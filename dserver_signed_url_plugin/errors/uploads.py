@@ -15,23 +15,48 @@ class AlreadyRegistered(SignedURLError):
     """dserver already has a dataset under this URI."""
 
     status, slug = 409, "already-registered"
-    sentence = "{self.uri} is registered already as a dataset; a new upload needs a new UUID."
+    sentence = (
+        "{self.uri} is registered already as a dataset: it cannot be cancelled, and a new upload "
+        "needs a new UUID."
+    )
 
     uri: object
 
 
 @dataclass(eq=False)
 class UploadConflict(SignedURLError):
-    """The UUID is pending as another upload."""
+    """The uploader has announced other contents under this UUID."""
 
     status, slug = 409, "upload-conflict"
     sentence = (
-        "Upload {self.uuid} is already pending {self.difference}; send the same announcement "
-        "again to resume it, or use a new UUID."
+        "Upload {self.uuid} is already pending with another name, creator, other items, tags, "
+        "annotations or overlays; announce these again to resume it, cancel it, or use a new UUID."
     )
 
     uuid: str
-    difference: str
+
+
+@dataclass(eq=False)
+class UploadElsewhere(SignedURLError):
+    """The UUID is pending at another base URI."""
+
+    status, slug = 409, "upload-elsewhere"
+    sentence = (
+        "Upload {self.uuid} is already pending at another base URI; go on there, or announce a "
+        "new UUID here."
+    )
+
+    uuid: str
+
+
+@dataclass(eq=False)
+class UploadOfAnother(SignedURLError):
+    """The UUID is pending as someone else's upload."""
+
+    status, slug = 409, "upload-of-another"
+    sentence = "Upload {self.uuid} is already pending by someone else; use a new UUID."
+
+    uuid: str
 
 
 @dataclass(eq=False)

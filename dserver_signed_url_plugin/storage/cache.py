@@ -13,6 +13,7 @@ from contextvars import Context
 from time import monotonic
 from typing import Generic, TypeVar
 
+from dserver_signed_url_plugin import request_ids
 from dserver_signed_url_plugin.errors import SignedURLError, StorageAway, StorageUnavailable
 from dserver_signed_url_plugin.storage import deadline
 from dserver_signed_url_plugin.storage.deadline import Deadline
@@ -91,9 +92,12 @@ class CachedAnswer(Generic[Answer]):
         except SignedURLError as error:
             answer.set_exception(error)
         except Exception as error:  # noqa: BLE001 (passed on to all callers)
-            logger.error("The answer of a store could not be read: %s", type(error).__name__)
+            kind = type(error).__name__
+            logger.error(
+                "The answer of a store could not be read: %s%s", kind, request_ids.suffix()
+            )
             answer.set_exception(
-                StorageUnavailable("The store", "gave an answer that cannot be read")
+                StorageUnavailable("The store", "gave an answer that cannot be read", int(SECONDS))
             )
         with self._lock:
             # Unless the answer to a later request is already cached.

@@ -18,6 +18,7 @@ from math import ceil
 from time import monotonic
 from typing import Any, TypeVar
 
+from dserver_signed_url_plugin import request_ids
 from dserver_signed_url_plugin.errors import SignedURLError, StorageAway
 from dserver_signed_url_plugin.storage import deadline
 from dserver_signed_url_plugin.storage.deadline import Deadline
@@ -212,7 +213,12 @@ class CircuitBreaker:
                 pause = min(self._seconds / 6 * 2**self._openings, self._seconds)
                 self._open_until, self._answered_at = now + pause, None
                 self._openings = min(self._openings + 1, 10)
-                logger.warning("The store of %s is away: %.0f s until next try", self._name, pause)
+                logger.warning(
+                    "The store of %s is away: %.0f s until next try%s",
+                    self._name,
+                    pause,
+                    request_ids.suffix(),
+                )
 
 
 def guarded(instance: Instance, breaker: CircuitBreaker) -> Instance:

@@ -43,7 +43,10 @@ def translating(doing: str, store: str, foreign: Sequence[Exception] = ()) -> It
             raise
         log_failure("Storage", doing, store, type(error).__name__)
         raise StorageUnavailable(
-            f"The storage of {store}", f"failed ({doing}: {type(error).__name__})"
+            f"The storage of {store}",
+            f"failed ({doing}: {type(error).__name__})",
+            # Of the network, or else of the storage itself.
+            StorageUnavailable.PAUSE if isinstance(error, OSError) else None,
         ) from error
 
 

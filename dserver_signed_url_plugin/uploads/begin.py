@@ -19,6 +19,8 @@ from dserver_signed_url_plugin.errors import (
     StorageUnavailable,
     UploadBusy,
     UploadConflict,
+    UploadElsewhere,
+    UploadOfAnother,
     URLsStillValid,
 )
 from dserver_signed_url_plugin.permissions import UploadPermit
@@ -49,8 +51,9 @@ class Uploads:
 
         :raises InvalidField: if dtool, dserver or the store cannot keep what is announced.
         :raises AlreadyRegistered: if dserver has a dataset under this URI.
-        :raises UploadConflict: if the UUID is pending elsewhere, by somebody else, or with other
-            contents.
+        :raises UploadElsewhere: if the UUID is pending at another base URI.
+        :raises UploadOfAnother: if it is pending by someone else.
+        :raises UploadConflict: if it is pending with other contents.
         :raises URLsStillValid: if URLs of a removed upload could write into this one.
         :raises UploadBusy: if another request is working on this upload, or has just ended it.
         :raises StorageOccupied: if storage holds a dataset that is not this upload's.
@@ -135,7 +138,9 @@ def _claimed(permit: UploadPermit, row: Mapping[str, Any], quota: Quota | None) 
 def _refuse_another(upload: PendingUpload, permit: UploadPermit, row: Mapping[str, Any]) -> None:
     """Refuse a UUID that is pending as another upload, or to which old URLs can still write.
 
-    :raises UploadConflict: with what differs.
+    :raises UploadElsewhere: if it is pending at another base URI.
+    :raises UploadOfAnother: if it is pending by someone else.
+    :raises UploadConflict: if it is pending with other contents.
     :raises URLsStillValid: with their end.
     """
     if upload.state is UploadState.REMOVED:
@@ -144,13 +149,11 @@ def _refuse_another(upload: PendingUpload, permit: UploadPermit, row: Mapping[st
             raise URLsStillValid(upload.uuid, ends)
         return
     if upload.uri_text != row["uri"]:
-        raise UploadConflict(upload.uuid, "at another base URI")
+        raise UploadElsewhere(upload.uuid)
     if not permit.may_act_for(upload.uploader):
-        raise UploadConflict(upload.uuid, "by someone else")
+        raise UploadOfAnother(upload.uuid)
     if upload.fingerprint != row["fingerprint"]:
-        raise UploadConflict(
-            upload.uuid, "with another name, creator, other items, tags, annotations or overlays"
-        )
+        raise UploadConflict(upload.uuid)
 
 
 def _is_same(removed: PendingUpload, permit: UploadPermit, row: Mapping[str, Any]) -> bool:

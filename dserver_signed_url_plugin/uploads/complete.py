@@ -19,7 +19,7 @@ from dserver_signed_url_plugin.errors import (
     InvalidField,
     NoPendingUpload,
     NotUploader,
-    UploadConflict,
+    UploadElsewhere,
     UploadIncomplete,
 )
 from dserver_signed_url_plugin.permissions import UploadPermit
@@ -81,7 +81,7 @@ class Completions:
         :raises UploadIncomplete: with what is missing or different, item by item.
         :raises NoPendingUpload: if there is neither an upload nor a dataset.
         :raises UploadBusy: if another completion is running.
-        :raises UploadConflict: if the UUID is pending at another URI.
+        :raises UploadElsewhere: if the UUID is pending at another base URI.
         """
         uri = permit.base_uri.dataset(uuid)
         upload = _find(permit, uri)
@@ -169,7 +169,7 @@ def _find(permit: UploadPermit, uri: DatasetURI) -> PendingUpload | None:
     if upload is None or upload.state is UploadState.REMOVED:
         return None
     if upload.uri_text != str(uri):
-        raise UploadConflict(uri.uuid, "at another base URI")
+        raise UploadElsewhere(uri.uuid)
     if permit.may_act_for(upload.uploader):
         return upload
     # Another user may have begun an upload with the UUID of a finished dataset.

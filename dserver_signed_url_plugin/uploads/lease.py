@@ -20,6 +20,7 @@ from dservercore import sql_db
 from sqlalchemy import Connection, Engine, and_, bindparam, delete, func, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
+from dserver_signed_url_plugin import request_ids
 from dserver_signed_url_plugin.errors import UploadBusy
 from dserver_signed_url_plugin.uploads.models import PendingUpload, UploadState
 from dserver_signed_url_plugin.uploads.repository import execute, parameters, refetch
@@ -137,7 +138,7 @@ def leased(upload: PendingUpload, *, active: bool = False) -> Iterator[Lease]:
         refetch(upload)
         raise UploadBusy(upload.uuid, int(LEASE))
     done = threading.Event()
-    # In the same context, because it holds the time limit of database statements.
+    # In the same context, which holds the time limit of database statements and the request ID.
     run = partial(copy_context().run, _heartbeat, lease, done)
     heartbeat = threading.Thread(target=run, name=_heartbeat.__name__, daemon=True)
     heartbeat.start()
@@ -158,7 +159,8 @@ def _heartbeat(lease: Lease, done: threading.Event) -> None:
                 return
         except SQLAlchemyError as error:
             # The next heartbeat may succeed; if none does, the lease ends, and check() raises.
-            logger.warning("A lease could not be renewed: %s", type(error).__name__)
+            kind = type(error).__name__
+            logger.warning("A lease could not be renewed: %s%s", kind, request_ids.suffix())
 
 
 def _now(connection: Connection) -> float:

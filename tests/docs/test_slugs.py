@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from pkgutil import walk_packages
 
 import pytest
 
-from dserver_signed_url_plugin import errors
+import dserver_signed_url_plugin as package
 from dserver_signed_url_plugin.errors import RequestRefused, SignedURLError
 
 PAGE = (Path(__file__).parents[2] / "docs" / "http-api.rst").read_text(encoding="utf-8")
@@ -16,8 +19,18 @@ TABLE, _, OF_COMMANDS = SECTION.partition("\nThese occur in the operator's comma
 CELLS = r"   \* - ``(.+)``\n     - (.+)\n     - ((?:.+\n)(?:       .+\n)*)     - (.+)\n"
 ROWS = {slug: (status, advice) for slug, status, _, advice in re.findall(CELLS, TABLE)}
 
-CLASSES = [getattr(errors, name) for name in errors.__all__]
-BY_SLUG = {kind.slug: kind for kind in CLASSES if kind is not SignedURLError}
+for module in walk_packages(package.__path__, f"{package.__name__}."):
+    import_module(module.name)
+
+
+def subclasses(kind: type[SignedURLError]) -> Iterator[type[SignedURLError]]:
+    for subclass in kind.__subclasses__():
+        yield subclass
+        yield from subclasses(subclass)
+
+
+# Some subclasses add a fact to an error, and keep its slug.
+BY_SLUG = {kind.slug: kind for kind in subclasses(SignedURLError) if "slug" in vars(kind)}
 
 
 def test_every_slug_is_documented_once():

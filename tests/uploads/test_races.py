@@ -131,6 +131,7 @@ def test_a_uuid_is_pending_at_one_base_uri_only(make_dserver, store, bucket):
     assert statuses(answers) == {200: 1, 409: 1}
     refused = next(answer.json for answer in answers if answer.status_code == 409)
     assert "another base URI" in refused["message"]
+    assert refused["errors"] == {"slug": "upload-elsewhere"}
 
 
 def test_32_uploads_in_parallel_do_not_mix(dserver, s3, dtool_reads):

@@ -69,7 +69,9 @@ class AzureErrorTranslator:
         except Exception as error:
             self._log(doing, type(error).__name__)
             raise StorageUnavailable(
-                self._store, f"gave an answer that cannot be read ({doing}: {type(error).__name__})"
+                self._store,
+                f"gave an answer that cannot be read ({doing}: {type(error).__name__})",
+                StorageUnavailable.PAUSE,
             ) from error
 
     def _silent(self, doing: str, error: AzureException) -> StorageUnavailable:
@@ -88,7 +90,9 @@ class AzureErrorTranslator:
         """
         self._log(doing, wrong)
         return StorageUnavailable(
-            self._store, f"did not answer what it was asked, or did not do it ({doing}: {wrong})"
+            self._store,
+            f"did not answer what it was asked, or did not do it ({doing}: {wrong})",
+            StorageUnavailable.PAUSE,
         )
 
     def _log(self, doing: str, cause: str) -> None:

@@ -121,7 +121,9 @@ class AzureUploads:
         left = {(blob.name, blob.etag) for blob in self._azure.listing(uuid)}
         if left & {(blob.name, blob.etag) for blob in wrong}:
             raise StorageUnavailable(
-                "The store", f"still holds items of {uuid} that it said it had deleted"
+                "The store",
+                f"still holds items of {uuid} that it said it had deleted",
+                StorageUnavailable.PAUSE,
             )
 
     def contents(self, uuid: str, staging: str) -> Contents:
@@ -233,7 +235,9 @@ class AzureUploads:
 
     def _not_kept(self, uuid: str) -> StorageUnavailable:
         return StorageUnavailable(
-            "The store", f"has not kept what was written of {uuid}, although it said so"
+            "The store",
+            f"has not kept what was written of {uuid}, although it said so",
+            StorageUnavailable.PAUSE,
         )
 
     def _create(self, container: str, blob: str, text: str) -> None:

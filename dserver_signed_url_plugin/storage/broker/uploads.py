@@ -129,6 +129,7 @@ class BrokerUploads:
             raise StorageUnavailable(
                 f"The storage broker {self._broker.name}",
                 f"has not kept what was written of {uuid}",
+                StorageUnavailable.PAUSE,
             )
 
     def is_frozen(self, uuid: str, frozen: FrozenDataset) -> bool:

@@ -257,6 +257,7 @@ class S3Connection:
             raise StorageUnavailable(
                 f"The store of {self.bucket}",
                 f"still holds {len(left)} or more objects that it said it had deleted",
+                StorageUnavailable.PAUSE,
             )
 
     def keeps_versions(self, prefix: str) -> bool:

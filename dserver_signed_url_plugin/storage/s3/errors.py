@@ -75,7 +75,9 @@ class ErrorTranslator:
         if isinstance(error, _NO_ANSWER):
             return StorageAway(self._store, f"does not answer ({doing})")
         return StorageUnavailable(
-            self._store, f"gave an answer that cannot be read ({doing}: {type(error).__name__})"
+            self._store,
+            f"gave an answer that cannot be read ({doing}: {type(error).__name__})",
+            StorageUnavailable.PAUSE,
         )
 
     def unexpected(self, doing: str, wrong: str) -> StorageUnavailable:
@@ -85,7 +87,9 @@ class ErrorTranslator:
         """
         self._log(doing, wrong)
         return StorageUnavailable(
-            self._store, f"did not answer what it was asked, or did not do it ({doing}: {wrong})"
+            self._store,
+            f"did not answer what it was asked, or did not do it ({doing}: {wrong})",
+            StorageUnavailable.PAUSE,
         )
 
     def unavailable(self, doing: str, code: str, *, passes: bool = False) -> StorageUnavailable:

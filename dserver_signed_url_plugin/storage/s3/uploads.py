@@ -209,4 +209,5 @@ class S3Uploads:
         return StorageUnavailable(
             f"The store of {self._s3.bucket}",
             f"has not kept what was written of {uuid}, although it said so",
+            StorageUnavailable.PAUSE,
         )

@@ -192,6 +192,7 @@ def test_what_makes_a_dataset_and_was_not_kept_is_noticed_and_repaired(
     proxy.heal()
     assert told.status_code == 502
     assert "has not kept" in told.json["message"]
+    assert told.headers["Retry-After"] == "30"
     assert dserver.bob.read(uri).status_code == 404
     assert dserver.alice.complete(uri).status_code == 200
     check_dataset(dserver, s3, deposit)
@@ -263,7 +264,7 @@ def test_the_line_of_the_log_names_request_action_place_and_cause_and_no_url(
     proxy.before = lambda request: Instead(200, PAGE) if request.method == "GET" else None
     caplog.clear()
     told = read()
-    assert told.status_code == 502
+    assert (told.status_code, told.headers["Retry-After"]) == (502, "30")
     # The lifecycle rules are asked for in the name of all.
     lines = [text for text in caplog.messages if text.startswith("S3 ")]
     line = next(text for text in lines if "lifecycle" not in text)

@@ -93,6 +93,9 @@ def test_a_store_that_refuses_or_is_away_is_said_to_be_so(broken, bucket, caplog
     uri = settle(broken, broken.base_uri)
     for answer in ask_everything(broken, uri).values():
         assert_refused(answer, 502, bucket.name)
+        assert ("Retry-After" in answer.headers) == (
+            answer.json["errors"]["slug"] == "storage-away"
+        )
         said = json.dumps(answer.json) + caplog.text
         for secret in (bucket.secret_key, bucket.access_key, broken.tokens["alice"], "Traceback"):
             assert secret not in said

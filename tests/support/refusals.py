@@ -47,7 +47,7 @@ def assert_store_unavailable(dserver: Dserver, answer: Any) -> None:
 def reason_of(message: str) -> str:
     """Return the first 200 characters of a message as a status line can hold them."""
     line = " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f]", " ", message).split())
-    return line.encode("latin-1", "replace").decode("latin-1")[:200]
+    return line.encode("latin-1", "replace").decode("latin-1")[:200].rstrip()
 
 
 def _reason(answer: Any) -> str:

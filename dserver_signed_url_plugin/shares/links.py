@@ -16,7 +16,7 @@ from dserver_signed_url_plugin.downloads import Downloads
 from dserver_signed_url_plugin.errors import ItemNotFound
 from dserver_signed_url_plugin.lifecycle.rules import Lifecycles
 from dserver_signed_url_plugin.permissions import permit_operator_read
-from dserver_signed_url_plugin.storage.values import Item, Life, ReadURLs
+from dserver_signed_url_plugin.storage.values import Item, Life, ReadURLs, total_size
 from dserver_signed_url_plugin.uris import DatasetURI
 
 _DEFAULT_LIFE = 600  # seconds
@@ -90,14 +90,13 @@ class ShareLinks:
         grant = self.downloads.dataset(permit, uri.uuid, seconds)
         files = _files(grant.urls)
         named = [_one(files, relpath, uri) for relpath in relpaths or sorted(files)]
-        sizes = [file.size_in_bytes for file in named if file.size_in_bytes is not None]
         self.audit.record(
             Decision(
                 action=action,
                 username=permit.username,
                 uri=str(uri),
                 items=len(named),
-                size_in_bytes=sum(sizes) if len(sizes) == len(named) else None,
+                size_in_bytes=total_size([file.size_in_bytes for file in named]),
                 expires_at=grant.life.ends,
             )
         )

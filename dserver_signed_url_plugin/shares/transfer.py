@@ -163,8 +163,7 @@ class _Sender:
             raise TransferFailed(file, f"{self._proxy} answered 407", refused=False)
         if response.status >= 300:
             reason = f"{host} answered {response.status}"
-            refused = response.status < 500
-            raise TransferFailed(file, reason, refused)
+            raise TransferFailed(file, reason, refused=response.status < 500)
 
     @property
     def _proxy(self) -> str:

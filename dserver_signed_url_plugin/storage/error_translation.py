@@ -26,6 +26,21 @@ def log_failure(vendor: str, doing: str, store: str, cause: str) -> None:
     logger.warning("%s %s in %s: %s%s", vendor, doing, store, cause, request_ids.suffix())
 
 
+def unexpected_answer(store: str, doing: str, wrong: str) -> StorageUnavailable:
+    """Return the error for an answer that is not believed.
+
+    :param wrong: what is wrong with it.
+    """
+    problem = f"did not answer what it was asked, or did not do it ({doing}: {wrong})"
+    return StorageUnavailable(store, problem, StorageUnavailable.PAUSE)
+
+
+def unreadable_answer(store: str, doing: str, error: Exception) -> StorageUnavailable:
+    """Return the error for an answer at which a library has failed."""
+    problem = f"gave an answer that cannot be read ({doing}: {type(error).__name__})"
+    return StorageUnavailable(store, problem, StorageUnavailable.PAUSE)
+
+
 @contextmanager
 def translating(doing: str, store: str, foreign: Sequence[Exception] = ()) -> Iterator[None]:
     """Raise exceptions of the ``with`` block as errors of this plugin.

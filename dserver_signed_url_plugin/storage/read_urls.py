@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from dserver_signed_url_plugin.errors import ItemArchived, ItemBeingRestored, SignedURLError
 from dserver_signed_url_plugin.storage.documents import DESCRIPTION, description_names, tag_names
 from dserver_signed_url_plugin.storage.manifest import Manifest
 from dserver_signed_url_plugin.storage.values import ReadURLs
@@ -56,3 +57,12 @@ def read_urls(
         tags=tag_names(tags),
         entries=manifest.items,
     )
+
+
+def archived_item(identifier: str, restore: str, *, is_being_restored: bool) -> SignedURLError:
+    """Return the error for an item that the store keeps in an archive.
+
+    :param restore: the command or the means that restores it.
+    """
+    what = f"Item {identifier}"
+    return ItemBeingRestored(what) if is_being_restored else ItemArchived(what, restore)

@@ -5,7 +5,7 @@ Knows no vendor. Datasets are named by UUID, items by identifier.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from math import floor
@@ -81,6 +81,12 @@ class Item:
     size_in_bytes: int | None = None
     hash: str | None = None
     utc_timestamp: float | None = None
+
+
+def total_size(sizes: Collection[int | None]) -> int | None:
+    """Return the sum of sizes in bytes, or None if one of them is not known."""
+    known = [size for size in sizes if size is not None]
+    return sum(known) if len(known) == len(sizes) else None
 
 
 @dataclass(frozen=True)

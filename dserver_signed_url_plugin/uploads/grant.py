@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dserver_signed_url_plugin.audit.decisions import Extent
 from dserver_signed_url_plugin.storage.protocols import Storage
-from dserver_signed_url_plugin.storage.values import Item, Life, WriteURLs
+from dserver_signed_url_plugin.storage.values import Item, Life, WriteURLs, total_size
 from dserver_signed_url_plugin.uploads.lease import Lease
 from dserver_signed_url_plugin.uploads.models import UploadState
 from dserver_signed_url_plugin.uris import DatasetURI
@@ -25,8 +25,7 @@ class UploadGrant:
 
     @property
     def extent(self) -> Extent:
-        sizes = [item.size_in_bytes for item in self.items if item.size_in_bytes is not None]
-        size = sum(sizes) if len(sizes) == len(self.items) else None
+        size = total_size([item.size_in_bytes for item in self.items])
         return Extent(len(self.items), size, self.life.ends)
 
 

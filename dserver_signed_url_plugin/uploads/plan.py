@@ -14,7 +14,7 @@ from typing import Any
 import dtoolcore.utils
 
 from dserver_signed_url_plugin.errors import InvalidField
-from dserver_signed_url_plugin.storage.values import Item, Limits
+from dserver_signed_url_plugin.storage.values import Item, Limits, total_size
 
 # Each is one request to the store while the client waits.
 MOST_DESCRIPTIONS = 1000
@@ -56,8 +56,7 @@ class UploadPlan:
     @property
     def size_in_bytes(self) -> int | None:
         """The bytes of all items, or None if the size of one was not announced."""
-        sizes = [item.size_in_bytes for item in self.items if item.size_in_bytes is not None]
-        return sum(sizes) if len(sizes) == len(self.items) else None
+        return total_size([item.size_in_bytes for item in self.items])
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of what makes two announcements the same upload.

@@ -20,7 +20,11 @@ from dserver_signed_url_plugin.errors import (
 )
 from dserver_signed_url_plugin.storage import deadline
 from dserver_signed_url_plugin.storage.azure.response_checks import UnexpectedAzureAnswer
-from dserver_signed_url_plugin.storage.error_translation import log_failure
+from dserver_signed_url_plugin.storage.error_translation import (
+    log_failure,
+    unexpected_answer,
+    unreadable_answer,
+)
 
 RESTORE = "`az storage blob set-tier --tier Hot`"
 
@@ -68,11 +72,7 @@ class AzureErrorTranslator:
             raise self._silent(doing, error) from error
         except Exception as error:
             self._log(doing, type(error).__name__)
-            raise StorageUnavailable(
-                self._store,
-                f"gave an answer that cannot be read ({doing}: {type(error).__name__})",
-                StorageUnavailable.PAUSE,
-            ) from error
+            raise unreadable_answer(self._store, doing, error) from error
 
     def _silent(self, doing: str, error: AzureException) -> StorageUnavailable:
         """Return the error for no answer, or one that is not the store's."""
@@ -89,11 +89,7 @@ class AzureErrorTranslator:
         :param wrong: what is wrong with it.
         """
         self._log(doing, wrong)
-        return StorageUnavailable(
-            self._store,
-            f"did not answer what it was asked, or did not do it ({doing}: {wrong})",
-            StorageUnavailable.PAUSE,
-        )
+        return unexpected_answer(self._store, doing, wrong)
 
     def _log(self, doing: str, cause: str) -> None:
         log_failure("Azure", doing, self.account, cause)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dserver_signed_url_plugin.config import LONGEST_LIFE
-from dserver_signed_url_plugin.errors import ItemArchived, ItemBeingRestored, ItemNotFound
+from dserver_signed_url_plugin.errors import ItemNotFound
 from dserver_signed_url_plugin.filenames import Disposition, served_as
 from dserver_signed_url_plugin.storage.azure.connection import AzureConnection
 from dserver_signed_url_plugin.storage.azure.errors import RESTORE
@@ -11,7 +11,12 @@ from dserver_signed_url_plugin.storage.azure.layout import BLOBS, relpath_beside
 from dserver_signed_url_plugin.storage.azure.sas import READ
 from dserver_signed_url_plugin.storage.manifest import Manifest, relpath_in
 from dserver_signed_url_plugin.storage.parallel import each
-from dserver_signed_url_plugin.storage.read_urls import FOLDERS, DatasetSigner, read_urls
+from dserver_signed_url_plugin.storage.read_urls import (
+    FOLDERS,
+    DatasetSigner,
+    archived_item,
+    read_urls,
+)
 from dserver_signed_url_plugin.storage.values import Life, ReadURLs
 
 
@@ -52,10 +57,7 @@ class AzureReads:
         if found is None:
             raise ItemNotFound(identifier)
         if found.is_archived:
-            what = f"Item {identifier}"
-            raise (
-                ItemBeingRestored(what) if found.is_being_restored else ItemArchived(what, RESTORE)
-            )
+            raise archived_item(identifier, RESTORE, is_being_restored=found.is_being_restored)
         relpath = relpath_beside(identifier, found.metadata)
         if relpath is None:
             relpath = relpath_in(self._azure.get(uuid, BLOBS["manifest"]), identifier)

@@ -20,7 +20,11 @@ from dserver_signed_url_plugin.errors import (
     StorageMisconfigured,
     StorageUnavailable,
 )
-from dserver_signed_url_plugin.storage.error_translation import log_failure
+from dserver_signed_url_plugin.storage.error_translation import (
+    log_failure,
+    unexpected_answer,
+    unreadable_answer,
+)
 from dserver_signed_url_plugin.storage.s3.response_checks import (
     UnexpectedS3Answer,
     has_store_header,
@@ -74,11 +78,7 @@ class ErrorTranslator:
             return StorageMisconfigured(f"The server's credentials for {self.bucket}", "have ended")
         if isinstance(error, _NO_ANSWER):
             return StorageAway(self._store, f"does not answer ({doing})")
-        return StorageUnavailable(
-            self._store,
-            f"gave an answer that cannot be read ({doing}: {type(error).__name__})",
-            StorageUnavailable.PAUSE,
-        )
+        return unreadable_answer(self._store, doing, error)
 
     def unexpected(self, doing: str, wrong: str) -> StorageUnavailable:
         """Return the error for an answer that is not believed.
@@ -86,11 +86,7 @@ class ErrorTranslator:
         :param wrong: what is wrong with it.
         """
         self._log(doing, wrong)
-        return StorageUnavailable(
-            self._store,
-            f"did not answer what it was asked, or did not do it ({doing}: {wrong})",
-            StorageUnavailable.PAUSE,
-        )
+        return unexpected_answer(self._store, doing, wrong)
 
     def unavailable(self, doing: str, code: str, *, passes: bool = False) -> StorageUnavailable:
         """Return the error for a refusal.

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from dserver_signed_url_plugin.errors import ItemArchived, ItemBeingRestored, ItemNotFound
+from dserver_signed_url_plugin.errors import ItemNotFound
 from dserver_signed_url_plugin.filenames import Disposition
 from dserver_signed_url_plugin.storage.manifest import Manifest, relpath_in
 from dserver_signed_url_plugin.storage.parallel import each
-from dserver_signed_url_plugin.storage.read_urls import FOLDERS, DatasetSigner, read_urls
+from dserver_signed_url_plugin.storage.read_urls import (
+    FOLDERS,
+    DatasetSigner,
+    archived_item,
+    read_urls,
+)
 from dserver_signed_url_plugin.storage.s3.connection import FoundObject, S3Connection
 from dserver_signed_url_plugin.storage.s3.errors import RESTORE
 from dserver_signed_url_plugin.storage.s3.layout import Layout, relpath_beside, served
@@ -50,10 +55,7 @@ class S3Reads:
         """
         layout, found = self._find(uuid, identifier)
         if found.is_archived:
-            what = f"Item {identifier}"
-            raise (
-                ItemBeingRestored(what) if found.is_being_restored else ItemArchived(what, RESTORE)
-            )
+            raise archived_item(identifier, RESTORE, is_being_restored=found.is_being_restored)
         relpath = relpath_beside(identifier, found.metadata)
         if relpath is None:
             relpath = relpath_in(self._s3.get(layout.document("manifest")), identifier)

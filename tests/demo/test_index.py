@@ -7,7 +7,6 @@ from uuid import UUID
 import pytest
 from dservercore import UnknownURIError, ValidationError, sql_db
 from dservercore.sort import SortParameters
-from flask import Flask
 from flask_smorest.pagination import PaginationParameters
 from sqlalchemy import func, select
 
@@ -15,23 +14,9 @@ from dserver_signed_url_plugin.demo import index
 from dserver_signed_url_plugin.demo.index import SQLRetrieve, SQLSearch
 from tests.support.databases import on_each_database
 
-pytestmark = on_each_database
+pytestmark = [on_each_database, pytest.mark.usefixtures("database_app")]
 
 LAB, ATTIC = "s3://lab", "s3://attic"
-
-
-@pytest.fixture(autouse=True)
-def app(database):
-    app = Flask(__name__)
-    url = database.create()
-    app.config["SQLALCHEMY_DATABASE_URI"] = url
-    sql_db.init_app(app)
-    with app.app_context():
-        sql_db.create_all()
-        yield
-        sql_db.session.remove()
-        sql_db.engine.dispose()
-    database.drop(url)
 
 
 def uuid_of(number):

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from datetime import datetime, timezone
 
 import pytest
-from botocore.exceptions import ClientError
 from dservercore.utils import register_base_uri
 
 from dserver_signed_url_plugin.cli.lifecycle import lifecycle
 from dserver_signed_url_plugin.uris import BaseURI
+from tests.support.bucket_lifecycle import put, rules
 from tests.support.clients import Deposit, DtoolDserver
 from tests.support.dserver import in_capitals
 from tests.support.lifecycle_store import LifecycleStore, minio
@@ -37,18 +36,6 @@ def deposited(dserver):
     deposit = Deposit()
     assert DtoolDserver().upload(dserver.alice, dserver.base_uri, deposit).status_code == 200
     return deposit.uuid
-
-
-def put(s3, bucket, *rules):
-    s3.put_bucket_lifecycle_configuration(
-        Bucket=bucket.name, LifecycleConfiguration={"Rules": list(rules)}
-    )
-
-
-def rules(s3, bucket):
-    with suppress(ClientError):
-        return s3.get_bucket_lifecycle_configuration(Bucket=bucket.name)["Rules"]
-    return []
 
 
 THEIRS = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,10 +15,9 @@ from tests.support.shared_files import FILES
 
 
 @pytest.fixture
-def proxy(place: Bucket | Account) -> Iterator[StoreProxy]:
+def proxy(place_proxy: StoreProxy) -> StoreProxy:
     """What people, and the operator, send to the store."""
-    with StoreProxy(place) as running:
-        yield running
+    return place_proxy
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from dservercore import sql_db
+from flask import Flask
 
 from dserver_signed_url_plugin.demo.azurite import LocalAzure
 from dserver_signed_url_plugin.demo.store import LocalStore
@@ -97,3 +98,18 @@ def new_host(
 def host(new_host: Callable[[], Host]) -> Host:
     """Somebody with an empty database."""
     return new_host()
+
+
+@pytest.fixture
+def database_app(database: Database) -> Iterator[Flask]:
+    """An app with dserver's tables and nothing else, whose context is entered."""
+    app = Flask(__name__)
+    url = database.create()
+    app.config["SQLALCHEMY_DATABASE_URI"] = url
+    sql_db.init_app(app)
+    with app.app_context():
+        sql_db.create_all()
+        yield app
+        sql_db.session.remove()
+        sql_db.engine.dispose()
+    database.drop(url)

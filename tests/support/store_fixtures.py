@@ -12,10 +12,18 @@ import pytest
 
 from tests.support import azure_holdings, s3_holdings
 from tests.support.blob_client import as_azure, blob_service
-from tests.support.clients import Deposit
+from tests.support.clients import CLIENTS, Deposit, DtoolDserver
 from tests.support.databases import Database
 from tests.support.dserver import Account, Bucket, Dserver
 from tests.support.proxy import StoreProxy
+
+# What asks the store the same of every client is tried with one of them on an account.
+each_client_and_store = pytest.mark.parametrize(
+    ("place", "client"),
+    [*[("bucket", client) for client in CLIENTS], ("account", DtoolDserver())],
+    indirect=["place"],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
 
 
 class Holdings(ABC):

@@ -13,16 +13,15 @@ from dtoolcore.utils import generate_identifier
 
 from dserver_signed_url_plugin.uploads.complete import MOST_README_BYTES
 from tests.support.clients import (
-    CLIENTS,
     README,
     Deposit,
     DserverClientJS,
-    DtoolDserver,
     each_client,
 )
 from tests.support.dserver import Dserver
 from tests.support.logged_secrets import kept_out_of_the_log
 from tests.support.s3_holdings import check_dataset
+from tests.support.store_fixtures import each_client_and_store
 
 FILES = {"one.txt": b"eins", "two.txt": b"zwei"}
 ONE = generate_identifier("one.txt")
@@ -75,12 +74,7 @@ def uploads(s3: Any, dserver: Dserver, uuid: str) -> list[str]:
     return [entry["Key"] for entry in found.get("Contents", [])]
 
 
-@pytest.mark.parametrize(
-    ("place", "client"),
-    [*[("bucket", client) for client in CLIENTS], ("account", DtoolDserver())],
-    indirect=["place"],
-    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
-)
+@each_client_and_store
 def test_an_upload_deleted_behind_our_back_can_be_announced_again(placed, holdings, client):
     deposit = Deposit(FILES)
     grant = client.begin(placed.alice, placed.base_uri, deposit)

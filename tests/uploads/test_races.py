@@ -23,6 +23,7 @@ from tests.support.databases import on_each_database
 from tests.support.dserver import Bucket, Dserver, Person, in_capitals
 from tests.support.proxy import Fault, Request, StoreProxy
 from tests.support.s3_holdings import check_dataset, check_readme, holdings, verifies
+from tests.support.store_fixtures import each_client_and_store
 
 FILES = {"one.txt": b"eins", "two.txt": b"zwei"}
 STAGED = CLIENTS[1:]
@@ -77,12 +78,7 @@ def test_eight_initiations_at_once_begin_one_upload(dserver, s3, client):
 
 
 @on_each_database
-@pytest.mark.parametrize(
-    ("place", "client"),
-    [*[("bucket", client) for client in CLIENTS], ("account", DtoolDserver())],
-    indirect=["place"],
-    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
-)
+@each_client_and_store
 def test_eight_completions_at_once_register_one_dataset(placed, holdings, client):
     deposit = Deposit(FILES)
     grant = client.begin(placed.alice, placed.base_uri, deposit)

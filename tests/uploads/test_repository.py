@@ -6,7 +6,6 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 from dservercore import sql_db
-from flask import Flask
 from sqlalchemy import delete, func, select, update
 
 from dserver_signed_url_plugin.errors import UploadBusy
@@ -24,17 +23,8 @@ NOW = datetime(2024, 1, 15, 14, 30, tzinfo=timezone.utc)
 
 
 @pytest.fixture(autouse=True)
-def app(database):
-    app = Flask(__name__)
-    url = database.create()
-    app.config["SQLALCHEMY_DATABASE_URI"] = url
-    sql_db.init_app(app)
-    with app.app_context():
-        sql_db.create_all()
-        yield app
-        sql_db.session.remove()
-        sql_db.engine.dispose()
-    database.drop(url)
+def app(database_app):
+    return database_app
 
 
 def claim(uuid=UUID, **changes):

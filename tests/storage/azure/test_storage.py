@@ -6,7 +6,6 @@ import base64
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 from itertools import count
 
 import pytest
@@ -19,20 +18,10 @@ from dserver_signed_url_plugin.errors import (
     UploadBusy,
     UploadFrozen,
 )
-from tests.support.azure_accounts import BLOCK_BLOB, everything_in, storage_of
+from tests.support.azure_accounts import BLOCK_BLOB, storage_of
 from tests.support.proxy import Fault, StoreProxy
 from tests.support.storage_contract import StorageContract
 from tests.support.stored_upload import README, Upload, get, uninterrupted
-
-
-@pytest.fixture
-def storage(account):
-    return storage_of(account)
-
-
-@pytest.fixture
-def everything(blobs):
-    return partial(everything_in, blobs)
 
 
 def only(values):

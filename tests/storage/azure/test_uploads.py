@@ -5,14 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 from dataclasses import replace
-from functools import partial
 
 import pytest
 import requests
 from dtoolcore.utils import generate_identifier
 
 from dserver_signed_url_plugin.storage.values import DOCUMENTS, Item, SignedRequest
-from tests.support.azure_accounts import BLOCK_BLOB, everything_in, storage_of
+from tests.support.azure_accounts import BLOCK_BLOB
 from tests.support.stalled_put import stalled
 from tests.support.stored_upload import REFUSED, Upload, put, uninterrupted
 
@@ -20,16 +19,6 @@ OTHER_TYPES = {
     "append": {"x-ms-blob-type": "AppendBlob"},
     "page": {"x-ms-blob-type": "PageBlob", "x-ms-blob-content-length": "512"},
 }
-
-
-@pytest.fixture
-def storage(account):
-    return storage_of(account)
-
-
-@pytest.fixture
-def everything(blobs):
-    return partial(everything_in, blobs)
 
 
 @pytest.fixture

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from uuid import uuid4
 
 import pytest
-from botocore.exceptions import ClientError
 
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import (
@@ -18,6 +16,7 @@ from dserver_signed_url_plugin.storage.lifecycle import Retention
 from dserver_signed_url_plugin.storage.parallel import each
 from dserver_signed_url_plugin.storage.s3.lifecycle import S3Lifecycle
 from dserver_signed_url_plugin.uris import BaseURI
+from tests.support.bucket_lifecycle import put, rules
 from tests.support.dserver import in_capitals
 from tests.support.proxy import StoreProxy
 
@@ -34,18 +33,6 @@ def lifecycle_of(bucket, **more):
 def rule(name, **what):
     action = what or {"Expiration": {"Days": 30}}
     return {"ID": name, "Status": "Enabled", "Filter": {"Prefix": f"{name}/"}, **action}
-
-
-def put(s3, bucket, *rules):
-    s3.put_bucket_lifecycle_configuration(
-        Bucket=bucket.name, LifecycleConfiguration={"Rules": list(rules)}
-    )
-
-
-def rules(s3, bucket):
-    with suppress(ClientError):
-        return s3.get_bucket_lifecycle_configuration(Bucket=bucket.name)["Rules"]
-    return []
 
 
 def names(s3, bucket):

@@ -8,10 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from dserver_signed_url_plugin.filenames import Disposition
 from dserver_signed_url_plugin.storage.manifest import FrozenDataset
+from dserver_signed_url_plugin.storage.parts import (
+    IncompleteUpload,
+    PartLimits,
+    PartUpload,
+    StoredPart,
+)
 from dserver_signed_url_plugin.storage.values import (
     Claim,
     Contents,
@@ -22,6 +29,7 @@ from dserver_signed_url_plugin.storage.values import (
     Promotion,
     ProtoDataset,
     ReadURLs,
+    SignedRequest,
     StoredItem,
     WriteURLs,
 )
@@ -127,8 +135,55 @@ class CreateOnlyItems(Protocol):
         """Delete those items that differ from what was announced."""
 
 
+class PartStore(Protocol):
+    """Keeps the parts of large items, and assembles them.
+
+    Until an item is assembled there is no object at its real key, or none that these parts have
+    made; afterwards its part URLs are dead.
+    """
+
+    limits: PartLimits
+
+    def begin(self, uuid: str, staging: str, item: Item) -> PartUpload:
+        """Prepare the store for the parts of an item whose size and hash are announced."""
+
+    def part_urls(
+        self, upload: PartUpload, hashes: Mapping[int, str | None], life: Life
+    ) -> Mapping[int, SignedRequest]:
+        """Sign a PUT for each part, by number.
+
+        :param hashes: MD5s (32 hex digits); a part whose MD5 is given is pinned by Content-MD5.
+        """
+
+    def stored_parts(self, upload: PartUpload) -> Mapping[int, StoredPart] | None:
+        """List the parts, one request per 1,000; None if the store does not know the upload.
+
+        It does not after abort() and after assemble().
+        """
+
+    def assembled_md5(self, item: Item, parts: Mapping[int, StoredPart]) -> str | None:
+        """Return what StoredItem.md5 will be of the item made of these parts; None if unknown."""
+
+    def assemble(
+        self, upload: PartUpload, item: Item, parts: Mapping[int, StoredPart]
+    ) -> StoredItem | None:
+        """Make the item of exactly these parts; None if one has changed since it was listed.
+
+        Safe to repeat. What counts is what contents() lists afterwards.
+        """
+
+    def abort(self, upload: PartUpload) -> None:
+        """Delete the parts; nothing if there are none."""
+
+    def incomplete(self, before: datetime) -> Iterable[IncompleteUpload]:
+        """List the parts of items that were begun before (UTC), wherever in the store.
+
+        Left out are those of proto-datasets that somebody may be writing directly with dtool.
+        """
+
+
 class UploadDiscards(Protocol):
-    """Deletes proto-datasets."""
+    """Deletes proto-datasets, with the parts of their items."""
 
     def size(self, uuid: str, claim: Claim) -> Freed:
         """Return what discard() would free."""
@@ -166,6 +221,7 @@ class Storage:
     uploads: UploadStore
     staged_items: StagedItems | None = None
     create_only_items: CreateOnlyItems | None = None
+    parts: PartStore | None = None
     discards: UploadDiscards | None = None
     inventory: Inventory | None = None
     signed_by: str = "this plugin"

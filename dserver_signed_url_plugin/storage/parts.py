@@ -1,0 +1,83 @@
+"""Items that arrive in parts: how they are divided, and what a store tells of their parts.
+
+Makes no request. Parts are numbered from 1; all have the same size but the last.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+
+_MIB = 1024**2
+
+
+@dataclass(frozen=True)
+class PartLimits:
+    """What one store can assemble: bytes of an item and of a part, and the number of parts.
+
+    ``hashes_parts`` is True if the store tells the MD5 of each part.
+    """
+
+    max_item_bytes: int
+    min_part_bytes: int
+    max_part_bytes: int
+    max_parts: int
+    hashes_parts: bool = True
+
+    def divide(self, size_in_bytes: int, part_bytes: int) -> Division:
+        """Divide an item into parts of ``part_bytes``, or of more MiB if they would be too many.
+
+        :param size_in_bytes: of the item, at least 1 and at most ``max_item_bytes``.
+        """
+        least = ceil(size_in_bytes / self.max_parts / _MIB) * _MIB
+        wanted = max(part_bytes, self.min_part_bytes, least)
+        return Division(size_in_bytes, min(wanted, self.max_part_bytes))
+
+
+@dataclass(frozen=True)
+class Division:
+    """An item of ``size_in_bytes``, divided into parts of ``part_bytes``."""
+
+    size_in_bytes: int
+    part_bytes: int
+
+    @property
+    def count(self) -> int:
+        """The number of parts."""
+        return ceil(self.size_in_bytes / self.part_bytes)
+
+    def bytes_of(self, number: int) -> int:
+        """Return the bytes of one part, of which the last one has the rest."""
+        if number < self.count:
+            return self.part_bytes
+        return self.size_in_bytes - self.part_bytes * (self.count - 1)
+
+
+@dataclass(frozen=True)
+class StoredPart:
+    """A part as the store lists it; ``md5`` (32 hex digits) is None if the store does not tell."""
+
+    size_in_bytes: int
+    md5: str | None = None
+
+
+@dataclass(frozen=True)
+class PartUpload:
+    """The parts of one item of one upload, which the store keeps under ``upload_id``.
+
+    ``staging`` is that of the upload.
+    """
+
+    uuid: str
+    staging: str
+    identifier: str
+    upload_id: str
+
+
+@dataclass(frozen=True)
+class IncompleteUpload:
+    """Parts that a store keeps below a key that may be an item's, and that nobody assembled yet."""
+
+    uuid: str
+    identifier: str
+    upload_id: str

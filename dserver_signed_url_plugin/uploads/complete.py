@@ -16,7 +16,6 @@ from dserver_signed_url_plugin import datasets
 from dserver_signed_url_plugin.audit.decisions import Extent
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import (
-    InvalidField,
     NoPendingUpload,
     NotUploader,
     UploadElsewhere,
@@ -30,11 +29,9 @@ from dserver_signed_url_plugin.storage.values import Contents, Item, StoredItem
 from dserver_signed_url_plugin.uploads import repository
 from dserver_signed_url_plugin.uploads.lease import Lease, leased
 from dserver_signed_url_plugin.uploads.models import PendingUpload, UploadState
+from dserver_signed_url_plugin.uploads.readmes import frozen_readme, staged_readme, stored_readme
 from dserver_signed_url_plugin.uploads.verification import frozen_item, verify, verify_promoted
 from dserver_signed_url_plugin.uris import DatasetURI
-
-# dserver keeps the README in its database; people write it by hand.
-MOST_README_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -109,7 +106,7 @@ class Completions:
             if upload.state is UploadState.FROZEN:
                 manifest, descriptions = repository.frozen(upload)
                 _refuse_lost(manifest, contents, lease)
-                readme = _frozen_readme(upload, storage, manifest)
+                readme = frozen_readme(upload, storage, manifest, _frozen_metadata(upload))
             if readme is None:
                 announced, descriptions = repository.announced(upload)
                 manifest, readme = self._freeze(_Work(lease, storage, announced, contents))
@@ -121,8 +118,8 @@ class Completions:
     def _freeze(self, work: _Work) -> tuple[Manifest, str]:
         """Verify, promote, and write what makes it a dataset; return its manifest and README."""
         upload, storage = work.upload, work.storage
-        readme = _staged_readme(upload, storage)
-        kept = _stored_readme(upload, storage) if readme is None else None
+        readme = staged_readme(upload, storage)
+        kept = stored_readme(upload, storage) if readme is None else None
         manifest = self._manifest(work, _promoted(work))
         frozen_at = upload.frozen_at if upload.frozen_at is not None else time.time()
         # Recorded first, so that a repeated completion freezes with the same time.
@@ -200,46 +197,6 @@ def _refuse_lost(frozen: Manifest, contents: Contents, lease: Lease) -> None:
         raise UploadIncomplete(
             "Storage has lost parts of what was frozen, before dserver could register it"
         )
-
-
-def _frozen_readme(upload: PendingUpload, storage: Storage, manifest: Manifest) -> str | None:
-    """Return the README of what was frozen before; None if it must be frozen again.
-
-    The store may have lost something since, or never have kept it, although it confirmed the write.
-    """
-    frozen = FrozenDataset(None, manifest, _frozen_metadata(upload))
-    content = storage.uploads.readme(upload.uuid, MOST_README_BYTES)
-    if content is None or not storage.uploads.is_frozen(upload.uuid, frozen):
-        return None
-    try:
-        return _decoded(content)
-    except InvalidField:
-        return None
-
-
-def _staged_readme(upload: PendingUpload, storage: Storage) -> str | None:
-    content = storage.uploads.staged_document(
-        upload.uuid, upload.staging, "readme", MOST_README_BYTES
-    )
-    return None if content is None else _decoded(content)
-
-
-def _stored_readme(upload: PendingUpload, storage: Storage) -> str | None:
-    """Return the README that the proto-dataset has already, from an earlier attempt or by hand."""
-    content = storage.uploads.readme(upload.uuid, MOST_README_BYTES)
-    return None if content is None else _decoded(content)
-
-
-def _decoded(readme: bytes) -> str:
-    if len(readme) > MOST_README_BYTES:
-        raise InvalidField("readme", f"is larger than {MOST_README_BYTES} bytes; PUT another.")
-    try:
-        return readme.decode()
-    except UnicodeDecodeError as error:
-        raise InvalidField(
-            "readme",
-            "is not UTF-8; announce the same upload again, PUT another README, and complete it.",
-        ) from error
 
 
 def _uploaded_items(document: bytes | None) -> Mapping[str, Item]:

@@ -11,7 +11,7 @@ import requests
 from dservercore import ValidationError
 from dtoolcore.utils import generate_identifier
 
-from dserver_signed_url_plugin.uploads.complete import MOST_README_BYTES
+from dserver_signed_url_plugin.uploads.readmes import MOST_README_BYTES
 from tests.support.clients import (
     README,
     Deposit,

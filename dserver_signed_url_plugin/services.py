@@ -9,7 +9,7 @@ from flask import Flask, current_app
 
 from dserver_signed_url_plugin.audit.decisions import Audit
 from dserver_signed_url_plugin.config import Settings
-from dserver_signed_url_plugin.downloads import Downloads
+from dserver_signed_url_plugin.downloads.service import Downloads
 from dserver_signed_url_plugin.lifecycle.rules import Lifecycles
 from dserver_signed_url_plugin.lifecycle.sweep import Sweep
 from dserver_signed_url_plugin.rate_limits import RateLimits

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 from dserver_signed_url_plugin.audit.decisions import Audit, Decision
 from dserver_signed_url_plugin.config import Settings, chosen_life
-from dserver_signed_url_plugin.downloads import Downloads
+from dserver_signed_url_plugin.downloads.service import Downloads
 from dserver_signed_url_plugin.errors import ItemNotFound
 from dserver_signed_url_plugin.lifecycle.rules import Lifecycles
 from dserver_signed_url_plugin.permissions import permit_operator_read
-from dserver_signed_url_plugin.storage.values import Item, Life, ReadURLs, total_size
+from dserver_signed_url_plugin.storage.values import Life, SignedItems, total_size
 from dserver_signed_url_plugin.uris import DatasetURI
 
 _DEFAULT_LIFE = 600  # seconds
@@ -87,8 +87,8 @@ class ShareLinks:
         permit = permit_operator_read(uri.base)
         # First, because it reads the rules anew and caches them.
         may_go = not self.lifecycles.can_be_read(uri.base)
-        grant = self.downloads.dataset(permit, uri.uuid, seconds)
-        files = _files(grant.urls)
+        grant = self.downloads.items(permit, uri.uuid, seconds)
+        files = _files(grant.items)
         named = [_one(files, relpath, uri) for relpath in relpaths or sorted(files)]
         self.audit.record(
             Decision(
@@ -103,13 +103,12 @@ class ShareLinks:
         return Share(uri, seconds, grant.life, named, may_go)
 
 
-def _files(urls: ReadURLs) -> dict[str, SharedFile]:
+def _files(urls: SignedItems) -> dict[str, SharedFile]:
     """Return the items by relpath, or by identifier if the manifest has no relpath."""
-    files = {}
-    for identifier, url in urls.items.items():
-        item = urls.entries.get(identifier, Item(identifier, identifier))
-        files[item.relpath] = SharedFile(item.relpath, url, item.size_in_bytes)
-    return files
+    return {
+        item.relpath: SharedFile(item.relpath, urls[identifier], item.size_in_bytes)
+        for identifier, item in urls.entries.items()
+    }
 
 
 def _one(files: Mapping[str, SharedFile], relpath: str, uri: DatasetURI) -> SharedFile:

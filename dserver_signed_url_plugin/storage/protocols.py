@@ -29,6 +29,7 @@ from dserver_signed_url_plugin.storage.values import (
     Promotion,
     ProtoDataset,
     ReadURLs,
+    SignedItems,
     SignedRequest,
     StoredItem,
     WriteURLs,
@@ -48,6 +49,12 @@ class ReadSigner(Protocol):
         """Sign GETs for all of a dataset.
 
         :param disposition: whether browsers save items under their names or show them.
+        :raises DatasetNotFound: if storage does not hold it.
+        """
+
+    def items(self, uuid: str, life: Life, disposition: Disposition = "attachment") -> SignedItems:
+        """Read the manifest of a dataset, and sign GETs for any of its items.
+
         :raises DatasetNotFound: if storage does not hold it.
         """
 

@@ -1,4 +1,4 @@
-"""Signing URLs for all of a dataset, by its manifest and a listing of what describes it.
+"""Signing URLs for all of a dataset, by its items and a listing of what describes it.
 
 The same for every store: how one URL is signed is up to the caller.
 """
@@ -10,29 +10,26 @@ from dataclasses import dataclass
 
 from dserver_signed_url_plugin.errors import ItemArchived, ItemBeingRestored, SignedURLError
 from dserver_signed_url_plugin.storage.documents import DESCRIPTION, description_names, tag_names
-from dserver_signed_url_plugin.storage.manifest import Manifest
-from dserver_signed_url_plugin.storage.values import ReadURLs
+from dserver_signed_url_plugin.storage.values import ReadURLs, SignedItems
 
 FOLDERS = ("overlays", "annotations", "tags")
 
 
 @dataclass(frozen=True)
 class DatasetSigner:
-    """Signs GETs of one dataset.
+    """Signs GETs of what describes one dataset.
 
-    A document is given by name, an item by identifier and relpath, and an overlay or annotation by
-    folder and file name.
+    A document is given by name, an overlay or annotation by folder and file name.
     """
 
     document: Callable[[str], str]
-    item: Callable[[str, str], str]
     described: Callable[[str, str], str]
 
 
 def read_urls(
-    manifest: Manifest, listed: Sequence[Iterable[str]], signer: DatasetSigner
+    items: SignedItems, listed: Sequence[Iterable[str]], signer: DatasetSigner
 ) -> ReadURLs:
-    """Sign all of a dataset; items are those of its manifest.
+    """Sign all of a dataset.
 
     :param listed: the names of objects in each of FOLDERS.
     """
@@ -48,14 +45,10 @@ def read_urls(
         admin_metadata=signer.document("admin_metadata"),
         manifest=signer.document("manifest"),
         readme=signer.document("readme"),
-        items={
-            identifier: signer.item(identifier, item.relpath)
-            for identifier, item in manifest.items.items()
-        },
+        items=items,
         overlays=urls("overlays", overlays),
         annotations=urls("annotations", annotations),
         tags=tag_names(tags),
-        entries=manifest.items,
     )
 
 

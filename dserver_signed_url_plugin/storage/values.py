@@ -5,7 +5,7 @@ Knows no vendor. Datasets are named by UUID, items by identifier.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from math import floor
@@ -110,18 +110,38 @@ class StoredItem:
         )
 
 
+class SignedItems(Mapping[str, str]):
+    """URLs by item identifier, each of which is signed when it is looked up.
+
+    ``entries`` are the items as the manifest has them. Signing sends no request, and cannot fail.
+
+    :param sign: returns the URL of an item, by its identifier and relpath.
+    """
+
+    def __init__(self, entries: Mapping[str, Item], sign: Callable[[str, str], str]) -> None:
+        self.entries, self._sign = entries, sign
+
+    def __getitem__(self, identifier: str) -> str:
+        return self._sign(identifier, self.entries[identifier].relpath)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+
 @dataclass(frozen=True)
 class ReadURLs:
-    """Signed URLs for all of a dataset, and its items as the manifest has them, by identifier."""
+    """Signed URLs for all of a dataset."""
 
     admin_metadata: str
     manifest: str
     readme: str
-    items: Mapping[str, str]
+    items: SignedItems
     overlays: Mapping[str, str]
     annotations: Mapping[str, str]
     tags: Sequence[str]
-    entries: Mapping[str, Item] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

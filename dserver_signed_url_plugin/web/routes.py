@@ -14,7 +14,7 @@ from flask_smorest import Blueprint
 
 from dserver_signed_url_plugin import database
 from dserver_signed_url_plugin.audit.decisions import DecisionPage, parsed
-from dserver_signed_url_plugin.downloads import DatasetGrant, ItemGrant
+from dserver_signed_url_plugin.downloads.grants import DatasetGrant, ItemGrant
 from dserver_signed_url_plugin.filenames import Disposition
 from dserver_signed_url_plugin.permissions import (
     UploadPermit,

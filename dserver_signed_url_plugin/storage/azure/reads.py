@@ -17,7 +17,7 @@ from dserver_signed_url_plugin.storage.read_urls import (
     archived_item,
     read_urls,
 )
-from dserver_signed_url_plugin.storage.values import Life, ReadURLs
+from dserver_signed_url_plugin.storage.values import Life, ReadURLs, SignedItems
 
 
 class AzureReads:
@@ -32,19 +32,23 @@ class AzureReads:
 
     def read_urls(self, uuid: str, life: Life, disposition: Disposition = "attachment") -> ReadURLs:
         """Sign GETs for all of a dataset; items are those of its manifest."""
-        manifest = Manifest.stored(self._azure.get(uuid, BLOBS["manifest"]), uuid)
+        items, signer = self.items(uuid, life, disposition), self._azure.signer(life.ends)
         listed = each(lambda folder: self._names(uuid, folder), FOLDERS)
-        signer = self._azure.signer(life.ends)
-
-        def item(identifier: str, relpath: str) -> str:
-            return signer.sign(READ, uuid, identifier, served_as(relpath, disposition))
-
         dataset = DatasetSigner(
             document=lambda name: signer.sign(READ, uuid, BLOBS[name]),
-            item=item,
             described=lambda folder, name: signer.sign(READ, uuid, f"{folder}/{name}"),
         )
-        return read_urls(manifest, listed, dataset)
+        return read_urls(items, listed, dataset)
+
+    def items(self, uuid: str, life: Life, disposition: Disposition = "attachment") -> SignedItems:
+        """Sign GETs for the items of a dataset's manifest."""
+        manifest = Manifest.stored(self._azure.get(uuid, BLOBS["manifest"]), uuid)
+        signer = self._azure.signer(life.ends)
+
+        def sign(identifier: str, relpath: str) -> str:
+            return signer.sign(READ, uuid, identifier, served_as(relpath, disposition))
+
+        return SignedItems(manifest.items, sign)
 
     def item_url(
         self, uuid: str, identifier: str, life: Life, disposition: Disposition = "attachment"

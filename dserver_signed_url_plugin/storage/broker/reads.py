@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from dserver_signed_url_plugin.errors import DatasetNotFound, ItemNotFound
 from dserver_signed_url_plugin.filenames import Disposition
 from dserver_signed_url_plugin.storage.broker.connection import BrokerConnection, item_key
 from dserver_signed_url_plugin.storage.documents import is_name, tag_names
 from dserver_signed_url_plugin.storage.manifest import Manifest
-from dserver_signed_url_plugin.storage.values import Life, ReadURLs
+from dserver_signed_url_plugin.storage.values import Item, Life, ReadURLs, SignedItems
 
 
 class BrokerReads:
@@ -34,12 +35,15 @@ class BrokerReads:
                 admin_metadata=urls["admin_metadata_url"],
                 manifest=urls["manifest_url"],
                 readme=urls["readme_url"],
-                items=urls["item_urls"],
+                items=_items(urls["item_urls"], broker.get_manifest()),
                 overlays=_named(urls.get("overlay_urls", {})),
                 annotations=_named(urls.get("annotation_urls", {})),
                 tags=tag_names(urls.get("tags", ())),
-                entries=Manifest.from_dict(broker.get_manifest()).items,
             )
+
+    def items(self, uuid: str, life: Life, disposition: Disposition = "attachment") -> SignedItems:
+        """Let the broker sign all of a dataset, because it may fail where it signs single items."""
+        return self.read_urls(uuid, life, disposition).items
 
     def item_url(
         self, uuid: str, identifier: str, life: Life, disposition: Disposition = "attachment"
@@ -50,6 +54,15 @@ class BrokerReads:
                 raise ItemNotFound(identifier)
             key = item_key(broker, identifier)
             return str(broker.generate_signed_read_url(key, expiry_seconds=life.seconds))
+
+
+def _items(urls: Mapping[str, str], manifest: Mapping[str, Any]) -> SignedItems:
+    """Return the items that the broker has signed, as far as known from the manifest."""
+    known = Manifest.from_dict(manifest).items
+    entries = {
+        identifier: known.get(identifier) or Item(identifier, identifier) for identifier in urls
+    }
+    return SignedItems(entries, lambda identifier, _: urls[identifier])
 
 
 def _named(urls: Mapping[str, str]) -> dict[str, str]:

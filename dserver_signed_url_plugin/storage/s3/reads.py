@@ -16,7 +16,7 @@ from dserver_signed_url_plugin.storage.s3.connection import FoundObject, S3Conne
 from dserver_signed_url_plugin.storage.s3.errors import RESTORE
 from dserver_signed_url_plugin.storage.s3.layout import Layout, relpath_beside, served
 from dserver_signed_url_plugin.storage.s3.prefixes import DatasetPrefixes
-from dserver_signed_url_plugin.storage.values import Life, ReadURLs
+from dserver_signed_url_plugin.storage.values import Life, ReadURLs, SignedItems
 
 
 class S3Reads:
@@ -33,18 +33,22 @@ class S3Reads:
         """Sign GETs for all of a dataset; items are those of its manifest."""
         layout, signer = self._prefixes.of(uuid), self._s3.signer(life)
         listed = each(lambda folder: self._names(layout.folder(folder)), FOLDERS)
+        dataset = DatasetSigner(
+            document=lambda name: signer.sign("GET", layout.document(name)),
+            described=lambda folder, name: signer.sign("GET", layout.folder(folder) + name),
+        )
+        return read_urls(self.items(uuid, life, disposition), listed, dataset)
+
+    def items(self, uuid: str, life: Life, disposition: Disposition = "attachment") -> SignedItems:
+        """Sign GETs for the items of a dataset's manifest."""
+        layout, signer = self._prefixes.of(uuid), self._s3.signer(life)
         manifest = Manifest.stored(self._s3.get(layout.document("manifest")), uuid)
 
-        def item(identifier: str, relpath: str) -> str:
+        def sign(identifier: str, relpath: str) -> str:
             parameters = served(relpath, disposition)
             return signer.sign("GET", layout.item(identifier), parameters=parameters)
 
-        dataset = DatasetSigner(
-            document=lambda name: signer.sign("GET", layout.document(name)),
-            item=item,
-            described=lambda folder, name: signer.sign("GET", layout.folder(folder) + name),
-        )
-        return read_urls(manifest, listed, dataset)
+        return SignedItems(manifest.items, sign)
 
     def item_url(
         self, uuid: str, identifier: str, life: Life, disposition: Disposition = "attachment"

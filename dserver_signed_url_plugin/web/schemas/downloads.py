@@ -6,7 +6,7 @@ from typing import Any
 
 from marshmallow import fields, pre_dump
 
-from dserver_signed_url_plugin.downloads import DatasetGrant, ItemGrant
+from dserver_signed_url_plugin.downloads.grants import DatasetGrant, ItemGrant
 from dserver_signed_url_plugin.web.schemas.common import (
     URI,
     GrantSchema,
@@ -45,7 +45,7 @@ class DatasetGrantSchema(GrantSchema):
             "admin_metadata_url": urls.admin_metadata,
             "manifest_url": urls.manifest,
             "readme_url": urls.readme,
-            "item_urls": urls.items,
+            "item_urls": dict(urls.items),
             "overlay_urls": urls.overlays,
             "annotation_urls": urls.annotations,
             "tags": urls.tags,

@@ -113,7 +113,7 @@ class TestAzure(StorageContract):
             assert "filename*=UTF-8''%C3%9Cbersicht%20%22final%22%202%3B.csv" in served
             kind = "text/csv" if disposition == "attachment" else "text/plain; charset=utf-8"
             assert answer.headers["Content-Type"] == kind
-        assert {name: item.relpath for name, item in urls.entries.items()} == {
+        assert {name: item.relpath for name, item in urls.items.entries.items()} == {
             identifier: 'd/Übersicht "final" 2;.csv'
         }
 

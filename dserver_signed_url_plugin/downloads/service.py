@@ -3,50 +3,21 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from dserver_signed_url_plugin import datasets
-from dserver_signed_url_plugin.audit.decisions import Extent
 from dserver_signed_url_plugin.config import Settings, chosen_life
 from dserver_signed_url_plugin.datasets import RegisteredDataset
+from dserver_signed_url_plugin.downloads.grants import DatasetGrant, ItemGrant, ItemsGrant
 from dserver_signed_url_plugin.errors import DatasetExpiring, DatasetNotFound, ItemNotFound
 from dserver_signed_url_plugin.filenames import Disposition
 from dserver_signed_url_plugin.lifecycle.rules import Lifecycles
 from dserver_signed_url_plugin.permissions import ReadPermit
 from dserver_signed_url_plugin.storage.protocols import ReadSigner
 from dserver_signed_url_plugin.storage.registry import Storages
-from dserver_signed_url_plugin.storage.values import Life, ReadURLs
+from dserver_signed_url_plugin.storage.values import Life
 from dserver_signed_url_plugin.uris import DatasetURI
 
 _IDENTIFIER = re.compile(r"[0-9a-f]{40}")
-
-
-@dataclass(frozen=True)
-class DatasetGrant:
-    """Signed URLs for all of a dataset."""
-
-    uri: DatasetURI
-    life: Life
-    urls: ReadURLs
-    size_in_bytes: int | None
-
-    @property
-    def extent(self) -> Extent:
-        return Extent(len(self.urls.items), self.size_in_bytes, self.life.ends)
-
-
-@dataclass(frozen=True)
-class ItemGrant:
-    """A signed URL for one item."""
-
-    uri: DatasetURI
-    life: Life
-    identifier: str
-    url: str
-
-    @property
-    def extent(self) -> Extent:
-        return Extent(items=1, expires_at=self.life.ends)
 
 
 class Downloads:
@@ -74,6 +45,26 @@ class Downloads:
         storage = self._storages.reads(permit.base_uri)
         life = self._life(storage, uri, seconds, None)
         return DatasetGrant(uri, life, storage.read_urls(uri.uuid, life, disposition), size)
+
+    def items(
+        self,
+        permit: ReadPermit,
+        uuid: str,
+        expiry_seconds: int | None,
+        disposition: Disposition = "attachment",
+    ) -> ItemsGrant:
+        """Return the items of a dataset, each of which is signed when it is looked up.
+
+        :param expiry_seconds: how long the URLs should work; None for the server's default.
+        :param disposition: whether browsers save the items or show them.
+        :raises DatasetNotFound: if dserver does not know it, or storage no longer holds it.
+        :raises DatasetExpiring: if a lifecycle rule of its store is about to delete it.
+        """
+        uri, seconds = permit.base_uri.dataset(uuid), self._seconds(expiry_seconds)
+        _registered(uri)
+        storage = self._storages.reads(permit.base_uri)
+        life = self._life(storage, uri, seconds, None)
+        return ItemsGrant(uri, life, storage.items(uri.uuid, life, disposition))
 
     def item(
         self,

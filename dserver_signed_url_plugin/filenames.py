@@ -11,9 +11,9 @@ from __future__ import annotations
 import mimetypes
 import re
 import unicodedata
-from dataclasses import dataclass
+from functools import lru_cache
 from posixpath import splitext
-from typing import Literal
+from typing import Literal, NamedTuple
 from urllib.parse import quote
 
 Disposition = Literal["attachment", "inline"]
@@ -31,6 +31,10 @@ _INVALID_ON_WINDOWS = str.maketrans(dict.fromkeys("\\:<>|?*", "_"))
 _RESERVED = re.compile(  # names of devices on Windows, with any extension
     r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³]) *(?:\.|$)", re.IGNORECASE
 )
+# What file_name() and quote() leave as it is, as most names are.
+_is_plain = re.compile(
+    rf"(?!{_RESERVED.pattern})[\w-][\w.-]{{0,253}}(?<!\.)", re.ASCII | re.IGNORECASE
+).fullmatch
 # Includes the percent sign, because some browsers decode the ASCII form like a URL.
 _INVALID_IN_ASCII_FORM = re.compile(r'[^ -~]|["%/\\]')
 
@@ -58,8 +62,7 @@ _SAFE_INLINE = re.compile(r"image/(?!.*xml)|audio/|video/|application/(?:json|pd
 _TEXT = re.compile(r"text/|.*[/+](?:xml|yaml|toml|(?:x-)?javascript)$")
 
 
-@dataclass(frozen=True)
-class ServedAs:
+class ServedAs(NamedTuple):
     """The response headers Content-Disposition and Content-Type, in printable ASCII."""
 
     content_disposition: str
@@ -68,11 +71,17 @@ class ServedAs:
 
 def served_as(relpath: str, disposition: Disposition) -> ServedAs:
     """Return the headers to serve an item with; any relpath is accepted."""
-    name = file_name(relpath)
-    ascii_name = file_name(_ascii(name))
+    name = relpath.rpartition("/")[2]
+    if _is_plain(name):
+        ascii_name = quoted = name
+    else:
+        name = file_name(name)
+        ascii_name, quoted = file_name(_ascii(name)), quote(name, safe="")
+    # splitext() would take as long as all the rest; here no name begins with a dot.
+    _, dot, extension = name.rpartition(".")
     return ServedAs(
-        f"{disposition}; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(name, safe='')}",
-        _content_type(name, disposition),
+        f"{disposition}; filename=\"{ascii_name}\"; filename*=UTF-8''{quoted}",
+        _content_type(dot and extension.lower(), disposition),
     )
 
 
@@ -117,8 +126,9 @@ def _ascii(name: str) -> str:
     return _INVALID_IN_ASCII_FORM.sub("_", name)
 
 
-def _content_type(name: str, disposition: Disposition) -> str:
-    media_type = _TYPES.get(splitext(name)[1].lower(), _BINARY)
+@lru_cache(maxsize=1024)
+def _content_type(extension: str, disposition: Disposition) -> str:
+    media_type = _TYPES.get(f".{extension}", _BINARY)
     if disposition == "attachment" or _SAFE_INLINE.match(media_type):
         return media_type
     # Scripts in HTML, SVG and XML would run in the store's origin, with access to its other

@@ -63,6 +63,9 @@ def test_nothing_in_a_name_breaks_out_of_the_header(relpath, disposition):
 
 @given(relpaths)
 @example('Übersicht "final" 2;.txt')
+@example("raw/heights-1_a.tar.gz")
+@example("aux.csv")
+@example("x." * 130)
 @example("x\u3000.")
 def test_readers_of_the_header_find_the_name(relpath):
     name, value = file_name(relpath), header(relpath)

@@ -10,11 +10,11 @@ https://learn.microsoft.com/rest/api/storageservices/create-service-sas
 from __future__ import annotations
 
 import base64
-import hmac
 from datetime import datetime
 from urllib.parse import quote
 
 from dserver_signed_url_plugin.filenames import ServedAs
+from dserver_signed_url_plugin.storage.hmac_sha256 import HMACSHA256
 
 READ, CREATE, WRITE = "r", "c", "w"
 # From version 2019-12-12 on, one PUT may have 5,000 MiB.
@@ -37,7 +37,7 @@ class BlobSigner:
     def __init__(
         self, endpoint: str, account: str, key: bytes, ends: datetime, version: str = VERSION
     ) -> None:
-        self._endpoint, self._key = endpoint, key
+        self._endpoint, self._hmac = endpoint, HMACSHA256(key)
         end = ends.strftime("%Y-%m-%dT%H:%M:%SZ")
         protocol = "https" if endpoint.startswith("https:") else ""
         scope = "\n" if version >= _ENCRYPTION_SCOPES else ""
@@ -58,7 +58,7 @@ class BlobSigner:
         path = f"{container}/{blob}"
         signed, query = _overrides(served)
         to_sign = f"{permission}{self._before}{path}{self._after}{signed}"
-        digest = hmac.digest(self._key, to_sign.encode(), "sha256")
+        digest = self._hmac.digest(to_sign.encode())
         signature = base64.b64encode(digest).decode().replace("+", "%2B").replace("=", "%3D")
         # Container names and item identifiers need no quoting.
         name = blob if blob.isascii() and blob.isalnum() else quote(blob)

@@ -128,10 +128,12 @@ class Layout:
 def pinned_headers(item: Item) -> dict[str, str]:
     """Return the headers that pin a PUT to the announced bytes and dtool's object metadata."""
     md5 = item.hash or ""
-    headers = {"Content-MD5": base64.b64encode(bytes.fromhex(md5)).decode()}
-    for name, value in item_metadata(item.relpath, md5).items():
-        headers[f"x-amz-meta-{name}"] = value
-    return headers
+    metadata = item_metadata(item.relpath, md5)
+    return {
+        "Content-MD5": base64.b64encode(bytes.fromhex(md5)).decode(),
+        "x-amz-meta-handle": metadata["handle"],
+        "x-amz-meta-checksum": metadata["checksum"],
+    }
 
 
 def item_metadata(relpath: str, md5: str) -> dict[str, str]:

@@ -10,15 +10,23 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from hashlib import sha256
 from urllib.parse import quote
 
+from dserver_signed_url_plugin.storage.hmac_sha256 import HMACSHA256
+
 _ALGORITHM = "AWS4-HMAC-SHA256"
-# A lookup table, because quote() takes twice as long for the text of a header.
-_ENCODED = [quote(bytes([byte]), safe="-_.~") for byte in range(256)]
+_is_plain_key = re.compile(r"[\w.~/-]*", re.ASCII).fullmatch
+_is_unreserved = re.compile(r"[\w.~-]*", re.ASCII).fullmatch
+_is_encoded = re.compile(r"[\w.~%-]*", re.ASCII).fullmatch
+# What headers such as Content-Disposition contain; replacing these, the percent sign first, takes a
+# quarter of the time of quote().
+_ESCAPES = [(character, quote(character, safe="")) for character in "% \"'*/;="]
 
 
 @dataclass(frozen=True)
@@ -52,14 +60,21 @@ class QuerySigner:
     def __init__(
         self, endpoint: Endpoint, credentials: Credentials, signed_at: datetime, seconds: int
     ) -> None:
-        self._endpoint = endpoint
-        self._stamp = signed_at.strftime("%Y%m%dT%H%M%SZ")
-        day = self._stamp[:8]
-        self._scope = f"{day}/{endpoint.region}/s3/aws4_request"
-        self._key = _day_key(credentials.secret_key, day, endpoint.region)
-        self._credentials = credentials
-        self._seconds = seconds
-        self._queries: dict[str, tuple[str, str]] = {}
+        stamp = signed_at.strftime("%Y%m%dT%H%M%SZ")
+        day = stamp[:8]
+        scope = f"{day}/{endpoint.region}/s3/aws4_request"
+        self._host, self._prefix = endpoint.host, endpoint.prefix
+        self._origin = f"{endpoint.scheme}://{endpoint.host}"
+        key = _day_key(credentials.secret_key, day, endpoint.region)
+        self._hmac = HMACSHA256(key, f"{_ALGORITHM}\n{stamp}\n{scope}\n".encode())
+        self._parameters = {
+            "X-Amz-Algorithm": _ALGORITHM,
+            "X-Amz-Credential": f"{credentials.access_key}/{scope}",
+            "X-Amz-Date": stamp,
+            "X-Amz-Expires": str(seconds),
+        }
+        self._token = credentials.token
+        self._forms: dict[tuple[str, ...], _Form] = {}
 
     def sign(
         self,
@@ -74,47 +89,60 @@ class QuerySigner:
         :param parameters: signed parameters of S3, such as ``response-content-type``, in lower case
             and ascending order.
         """
-        signed = {name.lower(): " ".join(value.split()) for name, value in (headers or {}).items()}
-        signed["host"] = self._endpoint.host
-        names = sorted(signed)
-        path = self._endpoint.prefix + quote(key, safe="/~")
-        query, canonical_query = self._query(";".join(names))
+        form = self._form(tuple(headers or ()))
+        values = {**headers, "host": self._host} if headers else {"host": self._host}
+        lines = "".join([f"{name}:{' '.join(values[sent].split())}\n" for name, sent in form.names])
+        query, canonical_query = form.query, form.canonical_query
         if parameters:
             # Upper case sorts before lower case, so these are last in the canonical query.
             more = "&".join([f"{name}={_encoded(value)}" for name, value in parameters.items()])
             query, canonical_query = f"{more}&{query}", f"{canonical_query}&{more}"
-        lines = "".join([f"{name}:{signed[name]}\n" for name in names])
-        request = (
-            f"{method}\n{path}\n{canonical_query}\n{lines}\n{';'.join(names)}\nUNSIGNED-PAYLOAD"
-        )
-        to_sign = f"{_ALGORITHM}\n{self._stamp}\n{self._scope}\n{_hex(request)}"
-        signature = hmac.digest(self._key, to_sign.encode(), "sha256").hex()
-        origin = f"{self._endpoint.scheme}://{self._endpoint.host}"
-        return f"{origin}{path}?{query}&X-Amz-Signature={signature}"
+        path = self._prefix + (key if _is_plain_key(key) else quote(key, safe="/~"))
+        request = f"{method}\n{path}\n{canonical_query}\n{lines}\n{form.end}"
+        signature = self._hmac.digest(sha256(request.encode()).hexdigest().encode()).hex()
+        return f"{self._origin}{path}?{query}&X-Amz-Signature={signature}"
 
-    def _query(self, signed_headers: str) -> tuple[str, str]:
-        """Return the query in the order of botocore, and in canonical order."""
-        if signed_headers not in self._queries:
-            parameters = {
-                "X-Amz-Algorithm": _ALGORITHM,
-                "X-Amz-Credential": f"{self._credentials.access_key}/{self._scope}",
-                "X-Amz-Date": self._stamp,
-                "X-Amz-Expires": str(self._seconds),
-                "X-Amz-SignedHeaders": signed_headers,
-            }
-            if self._credentials.token:
-                parameters["X-Amz-Security-Token"] = self._credentials.token
-            pairs = [f"{name}={_encoded(value)}" for name, value in parameters.items()]
-            self._queries[signed_headers] = "&".join(pairs), "&".join(sorted(pairs))
-        return self._queries[signed_headers]
+    def _form(self, sent: tuple[str, ...]) -> _Form:
+        """Return what requests with these headers have in common."""
+        if sent not in self._forms:
+            names = sorted({name.lower(): name for name in (*sent, "host")}.items())
+            signed_headers = ";".join([name for name, _ in names])
+            parameters = {**self._parameters, "X-Amz-SignedHeaders": signed_headers}
+            if self._token:
+                parameters["X-Amz-Security-Token"] = self._token
+            pairs = [f"{name}={quote(value, safe='~')}" for name, value in parameters.items()]
+            self._forms[sent] = _Form(
+                names,
+                query="&".join(pairs),
+                canonical_query="&".join(sorted(pairs)),
+                end=f"{signed_headers}\nUNSIGNED-PAYLOAD",
+            )
+        return self._forms[sent]
 
 
+@dataclass(frozen=True)
+class _Form:
+    """What requests with the same headers have in common.
+
+    ``names`` are those of the signed headers, in lower case and as given; ``query`` is in the order
+    of botocore; ``end`` is that of the canonical request.
+    """
+
+    names: list[tuple[str, str]]
+    query: str = field(repr=False)  # has the session token
+    canonical_query: str = field(repr=False)
+    end: str
+
+
+# The same few content types recur.
+@lru_cache(maxsize=1024)
 def _encoded(value: str) -> str:
-    return "".join([_ENCODED[byte] for byte in value.encode()])
-
-
-def _hex(text: str) -> str:
-    return sha256(text.encode()).hexdigest()
+    if _is_unreserved(value):
+        return value
+    encoded = value
+    for character, escape in _ESCAPES:
+        encoded = encoded.replace(character, escape)
+    return encoded if _is_encoded(encoded) else quote(value, safe="~")
 
 
 def _day_key(secret_key: str, day: str, region: str) -> bytes:

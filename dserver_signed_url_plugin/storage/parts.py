@@ -55,10 +55,14 @@ class Division:
 
 @dataclass(frozen=True)
 class StoredPart:
-    """A part as the store lists it; ``md5`` (32 hex digits) is None if the store does not tell."""
+    """A part as the store lists it; ``md5`` (32 hex digits) is None if the store does not tell.
+
+    ``etag`` is what the store itself calls these bytes.
+    """
 
     size_in_bytes: int
     md5: str | None = None
+    etag: str = ""
 
 
 @dataclass(frozen=True)

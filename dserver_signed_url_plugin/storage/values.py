@@ -93,6 +93,7 @@ def total_size(sizes: Collection[int | None]) -> int | None:
 class StoredItem:
     """An object as the store lists it: bytes, MD5 (32 hex digits), time of its last write (UTC).
 
+    ``md5`` of an item that was assembled from parts is what assembled_md5() says, which is no MD5.
     ``defect`` says why it cannot be an item, whatever its bytes are.
     """
 
@@ -218,9 +219,9 @@ class Contents:
 
 @dataclass(frozen=True)
 class Freed:
-    """What deleting frees: a number of objects, and their bytes.
+    """What deleting frees: a number of objects, and their bytes, with those of parts.
 
-    If ``old_versions_remain``, the store keeps what is deleted, and no bytes are freed.
+    If ``old_versions_remain``, the store keeps the objects, and frees the bytes of parts only.
     """
 
     objects: int = 0

@@ -23,6 +23,7 @@ from dserver_signed_url_plugin.storage.s3.errors import (
     code_of,
     is_bare,
 )
+from dserver_signed_url_plugin.storage.s3.multipart import MultipartUploads
 from dserver_signed_url_plugin.storage.s3.response_checks import (
     UnexpectedS3Answer,
     entries,
@@ -114,6 +115,11 @@ class S3Connection:
     def has_write_key(self) -> bool:
         """Whether URLs to write are signed with a key pair of their own."""
         return self._clients.has_write_key
+
+    @property
+    def multipart(self) -> MultipartUploads:
+        """The multipart uploads of this bucket."""
+        return MultipartUploads(self._client, self.bucket, self._failures)
 
     def _make_failures(self) -> ErrorTranslator:
         return ErrorTranslator(self.bucket)

@@ -130,10 +130,15 @@ def pinned_headers(item: Item) -> dict[str, str]:
     md5 = item.hash or ""
     metadata = item_metadata(item.relpath, md5)
     return {
-        "Content-MD5": base64.b64encode(bytes.fromhex(md5)).decode(),
+        **content_md5(md5),
         "x-amz-meta-handle": metadata["handle"],
         "x-amz-meta-checksum": metadata["checksum"],
     }
+
+
+def content_md5(md5: str) -> dict[str, str]:
+    """Return the header that pins a PUT to bytes with this MD5 (32 hex digits)."""
+    return {"Content-MD5": base64.b64encode(bytes.fromhex(md5)).decode()}
 
 
 def item_metadata(relpath: str, md5: str) -> dict[str, str]:

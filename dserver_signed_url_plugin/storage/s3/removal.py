@@ -6,9 +6,11 @@ from collections.abc import Mapping, Set
 
 from dserver_signed_url_plugin.errors import UploadFrozen
 from dserver_signed_url_plugin.storage import claims
+from dserver_signed_url_plugin.storage.parallel import each
 from dserver_signed_url_plugin.storage.protocols import CheckLease
 from dserver_signed_url_plugin.storage.s3.connection import S3Connection
 from dserver_signed_url_plugin.storage.s3.layout import Layout, registration_key
+from dserver_signed_url_plugin.storage.s3.multipart import MultipartUpload
 from dserver_signed_url_plugin.storage.s3.prefixes import DatasetPrefix, DatasetPrefixes
 from dserver_signed_url_plugin.storage.values import Claim, Freed, StoredItem
 
@@ -17,26 +19,31 @@ class S3Removal:
     """Deletes proto-datasets and registration keys."""
 
     def __init__(self, s3: S3Connection, prefixes: DatasetPrefixes) -> None:
-        self._s3, self._prefixes = s3, prefixes
+        self._s3, self._prefixes, self._multipart = s3, prefixes, s3.multipart
 
     def size(self, uuid: str, claim: Claim) -> Freed:
-        """List what is there, one request per 1,000 objects."""
+        """List what is there, one request per 1,000 objects or parts."""
         found = self._prefixes.find(uuid)
         if not self._belongs_to(claim, found):
             return Freed()
-        return self._freed(found.layout, dict(self._s3.listing(found.layout.root)))
+        layout = found.layout
+        incomplete = self._multipart.listed_below(layout.root)
+        return self._freed(layout, dict(self._s3.listing(layout.root)), self._sizes(incomplete))
 
     def discard(self, uuid: str, claim: Claim, check_lease: CheckLease) -> Freed:
-        """Delete every object of a proto-dataset; registration key and claim last."""
+        """Delete every object and part of a proto-dataset; registration key and claim last."""
         found = self._prefixes.find(uuid)
         if found.dataset_type == "dataset":
             raise UploadFrozen(uuid)
         if not self._belongs_to(claim, found):
             return Freed()
         layout = found.layout
-        stored = dict(self._s3.listing(layout.root))
-        freed = self._freed(layout, stored)
+        incomplete = self._multipart.listed_below(layout.root)
+        part_bytes = self._sizes(incomplete)
         check_lease()
+        each(self._multipart.abort, incomplete)
+        stored = dict(self._s3.listing(layout.root))
+        freed = self._freed(layout, stored, part_bytes)
         stored.pop(layout.claim, None)
         self._s3.delete_below(layout.root, stored)
         # Without these a repeated call could not find what was left.
@@ -51,7 +58,8 @@ class S3Removal:
         return self._prefixes.under_any(uuids)
 
     def delete_registration(self, uuid: str) -> str:
-        """Delete the registration key, by which the UUID counts as taken."""
+        """Delete the registration key, by which the UUID counts as taken, and parts."""
+        each(self._multipart.abort, self._multipart.listed_below(self._prefixes.of(uuid).root))
         self._s3.delete_one(registration_key(uuid))
         self._prefixes.forget(uuid)
         return ""
@@ -59,7 +67,13 @@ class S3Removal:
     def _belongs_to(self, claim: Claim, found: DatasetPrefix) -> bool:
         return claims.belongs_to(claim, self._s3.get(found.layout.claim), exists=found.is_taken)
 
-    def _freed(self, layout: Layout, stored: Mapping[str, StoredItem]) -> Freed:
+    def _sizes(self, incomplete: list[MultipartUpload]) -> int:
+        """Return the bytes of the parts of multipart uploads."""
+        parts = each(self._multipart.parts, incomplete)
+        return sum(one.size_in_bytes for found in parts if found for one in found.values())
+
+    def _freed(self, layout: Layout, stored: Mapping[str, StoredItem], part_bytes: int) -> Freed:
         if stored and self._s3.keeps_versions(layout.root):
-            return Freed(len(stored), old_versions_remain=True)
-        return Freed(len(stored), sum(each.size_in_bytes for each in stored.values()))
+            return Freed(len(stored), part_bytes, old_versions_remain=True)
+        size = sum(each.size_in_bytes for each in stored.values())
+        return Freed(len(stored), size + part_bytes)

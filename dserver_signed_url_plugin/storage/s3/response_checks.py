@@ -26,9 +26,9 @@ _ROOTS = {
     "ListParts": b"ListPartsResult",
 }
 _HAVE_ETAG = frozenset({"GetObject", "HeadObject"})
-_STATUSES = {"GetObject": {200, 206}}
 # DELETE returns 204, but 200 in some stores.
 _DEFAULT_STATUSES, _DELETE_STATUSES = {200}, {200, 204}
+_STATUSES = {"AbortMultipartUpload": _DELETE_STATUSES, "GetObject": {200, 206}}
 _FIRST_ELEMENT = re.compile(
     # Unambiguous, because backtracking could take hours otherwise.
     rb"\A(?:\xef\xbb\xbf)?\s*(?:<\?(?:(?!\?>).)*\?>\s*|<!--(?:(?!-->).)*-->\s*)*"

@@ -86,8 +86,8 @@ class QuerySigner:
         """Return the URL for one key.
 
         :param headers: signed headers, which the client must send verbatim.
-        :param parameters: signed parameters of S3, such as ``response-content-type``, in lower case
-            and ascending order.
+        :param parameters: signed parameters of S3, such as ``response-content-type``, in ascending
+            order; each begins with a lower-case letter.
         """
         form = self._form(tuple(headers or ()))
         values = {**headers, "host": self._host} if headers else {"host": self._host}

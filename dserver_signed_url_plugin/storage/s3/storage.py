@@ -5,6 +5,7 @@ from __future__ import annotations
 from dserver_signed_url_plugin.config import STAGED, Settings
 from dserver_signed_url_plugin.storage.protocols import Storage
 from dserver_signed_url_plugin.storage.s3.connection import S3Connection
+from dserver_signed_url_plugin.storage.s3.parts import S3Parts
 from dserver_signed_url_plugin.storage.s3.prefixes import DatasetPrefixes
 from dserver_signed_url_plugin.storage.s3.reads import S3Reads
 from dserver_signed_url_plugin.storage.s3.removal import S3Removal
@@ -25,6 +26,7 @@ def s3_storage(base_uri: BaseURI, settings: Settings) -> Storage:
         reads=S3Reads(s3, prefixes),
         uploads=uploads,
         staged_items=uploads,
+        parts=S3Parts(s3, prefixes),
         discards=removal,
         inventory=removal,
     )

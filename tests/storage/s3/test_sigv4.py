@@ -143,6 +143,31 @@ def test_a_get_under_a_name_is_signed_as_botocore_signs_it(
 
 
 @unhurried
+@given(sites, keyrings, keys, lives, st.integers(1, 10_000), printable, st.booleans())
+@example(SITES[0], KEYRINGS[2], "key", 60, 1, "2~a/b+c=_.-~ &", True)
+@example(SITES[5], KEYRINGS[1], "a b/ü", 604_800, 10_000, "VXBsb2FkIElE.x--", False)
+def test_the_put_of_a_part_is_signed_as_botocore_signs_it(
+    site, credentials, key, seconds, number, upload_id, is_pinned
+):
+    md5 = base64.b64encode(hashlib.md5(key.encode()).digest()).decode()
+    more = {"ContentMD5": md5} if is_pinned else {}
+    expected, signed_at = theirs(
+        site,
+        credentials,
+        "upload_part",
+        seconds,
+        Key=key,
+        PartNumber=number,
+        UploadId=upload_id,
+        **more,
+    )
+    headers = {"Content-MD5": md5} if is_pinned else {}
+    parameters = {"partNumber": str(number), "uploadId": upload_id}
+    signer = QuerySigner(site.place, credentials, signed_at, seconds)
+    assert signer.sign("PUT", key, headers, parameters) == expected
+
+
+@unhurried
 @given(sites, keyrings, st.lists(keys, min_size=2, max_size=5), lives)
 def test_one_signer_serves_many_keys_and_methods(site, credentials, many, seconds):
     signed_at = datetime(2024, 2, 29, 23, 59, 59, tzinfo=timezone.utc)
@@ -153,6 +178,7 @@ def test_one_signer_serves_many_keys_and_methods(site, credentials, many, second
             ("GET", key, None, named),
             ("GET", key),
             ("PUT", key, {"Content-MD5": "x"}),
+            ("PUT", key, None, {"partNumber": "1", "uploadId": "x"}),
             ("PUT", key),
         ):
             alone = QuerySigner(site.place, credentials, signed_at, seconds)

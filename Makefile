@@ -41,7 +41,7 @@ help:  ## print this list
 demo: $(VENV)/.has-demo $(if $(filter azure://%,$(BASE_URI)),$(FOR_AZURE))  ## deposit, find and download a dataset on this machine, then keep serving (ONCE=1: exit)
 	$(VENV)/bin/dserver-signed-url-demo $(if $(ONCE),--once) $(if $(BASE_URI),--base-uri $(BASE_URI)) $(ARGS)
 
-test: $(VENV)/.has-test $(VENV)/.azurite-$(AZURITE)  ## run the tests against the released dserver
+test: $(VENV)/.has-test $(VENV)/.azurite-$(AZURITE) $(VENV)/.aria2-unpacked  ## run the tests against the released dserver
 	$(VENV)/bin/python -m pytest --numprocesses $(WORKERS) $(TESTS) $(ARGS)
 
 test-next: $(NEXT)/.has-next $(NEXT)/.azurite-$(AZURITE)  ## run the tests with Flask 3, marshmallow 4 and flask-smorest 0.47
@@ -98,7 +98,16 @@ $(NEXT)/.has-next: pyproject.toml requirements-next.txt | $(NEXT)/.made
 # The packages are unpacked, not installed, which needs no root rights.
 $(VENV)/ceph/root: | $(VENV)/.made
 	@echo "Unpacking Ceph into $(@D) (up to 400 MB)"
-	@$(VENV)/bin/python -m tests.support.ceph_packages $(@D)
+	@$(VENV)/bin/python -m tests.support.debian_packages $(@D) ceph-common ceph-mon ceph-osd radosgw
+
+# One program of which tests read lists; without it they are skipped.
+$(VENV)/.aria2-unpacked: | $(VENV)/.made
+	@if command -v aria2c >/dev/null || \
+		$(VENV)/bin/python -m tests.support.debian_packages $(VENV)/aria2 aria2 >/dev/null; then \
+		touch $@; \
+	else \
+		echo 'Without aria2c the tests that run it are skipped. To run them: sudo apt-get install aria2' >&2; \
+	fi
 
 # On Debian, `python -m venv` needs a separate package.
 VENV_PACKAGE = $(notdir $(PYTHON))-venv

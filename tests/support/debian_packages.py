@@ -1,7 +1,8 @@
-"""Ceph out of the distribution's packages, unpacked into a directory; nothing is installed.
+"""Programs from the distribution's packages, unpacked into a directory; nothing is installed.
 
 Needs apt-get and dpkg-deb, and no right to use either: what apt knows is kept in the directory too.
-``python -m tests.support.ceph_packages DIRECTORY`` says where it is, or why it cannot be had.
+``python -m tests.support.debian_packages DIRECTORY PACKAGE...`` prints where they are, or why they
+cannot be had.
 """
 
 from __future__ import annotations
@@ -14,35 +15,34 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-PACKAGES = ("ceph-common", "ceph-mon", "ceph-osd", "radosgw")
 TOOLS = ("apt-get", "dpkg-deb")
 
 
-class CephMissing(RuntimeError):
-    """Ceph cannot be had here; the message says why."""
+class PackagesMissing(RuntimeError):
+    """The packages cannot be had here; the message says why."""
 
 
-def fetch(directory: Path) -> Path:
-    """Return the root of an unpacked Ceph below the directory, downloaded unless it is there.
+def fetch(directory: Path, packages: Sequence[str]) -> Path:
+    """Return the root of unpacked packages below the directory, downloaded unless it is there.
 
-    :raises CephMissing: where the packages cannot be had.
+    :raises PackagesMissing: where the packages cannot be had.
     """
     root = directory / "root"
     if root.exists():
         return root
     missing = [tool for tool in TOOLS if shutil.which(tool) is None]
     if missing:
-        raise CephMissing(f"Ceph comes out of Debian's packages, and here is no {missing[0]}.")
+        raise PackagesMissing(f"{packages[0]} comes out of Debian's packages, without {missing[0]}")
     directory.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=directory) as scratch:
         unpacked = Path(scratch, "root")
-        for package in _downloaded(Path(scratch)):
+        for package in _downloaded(Path(scratch), packages):
             _run(["dpkg-deb", "--extract", str(package), str(unpacked)])
         unpacked.rename(root)
     return root
 
 
-def _downloaded(scratch: Path) -> list[Path]:
+def _downloaded(scratch: Path, packages: Sequence[str]) -> list[Path]:
     """Download the packages, and what they need that is not installed."""
     for name in ("lists/partial", "archives/partial", "packages"):
         Path(scratch, name).mkdir(parents=True)
@@ -50,7 +50,7 @@ def _downloaded(scratch: Path) -> list[Path]:
     for option in (f"Dir::State::Lists={scratch}/lists", f"Dir::Cache={scratch}"):
         apt += ["-o", option]
     _run([*apt, "update"])
-    wanted = ["--simulate", "--reinstall", "--no-install-recommends", *PACKAGES]
+    wanted = ["--simulate", "--reinstall", "--no-install-recommends", *packages]
     plan = _run([*apt, "install", *wanted])
     names = re.findall(r"^Inst (\S+)", plan, re.MULTILINE)
     _run([*apt, "download", *names], scratch / "packages")
@@ -61,12 +61,12 @@ def _run(command: Sequence[str], where: Path | None = None) -> str:
     done = subprocess.run(command, cwd=where, capture_output=True, text=True, check=False)
     if done.returncode:
         said = done.stderr.strip().splitlines() or [f"code {done.returncode}"]
-        raise CephMissing(f"Debian's packages of Ceph cannot be had: {said[-1]}")
+        raise PackagesMissing(f"Debian's packages cannot be had: {said[-1]}")
     return done.stdout
 
 
 if __name__ == "__main__":
     try:
-        sys.stdout.write(f"{fetch(Path(sys.argv[1]).resolve())}\n")
-    except CephMissing as reason:
+        sys.stdout.write(f"{fetch(Path(sys.argv[1]).resolve(), sys.argv[2:])}\n")
+    except PackagesMissing as reason:
         sys.exit(str(reason))

@@ -1,0 +1,236 @@
+"""Lists for other programs: curl, aria2c, md5sum and bagit read them, whatever items are called."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import bagit
+import pytest
+from dtoolcore.utils import generate_identifier
+
+from dserver_signed_url_plugin.downloads.lists import FORMATS, item_list
+from dserver_signed_url_plugin.downloads.local_paths import directories_of, local_path
+from dserver_signed_url_plugin.storage.values import Item
+from tests.support import list_programs
+
+RELPATHS = [
+    *(
+        "plain.txt",
+        "year=2024/a.csv",
+        "with blank.txt",
+        " lead",
+        "trail ",
+        "a/b c/ d",
+        "  out=evil",
+    ),
+    *("quo\"te's.txt", "back\\slash", "..\\..\\windows", "new\nline", "return\rx", "tab\there"),
+    *("../up", "../../etc/passwd", "/absolute", "C:\\x", "c:/y", "a//b", "a/", "dir", "dir/inner"),
+    *(
+        "Größe/über.txt",
+        "decomposed a\u0308",
+        "日本",
+        "\N{PILE OF POO}",
+        "#hash",
+        "#1",
+        "100% sure",
+    ),
+    *(
+        "100% sure",
+        "%2E%2E/x",
+        "%0A",
+        "^2E./x",
+        "^",
+        "caret^",
+        "10^3",
+        ".",
+        "..",
+        "",
+        "-",
+        "-rf",
+        "*",
+    ),
+    *(
+        "~/home",
+        "$HOME `id`",
+        "{a,b}[1-3]",
+        "nul\0",
+        "\x7f",
+        "line\u2028separator",
+        "\ud800",
+        "\u202ertl",
+    ),
+    *(
+        "x" * 300 + ".tif",
+        "é" * 200,
+        "\u00a0nbsp\u00a0",
+        '"',
+        'url = "http://x/"',
+        ".hidden",
+        "CON",
+    ),
+]
+CONTENTS = {relpath: f"content of {relpath!a}".encode() for relpath in RELPATHS}
+CONTENTS["empty"] = b""
+DIRECTORIES = directories_of(CONTENTS)
+PATHS = {relpath: local_path(relpath, DIRECTORIES) for relpath in CONTENTS}
+
+
+def item(relpath: str, **more: Any) -> Item:
+    # Half of a surrogate pair has no identifier, but a manifest may hold it.
+    identifier = generate_identifier(relpath.encode(errors="replace").decode())
+    content = CONTENTS.get(relpath, b"")
+    facts = {"size_in_bytes": len(content), "hash": hashlib.md5(content).hexdigest(), **more}
+    return Item(identifier, relpath, **facts)
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """Where every item is served under its number, as long as the query is intact."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        wbufsize = -1  # one packet per answer
+
+        def do_GET(self) -> None:
+            number, _, query = self.path[1:].partition("?")
+            content = list(CONTENTS.values())[int(number)] if query == "a=%20&b={1}[2]" else None
+            self.send_response(404 if content is None else 200)
+            self.send_header("Content-Length", str(len(content or b"")))
+            self.end_headers()
+            self.wfile.write(content or b"")
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def listed(list_format: str, address: str = "http://127.0.0.1") -> str:
+    urls = [f"{address}/{number}?a=%20&b={{1}}[2]" for number in range(len(CONTENTS))]
+    items = zip(map(item, CONTENTS), urls, strict=True)
+    return "".join(item_list(list_format, items, DIRECTORIES, "s3://lab/1: a title"))
+
+
+def files_below(directory: Path) -> Mapping[str, bytes]:
+    paths = [path for path in directory.rglob("*") if path.is_file()]
+    return {path.relative_to(directory).as_posix(): path.read_bytes() for path in paths}
+
+
+EXPECTED = {path: CONTENTS[relpath] for relpath, path in PATHS.items()}
+
+
+def assert_downloaded(parent: Path) -> None:
+    """Every item is there under its own path, and nothing is beside the directory."""
+    assert os.listdir(parent) == ["here"]
+    assert files_below(parent / "here") == EXPECTED
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    (tmp_path / "here").mkdir()
+    return tmp_path / "here"
+
+
+def test_curl_downloads_every_item_below_the_directory(here, address):
+    done = list_programs.run(["curl", "-sS", "-K", "-"], here, listed("curl", address))
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert_downloaded(here.parent)
+
+
+def test_curl_stops_at_no_item_but_ends_with_an_error_if_one_is_refused(here, address):
+    items = [(item("refused"), f"{address}/0"), (item("x"), f"{address}/0?a=%20&b={{1}}[2]")]
+    text = "".join(item_list("curl", reversed(items), frozenset(), "title"))
+    done = list_programs.run(["curl", "-sS", "-K", "-"], here, text)
+    assert done.returncode == 22
+    assert set(files_below(here)) == {"x"}
+
+
+def test_aria2c_downloads_and_verifies_every_item_below_the_directory(here, address):
+    command = [list_programs.aria2c(), "--no-conf", "--console-log-level=warn", "-j8", "-i-"]
+    done = list_programs.run(command, here, listed("aria2", address))
+    assert done.returncode == 0, done.stdout
+    assert_downloaded(here.parent)
+
+
+def test_aria2c_refuses_bytes_that_differ_from_the_manifest(here, address):
+    other = item("x", hash="0" * 32)
+    text = "".join(item_list("aria2", [(other, f"{address}/0?a=%20&b={{1}}[2]")], frozenset(), ""))
+    done = list_programs.run([list_programs.aria2c(), "--no-conf", "-i-"], here, text)
+    assert done.returncode != 0
+    assert b"checksum" in done.stdout.lower()
+
+
+def save(directory: Path) -> None:
+    for path, content in EXPECTED.items():
+        (directory / path).parent.mkdir(parents=True, exist_ok=True)
+        (directory / path).write_bytes(content)
+
+
+def test_md5sum_compares_every_item(here):
+    save(here)
+    command = ["md5sum", "-c", "--strict", "--quiet", "-"]
+    done = list_programs.run(command, here, listed("md5sum"))
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    (here / PATHS["new\nline"]).write_bytes(b"changed")
+    assert list_programs.run(command, here, listed("md5sum")).returncode == 1
+
+
+def test_bagit_finds_a_complete_bag_and_every_path_of_fetch_txt_in_it(here):
+    save(here / "data")
+    (here / "bagit.txt").write_text("BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n")
+    (here / "fetch.txt").write_text(listed("bagit"))
+    manifest = [line for line in listed("md5sum").splitlines() if not line.startswith("#")]
+    text = "".join(f"{line[:34]}data/{line[34:]}\n" for line in manifest)
+    (here / "manifest-md5.txt").write_text(text)
+    done = list_programs.run([*list_programs.bagit(), "--validate", str(here)], here)
+    assert done.returncode == 0, done.stderr
+    bag = bagit.Bag(str(here))
+    # RFC 8493 has % encoded, which bagit-python does not decode.
+    fetched = {path.replace("%25", "%") for path in bag.files_to_be_fetched()}
+    assert fetched == set(bag.entries) == {f"data/{path}" for path in EXPECTED}
+    sizes = {path.replace("%25", "%"): int(size) for _, size, path in bag.fetch_entries()}
+    assert sizes == {f"data/{path}": len(content) for path, content in EXPECTED.items()}
+
+
+@pytest.mark.parametrize("list_format", ["curl", "aria2", "md5sum"])
+def test_a_list_begins_with_its_title_and_says_which_items_got_another_name(list_format):
+    lines = listed(list_format).splitlines()
+    assert lines[0] == "# s3://lab/1: a title"
+    assert '# "new\\nline" is saved as new^0Aline' in lines
+    renamed = [relpath for relpath, path in PATHS.items() if path != relpath]
+    assert sum(" is saved as " in line for line in lines) == len(renamed)
+
+
+@pytest.mark.parametrize(
+    ("digest", "size"), [(None, None), ("0" * 40, None), ("x\n# y", 3), ("", 0)]
+)
+def test_an_item_whose_md5_is_not_known_is_listed_without_one(digest, size):
+    odd = item("a", hash=digest, size_in_bytes=size)
+    lists = {
+        name: "".join(item_list(name, [(odd, "http://x/")], frozenset(), "t")).splitlines()
+        for name in FORMATS
+    }
+    assert lists["aria2"][1:] == ["http://x/", "  out=a"]
+    assert lists["md5sum"][1:] == ["# no MD5 is known of a"]
+    assert lists["bagit"] == [f"http://x/ {'-' if size is None else size} data/a"]
+
+
+def test_a_url_that_a_broker_left_unencoded_breaks_no_line():
+    url = 'http://x/a b\n"\\?é=1'
+    for name in FORMATS:
+        text = "".join(item_list(name, [(item("a"), url)], frozenset(), "t"))
+        assert name == "md5sum" or "http://x/a%20b%0A%22%5C?%C3%A9=1" in text
+        assert text.count("\n") == "".join(
+            item_list(name, [(item("a"), "http://x/")], frozenset(), "t")
+        ).count("\n")

@@ -65,7 +65,7 @@ class QuerySigner:
         scope = f"{day}/{endpoint.region}/s3/aws4_request"
         self._host, self._prefix = endpoint.host, endpoint.prefix
         self._origin = f"{endpoint.scheme}://{endpoint.host}"
-        key = _day_key(credentials.secret_key, day, endpoint.region)
+        key = day_key(credentials.secret_key, day, endpoint.region)
         self._hmac = HMACSHA256(key, f"{_ALGORITHM}\n{stamp}\n{scope}\n".encode())
         self._parameters = {
             "X-Amz-Algorithm": _ALGORITHM,
@@ -145,7 +145,8 @@ def _encoded(value: str) -> str:
     return encoded if _is_encoded(encoded) else quote(value, safe="~")
 
 
-def _day_key(secret_key: str, day: str, region: str) -> bytes:
+def day_key(secret_key: str, day: str, region: str) -> bytes:
+    """Return the signing key of one day (``YYYYMMDD``, UTC)."""
     key = f"AWS4{secret_key}".encode()
     for part in (day, region, "s3", "aws4_request"):
         key = hmac.digest(key, part.encode(), "sha256")

@@ -18,6 +18,8 @@ from dserver_signed_url_plugin.errors import ConfigurationError, LifetimeTooLong
 
 LONGEST_LIFE = 604_800  # seconds; the limit of SigV4 for presigned URLs
 MOST_AUDIT_DAYS = 36_500  # a date further back might be out of range
+# Bytes; every store takes parts of this range.
+LEAST_PART_BYTES, MOST_PART_BYTES = 5 * 1024**2, 5 * 1024**3
 WRITES = "SIGNED_URL_WRITES_"
 RATE_LIMIT_STORAGE = "SIGNED_URL_RATE_LIMIT_STORAGE"
 PINNED, STAGED = "pinned", "staged"
@@ -49,6 +51,7 @@ class Settings:
     max_write_expiry: int = LONGEST_LIFE
     max_items: int = 100_000
     max_body_bytes: int = 64 * 1024 * 1024
+    part_bytes: int = 64 * 1024 * 1024
     max_pending: int = 1000
     max_pending_bytes: int | None = None
     rate_limit: str | None = None
@@ -75,6 +78,7 @@ class Settings:
             max_write_expiry=look.number("SIGNED_URL_MAX_WRITE_EXPIRY_SECONDS", LONGEST_LIFE),
             max_items=look.number("SIGNED_URL_MAX_ITEMS", cls.max_items),
             max_body_bytes=look.number("SIGNED_URL_MAX_BODY_BYTES", cls.max_body_bytes),
+            part_bytes=look.number("SIGNED_URL_PART_BYTES", cls.part_bytes),
             max_pending=look.number("SIGNED_URL_MAX_PENDING", cls.max_pending),
             max_pending_bytes=look.number("SIGNED_URL_MAX_PENDING_BYTES", 0, least=0) or None,
             rate_limit=look.text("SIGNED_URL_RATE_LIMIT"),
@@ -107,6 +111,11 @@ class Settings:
     def _check_bounds(self) -> None:
         if self.audit_days > MOST_AUDIT_DAYS:
             raise ConfigurationError("SIGNED_URL_AUDIT_DAYS", f"must be at most {MOST_AUDIT_DAYS}.")
+        if not LEAST_PART_BYTES <= self.part_bytes <= MOST_PART_BYTES:
+            raise ConfigurationError(
+                "SIGNED_URL_PART_BYTES",
+                f"must be at least {LEAST_PART_BYTES} and at most {MOST_PART_BYTES} bytes.",
+            )
         for bucket, writes in self.writes_by_bucket.items():
             if writes == STAGED and "s3" in self.brokered:
                 raise ConfigurationError(

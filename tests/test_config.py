@@ -34,6 +34,14 @@ def test_every_number_has_a_default(name):
         assert getattr(Settings.load(nothing, nothing), attribute) == default
 
 
+@pytest.mark.parametrize("number", [5 * 1024**2 - 1, 5 * 1024**3 + 1])
+def test_a_part_size_that_no_store_takes_is_refused_by_name(number):
+    with pytest.raises(ConfigurationError, match="SIGNED_URL_PART_BYTES"):
+        Settings.load({"SIGNED_URL_PART_BYTES": number}, {})
+    for taken in (5 * 1024**2, 5 * 1024**3):
+        assert Settings.load({"SIGNED_URL_PART_BYTES": taken}, {}).part_bytes == taken
+
+
 @pytest.mark.parametrize("name", NUMBERS)
 def test_every_number_comes_from_the_environment_or_before_it_from_flasks_config(name):
     attribute, _ = NUMBERS[name]

@@ -67,11 +67,15 @@ class Outcome(Enum):
 
 @dataclass(frozen=True)
 class Extent:
-    """How much was granted, and until when; None where that is not known, or nothing was."""
+    """How much was granted, and until when; None where that is not known, or nothing was.
+
+    ``verified`` is how the items of a completed upload were: ``md5``, or by ``parts`` only.
+    """
 
     items: int | None = None
     size_in_bytes: int | None = None
     expires_at: datetime | None = None
+    verified: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +99,7 @@ class Decision:
     address: str | None = None
     request_id: str | None = None
     requests: int = 1
+    verified: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return what JSON and the log have of it, times as UTC."""

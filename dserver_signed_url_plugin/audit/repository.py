@@ -76,6 +76,8 @@ class SignedURLAudit(sql_db.Model):
     # Defaults of the database, for whoever adds the columns to a table that has rows.
     base_uri: Mapped[str] = mapped_column(String(1024), server_default="")
     requests: Mapped[int] = mapped_column(server_default="1")
+    # How the items of a completed upload were verified: by "md5", or some of them by "parts" only.
+    verified: Mapped[str | None] = mapped_column(String(8))
     # What is counted together has the same, and nothing else has it.
     tally: Mapped[str | None] = mapped_column(String(64), index=True, unique=True)
 

@@ -98,7 +98,7 @@ def _line(decision: Decision) -> str:
     words += [decision.outcome.value if decision.reason is None else f"refused:{decision.reason}"]
     words += [decision.uri or "-"]
     names = {"items": "items", "size_in_bytes": "bytes", "expires_at": "until"}
-    names |= {"address": "from", "request_id": "request"}
+    names |= {"verified": "verified", "address": "from", "request_id": "request"}
     words += [f"{word}={facts[name]}" for name, word in names.items() if facts[name] is not None]
     words += [f"requests={decision.requests}"] if decision.requests > 1 else []
     return " ".join(words)

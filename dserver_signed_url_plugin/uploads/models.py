@@ -1,4 +1,7 @@
-"""PendingUpload: one row for each upload between its announcement and its registration."""
+"""The tables of uploads: one row for each upload between its announcement and its registration.
+
+Beside it what is known of items in parts, and afterwards of the datasets made of them.
+"""
 
 from __future__ import annotations
 
@@ -91,6 +94,9 @@ class PendingUpload(sql_db.Model):
     staging: Mapped[str] = mapped_column(String(32))
     # True while every URL handed out was pinned to announced bytes.
     pinned: Mapped[bool] = mapped_column(Boolean, default=True)
+    # Bytes of a part, and of the largest item that may have a pinned URL; None if an item of any
+    # size may have one. A part size stays for as long as the upload, although the setting changes.
+    part_bytes: Mapped[int | None] = mapped_column(BigInteger)
     urls_expire_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     state: Mapped[UploadState] = mapped_column(_STATE, default=UploadState.OPENING)
     # The token of the request that works on the upload now, and when its lease ends.
@@ -140,3 +146,32 @@ class PendingUpload(sql_db.Model):
         """Whether a URL that was handed out can still write."""
         ends = self.urls_expire_at_utc
         return ends is not None and ends > datetime.now(timezone.utc)
+
+
+class ItemInParts(sql_db.Model):
+    """An item whose parts the store keeps under ``upload_id``; deleted with its upload.
+
+    ``assembled_md5`` is None until its assembly begins, and then StoredItem.md5 of the item that
+    must come out, or empty if the store does not tell. ``created_at`` is UTC.
+    """
+
+    __tablename__ = "item_in_parts"
+
+    # The key makes two requests at once agree on one upload ID. No foreign key: numbers of pending
+    # uploads are never given twice.
+    pending_upload_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    identifier: Mapped[str] = mapped_column(String(40), primary_key=True)
+    upload_id: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    assembled_md5: Mapped[str | None] = mapped_column(String(64))
+
+
+class DatasetInParts(sql_db.Model):
+    """A dataset with items of which the store has verified the parts, but not the whole."""
+
+    __tablename__ = "dataset_in_parts"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    uuid: Mapped[str] = mapped_column(String(36), index=True)
+    # No part of a key: it may be longer than PostgreSQL indexes.
+    uri: Mapped[str] = mapped_column(String(MAX_URI_LENGTH))

@@ -105,6 +105,7 @@ DECISIONS: dict[str, Any] = {
             "address": None,
             "request_id": "2f6f3c1e-3a52-4d5f-9d0b-5a3f1c9f7a10",
             "requests": 1,
+            "verified": None,
         }
     ],
     "next": None,

@@ -66,6 +66,14 @@ class DecisionSchema(Schema):
             "are counted per minute and address or user, and the other fields are the first's."
         ),
     )
+    verified = fields.String(
+        required=True,
+        allow_none=True,
+        metadata=described(
+            "How the items of a completed upload were verified; null for other actions.",
+            enum=["md5", "parts", None],
+        ),
+    )
 
 
 class AuditSchema(Schema):

@@ -6,7 +6,7 @@ StorageUnavailable.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -86,9 +86,11 @@ class UploadStore(Protocol):
         """
 
     def write_urls(
-        self, uuid: str, staging: str, items: Iterable[Item], life: Life, *, pinned: bool
+        self, uuid: str, staging: str, items: Collection[Item], life: Life, *, pinned: bool
     ) -> WriteURLs:
         """Sign PUTs; pinned ones accept exactly the announced bytes at the item's real key.
+
+        Items may be signed when they are looked up, which makes no request and cannot fail.
 
         :param pinned: whether the client returns the headers of a pinned URL.
         """

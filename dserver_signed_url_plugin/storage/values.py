@@ -5,13 +5,15 @@ Knows no vendor. Datasets are named by UUID, items by identifier.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from math import floor
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from dserver_signed_url_plugin.times import timestamp
+
+Signed = TypeVar("Signed")
 
 DOCUMENTS = ("readme", "admin_metadata", "manifest", "structure")
 
@@ -143,6 +145,26 @@ class ReadURLs:
     overlays: Mapping[str, str]
     annotations: Mapping[str, str]
     tags: Sequence[str]
+
+
+class SignedOnDemand(Mapping[str, Signed], Generic[Signed]):
+    """What is signed for each item, by identifier; signed anew whenever it is looked up.
+
+    :param sign: makes no request, and cannot fail, so that it can sign while an answer is sent.
+    """
+
+    def __init__(self, items: Iterable[Item], sign: Callable[[Item], Signed]) -> None:
+        self._items = {item.identifier: item for item in items}
+        self._sign = sign
+
+    def __getitem__(self, identifier: str) -> Signed:
+        return self._sign(self._items[identifier])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
 
 
 @dataclass(frozen=True)

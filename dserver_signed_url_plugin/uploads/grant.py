@@ -1,4 +1,8 @@
-"""Signing URLs to write to an upload, for a request that holds its lease."""
+"""Signed URLs to write to an upload: granted to a request that holds its lease, signed later.
+
+They are signed while the answer is sent, after the lease has been released. Their end is recorded
+before, so that for whoever works on the upload meanwhile they are like URLs signed earlier.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +36,7 @@ class UploadGrant:
 def grant_urls(
     lease: Lease, storage: Storage, items: Sequence[Item], life: Life, *, pinned: bool
 ) -> UploadGrant:
-    """Sign PUTs, and make sure that they can replace what is stored and wrong.
+    """Return what signs PUTs, and make sure that they can replace what is stored and wrong.
 
     :param pinned: whether the client returns the headers of a pinned URL.
     :raises UploadBusy: if another request has taken over the upload.

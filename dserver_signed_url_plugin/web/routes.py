@@ -10,7 +10,9 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypedDict, TypeVar
 
+from flask import Response
 from flask_smorest import Blueprint
+from marshmallow import Schema
 
 from dserver_signed_url_plugin import database
 from dserver_signed_url_plugin.audit.decisions import DecisionPage, parsed
@@ -38,7 +40,11 @@ from dserver_signed_url_plugin.web import (
 from dserver_signed_url_plugin.web.announcement import Announcement, CompletionRequest
 from dserver_signed_url_plugin.web.authentication import identified, identity, may_register
 from dserver_signed_url_plugin.web.schemas.audit import AuditQuerySchema, AuditSchema
-from dserver_signed_url_plugin.web.schemas.common import ReadingSchema, RefusalSchema
+from dserver_signed_url_plugin.web.schemas.common import (
+    ReadingSchema,
+    RefusalSchema,
+    StreamedSchema,
+)
 from dserver_signed_url_plugin.web.schemas.downloads import DatasetGrantSchema, ItemGrantSchema
 from dserver_signed_url_plugin.web.schemas.status import (
     CancelSchema,
@@ -51,6 +57,7 @@ from dserver_signed_url_plugin.web.schemas.uploads import (
     UploadGrantSchema,
     UploadPlanSchema,
 )
+from dserver_signed_url_plugin.web.streamed import json_response
 
 View = TypeVar("View", bound=Callable[..., object])
 
@@ -76,10 +83,10 @@ class SignedURLBlueprint(Blueprint):  # type: ignore[misc]  # untyped in flask-s
         super().register_views_in_doc(api, app, spec, **options)
         openapi.correct(spec.to_dict(), f"{self.url_prefix}/")
 
-    def response(self, *args: Any, **kwargs: Any) -> Callable[[View], View]:
-        """Note the extent of a view's result, then dump it."""
-        dump = super().response(*args, **kwargs)
-        return lambda view: dump(audit_hooks.audited(_limited(view)))
+    def response(self, status: int, schema: type[Schema], **options: Any) -> Callable[[View], View]:
+        """Note the extent of a view's result, then dump it, or stream it if its schema says so."""
+        dump = super().response(status, schema, **options)
+        return lambda view: dump(_streamed(schema, audit_hooks.audited(_limited(view))))
 
 
 def _limited(view: Callable[..., Any]) -> Callable[..., Any]:
@@ -91,6 +98,18 @@ def _limited(view: Callable[..., Any]) -> Callable[..., Any]:
             return view(*args, **kwargs)
 
     return limited
+
+
+def _streamed(schema: type[Schema], view: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the view itself, or one that returns the response of a streamed schema."""
+    if not issubclass(schema, StreamedSchema):
+        return view
+
+    @wraps(view)
+    def streaming(*args: Any, **kwargs: Any) -> Response:
+        return json_response(schema.document(view(*args, **kwargs)))
+
+    return streaming
 
 
 blueprint = SignedURLBlueprint(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from dserver_signed_url_plugin.config import LONGEST_LIFE
 from dserver_signed_url_plugin.errors import StorageUnavailable, UploadBusy
@@ -36,6 +36,7 @@ from dserver_signed_url_plugin.storage.values import (
     Life,
     Limits,
     ProtoDataset,
+    SignedOnDemand,
     SignedRequest,
     StoredItem,
     WriteURLs,
@@ -84,7 +85,7 @@ class AzureUploads:
         self._require_created(proto_dataset)
 
     def write_urls(
-        self, uuid: str, staging: str, items: Iterable[Item], life: Life, *, pinned: bool
+        self, uuid: str, staging: str, items: Collection[Item], life: Life, *, pinned: bool
     ) -> WriteURLs:
         """Sign PUTs: items are created with their headers, documents need none.
 
@@ -92,18 +93,16 @@ class AzureUploads:
         """
         signer = self._azure.signer(life.ends)
         staged = upload_container(uuid)
-        items = list(items)
+
+        def request(item: Item) -> SignedRequest:
+            return SignedRequest(signer.sign(CREATE, uuid, item.identifier), item_headers(item))
+
         return WriteURLs(
             documents={
                 name: block_url(signer.sign(WRITE, staged, staged_document(staging, name)))
                 for name in DOCUMENTS
             },
-            items={
-                item.identifier: SignedRequest(
-                    signer.sign(CREATE, uuid, item.identifier), item_headers(item)
-                )
-                for item in items
-            },
+            items=SignedOnDemand(items, request),
             pinned=pinned and all(item.hash is not None for item in items),
         )
 

@@ -7,7 +7,7 @@ by one: how firmly a URL is bound to the announced bytes is up to the broker's
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
@@ -66,7 +66,7 @@ class BrokerUploads:
             broker.put_admin_metadata(dict(proto_dataset.admin_metadata))
 
     def write_urls(
-        self, uuid: str, staging: str, items: Iterable[Item], life: Life, *, pinned: bool
+        self, uuid: str, staging: str, items: Collection[Item], life: Life, *, pinned: bool
     ) -> WriteURLs:
         """Let the broker sign: documents for keys beside the README, items for their real keys."""
         with self._broker.of(uuid) as broker:
@@ -83,7 +83,7 @@ class BrokerUploads:
             def sign(key: str) -> str:
                 return str(broker.generate_signed_write_url(key, expiry_seconds=life.seconds))
 
-            items = list(items)
+            # At once, because a broker may fail.
             return WriteURLs(
                 documents={name: sign(_key(broker, staging, name)) for name in DOCUMENTS},
                 items={item.identifier: request(item) for item in items},

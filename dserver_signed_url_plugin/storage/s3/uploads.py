@@ -5,7 +5,7 @@ At most one request per 1,000 items, promotion aside.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from dserver_signed_url_plugin.errors import StorageUnavailable
 from dserver_signed_url_plugin.storage import claims, deadline
@@ -29,6 +29,7 @@ from dserver_signed_url_plugin.storage.values import (
     Limits,
     Promotion,
     ProtoDataset,
+    SignedOnDemand,
     SignedRequest,
     StoredItem,
     WriteURLs,
@@ -75,7 +76,7 @@ class S3Uploads:
         self._prefixes.remember(layout)
 
     def write_urls(
-        self, uuid: str, staging: str, items: Iterable[Item], life: Life, *, pinned: bool
+        self, uuid: str, staging: str, items: Collection[Item], life: Life, *, pinned: bool
     ) -> WriteURLs:
         """Sign PUTs; a pinned one holds Content-MD5 and dtool's object metadata."""
         layout = self._prefixes.of(uuid)
@@ -91,14 +92,13 @@ class S3Uploads:
                 )
             return SignedRequest(signer.sign("PUT", staged + item.identifier))
 
-        requests = {item.identifier: request(item) for item in items}
         return WriteURLs(
             documents={
                 name: signer.sign("PUT", layout.staged_document(staging, name))
                 for name in DOCUMENTS
             },
-            items=requests,
-            pinned=may_pin and all(request.headers for request in requests.values()),
+            items=SignedOnDemand(items, request),
+            pinned=may_pin and all(item.hash is not None for item in items),
         )
 
     def contents(self, uuid: str, staging: str) -> Contents:

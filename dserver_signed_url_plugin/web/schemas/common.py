@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any, ClassVar, get_args
 
 from marshmallow import INCLUDE, Schema, ValidationError, fields, validate
@@ -31,6 +32,15 @@ class BodySchema(Schema):
 
     body: ClassVar[type[Announcement | CompletionRequest]]
     longest: ClassVar[int | None] = None
+
+
+class StreamedSchema(Schema):
+    """Base of schemas that only document an answer, which is written while it is sent."""
+
+    @staticmethod
+    @abstractmethod
+    def document(result: Any) -> dict[str, Any]:
+        """Return the answer to what a view returns; ``Members`` in it are written last."""
 
 
 class PreparedDict(fields.Dict):

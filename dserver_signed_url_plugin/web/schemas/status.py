@@ -14,6 +14,7 @@ from dserver_signed_url_plugin.web.schemas.common import (
     URI,
     UUID,
     LifetimeSchema,
+    StreamedSchema,
     described,
     moment,
 )
@@ -46,7 +47,7 @@ class MismatchSchema(Schema):
     found = fields.Dict(required=True)
 
 
-class UploadStatusSchema(Schema):
+class UploadStatusSchema(StreamedSchema):
     """The status of an upload; of a registered dataset there is only the state."""
 
     uri = fields.String(required=True, metadata=URI)
@@ -72,15 +73,15 @@ class UploadStatusSchema(Schema):
         metadata=described("With ?urls=true: fresh URLs for exactly what is missing or wrong."),
     )
 
-    @pre_dump
-    def to_json(self, status: UploadStatus, **_: Any) -> dict[str, Any]:
-        """Return the fields of the answer."""
+    @staticmethod
+    def document(result: UploadStatus) -> dict[str, Any]:
+        """Return the answer; its URLs are signed while it is sent."""
         answer: dict[str, Any] = {
-            "uri": str(status.uri),
-            "uuid": status.uri.uuid,
-            "state": status.state,
+            "uri": str(result.uri),
+            "uuid": result.uri.uuid,
+            "state": result.state,
         }
-        return answer | _details(status)
+        return answer | _details(result)
 
 
 class CancelSchema(Schema):
@@ -128,4 +129,6 @@ def _details(status: UploadStatus) -> dict[str, Any]:
         "missing": found.missing[: UploadIncomplete.LISTED],
         "mismatched": found.mismatched[: UploadIncomplete.LISTED],
     }
-    return details if status.grant is None else {**details, "upload": status.grant}
+    if status.grant is None:
+        return details
+    return {**details, "upload": UploadGrantSchema.document(status.grant)}

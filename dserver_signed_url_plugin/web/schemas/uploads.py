@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from marshmallow import Schema, fields, pre_dump, validate
@@ -17,10 +18,11 @@ from dserver_signed_url_plugin.web.schemas.common import (
     UUID,
     BodySchema,
     GrantSchema,
-    PreparedDict,
     Seconds,
+    StreamedSchema,
     described,
 )
+from dserver_signed_url_plugin.web.streamed import Members
 
 
 class AnnouncedItemSchema(Schema):
@@ -95,7 +97,7 @@ class UploadURLsSchema(Schema):
     admin_metadata = fields.String(required=True, metadata=URI)
     manifest = fields.String(required=True, metadata=URI)
     structure = fields.String(required=True, metadata=URI)
-    items = PreparedDict(
+    items = fields.Dict(
         keys=fields.String(),
         values=fields.Nested(SignedItemSchema),
         required=True,
@@ -103,7 +105,7 @@ class UploadURLsSchema(Schema):
     )
 
 
-class UploadGrantSchema(GrantSchema):
+class UploadGrantSchema(GrantSchema, StreamedSchema):
     """Signed URLs for an upload."""
 
     uuid = fields.String(required=True, metadata=UUID)
@@ -114,26 +116,28 @@ class UploadGrantSchema(GrantSchema):
     )
     upload_urls = fields.Nested(UploadURLsSchema, required=True)
 
-    @pre_dump
-    def to_json(self, grant: UploadGrant, **_: Any) -> dict[str, Any]:
-        """Return the fields of the answer."""
-        requests = grant.urls.items
-        items = {
-            item.identifier: {
-                "url": requests[item.identifier].url,
-                "relpath": item.relpath,
-                "headers": requests[item.identifier].headers,
-            }
-            for item in grant.items
-        }
+    @staticmethod
+    def document(result: UploadGrant) -> dict[str, Any]:
+        """Return the answer, whose items are signed while it is sent."""
+        grant = result
         return {
             "uri": str(grant.uri),
             **grant.life.as_answer(),
             "uuid": grant.uri.uuid,
             "base_uri": str(grant.uri.base),
             "max_size_in_bytes": grant.max_size_in_bytes,
-            "upload_urls": {**grant.urls.documents, "items": items},
+            "upload_urls": {**grant.urls.documents, "items": Members(_signed_items(grant))},
         }
+
+
+def _signed_items(grant: UploadGrant) -> Iterator[tuple[str, Any]]:
+    """Yield (identifier, where to PUT it), as SignedItemSchema documents it."""
+    for item in grant.items:
+        request = grant.urls.items[item.identifier]
+        yield (
+            item.identifier,
+            {"url": request.url, "relpath": item.relpath, "headers": request.headers},
+        )
 
 
 class CompletionSchema(Schema):

@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-from azure.storage.blob import BlobBlock, DeleteSnapshot, Include
+from azure.storage.blob import BlobBlock, ContentSettings, DeleteSnapshot, Include
+from azure.storage.common._http import HTTPRequest
 
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.storage import deadline
 from dserver_signed_url_plugin.storage.azure.account import ConfiguredAccount
 from dserver_signed_url_plugin.storage.azure.errors import AzureErrorTranslator, AzureRefusal
-from dserver_signed_url_plugin.storage.azure.layout import BLOBS
-from dserver_signed_url_plugin.storage.azure.listing import ListedBlob, page
+from dserver_signed_url_plugin.storage.azure.layout import BLOBS, base64_md5, part_blob_url
+from dserver_signed_url_plugin.storage.azure.listing import ListedBlob, block_sizes, page
 from dserver_signed_url_plugin.storage.azure.sas import BlobSigner
 from dserver_signed_url_plugin.storage.azure.service import make_service
 from dserver_signed_url_plugin.storage.documents import type_in
@@ -28,8 +30,11 @@ from dserver_signed_url_plugin.storage.documents import type_in
 _ABSENT = frozenset({"BlobNotFound", "ContainerNotFound", "ResourceNotFound"})
 _PRESENT = frozenset({"BlobAlreadyExists", "ContainerAlreadyExists"})
 _CHANGED = frozenset({"ConditionNotMet"})
-# A client that has taken a lease keeps every other one, also the server, from committing.
-_NO_BLOCK = frozenset({"InvalidBlockList", "InvalidBlobType", "LeaseIdMissing"})
+# A client that has taken a lease keeps every other one, also the server, from writing.
+_LEASED = frozenset({"LeaseIdMissing"})
+_NOT_BLOCKS = frozenset({"InvalidBlobType"})
+_NO_BLOCK = _LEASED | _NOT_BLOCKS | {"InvalidBlockList"}
+_NOT_COPIED = frozenset({"SourceConditionNotMet", "PendingCopyOperation"})
 _EMPTY = frozenset({"InvalidRange"})
 _ARCHIVE = "Archive"
 _MOST_PAGES = 1_000
@@ -121,15 +126,22 @@ class AzureConnection:
             raise self._errors.unexpected("deleting", "still there")
         return True
 
+    def containers(self) -> Iterator[str]:
+        """Yield the names of all containers, at one request per 5,000."""
+        with self._errors.translated("listing containers"):
+            for container in self._service.list_containers():
+                yield container.name
+
     def listing(self, container: str, prefix: str | None = None) -> Iterator[ListedBlob]:
         """Yield blobs of a container, if there is one, at one request per 5,000."""
         marker = None
         include = Include(metadata=True, copy=True)
+        parse = partial(_page, part_blob_url(self.inside, container))
         with suppress(AzureRefusal), self._errors.translated("listing", _ABSENT):
             for _ in range(_MOST_PAGES):
                 # Private, but the only way to parse the answer here; the SDK is pinned.
                 found = self._service._list_blobs(
-                    container, prefix, marker, include=include, _converter=_page
+                    container, prefix, marker, include=include, _converter=parse
                 )
                 yield from found.blobs
                 before, marker = marker, found.next_marker
@@ -194,14 +206,76 @@ class AzureConnection:
 
     def commit(self, container: str, blob: str, block: str) -> bool:
         """Make a blob of the latest block of that name; False if none was PUT."""
-        with suppress(AzureRefusal), self._errors.translated("committing", _ABSENT | _NO_BLOCK):
-            self._service.put_block_list(container, blob, [BlobBlock(id=block)])
-            return True
-        return False
+        return self._commit(container, blob, [block]) is not None
+
+    def assemble(
+        self,
+        container: str,
+        blob: ListedBlob,
+        blocks: Sequence[str],
+        metadata: Mapping[str, str],
+        md5: str | None,
+    ) -> str | None:
+        """Make a blob of the latest blocks of these names, if it still is as it was listed.
+
+        :param md5: what the store is to say of the blob (32 hex digits); it does not compute it.
+        :return: the blob's ETag; None if it has changed, or one of the blocks was not PUT.
+        """
+        settings = ContentSettings(content_md5=None if md5 is None else base64_md5(md5))
+        return self._commit(
+            container, blob.name, blocks, settings, dict(metadata), if_match=_quoted(blob)
+        )
+
+    def _commit(
+        self, container: str, blob: str, blocks: Sequence[str], *settings: Any, **condition: Any
+    ) -> str | None:
+        answers = _ABSENT | _NO_BLOCK | _CHANGED
+        with suppress(AzureRefusal), self._errors.translated("committing", answers):
+            listed = [BlobBlock(id=name) for name in blocks]
+            written = self._service.put_block_list(container, blob, listed, *settings, **condition)
+            return str(written.etag)
+        return None
+
+    def blocks(self, container: str, blob: str) -> dict[str, int] | None:
+        """Return the bytes of a blob's latest blocks, by name (Base64); None if it has none."""
+        request = HTTPRequest()
+        request.method, request.path = "GET", f"/{container}/{blob}"
+        request.host_locations = self._service._get_host_locations()
+        request.query = {"comp": "blocklist", "blocklisttype": "all"}
+        with suppress(AzureRefusal), self._errors.translated("listing", _ABSENT | _NOT_BLOCKS):
+            # Private, but the SDK's own parser fails on names that clients may choose.
+            return self._service._perform_request(request, _blocks)  # type: ignore[no-any-return]
+        return None
+
+    def copy(self, container: str, blob: str, source: str, etag: str) -> None:
+        """Begin to copy a blob to where there is none; nothing if the store refuses.
+
+        :param source: the URL of a blob of this account.
+        :param etag: of the version to copy.
+        """
+        answers = _ABSENT | _PRESENT | _CHANGED | _NOT_COPIED
+        with suppress(AzureRefusal), self._errors.translated("copying", answers):
+            self._service.copy_blob(
+                container,
+                blob,
+                source,
+                source_if_match=etag,
+                destination_if_none_match="*",
+            )
 
     def delete(self, container: str, blob: ListedBlob) -> None:
         """Delete a blob and its snapshots, if it still is as it was listed."""
-        with suppress(AzureRefusal), self._errors.translated("deleting", _ABSENT | _CHANGED):
+        try:
+            self._delete(container, blob)
+        except AzureRefusal as answer:
+            if answer.code in _LEASED:
+                with self._errors.translated("ending a lease"):
+                    self._service.break_blob_lease(container, blob.name, lease_break_period=0)
+                with suppress(AzureRefusal):
+                    self._delete(container, blob)
+
+    def _delete(self, container: str, blob: ListedBlob) -> None:
+        with self._errors.translated("deleting", _ABSENT | _CHANGED | _LEASED):
             self._service.delete_blob(
                 container,
                 blob.name,
@@ -222,10 +296,14 @@ def md5_of(text: str) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
+def _blocks(answer: Any) -> dict[str, int]:
+    return block_sizes(answer.body)
+
+
 def _quoted(blob: ListedBlob) -> str:
     """Return a blob's ETag with quotes, as in headers."""
     return f'"{blob.etag}"'
 
 
-def _page(answer: Any) -> Any:
-    return page(answer.body)
+def _page(parts_url: str, answer: Any) -> Any:
+    return page(answer.body, parts_url)

@@ -19,6 +19,7 @@ from dtool_azure.storagebroker import AzureStorageBroker
 from dtoolcore.utils import generate_identifier
 
 from dserver_signed_url_plugin.storage.manifest import FrozenDataset
+from dserver_signed_url_plugin.storage.parts import IncompleteUpload, PartUpload
 from dserver_signed_url_plugin.storage.values import Item, ProtoDataset
 
 BLOBS = {
@@ -32,15 +33,24 @@ CLAIM = "claim.json"
 DOCUMENT_METADATA = {"type": "document"}
 # Staged documents are blobs of one block, which always has this name (Base64).
 BLOCK = "document"
-_BLOCK_QUERY = f"comp=block&blockid={quote(base64.b64encode(BLOCK.encode()))}"
 
+_UPLOAD = "-upload"
+_PARTS = "parts"
+_BLOCK_DIGITS = 5
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _IDENTIFIER = re.compile(r"[0-9a-f]{40}")
 _PLAIN = re.compile(r"[!-~]([ -~]*[!-~])?")
 
 
 def upload_container(uuid: str) -> str:
     """Return the name of the container for what an upload needs beside its dataset."""
-    return f"{uuid}-upload"
+    return f"{uuid}{_UPLOAD}"
+
+
+def uuid_of_upload(container: str) -> str | None:
+    """Return the UUID of the dataset beside which a container is; None if it is another one."""
+    uuid = container.removesuffix(_UPLOAD)
+    return uuid if container != uuid and _UUID.fullmatch(uuid) else None
 
 
 def staged_document(staging: str, document: str) -> str:
@@ -48,12 +58,46 @@ def staged_document(staging: str, document: str) -> str:
     return f"{staging}/{BLOBS[document]}"
 
 
-def block_url(url: str) -> str:
-    """Make of a blob's signed URL one to PUT the only block of a staged document.
+def block_url(url: str, block: str = BLOCK) -> str:
+    """Make of a blob's signed URL one to PUT a block of it, which no signature names.
 
     Unlike a blob a block is PUT without any header, and is not there until it is committed.
     """
-    return f"{url}&{_BLOCK_QUERY}"
+    return f"{url}&comp=block&blockid={quote(base64.b64encode(block.encode()))}"
+
+
+def part_blob(upload: PartUpload) -> str:
+    """Return the blob whose blocks are the parts of an item.
+
+    Its name is that of one upload of the item, so URLs of an earlier one do not reach it.
+    """
+    return f"{_PARTS}/{upload.identifier}/{upload.upload_id}"
+
+
+def part_upload(uuid: str, blob: str) -> IncompleteUpload | None:
+    """Return whose parts a blob has; None if it is for something else."""
+    kind, _, name = blob.partition("/")
+    identifier, _, upload_id = name.partition("/")
+    is_ours = kind == _PARTS and is_item(identifier) and upload_id.isalnum()
+    return IncompleteUpload(uuid, identifier, upload_id) if is_ours else None
+
+
+def part_blob_url(account_url: str, uuid: str) -> str:
+    """Return the URL below which the parts of a dataset's items are."""
+    return f"{account_url}/{upload_container(uuid)}/{_PARTS}"
+
+
+def part_block(number: int) -> str:
+    """Return the name of a part's block; all names of one blob must have the same length."""
+    return f"{number:0{_BLOCK_DIGITS}d}"
+
+
+def part_numbers(blocks: Mapping[str, int]) -> dict[int, int]:
+    """Return the bytes of parts by number, of blocks by name (Base64); others are left out."""
+    named = ((base64.b64decode(name), size) for name, size in blocks.items())
+    return {
+        int(name): size for name, size in named if name.isdigit() and len(name) == _BLOCK_DIGITS
+    }
 
 
 def is_item(name: str) -> bool:
@@ -106,11 +150,16 @@ def item_headers(item: Item) -> dict[str, str]:
     """
     headers = {"x-ms-blob-type": "BlockBlob", "If-None-Match": "*"}
     if item.hash is not None:
-        md5 = base64.b64encode(bytes.fromhex(item.hash)).decode()
+        md5 = base64_md5(item.hash)
         headers |= {"Content-MD5": md5, "x-ms-blob-content-md5": md5}
     for name, value in item_metadata(item.relpath).items():
         headers[f"x-ms-meta-{name}"] = value
     return headers
+
+
+def base64_md5(md5: str) -> str:
+    """Return an MD5 (32 hex digits) as headers have it."""
+    return base64.b64encode(bytes.fromhex(md5)).decode()
 
 
 def relpath_beside(identifier: str, metadata: Mapping[str, str]) -> str | None:

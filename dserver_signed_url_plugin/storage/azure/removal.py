@@ -8,7 +8,7 @@ from itertools import chain
 from dserver_signed_url_plugin.errors import UploadFrozen
 from dserver_signed_url_plugin.storage import claims
 from dserver_signed_url_plugin.storage.azure.connection import AzureConnection, FoundContainer
-from dserver_signed_url_plugin.storage.azure.layout import CLAIM, upload_container
+from dserver_signed_url_plugin.storage.azure.layout import CLAIM, part_upload, upload_container
 from dserver_signed_url_plugin.storage.parallel import each
 from dserver_signed_url_plugin.storage.protocols import CheckLease
 from dserver_signed_url_plugin.storage.values import Claim, Freed
@@ -57,6 +57,15 @@ class AzureRemoval:
         return claims.belongs_to(claim, stored, exists=found is not None)
 
     def _freed(self, uuid: str) -> Freed:
-        blobs = chain(self._azure.listing(uuid), self._azure.listing(upload_container(uuid)))
-        sizes = [blob.stored.size_in_bytes for blob in blobs]
-        return Freed(len(sizes), sum(sizes))
+        staged = upload_container(uuid)
+        beside = list(self._azure.listing(staged))
+        # A listing has the bytes of blobs, but not those of blocks that are not committed.
+        in_parts = [blob for blob in beside if part_upload(uuid, blob.name) is not None]
+        waiting = each(lambda blob: self._azure.blocks(staged, blob.name) or {}, in_parts)
+        uncommitted = (sum(blocks.values()) for blocks in waiting)
+        committed = [
+            blob.stored.size_in_bytes
+            for blob in chain(self._azure.listing(uuid), beside)
+            if blob not in in_parts
+        ]
+        return Freed(len(committed) + len(in_parts), sum(committed) + sum(uncommitted))

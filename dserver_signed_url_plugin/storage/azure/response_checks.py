@@ -51,10 +51,18 @@ def _check(request: requests.PreparedRequest, response: requests.Response) -> No
         raise UnexpectedAzureAnswer(f"a redirect ({status})")
     if status >= _SUCCESS:
         return
-    method = request.method or ""
     comp = parse_qs(urlsplit(request.url or "").query).get("comp", [""])[0]
-    if status not in ({200} if method == "PUT" and comp in _CHANGES else _STATUSES[method]):
+    if status not in _expected(request, comp):
         raise UnexpectedAzureAnswer(f"status {status}")
     # Listings are checked when they are parsed.
     if comp != "list" and "x-ms-request-id" not in response.headers:
         raise UnexpectedAzureAnswer("no x-ms-request-id")
+
+
+def _expected(request: requests.PreparedRequest, comp: str) -> Set[int]:
+    method = request.method or ""
+    if method == "PUT" and comp in _CHANGES:
+        return {200}
+    # Copies, and leases that end.
+    is_begun = "x-ms-copy-source" in request.headers or comp == "lease"
+    return {202} if is_begun else _STATUSES[method]

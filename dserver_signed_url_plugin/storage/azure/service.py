@@ -21,6 +21,8 @@ from dserver_signed_url_plugin.storage.parallel import PARALLEL
 logging.getLogger("azure.storage.common.storageclient").setLevel(logging.CRITICAL + 1)
 logging.getLogger("azure.storage.common._auth").setLevel(logging.CRITICAL + 1)
 
+# Of the interface; the SDK's own is 2019-02-02.
+_VERSION = "2019-12-12"
 # One retry, and short times in seconds (to connect, to answer), because a person waits.
 _TIMEOUTS = (5, 15)
 _RETRY_ONCE = LinearRetry(backoff=0.2, max_attempts=1, random_jitter_range=0.1)
@@ -67,6 +69,8 @@ def make_service(account: ConfiguredAccount) -> BlockBlobService:
         socket_timeout=_TIMEOUTS,
     )
     service.retry = _retry
+    # Private, but it is what takes blocks of more than 100 MiB; the SDK is pinned.
+    service._X_MS_VERSION = _VERSION
     return service
 
 

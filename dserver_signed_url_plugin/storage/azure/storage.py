@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.storage.azure.connection import AzureConnection
+from dserver_signed_url_plugin.storage.azure.parts import AzureParts
 from dserver_signed_url_plugin.storage.azure.reads import AzureReads
 from dserver_signed_url_plugin.storage.azure.removal import AzureRemoval
 from dserver_signed_url_plugin.storage.azure.uploads import AzureUploads
@@ -22,6 +23,7 @@ def azure_storage(base_uri: BaseURI, settings: Settings) -> Storage:
         reads=AzureReads(azure),
         uploads=uploads,
         create_only_items=uploads,
+        parts=AzureParts(azure),
         discards=removal,
         inventory=removal,
     )

@@ -24,7 +24,7 @@ from dserver_signed_url_plugin.storage.azure.layout import (
     staged_document,
     upload_container,
 )
-from dserver_signed_url_plugin.storage.azure.listing import ListedBlob
+from dserver_signed_url_plugin.storage.azure.listing import PENDING, ListedBlob
 from dserver_signed_url_plugin.storage.azure.sas import CREATE, WRITE
 from dserver_signed_url_plugin.storage.manifest import FrozenDataset
 from dserver_signed_url_plugin.storage.parallel import each
@@ -112,7 +112,9 @@ class AzureUploads:
         wrong = [
             blob
             for blob in self._azure.listing(uuid)
-            if blob.name in announced and not blob.stored.fits(announced[blob.name])
+            if blob.name in announced
+            and blob.assembly != PENDING
+            and not blob.stored.fits(announced[blob.name])
         ]
         if not wrong:
             return
@@ -135,7 +137,7 @@ class AzureUploads:
             if blob.is_folder:
                 continue
             found.objects += 1
-            if is_item(blob.name):
+            if is_item(blob.name) and blob.is_assembled:
                 found.final[blob.name] = blob.stored
             elif blob.name == BLOBS["admin_metadata"]:
                 found.opened = True

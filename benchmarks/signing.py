@@ -44,7 +44,7 @@ def _s3() -> dict[str, Sign]:
     return {
         "S3: GET": lambda item: sign("GET", item.identifier),
         "S3: GET under the item's name": lambda item: sign(
-            "GET", item.identifier, parameters=served(item.relpath, "attachment")
+            "GET", item.identifier, query=served(item.relpath, "attachment")
         ),
         "S3: pinned PUT, with its headers": lambda item: sign(
             "PUT", item.identifier, pinned_headers(item)

@@ -63,26 +63,48 @@ _TEXT = re.compile(r"text/|.*[/+](?:xml|yaml|toml|(?:x-)?javascript)$")
 
 
 class ServedAs(NamedTuple):
-    """The response headers Content-Disposition and Content-Type, in printable ASCII."""
+    """The response headers Content-Disposition and Content-Type, in printable ASCII.
 
-    content_disposition: str
+    ``encoded_name`` is the file name as RFC 8187 encodes it.
+    """
+
+    disposition: Disposition
+    ascii_name: str
+    encoded_name: str
     content_type: str
+
+    @property
+    def content_disposition(self) -> str:
+        return (
+            f'{self.disposition}; filename="{self.ascii_name}"; '
+            f"filename*=UTF-8''{self.encoded_name}"
+        )
+
+    @property
+    def quoted_content_disposition(self) -> str:
+        """The header, percent-encoded for a query; several times as fast as quote()."""
+        return (
+            f"{self.disposition}%3B%20filename%3D%22{_quoted(self.ascii_name)}%22%3B%20"
+            f"filename%2A%3DUTF-8%27%27{_quoted(self.encoded_name)}"
+        )
 
 
 def served_as(relpath: str, disposition: Disposition) -> ServedAs:
     """Return the headers to serve an item with; any relpath is accepted."""
     name = relpath.rpartition("/")[2]
     if _is_plain(name):
-        ascii_name = quoted = name
+        ascii_name = encoded_name = name
     else:
         name = file_name(name)
-        ascii_name, quoted = file_name(_ascii(name)), quote(name, safe="")
+        ascii_name, encoded_name = file_name(_ascii(name)), quote(name, safe="")
     # splitext() would take as long as all the rest; here no name begins with a dot.
     _, dot, extension = name.rpartition(".")
-    return ServedAs(
-        f"{disposition}; filename=\"{ascii_name}\"; filename*=UTF-8''{quoted}",
-        _content_type(dot and extension.lower(), disposition),
-    )
+    content_type = _content_type(dot and extension.lower(), disposition)
+    return ServedAs(disposition, ascii_name, encoded_name, content_type)
+
+
+def _quoted(name: str) -> str:
+    return name if _is_plain(name) else quote(name, safe="")
 
 
 def file_name(relpath: str) -> str:

@@ -12,7 +12,9 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
+from urllib.parse import quote
 
 import dtool_s3
 from dtool_s3.storagebroker import S3StorageBroker
@@ -157,18 +159,24 @@ def relpath_beside(identifier: str, metadata: Mapping[str, str]) -> str | None:
     return handle if generate_identifier(handle) == identifier else None
 
 
-def served(relpath: str, disposition: Disposition) -> dict[str, str]:
-    """Return the parameters that make S3 serve an item under its name, as the bytes that it has.
+def served(relpath: str, disposition: Disposition) -> str:
+    """Return the query that makes S3 serve an item under its name, as the bytes that it has.
 
     Source: AWS, "GetObject", section "Overriding response header values through the request".
     """
     headers = served_as(relpath, disposition)
-    return {
-        "response-content-disposition": headers.content_disposition,
+    return (
+        f"response-content-disposition={headers.quoted_content_disposition}"
         # No PUT signs its Content-Encoding, by which clients would decode verified bytes to others.
-        "response-content-encoding": "identity",
-        "response-content-type": headers.content_type,
-    }
+        "&response-content-encoding=identity"
+        f"&response-content-type={_quoted(headers.content_type)}"
+    )
+
+
+# There are few content types.
+@lru_cache(maxsize=256)
+def _quoted(value: str) -> str:
+    return quote(value, safe="")
 
 
 def _structure(uuid: str) -> dict[str, str]:

@@ -45,8 +45,8 @@ class S3Reads:
         manifest = Manifest.stored(self._s3.get(layout.document("manifest")), uuid)
 
         def sign(identifier: str, relpath: str) -> str:
-            parameters = served(relpath, disposition)
-            return signer.sign("GET", layout.item(identifier), parameters=parameters)
+            query = served(relpath, disposition)
+            return signer.sign("GET", layout.item(identifier), query=query)
 
         return SignedItems(manifest.items, sign)
 
@@ -63,8 +63,8 @@ class S3Reads:
         relpath = relpath_beside(identifier, found.metadata)
         if relpath is None:
             relpath = relpath_in(self._s3.get(layout.document("manifest")), identifier)
-        parameters = served(relpath, disposition)
-        return self._s3.signer(life).sign("GET", layout.item(identifier), parameters=parameters)
+        query = served(relpath, disposition)
+        return self._s3.signer(life).sign("GET", layout.item(identifier), query=query)
 
     def _find(self, uuid: str, identifier: str) -> tuple[Layout, FoundObject]:
         """Find an item where its dataset was last known to be, and then where it is."""

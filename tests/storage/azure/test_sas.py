@@ -17,7 +17,7 @@ KEY = bytes(range(64))
 HTTPS, HTTP = "https://acct.blob.core.windows.net", "http://127.0.0.1:10000/acct"
 ENDS = datetime(2026, 2, 28, 23, 59, 59, tzinfo=timezone.utc)
 UUID = "6f9619ff-8b86-4011-b42d-00c04fc964ff"
-NAMED = ServedAs("attachment; filename=\"a b\"; filename*=UTF-8''%C3%BC%20%2B.csv", "text/csv")
+NAMED = ServedAs("attachment", "a b", "%C3%BC%20%2B.csv", "text/csv")
 SDK_VERSION = "2019-02-02"  # what azure-storage-blob 2.1.0 signs with
 
 # What generate_blob_sas of azure-storage-blob 12.17.0, which cannot be installed beside 2.1.0, made
@@ -98,9 +98,9 @@ def test_whatever_is_signed_changes_the_signature():
         signer.sign("c", UUID, "blob"),
         signer.sign("r", UUID, "other"),
         signer.sign("r", f"{UUID}-upload", "blob"),
-        signer.sign("r", UUID, "blob", ServedAs("inline", "text/csv")),
-        signer.sign("r", UUID, "blob", ServedAs("inline", "text/plain")),
-        signer.sign("r", UUID, "blob", ServedAs("attachment", "text/csv")),
+        signer.sign("r", UUID, "blob", ServedAs("inline", "a", "a", "text/csv")),
+        signer.sign("r", UUID, "blob", ServedAs("inline", "a", "a", "text/plain")),
+        signer.sign("r", UUID, "blob", ServedAs("attachment", "a", "a", "text/csv")),
         BlobSigner(HTTP, "acct", KEY, ENDS).sign("r", UUID, "blob"),
         BlobSigner(HTTPS, "other", KEY, ENDS).sign("r", UUID, "blob"),
         BlobSigner(HTTPS, "acct", KEY[1:], ENDS).sign("r", UUID, "blob"),

@@ -16,6 +16,8 @@ from botocore.config import Config
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from dserver_signed_url_plugin.filenames import served_as
+from dserver_signed_url_plugin.storage.s3.layout import served
 from dserver_signed_url_plugin.storage.s3.sigv4 import Credentials, Endpoint, QuerySigner
 
 
@@ -56,6 +58,7 @@ keys = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60
     " +%~/.&=?#;:@!$'()*,[]\\\"^`{|}<>ä測🧪e\u0301\n\t", min_size=1, max_size=30
 )
 lives = st.integers(1, 604_800)
+names = keys | st.from_regex(r"[\w.-]{1,30}", fullmatch=True)
 printable = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=40)
 metadata = st.dictionaries(
     st.text("abcxyzABC0123456789-", min_size=1, max_size=12), printable, max_size=4
@@ -165,6 +168,28 @@ def test_the_put_of_a_part_is_signed_as_botocore_signs_it(
     parameters = {"partNumber": str(number), "uploadId": upload_id}
     signer = QuerySigner(site.place, credentials, signed_at, seconds)
     assert signer.sign("PUT", key, headers, parameters) == expected
+
+
+@unhurried
+@given(sites, keyrings, names, st.sampled_from(["attachment", "inline"]), lives)
+@example(SITES[0], KEYRINGS[0], "run 1/Größe, (1) ~'é%20.csv", "inline", 60)
+@example(SITES[2], KEYRINGS[2], "heights-1_a.tar.gz", "attachment", 60)
+def test_an_item_is_signed_under_its_name_as_botocore_signs_it(
+    site, credentials, relpath, disposition, seconds
+):
+    headers = served_as(relpath, disposition)
+    expected, signed_at = theirs(
+        site,
+        credentials,
+        "get_object",
+        seconds,
+        Key="key",
+        ResponseContentDisposition=headers.content_disposition,
+        ResponseContentEncoding="identity",
+        ResponseContentType=headers.content_type,
+    )
+    signer = QuerySigner(site.place, credentials, signed_at, seconds)
+    assert signer.sign("GET", "key", query=served(relpath, disposition)) == expected
 
 
 @unhurried

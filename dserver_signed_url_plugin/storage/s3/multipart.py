@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 MAX_PARTS = 10_000
 _LONGEST_UPLOAD_ID = 1024
 _MAX_PAGES = 1_000
-_GONE = "NoSuchUpload"
+# The second is what Ceph answers to ListParts.
+_GONE = frozenset({"NoSuchUpload", "NoSuchKey"})
 _NOT_LISTED = frozenset({"AccessDenied", "NotImplemented", "501"})
 # A part is missing, has another ETag than was listed, or has become too small for its place.
 _CHANGED = frozenset({"InvalidPart", "InvalidPartOrder", "EntityTooSmall"})
@@ -91,7 +92,7 @@ class MultipartUploads:
                 PartNumberMarker=marker,
             )
         except botocore.exceptions.ClientError as error:
-            if code_of(error) == _GONE:
+            if code_of(error) in _GONE:
                 return None
             raise
 
@@ -113,7 +114,7 @@ class MultipartUploads:
                     MultipartUpload={"Parts": numbered},
                 )
             except botocore.exceptions.ClientError as error:
-                if code_of(error) in _CHANGED | {_GONE}:
+                if code_of(error) in _CHANGED | _GONE:
                     return False
                 raise
             if answer.get("Key") != upload.key:
@@ -143,7 +144,7 @@ class MultipartUploads:
                     Bucket=self._bucket, Key=upload.key, UploadId=upload.upload_id
                 )
             except botocore.exceptions.ClientError as error:
-                if code_of(error) != _GONE:
+                if code_of(error) not in _GONE:
                     raise
 
     def below(self, prefix: str) -> Iterator[MultipartUpload]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from hashlib import md5
 
-from dserver_signed_url_plugin.errors import StorageUnavailable
+from dserver_signed_url_plugin.errors import StorageAway, StorageUnavailable
 from dserver_signed_url_plugin.storage import deadline
 from dserver_signed_url_plugin.storage.parts import (
     IncompleteUpload,
@@ -88,7 +88,7 @@ class S3Parts:
         """Complete the multipart upload; if it is gone, look whether that was done before."""
         # A store may be silent while it works; AWS sends white space.
         deadline.allow(len(parts) / _ASSEMBLED_PER_SECOND)
-        is_complete = self._multipart.complete(self._multipart_upload(upload), parts)
+        is_complete = self._is_completed(self._multipart_upload(upload), parts)
         deadline.progress()
         key = self._key(upload.uuid, upload.identifier)
         stored = dict(self._s3.listing(key)).get(key)
@@ -101,6 +101,15 @@ class S3Parts:
                 StorageUnavailable.PAUSE,
             )
         return stored
+
+    def _is_completed(self, upload: MultipartUpload, parts: Mapping[int, StoredPart]) -> bool:
+        try:
+            return self._multipart.complete(upload, parts)
+        except StorageAway:
+            # Ceph answers 500 also if it does not know the upload.
+            if self._multipart.parts(upload) is not None:
+                raise
+            return False
 
     def _is_of(self, stored: StoredItem, item: Item, parts: Mapping[int, StoredPart]) -> bool:
         """Tell whether an object was made of these parts, as far as the store tells."""

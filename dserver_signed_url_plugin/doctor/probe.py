@@ -130,3 +130,9 @@ class AccountProbe(Probe, Protocol):
 
     def read_staged(self, key: str) -> bytes | None:
         """Read what was PUT to a staged URL, as completion does."""
+
+    def part_put(self, key: str, content: bytes) -> SignedRequest:
+        """Sign the PUT of a part, whose MD5 is given, of an item."""
+
+    def assembled(self, key: str, target: str) -> bytes | None:
+        """Make an item of the part that was PUT, as completion does, and read it."""

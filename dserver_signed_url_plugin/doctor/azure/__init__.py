@@ -35,6 +35,8 @@ _STEPS: tuple[Step[AccountProbe], ...] = (
          _PINNED),
     Step("no-blob-type", "PUT without x-ms-blob-type", creation.no_blob_type, None, _PINNED),
     Step("overwriting", "PUT …/staged, twice, no headers", urls.overwriting, UPLOADING, _SIGNATURE),
+    Step("parts", "PUT a part, wrong and right, and assemble it", creation.parts, None,
+         _SIGNATURE),
     Step("document", "read …/staged, as the server", account.document, UPLOADING, ("overwriting",)),
     Step("listing", "list what was PUT, as the server", account.stored, UPLOADING, _PINNED),
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from dserver_signed_url_plugin.doctor import urls
 from dserver_signed_url_plugin.doctor.context import ANNOUNCED, OTHER, CheckContext
-from dserver_signed_url_plugin.doctor.findings import CheckResult, ok, warning
+from dserver_signed_url_plugin.doctor.findings import CheckResult, failed, ok, warning
 from dserver_signed_url_plugin.doctor.probe import AccountProbe
 from dserver_signed_url_plugin.storage.values import SignedRequest
 
@@ -55,6 +55,28 @@ def no_blob_type(context: CheckContext[AccountProbe]) -> CheckResult:
         "Clients that omit the returned headers get an error.",
         "Something adds the missing header; Azure itself does not.",
         "Nothing, but clients should send the returned headers all the same.",
+    )
+
+
+def parts(context: CheckContext[AccountProbe]) -> CheckResult:
+    """PUT a part with a wrong MD5 and with the right one, and make an item of it."""
+    request = context.probe.part_put(context.key("part"), ANNOUNCED)
+    answer = context.put(request, OTHER)
+    if answer.status < 300:
+        return failed(
+            f"{answer.summary}: accepted",
+            "The store ignores the Content-MD5 of parts: nobody notices damaged parts of large "
+            "items.",
+            "Use a store that checks Content-MD5, and no proxy that removes the header.",
+        )
+    answer = context.put(request, ANNOUNCED).raise_for_status()
+    if context.probe.assembled(context.key("part"), context.key("assembled")) == ANNOUNCED:
+        return ok(f"{answer.summary}, and assembled", "Large items can be sent in parts.")
+    return failed(
+        "nothing was assembled",
+        "Uploads with large items, which are sent in parts, cannot be completed.",
+        "Set DTOOL_AZURE_BLOB_ENDPOINT_<account> to an address that the account knows as its own: "
+        "the store copies from there.",
     )
 
 

@@ -17,6 +17,7 @@ from dserver_signed_url_plugin.storage.azure.errors import AzureErrorTranslator
 from dserver_signed_url_plugin.storage.azure.layout import (
     BLOCK,
     DOCUMENT_METADATA,
+    base64_md5,
     block_url,
     item_headers,
 )
@@ -100,6 +101,11 @@ class AzureProbe:
         """Sign the PUT of a block of a document, without headers."""
         return block_url(self._signed(WRITE, key))
 
+    def part_put(self, key: str, content: bytes) -> SignedRequest:
+        """Sign the PUT of a part, whose MD5 is given, of an item."""
+        md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        return SignedRequest(self.staged_url(key), {"Content-MD5": base64_md5(md5)})
+
     def _signed(self, permission: str, key: str, age: int = 0) -> str:
         ends = datetime.now(timezone.utc) + timedelta(seconds=_LIFETIME - age)
         return self._azure.signer(ends).sign(permission, self._container, self._blob(key))
@@ -139,6 +145,15 @@ class AzureProbe:
         with _refusals_raised():
             self._azure.commit(self._container, self._blob(key), BLOCK)
         return self.read(key)
+
+    def assembled(self, key: str, target: str) -> bytes | None:
+        """Commit the block that was PUT, copy the blob and read the copy; None if absent."""
+        with _refusals_raised():
+            etag = self._azure.commit(self._container, self._blob(key), BLOCK)
+            if etag is not None:
+                source = f"{self._azure.inside}/{key}"
+                self._azure.copy(self._container, self._blob(target), source, etag)
+        return self.read(target)
 
     def listing(self) -> Mapping[str, StoredItem]:
         """List the scratch container as the server does."""

@@ -204,9 +204,9 @@ class AzureConnection:
             return True
         return False
 
-    def commit(self, container: str, blob: str, block: str) -> bool:
-        """Make a blob of the latest block of that name; False if none was PUT."""
-        return self._commit(container, blob, [block]) is not None
+    def commit(self, container: str, blob: str, block: str) -> str | None:
+        """Make a blob of the latest block of that name: its ETag, or None if none was PUT."""
+        return self._commit(container, blob, [block])
 
     def assemble(
         self,

@@ -148,7 +148,7 @@ class AzureUploads:
     def staged_document(self, uuid: str, staging: str, document: str, limit: int) -> bytes | None:
         """Return a staged document, cut after limit + 1 bytes, or None if there is none."""
         container, blob = upload_container(uuid), staged_document(staging, document)
-        if not self._azure.commit(container, blob, BLOCK):
+        if self._azure.commit(container, blob, BLOCK) is None:
             return None
         return self._azure.get(container, blob, limit)
 

@@ -18,6 +18,7 @@ from tests.support.doctor_reports import (
     forget_this_machine,
     settings_of,
 )
+from tests.support.dserver import in_capitals
 from tests.support.proxy import Fault, StoreProxy
 
 
@@ -98,6 +99,16 @@ def test_a_proxy_that_removes_the_md5_lets_other_bytes_pass(account):
     report = through(account, strip)
     assert (report.code, report.failed) == (NOT_FOR_UPLOADING, {"other-bytes"})
     assert report["other-bytes"]["answered"] == "201: accepted"
+    assert report["parts"]["answered"] == "201: accepted"
+    assert "parts" in report.warned
+
+
+def test_parts_that_cannot_be_assembled_are_a_warning(account):
+    with StoreProxy(account) as proxy:
+        proxy.before = lambda asked: Fault.REFUSED if "x-ms-copy-source" in asked.headers else None
+        settings = {**settings_of(account), **in_capitals(proxy.settings())}
+        report = examined(account, settings=settings)
+    assert (report.code, report.warned) == (FIT, {"overtaken-put", "parts"})
 
 
 def test_a_url_that_writes_twice_spoils_uploading(account, blobs):

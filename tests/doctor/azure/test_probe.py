@@ -75,7 +75,7 @@ def test_nothing_of_the_examination_stays_in_the_account(account, blobs):
     blobs.create_container("somebodys")
     blobs.create_blob_from_text("somebodys", "dtool", "{}")
     report = examined(account)
-    assert report["removal"]["answered"] == "3 removed"
+    assert report["removal"]["answered"] == "5 removed"
     assert containers(blobs) == ["somebodys"]
     assert [blob.name for blob in blobs.list_blobs("somebodys")] == ["dtool"]
 

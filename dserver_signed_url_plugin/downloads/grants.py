@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dserver_signed_url_plugin.audit.decisions import Extent
-from dserver_signed_url_plugin.storage.values import Life, ReadURLs, SignedItems
+from dserver_signed_url_plugin.storage.values import Item, Life, ReadURLs, SignedItems, total_size
 from dserver_signed_url_plugin.uris import DatasetURI
 
 
@@ -30,6 +31,33 @@ class ItemsGrant:
     uri: DatasetURI
     life: Life
     items: SignedItems
+
+
+@dataclass(frozen=True)
+class SelectedItems:
+    """Signed URLs for some items of a dataset.
+
+    ``chosen`` are the items by identifier, ``missing`` what was requested and is not there.
+    """
+
+    uri: DatasetURI
+    life: Life
+    chosen: Mapping[str, Item]
+    urls: Mapping[str, str]
+    missing: Sequence[str]
+
+    @property
+    def extent(self) -> Extent:
+        sizes = [item.size_in_bytes for item in self.chosen.values()]
+        return Extent(len(self.chosen), total_size(sizes), self.life.ends)
+
+
+@dataclass(frozen=True)
+class ItemList:
+    """A list of a dataset's items for another program; ``lines`` can be read once."""
+
+    lines: Iterator[str]
+    extent: Extent
 
 
 @dataclass(frozen=True)

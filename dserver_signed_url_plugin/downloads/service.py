@@ -5,16 +5,26 @@ from __future__ import annotations
 import re
 
 from dserver_signed_url_plugin import datasets
+from dserver_signed_url_plugin.audit.decisions import Extent
 from dserver_signed_url_plugin.config import Settings, chosen_life
 from dserver_signed_url_plugin.datasets import RegisteredDataset
-from dserver_signed_url_plugin.downloads.grants import DatasetGrant, ItemGrant, ItemsGrant
+from dserver_signed_url_plugin.downloads.grants import (
+    DatasetGrant,
+    ItemGrant,
+    ItemList,
+    ItemsGrant,
+    SelectedItems,
+)
+from dserver_signed_url_plugin.downloads.lists import ListFormat, item_list
+from dserver_signed_url_plugin.downloads.selection import Selection
 from dserver_signed_url_plugin.errors import DatasetExpiring, DatasetNotFound, ItemNotFound
 from dserver_signed_url_plugin.filenames import Disposition
 from dserver_signed_url_plugin.lifecycle.rules import Lifecycles
 from dserver_signed_url_plugin.permissions import ReadPermit
 from dserver_signed_url_plugin.storage.protocols import ReadSigner
 from dserver_signed_url_plugin.storage.registry import Storages
-from dserver_signed_url_plugin.storage.values import Life
+from dserver_signed_url_plugin.storage.values import Life, total_size
+from dserver_signed_url_plugin.times import timestamp
 from dserver_signed_url_plugin.uris import DatasetURI
 
 _IDENTIFIER = re.compile(r"[0-9a-f]{40}")
@@ -65,6 +75,47 @@ class Downloads:
         storage = self._storages.reads(permit.base_uri)
         life = self._life(storage, uri, seconds, None)
         return ItemsGrant(uri, life, storage.items(uri.uuid, life, disposition))
+
+    def selected(
+        self,
+        permit: ReadPermit,
+        uuid: str,
+        selection: Selection,
+        expiry_seconds: int | None,
+        disposition: Disposition = "attachment",
+    ) -> SelectedItems:
+        """Sign some items.
+
+        :param expiry_seconds: how long the URLs should work; None for the server's default.
+        :param disposition: whether browsers save the items or show them.
+        :raises InvalidField: if a pattern matches too many items.
+        :raises DatasetNotFound: if dserver does not know it, or storage no longer holds it.
+        :raises DatasetExpiring: if a lifecycle rule of its store is about to delete it.
+        """
+        grant = self.items(permit, uuid, expiry_seconds, disposition)
+        chosen, missing = selection.chosen(grant.items.entries)
+        return SelectedItems(grant.uri, grant.life, chosen, grant.items, missing)
+
+    def item_list(
+        self,
+        permit: ReadPermit,
+        uuid: str,
+        list_format: ListFormat,
+        expiry_seconds: int | None,
+        disposition: Disposition = "attachment",
+    ) -> ItemList:
+        """Return a list of all items for another program, signed while it is read.
+
+        :param expiry_seconds: how long the URLs should work; None for the server's default.
+        :param disposition: whether browsers save the items or show them.
+        :raises DatasetNotFound: if dserver does not know it, or storage no longer holds it.
+        :raises DatasetExpiring: if a lifecycle rule of its store is about to delete it.
+        """
+        grant = self.items(permit, uuid, expiry_seconds, disposition)
+        sizes = [item.size_in_bytes for item in grant.items.entries.values()]
+        extent = Extent(len(sizes), total_size(sizes), grant.life.ends)
+        title = f"{grant.uri}: {len(sizes)} item(s); its URLs end at {timestamp(grant.life.ends)}"
+        return ItemList(item_list(list_format, grant.items, title), extent)
 
     def item(
         self,

@@ -16,9 +16,9 @@ from flask_jwt_extended.exceptions import JWTExtendedException
 from jwt import PyJWTError
 
 from dserver_signed_url_plugin.errors import NotAuthenticated
-from dserver_signed_url_plugin.permissions import permit_upload
+from dserver_signed_url_plugin.permissions import permit_read, permit_upload
 from dserver_signed_url_plugin.services import services
-from dserver_signed_url_plugin.uris import BaseURI
+from dserver_signed_url_plugin.uris import BaseURI, DatasetURI
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -69,5 +69,19 @@ def may_register(view: Callable[..., Result]) -> Callable[..., Result]:
     @wraps(view)
     def permitted(uri: str) -> Result:
         return view(permit_upload(identity(), BaseURI.parse(uri)))
+
+    return permitted
+
+
+def may_read(view: Callable[..., Result]) -> Callable[..., Result]:
+    """Call a view with a permit and a UUID instead of the dataset URI in its path.
+
+    :raises PermissionDenied: if the caller has no search permission on its base URI.
+    """
+
+    @wraps(view)
+    def permitted(uri: str) -> Result:
+        dataset = DatasetURI.parse(uri)
+        return view(permit_read(identity(), dataset.base), dataset.uuid)
 
     return permitted

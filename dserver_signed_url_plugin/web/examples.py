@@ -89,6 +89,20 @@ DATASET_GRANT: dict[str, Any] = {
 
 ITEM_GRANT = {**_GRANT, "identifier": IDENTIFIER, "url": _url(f"data/{IDENTIFIER}")}
 
+ITEM_REQUEST = {"match": "*.csv"}
+SELECTED_ITEMS: dict[str, Any] = {
+    **_GRANT,
+    "items": {
+        IDENTIFIER: {
+            "url": _url(f"data/{IDENTIFIER}"),
+            "relpath": "heights.csv",
+            "size_in_bytes": 15,
+            "hash": _MD5,
+        }
+    },
+    "missing": [],
+}
+
 DECISIONS: dict[str, Any] = {
     "uri": URI,
     "decisions": [

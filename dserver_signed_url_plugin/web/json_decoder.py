@@ -75,7 +75,7 @@ def check_is_object(raw: bytes) -> None:
         raise InvalidField("body", "Invalid input type: send an object.", status=422)
 
 
-def max_memory(raw: msgspec.Raw) -> int:
+def max_memory(raw: bytes | msgspec.Raw) -> int:
     """Return the most bytes of memory that the values of this JSON can take."""
     written = bytes(raw)
     return len(written) + sum(written.count(sign) * cost for sign, cost in _COSTS.items())

@@ -26,6 +26,7 @@ READING = {
     410: "A lifecycle rule of the store may delete it at any moment",
 }
 _BODY = {411: "The body came without its length", 413: "The body is too large"}
+READING_ITEMS = {**READING, **_BODY}
 ANNOUNCING = {
     **_BODY,
     409: "Registered already; or the UUID is pending elsewhere, by someone else or with other "
@@ -47,6 +48,9 @@ COMPLETING = {
     409: "Another request is completing it, or the UUID is pending at another base URI",
 }
 AUDIT = {404: "This server keeps no table of decisions"}
+
+# What some routes answer with beside JSON, by path below the prefix of this plugin's routes.
+_OTHER_FORMATS = {("dataset/{uri}", "get"): {"text/plain": {"schema": {"type": "string"}}}}
 
 _METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 
@@ -95,6 +99,9 @@ def correct(document: Mapping[str, Any], prefix: str) -> None:
             responses = operation.get("responses", {}) if method in _METHODS else {}
             if path.startswith(prefix) and "422" in responses:
                 responses["422"] = _MALFORMED
+            more = _OTHER_FORMATS.get((path.removeprefix(prefix), method))
+            if more is not None:
+                responses["200"]["content"].update(more)
             # dservercore documents a status of 1 for GET of /manifests/{uri} and /tags/{uri}.
             if responses.get("1") == {"description": 2}:
                 del responses["1"]

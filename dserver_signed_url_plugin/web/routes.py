@@ -8,17 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, TypedDict, TypeVar
+from typing import Any, Literal, TypedDict, TypeVar
 
-from flask import Response
 from flask_smorest import Blueprint
 from marshmallow import Schema
 
 from dserver_signed_url_plugin import database
 from dserver_signed_url_plugin.audit.decisions import DecisionPage, parsed
-from dserver_signed_url_plugin.downloads.grants import DatasetGrant, ItemGrant
+from dserver_signed_url_plugin.downloads.grants import (
+    DatasetGrant,
+    ItemGrant,
+    ItemList,
+    SelectedItems,
+)
+from dserver_signed_url_plugin.downloads.lists import ListFormat
 from dserver_signed_url_plugin.filenames import Disposition
 from dserver_signed_url_plugin.permissions import (
+    ReadPermit,
     UploadPermit,
     permit_completion,
     permit_read,
@@ -38,14 +44,26 @@ from dserver_signed_url_plugin.web import (
     openapi,
 )
 from dserver_signed_url_plugin.web.announcement import Announcement, CompletionRequest
-from dserver_signed_url_plugin.web.authentication import identified, identity, may_register
+from dserver_signed_url_plugin.web.authentication import (
+    identified,
+    identity,
+    may_read,
+    may_register,
+)
+from dserver_signed_url_plugin.web.item_request import ItemRequest
 from dserver_signed_url_plugin.web.schemas.audit import AuditQuerySchema, AuditSchema
 from dserver_signed_url_plugin.web.schemas.common import (
     ReadingSchema,
     RefusalSchema,
     StreamedSchema,
 )
-from dserver_signed_url_plugin.web.schemas.downloads import DatasetGrantSchema, ItemGrantSchema
+from dserver_signed_url_plugin.web.schemas.downloads import (
+    DatasetGrantSchema,
+    DatasetQuerySchema,
+    ItemGrantSchema,
+    ItemRequestSchema,
+    SelectedItemsSchema,
+)
 from dserver_signed_url_plugin.web.schemas.status import (
     CancelSchema,
     UploadStatusQuerySchema,
@@ -57,7 +75,7 @@ from dserver_signed_url_plugin.web.schemas.uploads import (
     UploadGrantSchema,
     UploadPlanSchema,
 )
-from dserver_signed_url_plugin.web.streamed import json_response
+from dserver_signed_url_plugin.web.streamed import json_response, text_response
 
 View = TypeVar("View", bound=Callable[..., object])
 
@@ -84,7 +102,7 @@ class SignedURLBlueprint(Blueprint):  # type: ignore[misc]  # untyped in flask-s
         openapi.correct(spec.to_dict(), f"{self.url_prefix}/")
 
     def response(self, status: int, schema: type[Schema], **options: Any) -> Callable[[View], View]:
-        """Note the extent of a view's result, then dump it, or stream it if its schema says so."""
+        """Note the extent of a view's result, then dump it, or stream it."""
         dump = super().response(status, schema, **options)
         return lambda view: dump(_streamed(schema, audit_hooks.audited(_limited(view))))
 
@@ -101,13 +119,16 @@ def _limited(view: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _streamed(schema: type[Schema], view: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the view itself, or one that returns the response of a streamed schema."""
-    if not issubclass(schema, StreamedSchema):
-        return view
+    """Return a view that streams a list of items, and what its schema says is streamed."""
 
     @wraps(view)
-    def streaming(*args: Any, **kwargs: Any) -> Response:
-        return json_response(schema.document(view(*args, **kwargs)))
+    def streaming(*args: Any, **kwargs: Any) -> Any:
+        result = view(*args, **kwargs)
+        if isinstance(result, ItemList):
+            return text_response(result.lines)
+        if issubclass(schema, StreamedSchema):
+            return json_response(schema.document(result))
+        return result
 
     return streaming
 
@@ -129,6 +150,12 @@ class ReadingQuery(TypedDict):
 
     expiry_seconds: int | None
     disposition: Disposition
+
+
+class DatasetQuery(ReadingQuery):
+    """What DatasetQuerySchema loads."""
+
+    format: Literal["json"] | ListFormat
 
 
 class UploadStatusQuery(TypedDict):
@@ -163,15 +190,33 @@ def _refuses(more: dict[int, str]) -> Callable[[View], View]:
     "/dataset/<path:uri>", methods=["GET"], parameters=[openapi.URI], endpoint="read-dataset"
 )
 @identified
-@blueprint.arguments(ReadingSchema, location="query")
+@blueprint.arguments(DatasetQuerySchema, location="query")
 @blueprint.response(200, DatasetGrantSchema, example=examples.DATASET_GRANT)
 @_refuses(openapi.READING)
-def read_dataset(query: ReadingQuery, uri: str) -> DatasetGrant:
+def read_dataset(query: DatasetQuery, uri: str) -> DatasetGrant | ItemList:
     """Return signed URLs for all of a dataset. Requires search permission on its base URI."""
     dataset = DatasetURI.parse(uri)
     permit = permit_read(identity(), dataset.base)
     asked, disposition = query["expiry_seconds"], query["disposition"]
+    if query["format"] != "json":
+        return services().downloads.item_list(
+            permit, dataset.uuid, query["format"], asked, disposition
+        )
     return services().downloads.dataset(permit, dataset.uuid, asked, disposition)
+
+
+@blueprint.route(
+    "/items/<path:uri>", methods=["POST"], parameters=[openapi.URI], endpoint="read-items"
+)
+@identified
+@may_read
+@blueprint.arguments(ItemRequestSchema, example=examples.ITEM_REQUEST)
+@blueprint.response(200, SelectedItemsSchema, example=examples.SELECTED_ITEMS)
+@_refuses(openapi.READING_ITEMS)
+def read_items(permit: ReadPermit, uuid: str, requested: ItemRequest) -> SelectedItems:
+    """Return signed URLs for some items. Requires search permission on the base URI."""
+    life, disposition = requested.expiry_seconds, requested.disposition
+    return services().downloads.selected(permit, uuid, requested.selection, life, disposition)
 
 
 @blueprint.route(

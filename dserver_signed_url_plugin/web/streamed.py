@@ -1,4 +1,4 @@
-"""Answers in JSON that are written while they are sent, because they may hold 100,000 items."""
+"""Answers in JSON and plain text that are written while they are sent, as of 100,000 items."""
 
 from __future__ import annotations
 
@@ -70,3 +70,21 @@ def _batches(members: Members) -> Iterator[dict[str, Any]]:
     pairs = iter(members.pairs)
     while batch := dict(islice(pairs, _BATCH)):
         yield batch
+
+
+def text_response(lines: Iterable[str]) -> Response:
+    """Return a response with a text in UTF-8, which is created while it is sent."""
+    return Response(_joined(lines), content_type="text/plain; charset=utf-8")
+
+
+def _joined(lines: Iterable[str]) -> Iterator[bytes]:
+    """Yield the lines together: a server sends each chunk in a packet of its own."""
+    waiting, length = [], 0
+    for line in lines:
+        waiting.append(line)
+        length += len(line)
+        if length >= _CHUNK_BYTES:
+            yield "".join(waiting).encode()
+            waiting, length = [], 0
+    if waiting:
+        yield "".join(waiting).encode()

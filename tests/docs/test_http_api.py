@@ -24,6 +24,7 @@ UPLOAD = "POST /signed-urls/upload/<uri>"
 STATUS = "GET /signed-urls/upload/<uri>"
 COMPLETE = "POST /signed-urls/upload-complete"
 DATASET = "GET /signed-urls/dataset/<uri>"
+ITEMS = "POST /signed-urls/items/<uri>"
 ITEM = "GET /signed-urls/item/<uri>/<identifier>"
 AUDIT = "GET /signed-urls/audit/<uri>"
 CANCEL = "DELETE /signed-urls/upload/<uri>"
@@ -85,6 +86,7 @@ def test_the_exchanges_are_real(lab):
         requests.put(item["url"], CONTENT, headers=item["headers"], timeout=30).raise_for_status()
     exchange(lab, COMPLETE)
     exchange(lab, DATASET)
+    exchange(lab, ITEMS)
     answer = exchange(lab, ITEM)
     assert requests.get(answer["url"], timeout=30).content == CONTENT
     exchange(lab, AUDIT)

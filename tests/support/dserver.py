@@ -85,6 +85,9 @@ class Person:
     def read(self, uri: str, **query: Any) -> TestResponse:
         return self.get(f"/signed-urls/dataset/{encoded(uri)}", query_string=query)
 
+    def read_items(self, uri: str, **body: Any) -> TestResponse:
+        return self.post(f"/signed-urls/items/{encoded(uri)}", body)
+
     def read_item(self, uri: str, identifier: str, **query: Any) -> TestResponse:
         return self.get(f"/signed-urls/item/{encoded(uri)}/{identifier}", query_string=query)
 

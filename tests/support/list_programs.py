@@ -22,7 +22,7 @@ def run(command: Sequence[str], directory: Path, text: str = "") -> subprocess.C
         command,
         cwd=directory,
         input=text.encode(),
-        env={**os.environ, "LC_ALL": "C.UTF-8", "LD_LIBRARY_PATH": ":".join(_libraries())},
+        env={**os.environ, "LC_ALL": "C.UTF-8", "LD_LIBRARY_PATH": ":".join(libraries())},
         capture_output=True,
         check=False,
         timeout=60,
@@ -42,5 +42,5 @@ def bagit() -> list[str]:
     return [sys.executable, "-m", "bagit"]
 
 
-def _libraries() -> list[str]:
+def libraries() -> list[str]:
     return [str(path) for path in UNPACKED.glob("lib/*-linux-gnu*")]

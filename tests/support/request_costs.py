@@ -21,7 +21,7 @@ from tests.support.proxy import StoreProxy
 
 # Statements of one call, dservercore's own for person and permission included.
 # Two of them are the decision's, one on SQLite.
-QUERIES = {"begin": 24, "complete": 40, "dataset": 7, "item": 7}
+QUERIES = {"begin": 24, "complete": 40, "dataset": 7, "items": 7, "list": 7, "item": 7}
 
 
 @dataclass
@@ -87,14 +87,16 @@ def costs(
     def call(name: str, act: Callable[[], TestResponse]) -> Any:
         with counted(dserver, proxy) as cost[name]:
             answer = act()
-        assert answer.status_code == 200, answer.json
-        return answer.json
+        assert answer.status_code == 200, answer.text
+        return answer.json if answer.is_json else answer.text
 
     plan = client.plan(deposit)
     grant = call("begin", lambda: dserver.alice.begin(dserver.base_uri, plan))
     put_all(grant, deposit)
     call("complete", lambda: dserver.alice.complete(uri))
     assert len(call("dataset", lambda: dserver.bob.read(uri))["item_urls"]) == number
+    call("items", lambda: dserver.bob.read_items(uri, match="*"))
+    call("list", lambda: dserver.bob.read(uri, format="curl"))
     identifier = next(iter(grant["upload_urls"]["items"]))
     call("item", lambda: dserver.bob.read_item(uri, identifier))
     return cost

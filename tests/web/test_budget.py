@@ -22,8 +22,8 @@ PAGE = 1000
 # What one call may ask of each store: with looks at whether what was written is there, and what
 # was deleted is gone, but without what grows with the dataset.
 REQUESTS = {
-    Bucket: {"begin": 7 + 3, "complete": 10, "dataset": 6, "item": 2},
-    Account: {"begin": 11, "complete": 11, "dataset": 4, "item": 1},
+    Bucket: {"begin": 7 + 3, "complete": 10, "dataset": 6, "items": 3, "list": 3, "item": 2},
+    Account: {"begin": 11, "complete": 11, "dataset": 4, "items": 1, "list": 1, "item": 1},
 }
 GIVING_UP = {"resume": 2, "status": 1, "dry run": 5, "cleanup": 11}
 BEGINNING = REQUESTS[Bucket]["begin"]

@@ -13,13 +13,14 @@ from dserver_signed_url_plugin.web import examples, openapi
 from tests.support.dserver import Dserver, encoded
 
 DATASET = ("/signed-urls/dataset/{uri}", "get")
+ITEMS = ("/signed-urls/items/{uri}", "post")
 ITEM = ("/signed-urls/item/{uri}/{identifier}", "get")
 UPLOAD = ("/signed-urls/upload/{uri}", "post")
 COMPLETE = ("/signed-urls/upload-complete", "post")
 STATUS = ("/signed-urls/upload/{uri}", "get")
 CANCEL = ("/signed-urls/upload/{uri}", "delete")
 AUDIT = ("/signed-urls/audit/{uri}", "get")
-OPERATIONS = (DATASET, ITEM, UPLOAD, COMPLETE, STATUS, CANCEL, AUDIT)
+OPERATIONS = (DATASET, ITEMS, ITEM, UPLOAD, COMPLETE, STATUS, CANCEL, AUDIT)
 EVERYWHERE = {200, 400, 401, 403, 422, 429, 501, 502, 503}
 
 
@@ -68,6 +69,7 @@ def test_there_are_these_routes_and_no_other(document):
     ("route", "more"),
     [
         (DATASET, {404, 409, 410}),
+        (ITEMS, {404, 409, 410, 411, 413}),
         (ITEM, {404, 409, 410}),
         (UPLOAD, {409, 411, 413}),
         (COMPLETE, {409, 411, 413}),
@@ -96,7 +98,7 @@ def test_every_error_is_dservers_envelope(document, route, operation):
 @pytest.mark.parametrize("route", [DATASET, ITEM])
 def test_reading_takes_a_life_and_a_disposition_in_the_query(operation):
     parameters = {parameter["name"]: parameter for parameter in operation["parameters"]}
-    assert parameters.keys() == {"expiry_seconds", "disposition"}
+    assert parameters.keys() - {"format"} == {"expiry_seconds", "disposition"}
     assert {parameter["in"] for parameter in parameters.values()} == {"query"}
     assert all(parameter["description"] for parameter in parameters.values())
     assert parameters["expiry_seconds"]["schema"]["minimum"] == 1
@@ -124,6 +126,23 @@ def test_the_announcement_is_documented_item_by_item(document):
     item = resolved(document, plan["properties"]["items"]["items"])
     assert item["properties"].keys() == {"relpath", "size_in_bytes", "hash", "utc_timestamp"}
     assert item["required"] == ["relpath"]
+
+
+def test_a_request_for_items_is_documented_down_to_each_url(document):
+    body = document["paths"][ITEMS[0]]["post"]["requestBody"]["content"]["application/json"]
+    request = resolved(document, body["schema"])["properties"]
+    assert request.keys() == {"identifiers", "relpaths", "match", "expiry_seconds", "disposition"}
+    assert request["relpaths"]["maxItems"] == 10_000
+    answer = answered(document, ITEMS, 200)["properties"]
+    item = resolved(document, answer["items"]["additionalProperties"])
+    assert item["properties"].keys() == {"url", "relpath", "size_in_bytes", "hash"}
+
+
+def test_lists_for_other_programs_are_documented(document):
+    operation = document["paths"][DATASET[0]]["get"]
+    [parameter] = [one for one in operation["parameters"] if one["name"] == "format"]
+    assert parameter["schema"]["enum"] == ["json", "curl", "aria2", "md5sum", "bagit"]
+    assert operation["responses"]["200"]["content"]["text/plain"]["schema"] == {"type": "string"}
 
 
 def test_the_completion_is_documented(document):
@@ -199,6 +218,7 @@ def test_every_operation_has_an_id_of_its_own_in_the_words_of_the_field(document
     ids = {route: document["paths"][route[0]][route[1]]["operationId"] for route in OPERATIONS}
     assert ids == {
         DATASET: "readDataset",
+        ITEMS: "readItems",
         ITEM: "readItem",
         UPLOAD: "beginUpload",
         STATUS: "uploadStatus",

@@ -9,6 +9,7 @@ from marshmallow import INCLUDE, Schema, ValidationError, fields, validate
 
 from dserver_signed_url_plugin.filenames import Disposition
 from dserver_signed_url_plugin.web.announcement import Announcement, CompletionRequest
+from dserver_signed_url_plugin.web.item_request import ItemRequest
 
 # Metadata of fields whose format is the whole description.
 URI, UUID = {"format": "uri"}, {"format": "uuid"}
@@ -30,7 +31,7 @@ class BodySchema(Schema):
     ``longest`` is its limit in bytes, where that is less than the server's.
     """
 
-    body: ClassVar[type[Announcement | CompletionRequest]]
+    body: ClassVar[type[Announcement | CompletionRequest | ItemRequest]]
     longest: ClassVar[int | None] = None
 
 
@@ -89,16 +90,21 @@ class LifetimeSchema(Schema):
     expiry_seconds = Seconds()
 
 
-class ReadingSchema(LifetimeSchema):
-    """Query parameters of both routes for reading."""
-
-    disposition = fields.String(
+def disposition_field() -> fields.String:
+    """Return the field with which a client chooses how browsers treat items."""
+    return fields.String(
         load_default="attachment",
         validate=validate.OneOf(get_args(Disposition)),
         metadata=described(
             "Whether a browser saves an item under its own name, or displays it where that is safe."
         ),
     )
+
+
+class ReadingSchema(LifetimeSchema):
+    """Query parameters of both routes for reading."""
+
+    disposition = disposition_field()
 
 
 class ErrorDetailsSchema(Schema):

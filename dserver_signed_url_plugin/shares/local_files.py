@@ -15,6 +15,7 @@ from pathlib import Path, PurePath
 from typing import BinaryIO
 
 import dtoolcore.utils
+import msgspec
 
 from dserver_signed_url_plugin.errors import SignedURLError
 from dserver_signed_url_plugin.storage.values import Item
@@ -82,7 +83,8 @@ class LocalFile:
             raise UnusableFile(
                 f"{str(self.path)!r} changed while it was read; share it when it is complete."
             )
-        return replace(self, item=replace(self.item, size_in_bytes=size, hash=digest.hexdigest()))
+        item = msgspec.structs.replace(self.item, size_in_bytes=size, hash=digest.hexdigest())
+        return replace(self, item=item)
 
     @contextmanager
     def _opened(self) -> Iterator[BinaryIO]:

@@ -10,10 +10,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from dserver_signed_url_plugin.errors import DatasetNotFound, StorageUnavailable
 from dserver_signed_url_plugin.storage.values import Item
 
 HASH_FUNCTION = "md5sum_hexdigest"
+
+
+class _Entry(msgspec.Struct, gc=False):
+    """An item in dtool's document."""
+
+    relpath: str
+    size_in_bytes: int | None
+    hash: str | None
+    utc_timestamp: float | None
 
 
 @dataclass(frozen=True)
@@ -76,8 +87,8 @@ class Manifest:
 
     def as_dict(self) -> dict[str, Any]:
         """Return dtool's document."""
-        return {
-            "items": {
+        return self._document(
+            {
                 identifier: {
                     "relpath": item.relpath,
                     "size_in_bytes": item.size_in_bytes,
@@ -85,18 +96,27 @@ class Manifest:
                     "utc_timestamp": item.utc_timestamp,
                 }
                 for identifier, item in self.items.items()
-            },
-            "hash_function": HASH_FUNCTION,
-            "dtoolcore_version": self.dtoolcore_version,
-        }
+            }
+        )
 
     def to_json(self) -> str:
         """Return dtool's document as compact JSON."""
-        return json.dumps(self.as_dict())
+        items = {
+            identifier: _Entry(item.relpath, item.size_in_bytes, item.hash, item.utc_timestamp)
+            for identifier, item in self.items.items()
+        }
+        return msgspec.json.encode(self._document(items)).decode()
 
     def as_dtool_writes_it(self) -> str:
         """Return dtool's document as JSON, formatted as dtool does."""
         return json.dumps(self.as_dict(), indent=2, sort_keys=True)
+
+    def _document(self, items: Mapping[str, object]) -> dict[str, Any]:
+        return {
+            "items": items,
+            "hash_function": HASH_FUNCTION,
+            "dtoolcore_version": self.dtoolcore_version,
+        }
 
 
 @dataclass(frozen=True)

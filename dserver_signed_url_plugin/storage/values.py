@@ -11,6 +11,8 @@ from datetime import datetime, timedelta, timezone
 from math import floor
 from typing import Any, Generic, TypeVar
 
+import msgspec
+
 from dserver_signed_url_plugin.times import timestamp
 
 Signed = TypeVar("Signed")
@@ -71,11 +73,11 @@ class Life:
         }
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(msgspec.Struct, frozen=True, gc=False):
     """One item of a dataset: what dtool's manifest says of it, as far as it is known.
 
-    ``hash`` is the MD5 as 32 hex digits, ``utc_timestamp`` seconds since 1970 UTC.
+    ``hash`` is the MD5 as 32 hex digits, ``utc_timestamp`` seconds since 1970 UTC. There may be
+    100,000, so it is small, and no concern of the garbage collector.
     """
 
     identifier: str

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from hashlib import sha256
+from json.encoder import encode_basestring_ascii as _quoted
+from operator import attrgetter
 from typing import Any
 
 import dtoolcore.utils
@@ -29,10 +31,16 @@ MOST_BYTES = 2**63 - 1
 EARLIEST = datetime(1, 1, 1, 0, 0, 1, tzinfo=timezone.utc).timestamp()
 LATEST = datetime(9999, 12, 31, 23, 59, 58, tzinfo=timezone.utc).timestamp()
 
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_CONTROLS = r"\x00-\x1f\x7f-\x9f\ud800-\udfff"
+_UNPRINTABLE = re.compile(f"[{_CONTROLS}]")
 # Windows treats a backslash as a slash, and ignores blanks at the end of a segment. A drive after
 # a slash matters where a path is joined segment by segment.
 _LEAVES_ON_WINDOWS = re.compile(r"^\\|(?:^|[/\\])(?:\.\. *|[A-Za-z]:)(?:[/\\]|$)")
+# What nearly all relpaths match; _wrong_with() looks into the others.
+_SEGMENT = rf"(?!\.\.? *(?:/|\Z))[^/\\:{_CONTROLS}]+"
+_is_plain = re.compile(f"{_SEGMENT}(?:/{_SEGMENT})*").fullmatch
+# Items of which the fingerprint is computed at once.
+_BATCH = 1000
 
 
 @dataclass(frozen=True)
@@ -63,10 +71,17 @@ class UploadPlan:
 
         Times are left out: a client may read them again, and the first ones count.
         """
-        items = sorted((item.relpath, item.size_in_bytes, item.hash) for item in self.items)
+        # JSON of a list, as json.dumps() writes it; in batches, because it may be megabytes.
+        named = json.dumps([self.name, self.creator_username])[:-1]
         described = [sorted(self.tags), self.annotations, self.overlays]
-        content = [self.name, self.creator_username, items, *described]
-        return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        digest, separator = sha256(f"{named}, [".encode()), ""
+        items = sorted(self.items, key=attrgetter("relpath"))
+        for start in range(0, len(items), _BATCH):
+            batch = ", ".join([_fingerprinted(item) for item in items[start : start + _BATCH]])
+            digest.update(f"{separator}{batch}".encode())
+            separator = ", "
+        digest.update(f"], {json.dumps(described, sort_keys=True)[1:]}".encode())
+        return digest.hexdigest()
 
     def check(self) -> None:
         """Check what dtool can name and read back.
@@ -172,12 +187,20 @@ def _check_item(field_name: str, item: Item, limits: Limits) -> None:
 def _check_relpaths(items: Sequence[Item]) -> None:
     seen = set()
     for number, item in enumerate(items):
-        reason = _wrong_with(item.relpath)
-        if item.relpath in seen:
+        relpath = item.relpath
+        reason = None if _is_plain(relpath) else _wrong_with(relpath)
+        if relpath in seen:
             reason = "is announced twice."
         if reason is not None:
-            raise InvalidField(f"items.{number}.relpath", f"{item.relpath[:200]!r} {reason}")
-        seen.add(item.relpath)
+            raise InvalidField(f"items.{number}.relpath", f"{relpath[:200]!r} {reason}")
+        seen.add(relpath)
+
+
+def _fingerprinted(item: Item) -> str:
+    """Return an item as JSON for the fingerprint."""
+    size = "null" if item.size_in_bytes is None else item.size_in_bytes
+    md5 = "null" if item.hash is None else _quoted(item.hash)
+    return f"[{_quoted(item.relpath)}, {size}, {md5}]"
 
 
 def _wrong_with(relpath: str) -> str | None:

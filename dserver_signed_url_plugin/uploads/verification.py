@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from dserver_signed_url_plugin.errors import UnannouncedItems, UploadIncomplete
 from dserver_signed_url_plugin.storage.values import Contents, Item, Promotion, StoredItem
@@ -110,7 +112,7 @@ def frozen_item(item: Item, stored: StoredItem, hint: Item | None) -> Item:
         timestamp = hint.utc_timestamp
     if timestamp is None:
         timestamp = stored.last_modified.timestamp()
-    return replace(
+    return msgspec.structs.replace(
         item, size_in_bytes=stored.size_in_bytes, hash=stored.md5, utc_timestamp=timestamp
     )
 

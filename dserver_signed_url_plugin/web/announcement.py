@@ -73,10 +73,13 @@ class AnnouncedItem(msgspec.Struct, forbid_unknown_fields=True, gc=False):
         :param number: its index in the announcement.
         :raises InvalidField: if its size is not a whole number.
         """
+        size = self.size_in_bytes
+        if isinstance(size, float):
+            size = _whole(size, "size_in_bytes", f"items.{number}.")
         return Item(
             dtoolcore.utils.generate_identifier(self.relpath),
             self.relpath,
-            _whole(self.size_in_bytes, "size_in_bytes", f"items.{number}."),
+            size,
             self.hash and self.hash.lower(),
             self.utc_timestamp,
         )
@@ -107,7 +110,7 @@ class Announcement(msgspec.Struct, forbid_unknown_fields=True):
         return _read(raw, cls)
 
     def plan(self, max_items: int) -> UploadPlan:
-        """Return the plan of the upload.
+        """Return the plan of the upload, and free what it was made of, which may be megabytes.
 
         :param max_items: the most items that this server accepts.
         :raises InvalidField: for a value that does not fit.
@@ -134,6 +137,7 @@ class Announcement(msgspec.Struct, forbid_unknown_fields=True):
         announced = [] if isinstance(self.items, EmptyObject) else self.items
         if len(announced) > max_items:
             raise InvalidField("items", f"are more than this server's {max_items}.")
+        self.items = []
         return [entry.item(number) for number, entry in enumerate(announced)]
 
     def _overlays(self) -> dict[str, dict[str, Any]]:

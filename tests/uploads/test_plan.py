@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 from dtoolcore.utils import generate_identifier
 
@@ -248,7 +249,7 @@ def test_a_long_name_is_not_repeated_in_full():
     [
         {"items": (B, A)},
         {"tags": ("v1.0", "red")},
-        {"items": (replace(A, utc_timestamp=99.0), B)},
+        {"items": (msgspec.structs.replace(A, utc_timestamp=99.0), B)},
         {"expiry_seconds": 5},
         {"pinned": False},
         {"frozen_at": 5.0},
@@ -266,8 +267,8 @@ def test_two_announcements_of_the_same_contents_have_one_fingerprint(same):
         {"name": "other"},
         {"creator_username": "somebody"},
         {"items": (A,)},
-        {"items": (A, replace(B, size_in_bytes=8))},
-        {"items": (A, replace(B, hash="0" * 32))},
+        {"items": (A, msgspec.structs.replace(B, size_in_bytes=8))},
+        {"items": (A, msgspec.structs.replace(B, hash="0" * 32))},
         {"items": (A, item("b/u.txt"))},
         {"tags": ("red",)},
         {"annotations": {"place": {"room": [2, None, "ü"]}}},
@@ -285,6 +286,34 @@ def test_a_fingerprint_is_made_of_items_with_and_without_properties():
     turned = replace(bare, items=tuple(reversed(bare.items)))
     assert bare.fingerprint() == turned.fingerprint()
     assert len(bare.fingerprint()) == 64
+
+
+@pytest.mark.parametrize(
+    ("changed", "beginning"),
+    [
+        ({}, "2060b7c02b0f"),
+        (
+            {"items": (), "overlays": {}, "tags": (), "annotations": {}},
+            "b4900a3fcd5a",
+        ),
+        (
+            {"items": [item(name) for name in ('é"\\/', "🧪", "\x7f", "a\tb")]},
+            "f339c70dea47",
+        ),
+        (
+            {"items": [item(str(n), n or None, None) for n in range(2500)]},
+            "3ee25a1225f1",
+        ),
+        (
+            {"creator_username": None, "name": "ü"},
+            "e68c297d6183",
+        ),
+    ],
+    ids=["all", "nothing", "names", "many", "without a creator"],
+)
+def test_the_fingerprint_is_what_earlier_versions_computed(changed, beginning):
+    """Otherwise an upload that is pending during an upgrade could not be resumed."""
+    assert replace(PLAN, **changed).fingerprint()[:12] == beginning
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import datetime, timezone
 
+import msgspec
 import pytest
 
 from dserver_signed_url_plugin.errors import UnannouncedItems, UploadIncomplete
@@ -191,7 +192,7 @@ def read(entry):
         (ITEM, hint(), 1.5),
         (BARE, hint(), 99.5),
         (BARE, hint(utc_timestamp=99), 99),
-        (replace(BARE, utc_timestamp=0.0), hint(), 0.0),
+        (msgspec.structs.replace(BARE, utc_timestamp=0.0), hint(), 0.0),
         (BARE, None, WHEN.timestamp()),
         (BARE, hint(size_in_bytes=8), WHEN.timestamp()),
         (BARE, hint(hash=BAD), WHEN.timestamp()),

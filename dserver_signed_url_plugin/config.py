@@ -58,6 +58,7 @@ class Settings:
     rate_limit_storage: str | None = field(default=None, repr=False)
     audit_days: int = 365
     storage_seconds: int = 30
+    cache_bytes: int = 64 * 1024 * 1024
     config_path: str | None = None
     host_rewrite: HostRewrite | None = None
     brokered: frozenset[str] = frozenset()
@@ -85,6 +86,7 @@ class Settings:
             rate_limit_storage=look.text(RATE_LIMIT_STORAGE),
             audit_days=look.number("SIGNED_URL_AUDIT_DAYS", cls.audit_days, least=0),
             storage_seconds=look.number("SIGNED_URL_STORAGE_SECONDS", cls.storage_seconds),
+            cache_bytes=look.number("SIGNED_URL_CACHE_BYTES", cls.cache_bytes, least=0),
             config_path=look.config_path(),
             host_rewrite=look.host_rewrite(),
             brokered=frozenset(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any
 
 import dservercore.utils
@@ -15,6 +15,7 @@ from dservercore.sql_models import Dataset
 
 from dserver_signed_url_plugin import database, request_ids
 from dserver_signed_url_plugin.errors import InvalidField, RegistrationFailed, StillRegistered
+from dserver_signed_url_plugin.times import in_utc
 from dserver_signed_url_plugin.uris import BaseURI, DatasetURI
 
 logger = logging.getLogger(__name__)
@@ -22,17 +23,20 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RegisteredDataset:
-    """A dataset in dserver's register; ``frozen_at`` is UTC.
+    """A dataset in dserver's register; ``frozen_at`` and ``created_at`` are UTC.
 
-    ``uri_text`` is the URI as it was registered, perhaps by other means than this plugin.
+    ``uri_text`` is the URI as it was registered, perhaps by other means than this plugin. ``id`` is
+    that of the row, which is another one if the dataset was registered anew.
     """
 
+    id: int
     uri_text: str
     uuid: str
     name: str
     number_of_items: int | None
     size_in_bytes: int | None
     frozen_at: datetime
+    created_at: datetime
 
     @property
     def uri(self) -> DatasetURI:
@@ -46,43 +50,42 @@ class RegisteredDataset:
         return uri
 
 
+_COLUMNS = (
+    Dataset.id,
+    Dataset.uri,
+    Dataset.uuid,
+    Dataset.name,
+    # These two are null for datasets registered by older versions of dserver.
+    Dataset.number_of_items,
+    Dataset.size_in_bytes,
+    Dataset.frozen_at,
+    Dataset.created_at,
+)
+_BY_URI = sql_db.select(*_COLUMNS).where(Dataset.uri == sql_db.bindparam("uri"))
+
+
 def find(uri: DatasetURI) -> RegisteredDataset | None:
-    """Return the registered dataset with this URI, or None."""
-    found = dservercore.utils.get_admin_metadata_from_uri(str(uri))
+    """Return the registered dataset with this URI, or None, with one query."""
+    row = sql_db.session.execute(_BY_URI, {"uri": str(uri)}).first()
     # Ends the transaction, because callers continue with requests to the store, which take time.
     sql_db.session.rollback()
-    if found is None:
-        return None
-    # Numbers of items and bytes are null for datasets registered by older versions of dserver.
-    return RegisteredDataset(
-        found["uri"],
-        found["uuid"],
-        found["name"],
-        found.get("number_of_items"),
-        found.get("size_in_bytes"),
-        datetime.fromtimestamp(found["frozen_at"], timezone.utc),
-    )
+    return None if row is None else _dataset(row)
 
 
 def below(base_uri: BaseURI) -> list[RegisteredDataset]:
     """Return the registered datasets of a base URI, sorted by URI, with one query."""
-    columns = (
-        Dataset.uri,
-        Dataset.uuid,
-        Dataset.name,
-        Dataset.number_of_items,
-        Dataset.size_in_bytes,
-        Dataset.frozen_at,
-    )
-    wanted = sql_db.select(*columns).join(Dataset.base_uri)
+    wanted = sql_db.select(*_COLUMNS).join(Dataset.base_uri)
     wanted = wanted.where(KnownBaseURI.base_uri == str(base_uri)).order_by(Dataset.uri)
     rows = sql_db.session.execute(wanted).all()
     sql_db.session.rollback()
+    return [_dataset(row) for row in rows]
+
+
+def _dataset(row: Any) -> RegisteredDataset:
+    found = RegisteredDataset(*row)
     # dserver stores naive datetimes in UTC.
-    return [
-        replace(dataset, frozen_at=dataset.frozen_at.replace(tzinfo=timezone.utc))
-        for dataset in (RegisteredDataset(*row) for row in rows)
-    ]
+    frozen_at, created_at = in_utc(found.frozen_at), in_utc(found.created_at)
+    return replace(found, frozen_at=frozen_at, created_at=created_at)
 
 
 def check_known(base_uri: BaseURI) -> None:

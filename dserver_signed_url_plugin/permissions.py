@@ -7,10 +7,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dservercore import utils_auth
+from dservercore import sql_db, utils_auth
+from dservercore.sql_models import BaseURI as KnownBaseURI
+from dservercore.sql_models import User
 
 from dserver_signed_url_plugin.errors import PermissionDenied
 from dserver_signed_url_plugin.uris import BaseURI
+
+# As dservercore.utils_auth.may_search, which sends three queries.
+_MAY_SEARCH = sql_db.select(
+    sql_db.exists()
+    .where(User.username == sql_db.bindparam("username"))
+    .where(User.search_base_uris.any(KnownBaseURI.base_uri == sql_db.bindparam("base_uri")))
+)
 
 
 @dataclass(frozen=True)
@@ -44,7 +53,8 @@ def permit_read(username: str, base_uri: BaseURI) -> ReadPermit:
 
     :raises PermissionDenied: also if dserver does not know the base URI or the user.
     """
-    if not utils_auth.may_search(username, str(base_uri)):
+    wanted = {"username": username, "base_uri": str(base_uri)}
+    if not sql_db.session.scalar(_MAY_SEARCH, wanted):
         raise PermissionDenied(username, "search", base_uri)
     return ReadPermit(username, base_uri)
 

@@ -61,6 +61,11 @@ def test_a_number_that_is_none_is_refused_by_name(name, value):
             Settings.load(config, environ)
 
 
+def test_a_cache_of_no_bytes_is_none():
+    assert Settings.load({}, {}).cache_bytes == 64 * 1024 * 1024
+    assert Settings.load({"SIGNED_URL_CACHE_BYTES": 0}, {}).cache_bytes == 0
+
+
 @pytest.mark.parametrize("kind", ["READ", "WRITE"])
 def test_an_expiry_is_at_most_its_maximum_and_that_at_most_what_s3_allows(kind):
     expiry, maximum = f"SIGNED_URL_{kind}_EXPIRY_SECONDS", f"SIGNED_URL_MAX_{kind}_EXPIRY_SECONDS"

@@ -21,6 +21,7 @@ from dserver_signed_url_plugin.errors import DatasetExpiring, DatasetNotFound, I
 from dserver_signed_url_plugin.filenames import Disposition
 from dserver_signed_url_plugin.lifecycle.rules import Lifecycles
 from dserver_signed_url_plugin.permissions import ReadPermit
+from dserver_signed_url_plugin.storage.dataset_cache import BoundedCache, KnownDataset
 from dserver_signed_url_plugin.storage.protocols import ReadSigner
 from dserver_signed_url_plugin.storage.registry import Storages
 from dserver_signed_url_plugin.storage.values import Life, total_size
@@ -35,6 +36,7 @@ class Downloads:
 
     def __init__(self, settings: Settings, storages: Storages, lifecycles: Lifecycles) -> None:
         self._settings, self._storages, self._lifecycles = settings, storages, lifecycles
+        self._cache = BoundedCache(settings.cache_bytes)
 
     def dataset(
         self,
@@ -51,10 +53,11 @@ class Downloads:
         :raises DatasetExpiring: if a lifecycle rule of its store is about to delete it.
         """
         uri, seconds = permit.base_uri.dataset(uuid), self._seconds(expiry_seconds)
-        size = _registered(uri).size_in_bytes
-        storage = self._storages.reads(permit.base_uri)
+        registered, storage = _registered(uri), self._storages.reads(permit.base_uri)
         life = self._life(storage, uri, seconds, None)
-        return DatasetGrant(uri, life, storage.read_urls(uri.uuid, life, disposition), size)
+        known = KnownDataset(self._cache, registered)
+        urls = storage.read_urls(uri.uuid, life, disposition, known)
+        return DatasetGrant(uri, life, urls, registered.size_in_bytes)
 
     def items(
         self,
@@ -71,10 +74,10 @@ class Downloads:
         :raises DatasetExpiring: if a lifecycle rule of its store is about to delete it.
         """
         uri, seconds = permit.base_uri.dataset(uuid), self._seconds(expiry_seconds)
-        _registered(uri)
-        storage = self._storages.reads(permit.base_uri)
+        registered, storage = _registered(uri), self._storages.reads(permit.base_uri)
         life = self._life(storage, uri, seconds, None)
-        return ItemsGrant(uri, life, storage.items(uri.uuid, life, disposition))
+        known = KnownDataset(self._cache, registered)
+        return ItemsGrant(uri, life, storage.items(uri.uuid, life, disposition, known))
 
     def selected(
         self,
@@ -134,12 +137,13 @@ class Downloads:
         :raises DatasetExpiring: if a lifecycle rule of its store is about to delete it.
         """
         uri, seconds = permit.base_uri.dataset(uuid), self._seconds(expiry_seconds)
-        _registered(uri)
+        registered = _registered(uri)
         if not _IDENTIFIER.fullmatch(identifier):
             raise ItemNotFound(identifier[:40])
         storage = self._storages.reads(permit.base_uri)
         life = self._life(storage, uri, seconds, identifier)
-        url = storage.item_url(uri.uuid, identifier, life, disposition)
+        known = KnownDataset(self._cache, registered)
+        url = storage.item_url(uri.uuid, identifier, life, disposition, known)
         return ItemGrant(uri, life, identifier, url)
 
     def _life(

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from dserver_signed_url_plugin.errors import DatasetNotFound, StorageUnavailable
+from dserver_signed_url_plugin.storage.item_table import ItemTable
 from dserver_signed_url_plugin.storage.values import Item
 
 HASH_FUNCTION = "md5sum_hexdigest"
@@ -59,7 +60,8 @@ class Manifest:
         :raises ValueError: if it is not a manifest.
         """
         try:
-            items = {key: _item(key, entry) for key, entry in document["items"].items()}
+            found = ((_encodable(key), entry) for key, entry in document["items"].items())
+            items = {identifier: _item(identifier, entry) for identifier, entry in found}
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError("not a manifest") from error
         return cls(items, _fact(document, "dtoolcore_version", str) or "")
@@ -128,6 +130,18 @@ class FrozenDataset:
     admin_metadata: Mapping[str, Any]
 
 
+def stored_items(content: bytes | None, uuid: str) -> Mapping[str, Item]:
+    """Read the items of the manifest that storage holds of a dataset, in little memory if possible.
+
+    :raises DatasetNotFound: if there is none.
+    :raises StorageUnavailable: if it cannot be read.
+    """
+    try:
+        return ItemTable.from_json(content or b"")
+    except ValueError:
+        return Manifest.stored(content, uuid).items
+
+
 def relpath_in(manifest: bytes | None, identifier: str) -> str:
     """Return an item's relpath as a stored manifest has it; its identifier if it has none."""
     try:
@@ -140,11 +154,16 @@ def relpath_in(manifest: bytes | None, identifier: str) -> str:
 def _item(identifier: str, entry: object) -> Item:
     return Item(
         identifier,
-        _fact(entry, "relpath", str) or identifier,
+        _encodable(_fact(entry, "relpath", str) or identifier),
         _whole(_fact(entry, "size_in_bytes", int | float)),
         _text(_fact(entry, "hash", object)),
         _fact(entry, "utc_timestamp", int | float),
     )
+
+
+def _encodable(text: str) -> str:
+    """Replace halves of surrogate pairs, which JSON may have and UTF-8 has not."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _whole(number: float | None) -> int | None:

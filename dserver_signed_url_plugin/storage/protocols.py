@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Protocol
 
 from dserver_signed_url_plugin.filenames import Disposition
+from dserver_signed_url_plugin.storage.dataset_cache import NOTHING_KNOWN, KnownDataset
 from dserver_signed_url_plugin.storage.manifest import FrozenDataset
 from dserver_signed_url_plugin.storage.parts import (
     IncompleteUpload,
@@ -45,23 +46,41 @@ class ReadSigner(Protocol):
     def life(self, seconds: int) -> Life:
         """Return the life of URLs to read that are signed now, at most ``seconds``."""
 
-    def read_urls(self, uuid: str, life: Life, disposition: Disposition = "attachment") -> ReadURLs:
+    def read_urls(
+        self,
+        uuid: str,
+        life: Life,
+        disposition: Disposition = "attachment",
+        known: KnownDataset = NOTHING_KNOWN,
+    ) -> ReadURLs:
         """Sign GETs for all of a dataset.
 
         :param disposition: whether browsers save items under their names or show them.
+        :param known: what is cached of the dataset, which is updated.
         :raises DatasetNotFound: if storage does not hold it.
         """
 
-    def items(self, uuid: str, life: Life, disposition: Disposition = "attachment") -> SignedItems:
-        """Read the manifest of a dataset, and sign GETs for any of its items.
+    def items(
+        self,
+        uuid: str,
+        life: Life,
+        disposition: Disposition = "attachment",
+        known: KnownDataset = NOTHING_KNOWN,
+    ) -> SignedItems:
+        """Sign GETs for any of a dataset's items.
 
         :raises DatasetNotFound: if storage does not hold it.
         """
 
     def item_url(
-        self, uuid: str, identifier: str, life: Life, disposition: Disposition = "attachment"
+        self,
+        uuid: str,
+        identifier: str,
+        life: Life,
+        disposition: Disposition = "attachment",
+        known: KnownDataset = NOTHING_KNOWN,
     ) -> str:
-        """Sign a GET for one item.
+        """Sign a GET for one item, without a request if it was seen within the last minute.
 
         :raises ItemNotFound: if storage does not hold it.
         """

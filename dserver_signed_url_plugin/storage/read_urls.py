@@ -5,12 +5,14 @@ The same for every store: how one URL is signed is up to the caller.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dserver_signed_url_plugin.errors import ItemArchived, ItemBeingRestored, SignedURLError
+from dserver_signed_url_plugin.storage.dataset_cache import KnownDataset
 from dserver_signed_url_plugin.storage.documents import DESCRIPTION, description_names, tag_names
-from dserver_signed_url_plugin.storage.values import ReadURLs, SignedItems
+from dserver_signed_url_plugin.storage.manifest import stored_items
+from dserver_signed_url_plugin.storage.values import Item, ReadURLs, SignedItems
 
 FOLDERS = ("overlays", "annotations", "tags")
 
@@ -50,6 +52,31 @@ def read_urls(
         annotations=urls("annotations", annotations),
         tags=tag_names(tags),
     )
+
+
+def manifest_items(
+    uuid: str,
+    known: KnownDataset,
+    etag: Callable[[], str | None],
+    read: Callable[[], tuple[bytes | None, str]],
+) -> Mapping[str, Item]:
+    """Return the items of a dataset's manifest, which is read only if it has changed.
+
+    :param known: what is cached of the dataset, which is updated.
+    :param etag: returns the ETag of the manifest, or None if it cannot be read.
+    :param read: returns the manifest, or None if there is none, and its ETag; empty if that does
+        not follow from the bytes.
+    :raises DatasetNotFound: if there is no manifest.
+    """
+    cached = known.manifest
+    if cached is not None and cached.etag == etag():
+        known.keep(cached.items, cached.etag)
+        return cached.items
+    content, current = read()
+    items = stored_items(content, uuid)
+    if current:
+        known.keep(items, current)
+    return items
 
 
 def archived_item(identifier: str, restore: str, *, is_being_restored: bool) -> SignedURLError:

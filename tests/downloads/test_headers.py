@@ -90,13 +90,14 @@ def test_a_frozen_dataset_counts_as_one_whatever_becomes_of_headers(dserver, pro
 
 
 def test_a_name_is_looked_up_elsewhere_only_where_it_is_lost(dserver, proxy):
-    deposit = Deposit({RELPATH: b"gewachsen\n"})
+    other = "Notizen/Höhe.txt"
+    deposit = Deposit({RELPATH: b"gewachsen\n", other: b"kaum\n"})
     DtoolDserver().upload(dserver.alice, dserver.base_uri, deposit)
     asked = []
-    for headed in (with_capitals, lost):
+    for headed, relpath in ((with_capitals, other), (lost, RELPATH)):
         proxy.headed = headed
         proxy.forget()
-        dserver.bob.read_item(f"{dserver.base_uri}/{deposit.uuid}", generate_identifier(RELPATH))
+        dserver.bob.read_item(f"{dserver.base_uri}/{deposit.uuid}", generate_identifier(relpath))
         asked.append([request for request in proxy.requests if "manifest" in request.target])
     assert [len(manifests) for manifests in asked] == [0, 1]
 

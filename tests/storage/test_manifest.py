@@ -34,3 +34,10 @@ def test_an_item_of_which_nothing_is_known_is_named_by_its_identifier(entry):
 def test_what_is_no_manifest_is_refused(text):
     with pytest.raises(ValueError, match="."):
         Manifest.from_json(text)
+
+
+def test_half_of_a_surrogate_pair_is_replaced_and_a_whole_one_stays():
+    items = Manifest.from_json(
+        '{"items": {"\\ud800": {"relpath": "a\\udc00"}, "b": {"relpath": "\\ud83d\\ude00"}}}'
+    ).items
+    assert {name: item.relpath for name, item in items.items()} == {"\ufffd": "a\ufffd", "b": "😀"}

@@ -55,9 +55,10 @@ class FoundContainer:
 
 @dataclass(frozen=True)
 class FoundBlob:
-    """A blob's metadata, and whether it is archived, so that it cannot be read."""
+    """A blob's metadata and ETag, and whether it is archived, so that it cannot be read."""
 
     metadata: Mapping[str, str]
+    etag: str = ""
     is_archived: bool = False
     is_being_restored: bool = False
 
@@ -156,13 +157,19 @@ class AzureConnection:
 
     def get(self, container: str, blob: str, limit: int | None = None) -> bytes | None:
         """Return a blob, or at most its first limit + 1 bytes, or None if there is none."""
+        return self.get_with_etag(container, blob, limit)[0]
+
+    def get_with_etag(
+        self, container: str, blob: str, limit: int | None = None
+    ) -> tuple[bytes | None, str]:
+        """Return what get() does, and the blob's ETag, which is empty without content."""
         part = {} if limit is None else {"start_range": 0, "end_range": limit}
         try:
             with self._errors.translated("reading", _ABSENT | _EMPTY):
-                content: bytes = self._service.get_blob_to_bytes(container, blob, **part).content
-                return content
+                found = self._service.get_blob_to_bytes(container, blob, **part)
+                return found.content, found.properties.etag
         except AzureRefusal as answer:
-            return b"" if answer.code in _EMPTY else None
+            return b"" if answer.code in _EMPTY else None, ""
         except TypeError as error:
             # The SDK relies on a Content-Range or Content-Length in the answer.
             raise self._errors.unavailable("reading", "no blob's headers") from error
@@ -175,7 +182,10 @@ class AzureConnection:
             # The SDK has no such attribute if the store does not send the header.
             is_being_restored = getattr(properties, "rehydration_status", None) is not None
             return FoundBlob(
-                dict(found.metadata), properties.blob_tier == _ARCHIVE, is_being_restored
+                dict(found.metadata),
+                properties.etag,
+                properties.blob_tier == _ARCHIVE,
+                is_being_restored,
             )
         return None
 

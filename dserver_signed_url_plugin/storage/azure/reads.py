@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from dserver_signed_url_plugin.config import LONGEST_LIFE
 from dserver_signed_url_plugin.errors import ItemNotFound
 from dserver_signed_url_plugin.filenames import Disposition, served_as
@@ -9,15 +11,17 @@ from dserver_signed_url_plugin.storage.azure.connection import AzureConnection
 from dserver_signed_url_plugin.storage.azure.errors import RESTORE
 from dserver_signed_url_plugin.storage.azure.layout import BLOBS, relpath_beside
 from dserver_signed_url_plugin.storage.azure.sas import READ
-from dserver_signed_url_plugin.storage.manifest import Manifest, relpath_in
+from dserver_signed_url_plugin.storage.dataset_cache import NOTHING_KNOWN, KnownDataset
+from dserver_signed_url_plugin.storage.manifest import relpath_in
 from dserver_signed_url_plugin.storage.parallel import each
 from dserver_signed_url_plugin.storage.read_urls import (
     FOLDERS,
     DatasetSigner,
     archived_item,
+    manifest_items,
     read_urls,
 )
-from dserver_signed_url_plugin.storage.values import Life, ReadURLs, SignedItems
+from dserver_signed_url_plugin.storage.values import Item, Life, ReadURLs, SignedItems
 
 
 class AzureReads:
@@ -30,9 +34,15 @@ class AzureReads:
         """Return the life of URLs signed now, in whole seconds; an account key does not end."""
         return Life.from_now(seconds, LONGEST_LIFE)
 
-    def read_urls(self, uuid: str, life: Life, disposition: Disposition = "attachment") -> ReadURLs:
+    def read_urls(
+        self,
+        uuid: str,
+        life: Life,
+        disposition: Disposition = "attachment",
+        known: KnownDataset = NOTHING_KNOWN,
+    ) -> ReadURLs:
         """Sign GETs for all of a dataset; items are those of its manifest."""
-        items, signer = self.items(uuid, life, disposition), self._azure.signer(life.ends)
+        items, signer = self.items(uuid, life, disposition, known), self._azure.signer(life.ends)
         listed = each(lambda folder: self._names(uuid, folder), FOLDERS)
         dataset = DatasetSigner(
             document=lambda name: signer.sign(READ, uuid, BLOBS[name]),
@@ -40,33 +50,55 @@ class AzureReads:
         )
         return read_urls(items, listed, dataset)
 
-    def items(self, uuid: str, life: Life, disposition: Disposition = "attachment") -> SignedItems:
+    def items(
+        self,
+        uuid: str,
+        life: Life,
+        disposition: Disposition = "attachment",
+        known: KnownDataset = NOTHING_KNOWN,
+    ) -> SignedItems:
         """Sign GETs for the items of a dataset's manifest."""
-        manifest = Manifest.stored(self._azure.get(uuid, BLOBS["manifest"]), uuid)
         signer = self._azure.signer(life.ends)
 
         def sign(identifier: str, relpath: str) -> str:
             return signer.sign(READ, uuid, identifier, served_as(relpath, disposition))
 
-        return SignedItems(manifest.items, sign)
+        return SignedItems(self._items(uuid, known), sign)
 
     def item_url(
-        self, uuid: str, identifier: str, life: Life, disposition: Disposition = "attachment"
+        self,
+        uuid: str,
+        identifier: str,
+        life: Life,
+        disposition: Disposition = "attachment",
+        known: KnownDataset = NOTHING_KNOWN,
     ) -> str:
         """Sign a GET for one item, after one HEAD, which has its relpath too.
 
         If its metadata was lost, the relpath is read from the manifest.
         """
-        found = self._azure.find(uuid, identifier)
-        if found is None:
-            raise ItemNotFound(identifier)
-        if found.is_archived:
-            raise archived_item(identifier, RESTORE, is_being_restored=found.is_being_restored)
-        relpath = relpath_beside(identifier, found.metadata)
+        relpath = known.relpath(identifier)
         if relpath is None:
-            relpath = relpath_in(self._azure.get(uuid, BLOBS["manifest"]), identifier)
+            found = self._azure.find(uuid, identifier)
+            if found is None:
+                raise ItemNotFound(identifier)
+            if found.is_archived:
+                raise archived_item(identifier, RESTORE, is_being_restored=found.is_being_restored)
+            relpath = relpath_beside(identifier, found.metadata)
+            if relpath is None:
+                relpath = relpath_in(self._azure.get(uuid, BLOBS["manifest"]), identifier)
+            known.keep_relpath(identifier, relpath)
         served = served_as(relpath, disposition)
         return self._azure.signer(life.ends).sign(READ, uuid, identifier, served)
+
+    def _items(self, uuid: str, known: KnownDataset) -> Mapping[str, Item]:
+        manifest = BLOBS["manifest"]
+
+        def etag() -> str | None:
+            found = self._azure.find(uuid, manifest)
+            return None if found is None or found.is_archived else found.etag
+
+        return manifest_items(uuid, known, etag, lambda: self._azure.get_with_etag(uuid, manifest))
 
     def _names(self, uuid: str, folder: str) -> list[str]:
         """Return the names of overlays, annotations or tags."""

@@ -8,6 +8,7 @@ from typing import Any
 from dserver_signed_url_plugin.errors import DatasetNotFound, ItemNotFound
 from dserver_signed_url_plugin.filenames import Disposition
 from dserver_signed_url_plugin.storage.broker.connection import BrokerConnection, item_key
+from dserver_signed_url_plugin.storage.dataset_cache import NOTHING_KNOWN, KnownDataset
 from dserver_signed_url_plugin.storage.documents import is_name, tag_names
 from dserver_signed_url_plugin.storage.manifest import Manifest
 from dserver_signed_url_plugin.storage.values import Item, Life, ReadURLs, SignedItems
@@ -25,7 +26,13 @@ class BrokerReads:
         """Return a life from now on: the broker signs a moment later."""
         return Life.from_now(seconds, seconds)
 
-    def read_urls(self, uuid: str, life: Life, disposition: Disposition = "attachment") -> ReadURLs:
+    def read_urls(
+        self,
+        uuid: str,
+        life: Life,
+        disposition: Disposition = "attachment",
+        known: KnownDataset = NOTHING_KNOWN,
+    ) -> ReadURLs:
         """Let the broker sign all of a dataset."""
         with self._broker.of(uuid) as broker:
             if not broker.has_admin_metadata():
@@ -41,17 +48,30 @@ class BrokerReads:
                 tags=tag_names(urls.get("tags", ())),
             )
 
-    def items(self, uuid: str, life: Life, disposition: Disposition = "attachment") -> SignedItems:
+    def items(
+        self,
+        uuid: str,
+        life: Life,
+        disposition: Disposition = "attachment",
+        known: KnownDataset = NOTHING_KNOWN,
+    ) -> SignedItems:
         """Let the broker sign all of a dataset, because it may fail where it signs single items."""
         return self.read_urls(uuid, life, disposition).items
 
     def item_url(
-        self, uuid: str, identifier: str, life: Life, disposition: Disposition = "attachment"
+        self,
+        uuid: str,
+        identifier: str,
+        life: Life,
+        disposition: Disposition = "attachment",
+        known: KnownDataset = NOTHING_KNOWN,
     ) -> str:
         """Let the broker sign one item, if the manifest has it."""
         with self._broker.of(uuid) as broker:
-            if identifier not in broker.get_manifest()["items"]:
-                raise ItemNotFound(identifier)
+            if known.relpath(identifier) is None:
+                if identifier not in broker.get_manifest()["items"]:
+                    raise ItemNotFound(identifier)
+                known.keep_relpath(identifier, "")
             key = item_key(broker, identifier)
             return str(broker.generate_signed_read_url(key, expiry_seconds=life.seconds))
 

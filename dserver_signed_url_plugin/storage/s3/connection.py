@@ -128,15 +128,19 @@ class S3Connection:
 
     def get(self, key: str, limit: int | None = None) -> bytes | None:
         """Return an object, or at most its first limit + 1 bytes, or None if there is none."""
+        return self.get_with_etag(key, limit)[0]
+
+    def get_with_etag(self, key: str, limit: int | None = None) -> tuple[bytes | None, str]:
+        """Return what get() does, and the object's ETag; empty if it is encrypted with a KMS."""
         content, etag = self._read(key, limit)
         is_whole = content is not None and (limit is None or len(content) <= limit)
         if content is None or not is_whole or not is_md5(etag) or etag == md5_of(content):
-            return content
+            return content, etag
         # Either the store's ETags are not MD5s, or something has changed the answer.
         again, _ = self._read(key, limit)
         if again != content:
             raise self._failures.unexpected("reading", "bytes that differ from their ETag")
-        return content
+        return content, etag
 
     def _read(self, key: str, limit: int | None = None) -> tuple[bytes | None, str]:
         """Return an object, and its ETag if that may be its MD5."""

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from dserver_signed_url_plugin.errors import ItemNotFound
+from collections.abc import Mapping
+
+from dserver_signed_url_plugin.errors import DatasetNotFound, ItemNotFound
 from dserver_signed_url_plugin.filenames import Disposition
-from dserver_signed_url_plugin.storage.manifest import Manifest, relpath_in
+from dserver_signed_url_plugin.storage.dataset_cache import NOTHING_KNOWN, KnownDataset
+from dserver_signed_url_plugin.storage.manifest import relpath_in
 from dserver_signed_url_plugin.storage.parallel import each
 from dserver_signed_url_plugin.storage.read_urls import (
     FOLDERS,
     DatasetSigner,
     archived_item,
+    manifest_items,
     read_urls,
 )
 from dserver_signed_url_plugin.storage.s3.connection import FoundObject, S3Connection
 from dserver_signed_url_plugin.storage.s3.errors import RESTORE
 from dserver_signed_url_plugin.storage.s3.layout import Layout, relpath_beside, served
 from dserver_signed_url_plugin.storage.s3.prefixes import DatasetPrefixes
-from dserver_signed_url_plugin.storage.values import Life, ReadURLs, SignedItems
+from dserver_signed_url_plugin.storage.values import Item, Life, ReadURLs, SignedItems
 
 
 class S3Reads:
@@ -29,42 +33,89 @@ class S3Reads:
         """Return the life of URLs signed now, in whole seconds, never past the credentials' end."""
         return self._s3.life(seconds)
 
-    def read_urls(self, uuid: str, life: Life, disposition: Disposition = "attachment") -> ReadURLs:
+    def read_urls(
+        self,
+        uuid: str,
+        life: Life,
+        disposition: Disposition = "attachment",
+        known: KnownDataset = NOTHING_KNOWN,
+    ) -> ReadURLs:
         """Sign GETs for all of a dataset; items are those of its manifest."""
-        layout, signer = self._prefixes.of(uuid), self._s3.signer(life)
+        items, signer = self.items(uuid, life, disposition, known), self._s3.signer(life)
+        layout = self._prefixes.of(uuid)
         listed = each(lambda folder: self._names(layout.folder(folder)), FOLDERS)
         dataset = DatasetSigner(
             document=lambda name: signer.sign("GET", layout.document(name)),
             described=lambda folder, name: signer.sign("GET", layout.folder(folder) + name),
         )
-        return read_urls(self.items(uuid, life, disposition), listed, dataset)
+        return read_urls(items, listed, dataset)
 
-    def items(self, uuid: str, life: Life, disposition: Disposition = "attachment") -> SignedItems:
+    def items(
+        self,
+        uuid: str,
+        life: Life,
+        disposition: Disposition = "attachment",
+        known: KnownDataset = NOTHING_KNOWN,
+    ) -> SignedItems:
         """Sign GETs for the items of a dataset's manifest."""
-        layout, signer = self._prefixes.of(uuid), self._s3.signer(life)
-        manifest = Manifest.stored(self._s3.get(layout.document("manifest")), uuid)
+        layout, items = self._manifest(uuid, known)
+        signer = self._s3.signer(life)
 
         def sign(identifier: str, relpath: str) -> str:
             query = served(relpath, disposition)
             return signer.sign("GET", layout.item(identifier), query=query)
 
-        return SignedItems(manifest.items, sign)
+        return SignedItems(items, sign)
 
     def item_url(
-        self, uuid: str, identifier: str, life: Life, disposition: Disposition = "attachment"
+        self,
+        uuid: str,
+        identifier: str,
+        life: Life,
+        disposition: Disposition = "attachment",
+        known: KnownDataset = NOTHING_KNOWN,
     ) -> str:
         """Sign a GET for one item, after one HEAD, which has its relpath too.
 
         If its metadata was lost, the relpath is read from the manifest.
         """
+        layout, relpath = self._relpath(uuid, identifier, known)
+        query = served(relpath, disposition)
+        return self._s3.signer(life).sign("GET", layout.item(identifier), query=query)
+
+    def _relpath(self, uuid: str, identifier: str, known: KnownDataset) -> tuple[Layout, str]:
+        """Return the keys of a dataset, and the relpath of an item that can be read."""
+        relpath = known.relpath(identifier)
+        if relpath is not None:
+            return self._prefixes.of(uuid), relpath
         layout, found = self._find(uuid, identifier)
         if found.is_archived:
             raise archived_item(identifier, RESTORE, is_being_restored=found.is_being_restored)
         relpath = relpath_beside(identifier, found.metadata)
         if relpath is None:
             relpath = relpath_in(self._s3.get(layout.document("manifest")), identifier)
-        query = served(relpath, disposition)
-        return self._s3.signer(life).sign("GET", layout.item(identifier), query=query)
+        known.keep_relpath(identifier, relpath)
+        return layout, relpath
+
+    def _manifest(self, uuid: str, known: KnownDataset) -> tuple[Layout, Mapping[str, Item]]:
+        """Read the manifest where its dataset was last known to be, or else where it is."""
+        layout = self._prefixes.of(uuid)
+        try:
+            return layout, self._items_at(layout, known)
+        except DatasetNotFound:
+            moved = self._prefixes.of(uuid, fresh=True)
+            if moved == layout:
+                raise
+            return moved, self._items_at(moved, known)
+
+    def _items_at(self, layout: Layout, known: KnownDataset) -> Mapping[str, Item]:
+        key = layout.document("manifest")
+
+        def etag() -> str | None:
+            found = self._s3.find(key)
+            return None if found is None or found.is_archived else found.etag
+
+        return manifest_items(layout.uuid, known, etag, lambda: self._s3.get_with_etag(key))
 
     def _find(self, uuid: str, identifier: str) -> tuple[Layout, FoundObject]:
         """Find an item where its dataset was last known to be, and then where it is."""

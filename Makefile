@@ -7,6 +7,9 @@
 #   ONCE=1                end the demo after the walkthrough
 #   BASE_URI=azure://lab  the base URI of the demo
 #   CEPH_ROOT=/opt/ceph   a directory in which Ceph's packages are already unpacked
+#   QUICK=1               a short benchmark, with few items
+#   PLOT=1                write the benchmark's tables and plots into docs/performance
+#   BASE=f0752d6          measure another revision, too
 #   ARGS='-k expiry'      options for the command that is run
 
 PYTHON ?= python3
@@ -15,6 +18,9 @@ WORKERS ?= 3
 ARGS ?=
 ONCE ?=
 BASE_URI ?=
+QUICK ?=
+PLOT ?=
+BASE ?=
 
 VENV := .venv
 NEXT := .venv-next
@@ -62,8 +68,8 @@ docs: $(VENV)/.has-docs  ## build the documentation into build/docs; warnings ar
 	$(VENV)/bin/python -m sphinx -W --keep-going -n -q -b html -d build/doctrees docs build/docs $(ARGS)
 	@echo "Open build/docs/index.html"
 
-bench: $(VENV)/.has-test  ## measure signing, and each route with 10, 1,000 and 10,000 items
-	$(VENV)/bin/python -m benchmarks $(ARGS)
+bench: $(VENV)/.has-bench  ## compare signing and routes with other ways and with the goals (PLOT=1: into docs)
+	$(VENV)/bin/python -W ignore -m benchmarks $(if $(QUICK),--quick) $(if $(PLOT),--plot) $(if $(BASE),--base $(BASE)) $(ARGS)
 
 clean:  ## remove the environments and every cache
 	rm -rf $(VENV) $(NEXT) build dist *.egg-info

@@ -1,1 +1,1 @@
-"""The benchmarks of `make bench`."""
+"""The benchmarks of `make bench`; docs/performance.rst says what they measure."""

@@ -1,55 +1,116 @@
-"""Measure what signing, each route and the audit table cost, and print the results.
-
-Times depend on the machine; ratios and numbers of requests do not.
-"""
+"""Measure signing and routes, print tables and write JSON; docs/performance.rst says how."""
 
 from __future__ import annotations
 
+import argparse
+import json
+import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import audit, routes, signing
-from dserver_signed_url_plugin.demo.settings import DataDirectory
-from dserver_signed_url_plugin.demo.store import LocalStore
-from tests.support.dserver import Bucket, Dserver
+from benchmarks import goals, large, load, machine, routes, signing, tables
+from benchmarks.server import Site, site
 
-SIZES = [10, 1_000, 10_000]
+PARTS = ("signing", "routes", "staged", "load", "large")
+SIZES, QUICK_SIZES = [10, 1_000, 10_000, 100_000], [10, 1_000]
+ROOT = Path(__file__).parent.parent
 
 
 def main() -> None:
-    """Print three tables; arguments replace the default numbers of items."""
-    sizes = [int(argument) for argument in sys.argv[1:]] or SIZES
-    _print_signing()
-    with tempfile.TemporaryDirectory() as directory, LocalStore() as store:
-        store.create_bucket("bench")
-        bucket = Bucket("bench", store.endpoint, store.access_key, store.secret_key)
-        settings = DataDirectory.create(Path(directory)).write_settings()
-        _print_routes(Dserver(bucket, settings), sizes)
-        _print_audit(bucket, settings)
+    """Measure what the options select, and compare it with the goals."""
+    options = _options()
+    results = json.loads(options.results.read_text()) if options.results else measure(options)
+    before = goals.recorded()
+    if options.base:
+        before = goals.portable(_measure_at(options.base, options))
+        if options.record:
+            goals.record(before)
+    results["goals"] = goals.evaluate(results, before)
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
+    for table in tables.tables(results):
+        print("\n" + tables.as_text(table))
+    if options.plot:
+        from benchmarks import documentation
+
+        documentation.write(results, ROOT / "docs" / "performance")
 
 
-def _print_signing() -> None:
-    print("µs per signed URL                    plugin  vendor SDK  ratio")
-    for what, ours, theirs in signing.measure():
-        print(f"{what:35} {ours:7.1f}  {theirs:10.1f}  {theirs / ours:4.0f}x")
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the results of the selected parts."""
+    results: dict[str, Any] = {
+        "revision": machine.revision(),
+        "machine": machine.describe(),
+        "routes": [],
+    }
+    sizes = options.items or (QUICK_SIZES if options.quick else SIZES)
+    if "signing" in options.only:
+        results["signing"] = _timed("signing", lambda: [asdict(one) for one in signing.measure()])
+
+    def rows(run: Site) -> None:
+        results["routes"] += [row.as_json() for row in routes.measure(run, sizes)]
+
+    def staged(run: Site) -> None:
+        items = 500 if options.quick else routes.STAGED
+        results["routes"] += [row.as_json() for row in routes.measure_staged(run, items)]
+
+    def under_load(run: Site) -> None:
+        results["load"] = load.measure(run, 3 if options.quick else 10)
+
+    def in_parts(run: Site) -> None:
+        results["large"] = large.measure(run, 2**28 if options.quick else large.BYTES)
+
+    for name, part in zip(PARTS[1:], (rows, staged, under_load, in_parts), strict=True):
+        if name in options.only:
+            with tempfile.TemporaryDirectory() as directory, site(Path(directory)) as run:
+                _timed(name, lambda part=part, run=run: part(run))
+    return results
 
 
-def _print_routes(dserver: Dserver, sizes: list[int]) -> None:
-    print("\nroute                            items  seconds  store requests  database statements")
-    for route, items, cost in routes.measure(dserver, sizes):
-        print(
-            f"{route:30} {items:7,} {cost.seconds:8.3f} {cost.requests:15,} {cost.statements:20}",
-            flush=True,
-        )
+def _measure_at(revision: str, options: argparse.Namespace) -> Any:
+    """Measure another revision of the plugin with this benchmark."""
+    with tempfile.TemporaryDirectory() as directory:
+        tree, results = Path(directory, "tree"), Path(directory, "results.json")
+        git = ["git", "-C", str(ROOT), "worktree"]
+        subprocess.run([*git, "add", "--detach", str(tree), revision], check=True)
+        try:
+            subprocess.run(["rm", "-r", str(tree / "benchmarks")], check=True)
+            subprocess.run(["cp", "-r", str(ROOT / "benchmarks"), str(tree)], check=True)
+            only = [part for part in options.only if part != "large"]
+            command = [sys.executable, "-m", "benchmarks", "--json", str(results), "--only", *only]
+            command += ["--quick"] if options.quick else []
+            command += ["--items", *map(str, options.items)] if options.items else []
+            subprocess.run(command, cwd=tree, check=True)
+            return json.loads(results.read_text())
+        finally:
+            subprocess.run([*git, "remove", "--force", str(tree)], check=True)
 
 
-def _print_audit(bucket: Bucket, settings: Mapping[str, Any]) -> None:
-    print(f"\nGET item, {audit.CALLS} calls each        milliseconds: median  95th percentile")
-    for days, middle, slow in audit.measure(bucket, settings):
-        print(f"SIGNED_URL_AUDIT_DAYS={days:<4} {middle:31.2f} {slow:16.2f}", flush=True)
+def _timed(name: str, run: Callable[[], Any]) -> Any:
+    started = time.monotonic()
+    result = run()
+    print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+    return result
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="parts to measure")
+    parser.add_argument("--items", nargs="+", type=int, help="numbers of items per dataset")
+    parser.add_argument("--quick", action="store_true", help="few items and calls")
+    parser.add_argument("--base", metavar="REV", help="measure this revision, too, as 'before'")
+    parser.add_argument("--plot", action="store_true", help="write tables and plots into docs")
+    parser.add_argument(
+        "--record", action="store_true", help="keep what --base measured, as ratios"
+    )
+    parser.add_argument("--results", type=Path, help="show these results; measure nothing")
+    parser.add_argument("--json", type=Path, default=ROOT / "build" / "bench.json", help="results")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -1,72 +1,222 @@
-"""Measure four routes with different numbers of items, against a local store."""
+"""What each route costs with different numbers of items: the plugin's, and the naive way's."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+import base64
+import hashlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from statistics import median
 from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+from uuid import uuid4
 
-import requests
 from dtoolcore.utils import generate_identifier
-from werkzeug.test import TestResponse
 
-from benchmarks.counting import Cost, counted
-from tests.support.clients import Deposit, DserverClientJS, DtoolDserver
-from tests.support.dserver import Dserver
+from benchmarks.app import LISTING
+from benchmarks.server import BASE_URI, Sample, Server, Site
+from benchmarks.store import BUCKET
 
-CLIENTS = {"pinned": DtoolDserver(), "staged": DserverClientJS()}
-
-
-def measure(dserver: Dserver, sizes: list[int]) -> Iterator[tuple[str, int, Cost]]:
-    """Yield (route, number of items, cost)."""
-    # The first calls create the clients of the bucket, which a worker does once.
-    first = CLIENTS["pinned"].upload(dserver.alice, dserver.base_uri, Deposit())
-    _checked(dserver.bob.read(_checked(first)["uri"]))
-    for size in sizes:
-        for mode, client in CLIENTS.items():
-            files = {f"data/{number:06}.raw": f"{number}".encode() for number in range(size)}
-            yield from _life(dserver, mode, client, Deposit(files))
+# How often each call is measured, by number of items: (plugin, naive way). Nothing is measured
+# where the naive way takes minutes.
+CALLS = {10: (20, 3), 1_000: (10, 2), 10_000: (5, 1), 100_000: (2, 0)}
+ITEM_CALLS = 40
+NAIVE_COMPLETION = 1_000  # items, at most
+STAGED = 5_000  # items
+UPLOAD = f"/signed-urls/upload/{quote(BASE_URI, safe='')}"
+_NAIVE_UPLOAD = f"/naive/upload/{quote(BASE_URI, safe='')}"
 
 
-def _life(
-    dserver: Dserver, mode: str, client: DtoolDserver, deposit: Deposit
-) -> Iterator[tuple[str, int, Cost]]:
-    size, plan = len(deposit.files), client.plan(deposit)
-    with counted(dserver) as cost:
-        grant = _checked(dserver.alice.begin(dserver.base_uri, plan))
-    yield f"POST upload, {mode}", size, cost
-    _put_all(grant["upload_urls"]["items"], deposit, with_headers=mode == "pinned")
-    with counted(dserver) as cost:
-        uri = _checked(dserver.alice.complete(grant["uri"]))["uri"]
-    yield f"POST upload-complete, {mode}", size, cost
-    if mode == "pinned":
-        with counted(dserver) as cost:
-            urls = _checked(dserver.bob.read(uri))["item_urls"]
-        yield "GET dataset", size, cost
-        with counted(dserver) as cost:
-            _checked(dserver.bob.read_item(uri, next(iter(urls))))
-        yield "GET item", size, cost
+@dataclass
+class Row:
+    """The cost of one route: times in seconds, memory in KiB above what was in use before.
+
+    Times are medians, ``p95`` aside; numbers are the most that one call took.
+    """
+
+    route: str
+    by: str
+    items: int
+    calls: int
+    seconds: float
+    p95: float
+    cpu: float
+    first_byte: float
+    requests: int
+    statements: int
+    bytes: int
+    memory: int | None
+    compressed_bytes: int | None = None
+
+    @classmethod
+    def of(cls, route: str, by: str, items: int, samples: list[Sample]) -> Row:
+        """Summarise calls."""
+        seconds = sorted(sample.seconds for sample in samples)
+        memory = [sample.memory for sample in samples if sample.memory is not None]
+        return cls(
+            route,
+            by,
+            items,
+            len(samples),
+            median(seconds),
+            seconds[min(len(seconds) - 1, int(len(seconds) * 0.95))],
+            median(sample.cpu for sample in samples),
+            median(sample.first_byte for sample in samples),
+            max(sample.requests for sample in samples),
+            max(sample.statements for sample in samples),
+            max(sample.bytes for sample in samples),
+            max(memory, default=None),
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the fields, by name."""
+        return asdict(self)
 
 
-def _put_all(items: Mapping[str, Any], deposit: Deposit, with_headers: bool) -> None:
-    """PUT every item; not measured, because the bytes do not pass through dserver."""
-    local = threading.local()
-    contents = {generate_identifier(path): content for path, content in deposit.files.items()}
-
-    def put(entry: tuple[str, Any]) -> None:
-        if not hasattr(local, "session"):
-            local.session = requests.Session()
-        identifier, item = entry
-        headers = item["headers"] if with_headers else {}
-        content = contents[identifier]
-        local.session.put(item["url"], data=content, headers=headers).raise_for_status()
-
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(put, items.items()))
+def measure(site: Site, sizes: list[int]) -> Iterator[Row]:
+    """Yield the rows of all routes for each number of items."""
+    for items in sizes:
+        ours, naive = CALLS.get(items, (3, 1))
+        with site.serving() as server:
+            warm_up(server)
+            uris = yield from _uploads(server, items, ours)
+        with site.serving() as server:
+            warm_up(server)
+            yield from _reads(server, uris, items, ours)
+            if naive:
+                yield from _naive(server, uris[0], items, naive)
 
 
-def _checked(answer: TestResponse) -> Any:
-    if answer.status_code != 200:
-        raise SystemExit(f"{answer.request.path}: {answer.text}")
-    return answer.json
+def measure_staged(site: Site, items: int = STAGED) -> Iterator[Row]:
+    """Yield the completion of staged items, and the same number of copies with botocore."""
+    with site.serving() as server:
+        warm = warm_up(server)
+        grant = server.checked("POST", UPLOAD, _plan(items, pinned=False)).json
+        stored = list(_objects(grant, _hashes(items)))
+        server.store.declare(iter(stored))
+        sample = server.checked("POST", "/signed-urls/upload-complete", {"uri": grant["uri"]})
+        yield Row.of("POST upload-complete, staged", "plugin", items, [sample])
+        server.store.declare(iter(stored))
+        copies = [(f"copies/{key}", key, md5) for key, _, md5, _ in stored]
+        sample = server.checked("POST", f"/naive/copies/{quote(warm, safe='')}", copies)
+        yield Row.of("POST upload-complete, staged", "botocore", items, [sample])
+
+
+def _uploads(server: Server, items: int, calls: int) -> Iterator[Any]:
+    """Deposit datasets; return their URIs."""
+    begun, completed, listed, uris = [], [], [], []
+    hashes = _hashes(items)
+    for _ in range(calls):
+        begun.append(server.checked("POST", UPLOAD, _plan(items)))
+        grant = begun[-1].json
+        server.store.declare(_objects(grant, hashes))
+        listed.append(server.checked("GET", LISTING + grant["uuid"]))
+        completed.append(
+            server.checked("POST", "/signed-urls/upload-complete", {"uri": grant["uri"]})
+        )
+        uris.append(grant["uri"])
+    row = Row.of("POST upload", "plugin", items, begun)
+    packed = server.checked("POST", UPLOAD, _plan(items), Accept_Encoding="gzip")
+    row.compressed_bytes = packed.bytes
+    yield row
+    yield Row.of("POST upload-complete, pinned", "plugin", items, completed)
+    yield Row.of("listing of an upload", "plugin", items, listed)
+    return uris
+
+
+def _reads(server: Server, uris: list[str], items: int, calls: int) -> Iterator[Row]:
+    """Read datasets that this worker has never seen, and then again."""
+    identifier = generate_identifier(relpath(0))
+    item = [f"/signed-urls/item/{quote(uri, safe='')}/{identifier}" for uri in uris]
+    dataset = f"/signed-urls/dataset/{quote(uris[-1], safe='')}"
+    # The last dataset is read as a whole below: so far, nobody has asked for anything of it.
+    cold = [server.checked("GET", path) for path in item[:-1]]
+    yield Row.of("GET item, cold", "plugin", items, cold)
+    warm = [server.checked("GET", item[0]) for _ in range(ITEM_CALLS)]
+    yield Row.of("GET item, warm", "plugin", items, warm)
+    first = server.checked("GET", dataset)
+    assert len(first.json["item_urls"]) == items
+    yield Row.of("GET dataset, cold", "plugin", items, [first])
+    again = [server.checked("GET", dataset) for _ in range(calls)]
+    row = Row.of("GET dataset", "plugin", items, again)
+    row.compressed_bytes = server.checked("GET", dataset, Accept_Encoding="gzip").bytes
+    yield row
+
+
+def _naive(server: Server, uri: str, items: int, calls: int) -> Iterator[Row]:
+    quoted, identifier = quote(uri, safe=""), generate_identifier(relpath(0))
+    for route, path in (
+        ("GET item", f"item/{quoted}/{identifier}"),
+        ("GET dataset", f"dataset/{quoted}"),
+    ):
+        samples = [server.checked("GET", f"/naive/{path}") for _ in range(calls)]
+        yield Row.of(route, "naive", items, samples)
+    begun, completed = [], []
+    for _ in range(calls):
+        begun.append(server.checked("POST", _NAIVE_UPLOAD, _plan(items)))
+        if items <= NAIVE_COMPLETION and not completed:
+            grant = begun[-1].json
+            server.store.declare(_objects(grant, _hashes(items)))
+            path = f"/naive/upload-complete/{quote(grant['uri'], safe='')}"
+            completed.append(server.checked("POST", path, {}))
+    yield Row.of("POST upload", "naive", items, begun)
+    if completed:
+        yield Row.of("POST upload-complete, pinned", "naive", items, completed)
+
+
+def warm_up(server: Server) -> str:
+    """Make a worker create its clients and compile what it needs; return a dataset's URI."""
+    grant = server.checked("POST", UPLOAD, _plan(10)).json
+    server.store.declare(_objects(grant, _hashes(10)))
+    server.checked("POST", "/signed-urls/upload-complete", {"uri": grant["uri"]})
+    quoted = quote(grant["uri"], safe="")
+    for _ in range(3):
+        server.checked("GET", f"/signed-urls/dataset/{quoted}")
+        server.checked("GET", f"/signed-urls/item/{quoted}/{generate_identifier(relpath(0))}")
+        server.checked("GET", f"/naive/item/{quoted}/{generate_identifier(relpath(0))}")
+    uri: str = grant["uri"]
+    return uri
+
+
+def _plan(items: int, *, pinned: bool = True) -> dict[str, Any]:
+    """Announce items as dtool-dserver does, or as dserver-client-js does."""
+    hashes = {"hash_function": "md5sum_hexdigest"} if pinned else {}
+    return {
+        "uuid": str(uuid4()),
+        "name": "benchmark",
+        "items": [
+            {
+                "relpath": relpath(number),
+                "size_in_bytes": number,
+                "hash": _md5(number),
+                "utc_timestamp": 1_700_000_000.5 + number,
+            }
+            for number in range(items)
+        ],
+        **hashes,
+    }
+
+
+def relpath(number: int) -> str:
+    """Return the relpath of an item."""
+    return f"run-{number // 1000:03}/images/frame_{number:06}.tif"
+
+
+def _md5(number: int) -> str:
+    return hashlib.md5(b"%d" % number).hexdigest()
+
+
+def _hashes(items: int) -> dict[str, tuple[int, str]]:
+    """Return (size in bytes, MD5) by relpath."""
+    return {relpath(number): (number, _md5(number)) for number in range(items)}
+
+
+def _objects(
+    grant: Any, hashes: dict[str, tuple[int, str]]
+) -> Iterator[tuple[str, int, str, dict[str, str]]]:
+    """Yield what the store has when all items were PUT to their URLs."""
+    for item in grant["upload_urls"]["items"].values():
+        size, md5 = hashes[item["relpath"]]
+        key = unquote(urlsplit(item["url"]).path).removeprefix(f"/{BUCKET}/")
+        handle = base64.b64encode(item["relpath"].encode()).decode()
+        yield key, size, md5, {"handle": handle, "checksum": md5}

@@ -1,0 +1,206 @@
+"""Starts the store and dserver as processes of their own, and measures what a request costs."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from dservercore import sql_db
+
+from benchmarks.app import COSTS, SETTINGS
+from benchmarks.store import BUCKET, CONTROL
+from dserver_signed_url_plugin.demo.app import create_app, prepare, tokens
+from dserver_signed_url_plugin.demo.settings import DataDirectory
+
+BASE_URI = f"s3://{BUCKET}"
+THREADS = 8
+_SECONDS_TO_START = 60
+
+
+@dataclass
+class Sample:
+    """One request: seconds, counts, bytes, and KiB of memory above what was in use before."""
+
+    seconds: float
+    first_byte: float
+    cpu: float
+    requests: int
+    statements: int
+    bytes: int
+    memory: int | None
+    status: int
+    body: bytes = field(repr=False)
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Store:
+    """The store of benchmarks.store, in a process of its own."""
+
+    def __init__(self, port: int) -> None:
+        self.endpoint = f"http://127.0.0.1:{port}"
+        self._connection = http.client.HTTPConnection("127.0.0.1", port)
+
+    def requests(self) -> int:
+        """Return how many requests it has answered."""
+        return int(self._control([])["requests"])
+
+    def declare(self, objects: Iterator[tuple[str, int, str, Mapping[str, str]]]) -> None:
+        """Add objects without bytes: key, size, MD5 and user metadata."""
+        self._control([json.dumps(each) for each in objects])
+
+    def _control(self, lines: list[str]) -> Any:
+        self._connection.request("POST", CONTROL, "\n".join(lines).encode())
+        return json.loads(self._connection.getresponse().read())
+
+
+class Server:
+    """dserver in gunicorn: one worker with eight threads, and the demo's settings."""
+
+    def __init__(self, port: int, store: Store, tokens: Mapping[str, str]) -> None:
+        self.port, self.store, self.tokens = port, store, tokens
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
+
+    def measure(
+        self, method: str, path: str, body: Any = None, user: str = "alice", **headers: str
+    ) -> Sample:
+        """Send one request, read all of the answer, and return what it cost."""
+        content = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+        headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        headers |= {"Authorization": f"Bearer {self.tokens[user]}"}
+        if content is not None:
+            headers["Content-Type"] = "application/json"
+        before, asked = self._costs(), self.store.requests()
+        started = time.perf_counter()
+        self._connection.request(method, path, content, headers)
+        answer = self._connection.getresponse()
+        start = answer.read(1)
+        first_byte = time.perf_counter() - started
+        received = start + answer.read()
+        seconds = time.perf_counter() - started
+        after, asked = self._costs(), self.store.requests() - asked
+        peak, idle = after["peak"], before["resident"]
+        return Sample(
+            seconds,
+            first_byte,
+            after["cpu"] - before["cpu"],
+            asked,
+            after["statements"] - before["statements"],
+            len(received),
+            None if peak is None or idle is None else max(peak - idle, 0),
+            answer.status,
+            received,
+        )
+
+    def checked(self, method: str, path: str, body: Any = None, **headers: str) -> Sample:
+        """Measure a request that has to succeed."""
+        sample = self.measure(method, path, body, **headers)
+        if sample.status not in (200, 201):
+            raise SystemExit(f"{method} {path[:120]}: {sample.status} {sample.body[:400]!r}")
+        return sample
+
+    def _costs(self) -> Any:
+        self._connection.request("GET", COSTS)
+        return json.loads(self._connection.getresponse().read())
+
+
+@dataclass(frozen=True)
+class Site:
+    """A directory with the settings and the database of a dserver, and a store beside it."""
+
+    directory: DataDirectory
+    store: Store
+    tokens: Mapping[str, str]
+
+    @contextmanager
+    def serving(self) -> Iterator[Server]:
+        """Run dserver as long as the ``with`` block, in a worker that has served nothing yet."""
+        environment = {**os.environ, **self._variables()}
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port: int = listener.getsockname()[1]
+            command = [
+                *(sys.executable, "-m", "gunicorn", "--workers", "1", "--threads", str(THREADS)),
+                *("--config", "python:dserver_signed_url_plugin.demo.gunicorn_settings"),
+                *("--bind", f"fd://{listener.fileno()}", "benchmarks.app:create()"),
+            ]
+            log = self.directory.log("benchmark").open("a")
+            with log, _process(command, environment, log, [listener.fileno()]) as process:
+                _wait_until(lambda: _answers(port), process, self.directory.path)
+                yield Server(port, self.store, self.tokens)
+
+    def _variables(self) -> dict[str, str]:
+        return {
+            SETTINGS: str(self.directory.settings),
+            f"DTOOL_S3_ENDPOINT_{BUCKET}": self.store.endpoint,
+            f"DTOOL_S3_ACCESS_KEY_ID_{BUCKET}": "BENCHMARK",
+            f"DTOOL_S3_SECRET_ACCESS_KEY_{BUCKET}": "secret",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+
+
+@contextmanager
+def site(path: Path) -> Iterator[Site]:
+    """Start a store and prepare a dserver beside it, in an empty directory."""
+    directory = DataDirectory.create(path)
+    app = create_app(directory.write_settings())
+    prepare(app, BASE_URI)
+    with app.app_context():
+        sql_db.engine.dispose()
+    port_file = directory.path / "port"
+    command = [sys.executable, "-m", "benchmarks.store", str(port_file)]
+    with ExitStack() as running:
+        log = running.enter_context(directory.log("store").open("w"))
+        process = running.enter_context(_process(command, dict(os.environ), log))
+        _wait_until(port_file.exists, process, directory.path)
+        store = Store(int(port_file.read_text()))
+        yield Site(directory, store, tokens(app, timedelta(days=1)))
+
+
+@contextmanager
+def _process(
+    command: list[str], environment: dict[str, str], log: Any, pass_fds: list[int] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(
+        command, env=environment, stdout=log, stderr=log, pass_fds=pass_fds or ()
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_until(is_ready: Any, process: subprocess.Popen[bytes], logs: Path) -> None:
+    end = time.monotonic() + _SECONDS_TO_START
+    while not is_ready():
+        if process.poll() is not None or time.monotonic() > end:
+            raise SystemExit("".join(log.read_text()[-2000:] for log in logs.glob("*.log")))
+        time.sleep(0.05)
+
+
+def _answers(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request("GET", COSTS)
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

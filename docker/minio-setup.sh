@@ -12,13 +12,20 @@ printf '%s\n' "{
     \"Statement\": [
         {
             \"Effect\": \"Allow\",
-            \"Action\": [\"s3:GetObject\", \"s3:PutObject\", \"s3:DeleteObject\"],
+            \"Action\": [
+                \"s3:GetObject\",
+                \"s3:PutObject\",
+                \"s3:DeleteObject\",
+                \"s3:AbortMultipartUpload\",
+                \"s3:ListMultipartUploadParts\"
+            ],
             \"Resource\": [\"arn:aws:s3:::$BUCKET/*\"]
         },
         {
             \"Effect\": \"Allow\",
             \"Action\": [
                 \"s3:ListBucket\",
+                \"s3:ListBucketMultipartUploads\",
                 \"s3:ListBucketVersions\",
                 \"s3:GetBucketLocation\",
                 \"s3:GetBucketVersioning\",

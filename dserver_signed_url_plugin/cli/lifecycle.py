@@ -82,7 +82,6 @@ def show(base_uri: BaseURI, *, as_xml: bool, as_json: bool) -> None:
     "--days",
     type=_days,
     metavar="DURATION",
-    required=True,
     help="Delete objects this long after they were written, in whole days: 7 (days), 24h or 7d.",
 )
 @click.option(
@@ -92,7 +91,8 @@ def show(base_uri: BaseURI, *, as_xml: bool, as_json: bool) -> None:
     "--abort-incomplete-days",
     type=_days,
     metavar="DURATION",
-    help="Also abort multipart uploads that were not completed within 7 (days), 24h or 7d.",
+    help="Abort multipart uploads that were not completed within 7 (days), 24h or 7d. Without "
+    "--days, nothing else is deleted.",
 )
 @click.option(
     "--ephemeral", is_flag=True, help="Proceed even if the rule deletes registered datasets."
@@ -102,7 +102,7 @@ def show(base_uri: BaseURI, *, as_xml: bool, as_json: bool) -> None:
 def set_(
     base_uri: BaseURI, *, ephemeral: bool, dry_run: bool, as_json: bool, **lifetime: Any
 ) -> None:
-    """Let a bucket delete its objects some days after they were written.
+    """Let a bucket delete its objects, or the parts of unfinished uploads, after some days.
 
     Writes one rule, dserver-signed-url-expire, and replaces the one that an earlier `set` wrote;
     all other rules are left alone. In a bucket with versioning the rule also deletes old versions,
@@ -118,7 +118,10 @@ def set_(
     \b
     Example:
       flask lifecycle set s3://tempstore --days 1
+      flask lifecycle set s3://lab --abort-incomplete-days 7
     """  # noqa: D301 (click looks for the character itself, not for its name)
+    if lifetime["days"] is None and lifetime["abort_incomplete_days"] is None:
+        raise click.UsageError("Give --days, --abort-incomplete-days or both.")
     with _exiting():
         done = services().lifecycles.set(
             base_uri, Retention(**lifetime), ephemeral=ephemeral, dry_run=dry_run

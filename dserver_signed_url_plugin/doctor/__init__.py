@@ -87,6 +87,8 @@ def _finding(step: Step[Any], context: CheckContext[Probe]) -> Finding:
     result = skipped(f"Requires: {', '.join(unmet)}.") if unmet else _result(step, context)
     if result.status in {Status.OK, Status.WARNING}:
         context.passed.add(step.name)
+    elif result.status is Status.FAILED and step.required_for is None:
+        result = replace(result, status=Status.WARNING)
     return Finding(step.name, tried, step.required_for, result, unmet)
 
 
@@ -100,7 +102,5 @@ def _result(step: Step[Any], context: CheckContext[Probe]) -> CheckResult:
         result = failed(str(unreachable), "The store did not answer this time.", "Try again.")
     except StorageUnavailable as error:
         result = failed("no answer", error.message, "Try again.")
-    if result.status is Status.FAILED and step.required_for is None:
-        result = replace(result, status=Status.WARNING)
     advice = result.advice.replace(f"<{context.terms.location}>", context.name)
     return replace(result, advice=advice)

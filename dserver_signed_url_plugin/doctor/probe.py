@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from dserver_signed_url_plugin.storage.parts import StoredPart
 from dserver_signed_url_plugin.storage.values import SignedRequest, StoredItem
 
 
@@ -21,6 +22,7 @@ class Lifecycle:
     deleting: Sequence[str] = ()
     archiving: Sequence[str] = ()
     ends_old_versions: bool = False
+    aborts_incomplete: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,24 @@ class BucketProbe(Probe, Protocol):
 
     def copy(self, source: str, md5: str, target: str) -> bool:
         """Copy an object as the server does; False if the source does not have this MD5."""
+
+    def begin_parts(self, key: str) -> str:
+        """Create a multipart upload as the server does, and return its ID."""
+
+    def part_put(self, key: str, upload_id: str, content: bytes | None = None) -> SignedRequest:
+        """Sign the PUT of part 1; pinned if its content is given."""
+
+    def parts(self, key: str, upload_id: str) -> Mapping[int, StoredPart] | None:
+        """List the parts as the server does; None if the store does not know the upload."""
+
+    def complete_parts(self, key: str, upload_id: str) -> bool:
+        """Put the parts together as the server does; return whether that succeeded."""
+
+    def abort_parts(self, key: str, upload_id: str) -> None:
+        """Delete the parts as the server does."""
+
+    def incomplete_uploads(self) -> Sequence[datetime | None]:
+        """Return when (UTC) each incomplete multipart upload in the bucket was begun."""
 
     def owner(self) -> str:
         """Return the user ID that the server's key belongs to; empty if unknown."""

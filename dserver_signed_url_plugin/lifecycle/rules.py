@@ -73,6 +73,17 @@ class Lifecycles:
             return ends is not None and ends <= datetime.now(timezone.utc)
         return False
 
+    def parts_end(self, uri: DatasetURI, begun: datetime) -> datetime | None:
+        """Return the time (UTC) from which the store may delete the parts of an item.
+
+        None if no rule does, or if the rules cannot be read.
+
+        :param begun: when the item was begun (UTC).
+        """
+        with suppress(LifecycleUnsupported, StorageUnavailable):
+            return self._storages.lifecycle(uri.base).parts_end(uri.uuid, begun)
+        return None
+
     def can_be_read(self, base_uri: BaseURI) -> bool:
         """Tell whether the rules can be read, or the store has no rules that could be."""
         try:
@@ -86,7 +97,7 @@ class Lifecycles:
     def set(
         self, base_uri: BaseURI, lifetime: Retention, *, ephemeral: bool, dry_run: bool
     ) -> RetentionChange:
-        """Let the store delete objects of a certain age.
+        """Let the store delete objects, or the parts of unfinished ones, of a certain age.
 
         :param ephemeral: proceed even if that deletes registered datasets.
         :raises DatasetsAtStake: if it does, and ``ephemeral`` is False.
@@ -94,7 +105,8 @@ class Lifecycles:
         """
         lifecycle = self._known(base_uri)
         uuids = [dataset.uuid for dataset in datasets.below(base_uri)]
-        number = len(lifecycle.reached(lifetime.prefix, uuids))
+        deletes = lifetime.days is not None
+        number = len(lifecycle.reached(lifetime.prefix, uuids)) if deletes else 0
         if number and not ephemeral:
             raise DatasetsAtStake(
                 number,

@@ -13,14 +13,14 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Retention:
-    """How long objects are kept, in whole days after they were written.
+    """How long objects are kept, in whole days after they were written; None: for ever.
 
     ``prefix`` is what their keys start with; ``abort_incomplete_days`` the days after which an
     unfinished multipart upload is aborted; ``old_version_days`` those after which a version that
     was replaced or deleted is removed, in a bucket with versioning.
     """
 
-    days: int
+    days: int | None
     prefix: str = ""
     abort_incomplete_days: int | None = None
     old_version_days: int | None = None
@@ -77,6 +77,9 @@ class LifecycleRules(Protocol):
 
     def would_end(self, uuid: str, written: datetime) -> datetime | None:
         """Return the time (UTC) from which a rule deletes a dataset written at a time."""
+
+    def parts_end(self, uuid: str, begun: datetime) -> datetime | None:
+        """Return the time (UTC) from which a rule deletes the parts of an item begun at a time."""
 
     def planned(self, wanted: Retention | None) -> Change:
         """Return what `change` would do, without doing it; raises what it would."""

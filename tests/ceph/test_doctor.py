@@ -50,7 +50,7 @@ def cure(report, about):
 def test_without_a_write_key_ceph_is_not_for_uploading(bucket, s3):
     report = examined(bucket)
     assert (report.code, report.failed) == (NOT_FOR_UPLOADING, OPENED)
-    assert report["copy-source"]["answered"] == "obeyed: pinned, staged"
+    assert report["copy-source"]["answered"] == "obeyed: pinned, staged, parts"
     assert {report[name]["answered"] for name in ("acl", "tagging", "redirect", "headers")} == {
         "obeyed: pinned"
     }

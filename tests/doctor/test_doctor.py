@@ -13,6 +13,7 @@ from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.doctor import Doctor
 from dserver_signed_url_plugin.doctor.s3.probe import S3Probe
 from dserver_signed_url_plugin.uris import BaseURI
+from tests.support.bucket_lifecycle import ABORTING, put
 from tests.support.doctor_reports import (
     FIT,
     NOT_EXAMINED,
@@ -45,7 +46,8 @@ def bucket(bucket):
 # A bucket as it should be -----------------------------------------------------------------
 
 
-def test_a_healthy_bucket_is_fit_for_reading_and_uploading(bucket):
+def test_a_healthy_bucket_is_fit_for_reading_and_uploading(bucket, s3):
+    put(s3, bucket, ABORTING)
     report = examined(bucket, "--origin", ORIGIN)
     assert (report.code, report.failed, report.warned) == (FIT, set(), set())
     assert report.cures == {}

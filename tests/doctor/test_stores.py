@@ -50,8 +50,10 @@ def test_a_store_that_does_not_do_its_part(faults, failed, code):
     [
         (Faults(ignores_ranges=True), {"range"}),
         (Faults(copies_on_no_condition=True), {"wrong-copy"}),
+        (Faults(takes_no_parts=True), {"parts"}),
+        (Faults(forgets_parts=True), {"parts"}),
     ],
-    ids=["ignores Range", "ignores conditions"],
+    ids=["ignores Range", "ignores conditions", "takes no parts", "forgets parts"],
 )
 def test_what_can_be_lived_with_is_a_warning(faults, warned):
     with StubStore(faults) as bucket:
@@ -77,4 +79,4 @@ def test_a_public_bucket_is_a_warning(bucket, s3):
     s3.delete_public_access_block(Bucket=bucket.name)
     s3.put_bucket_policy(Bucket=bucket.name, Policy=policy)
     report = examined(bucket)
-    assert (report.code, report.warned) == (FIT, {"unsigned"})
+    assert (report.code, report.warned) == (FIT, {"unsigned", "incomplete"})

@@ -77,6 +77,19 @@ def test_rules_of_others_are_shown_in_words_and_stay(run, s3, bucket):
     assert rules(s3, bucket) == before
 
 
+def test_unfinished_uploads_are_dropped_and_datasets_stay(dserver, run, s3, bucket):
+    deposited(dserver)
+    put(s3, bucket, THEIRS)
+    code, said, _ = run("set", "--abort-incomplete-days", 7)
+    assert (code, len(rules(s3, bucket))) == (0, 2)
+    assert "registered dataset" not in said
+    assert run("show")[1].splitlines()[-1] == (
+        f"  {OURS} (written by `flask lifecycle set`): all objects: unfinished multipart uploads "
+        "dropped after 7 days"
+    )
+    assert "Nothing to change." in run("set", "--abort-incomplete-days", 7)[1]
+
+
 def test_the_document_is_shown_as_the_recipe_has_it(run):
     assert run("show", "--xml")[1].endswith(f"\n<LifecycleConfiguration {XMLNS} />\n")
     run("set", "--days", 1)
@@ -171,6 +184,7 @@ def test_ephemeral_says_that_it_is_meant(run, dserver, s3, bucket):
     "words",
     [
         [],
+        ["--prefix", "tmp/"],
         ["--days", "0"],
         ["--days", "one"],
         ["--days", "1", "--prefix", "a\nb"],

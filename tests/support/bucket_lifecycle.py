@@ -9,6 +9,13 @@ from botocore.exceptions import ClientError
 
 from tests.support.dserver import Bucket
 
+ABORTING = {
+    "ID": "tidy",
+    "Status": "Enabled",
+    "Filter": {"Prefix": ""},
+    "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
+}
+
 
 def put(s3: Any, bucket: Bucket, *rules: dict[str, Any]) -> None:
     """Replace all rules by these."""

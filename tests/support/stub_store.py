@@ -13,14 +13,21 @@ from base64 import b64encode
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
 from dserver_signed_url_plugin.storage.s3.sigv4 import Credentials, Endpoint, QuerySigner
 from tests.support.dserver import Bucket
+from tests.support.stub_multipart import PART_PARAMETERS, MultipartHandler, Refusal
 
+ABORTING = (
+    b"<LifecycleConfiguration><Rule><ID>tidy</ID><Status>Enabled</Status>"
+    b"<Filter><Prefix/></Filter><AbortIncompleteMultipartUpload>"
+    b"<DaysAfterInitiation>7</DaysAfterInitiation></AbortIncompleteMultipartUpload></Rule>"
+    b"</LifecycleConfiguration>"
+)
 KEYS = Credentials("STUBKEY", "stub-secret")
 _MOST_SKEW = timedelta(minutes=15)
 
@@ -42,10 +49,9 @@ class Faults:
     refuses_signed_headers: bool = False
     refuses_urls_with: str | None = None
     keeps_content_type: bool = False
-
-
-class Refusal(Exception):
-    """What is answered instead."""
+    takes_no_parts: bool = False
+    keeps_parts: bool = False
+    forgets_parts: bool = False
 
 
 @dataclass
@@ -56,6 +62,8 @@ class StubStore:
     objects: dict[str, bytes] = field(default_factory=dict)
     name: str = "stub"
     content_types: dict[str, str] = field(default_factory=dict)
+    parts: dict[str, dict[int, bytes]] = field(default_factory=dict)
+    given_up: int = 0
 
     def __enter__(self) -> Bucket:
         class Handler(_Handler):
@@ -79,7 +87,7 @@ class StubStore:
         return datetime.now(timezone.utc) + self.faults.clock
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(MultipartHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     store: StubStore
@@ -91,12 +99,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         try:
             self._check()
-            getattr(self, f"_{'object' if self.key else 'bucket'}_{self.command.lower()}")()
+            if not self._served_parts():
+                getattr(self, f"_{'object' if self.key else 'bucket'}_{self.command.lower()}")()
         except Refusal as refusal:
             status, code = refusal.args
             self._answer(status, f"<Error><Code>{code}</Code></Error>".encode())
 
-    do_GET = do_HEAD = do_PUT = do_POST = do_OPTIONS = _serve
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = do_OPTIONS = _serve
 
     # Who asks ------------------------------------------------------------------------------
 
@@ -139,7 +148,9 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {name: self.headers.get(name, "") for name in names if name != "host"}
         region = self.query["X-Amz-Credential"][0].split("/")[-3]
         place = Endpoint("http", self.headers["Host"], f"/{self.store.name}/", region)
-        url = QuerySigner(place, KEYS, signed_at, life).sign(self.command, self.key, headers)
+        parameters = {name: self.query[name][0] for name in PART_PARAMETERS if name in self.query}
+        signer = QuerySigner(place, KEYS, signed_at, life)
+        url = signer.sign(self.command, self.key, headers, parameters)
         expected = parse_qs(urlsplit(url).query)["X-Amz-Signature"][0]
         return hmac.compare_digest(expected, self.query["X-Amz-Signature"][0])
 
@@ -151,7 +162,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _bucket_get(self) -> None:
         if "lifecycle" in self.query:
-            raise Refusal(404, "NoSuchLifecycleConfiguration")
+            self._answer(200, ABORTING)
+            return
         if "versioning" in self.query:
             self._answer(200, b"<VersioningConfiguration/>")
             return
@@ -196,16 +208,19 @@ class _Handler(BaseHTTPRequestHandler):
             wanted = self.headers.get("x-amz-copy-source-if-match", "").strip('"')
             if wanted != self.store.etag(content) and not self.store.faults.copies_on_no_condition:
                 raise Refusal(412, "PreconditionFailed")
-        pin = self.headers.get("Content-MD5")
-        md5 = b64encode(hashlib.md5(content).digest()).decode()
-        if pin not in (None, md5) and not self.store.faults.believes_any_pin:
-            raise Refusal(400, "BadDigest")
+        self._check_pin(content)
         self.store.objects[self.key] = content
         if self.store.faults.keeps_content_type:
             self.store.content_types[self.key] = self.headers["Content-Type"]
         etag = self.store.etag(content)
         told = f"<CopyObjectResult><ETag>{etag}</ETag></CopyObjectResult>"
         self._answer(200, told.encode(), ETag=f'"{etag}"')
+
+    def _check_pin(self, content: bytes) -> None:
+        pin = self.headers.get("Content-MD5")
+        md5 = b64encode(hashlib.md5(content).digest()).decode()
+        if pin not in (None, md5) and not self.store.faults.believes_any_pin:
+            raise Refusal(400, "BadDigest")
 
     def _answer(self, status: int, content: bytes = b"", **headers: str) -> None:
         self.send_response_only(status)

@@ -6,7 +6,7 @@ from dserver_signed_url_plugin.doctor import addresses, browsers, scratch, urls
 from dserver_signed_url_plugin.doctor.checks import CheckPlan, Step
 from dserver_signed_url_plugin.doctor.findings import Purpose
 from dserver_signed_url_plugin.doctor.probe import BucketProbe
-from dserver_signed_url_plugin.doctor.s3 import bucket, signatures, unsigned
+from dserver_signed_url_plugin.doctor.s3 import bucket, parts, signatures, unsigned
 from dserver_signed_url_plugin.doctor.s3.fixes import fixes
 from dserver_signed_url_plugin.doctor.s3.terms import TERMS
 
@@ -17,9 +17,13 @@ _READ = "s3:GetObject"
 _WRITE = "s3:PutObject"
 _COPY = "s3:GetObject and s3:PutObject"
 _DELETE = "s3:DeleteObject"
+_PARTS = "s3:PutObject and s3:ListMultipartUploadParts"
+_ABORT = "s3:AbortMultipartUpload"
+_LIST_UPLOADS = "s3:ListBucketMultipartUploads and s3:GetLifecycleConfiguration"
 
 _BUCKET, _SIGNATURE, _GET = ("bucket",), ("signature",), ("get",)
 _STAGED, _PINNED, _COPIED = ("overwriting",), ("pinned-put",), ("copy",)
+_SENT = ("parts",)
 
 # fmt: off
 _STEPS: tuple[Step[BucketProbe], ...] = (
@@ -48,6 +52,14 @@ _STEPS: tuple[Step[BucketProbe], ...] = (
     Step("copy", "copy …/staged, as the server", bucket.copy, UPLOADING, ("listing",), _COPY),
     Step("wrong-copy", "copy …/staged, expecting other bytes", bucket.wrong_copy, None, _COPIED,
          _COPY),
+
+    Step("parts", "PUT …/parts?partNumber=1", parts.put, None, _STAGED, _PARTS),
+    Step("parts-bytes", "PUT other bytes, as part 1", parts.other_bytes, None, _SENT, _PARTS),
+    Step("parts-assembled", "put …/assembled together, then PUT part 1", parts.assembled,
+         UPLOADING, _STAGED, _PARTS),
+    Step("parts-aborted", "abort …/aborted, then PUT part 1", parts.aborted, None, _SENT, _ABORT),
+    Step("incomplete", "look for multipart uploads that were given up", parts.incomplete, None,
+         _SENT, _LIST_UPLOADS),
 
     Step("copy-source", "PUT with x-amz-copy-source", unsigned.copy_source, UPLOADING, _COPIED),
     Step("copy-elsewhere", "the same, from another bucket", unsigned.copy_elsewhere, UPLOADING,

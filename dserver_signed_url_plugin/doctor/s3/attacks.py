@@ -10,6 +10,7 @@ from uuid import uuid4
 from dserver_signed_url_plugin.doctor import http
 from dserver_signed_url_plugin.doctor.context import ANNOUNCED, CheckContext
 from dserver_signed_url_plugin.doctor.probe import BucketProbe
+from dserver_signed_url_plugin.doctor.s3.parts import begun_parts
 from dserver_signed_url_plugin.storage.values import Refused, SignedRequest
 
 _MD5 = hashlib.md5(ANNOUNCED, usedforsecurity=False).hexdigest()
@@ -91,6 +92,26 @@ def run_attack(context: CheckContext[BucketProbe], attack: Attack) -> Iterator[A
                 continue
             answer.raise_for_status()
             yield AttackResult(kind, moment, _obeyed(attack, item, moment), refused=False)
+
+
+def attack_part(
+    context: CheckContext[BucketProbe], headers: Mapping[str, str]
+) -> Iterator[AttackResult]:
+    """PUT a part with more headers than its URL signs; one that holds other bytes was copied.
+
+    There is nothing to attack after completion, when URLs of parts are dead.
+    """
+    if "parts" not in context.passed:
+        return
+    with begun_parts(context, f"data/{uuid4().hex}") as (key, upload_id):
+        request = context.probe.part_put(key, upload_id)
+        answer = context.put(SignedRequest(request.url, headers), ANNOUNCED)
+        found = context.probe.parts(key, upload_id) or {}
+    if not answer.is_refusal:
+        answer.raise_for_status()
+    is_copied = any(part.md5 != _MD5 for part in found.values())
+    obeyed = frozenset(headers) if is_copied else frozenset()
+    yield AttackResult("parts", "before", obeyed, refused=answer.is_refusal)
 
 
 def _completed(context: CheckContext[BucketProbe], *, pinned: bool) -> ScratchItem:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -14,10 +13,18 @@ from botocore.exceptions import ClientError
 
 from dserver_signed_url_plugin.config import STAGED, Settings
 from dserver_signed_url_plugin.doctor.probe import Lifecycle, Removal
+from dserver_signed_url_plugin.storage.parts import StoredPart
 from dserver_signed_url_plugin.storage.s3.bucket_admin import BucketAdmin, BucketRefusal
-from dserver_signed_url_plugin.storage.s3.layout import item_metadata, pinned_headers
-from dserver_signed_url_plugin.storage.s3.lifecycle import NONE_SET, read_document
+from dserver_signed_url_plugin.storage.s3.layout import (
+    content_md5,
+    item_metadata,
+    part_parameters,
+    pinned_headers,
+)
+from dserver_signed_url_plugin.storage.s3.lifecycle_requests import NONE_SET, read_document
 from dserver_signed_url_plugin.storage.s3.lifecycle_rules import StoredRule
+from dserver_signed_url_plugin.storage.s3.multipart import ListingRefused, MultipartUpload
+from dserver_signed_url_plugin.storage.s3.response_checks import md5_of
 from dserver_signed_url_plugin.storage.s3.sigv4 import Endpoint, QuerySigner
 from dserver_signed_url_plugin.storage.values import Item, Refused, SignedRequest, StoredItem
 from dserver_signed_url_plugin.uris import BaseURI
@@ -28,6 +35,7 @@ _LIFETIME = 15 * 60  # seconds; not less than the clock skew that S3 accepts
 _MAX_KEYS = 100
 _MAX_BUCKETS = 5
 _SMALL_SIZE = 64 * 1024  # bytes
+_ANY_TIME = datetime(2000, 1, 1, tzinfo=timezone.utc)
 # What a store keeps of the headers of a PUT.
 _KEPT_HEADERS = re.compile(
     "cache-control|content-(disposition|encoding|language|type)|expires|"
@@ -67,8 +75,7 @@ class S3Probe:
 
     def pinned_put(self, key: str, content: bytes) -> SignedRequest:
         """Sign the PUT of an item that was announced with this content."""
-        md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
-        headers = pinned_headers(Item("doctor", _RELPATH, len(content), md5))
+        headers = pinned_headers(Item("doctor", _RELPATH, len(content), md5_of(content)))
         return SignedRequest(
             self._signer(self._s3.endpoint, for_writing=True).sign("PUT", key, headers), headers
         )
@@ -118,6 +125,7 @@ class S3Probe:
             deleting=_names(rule for rule in relevant if rule.expires),
             archiving=_names(rule for rule in relevant if rule.archives),
             ends_old_versions=any(rule.ends_old_versions for rule in relevant),
+            aborts_incomplete=any(rule.aborts(_ANY_TIME) for rule in relevant),
         )
 
     # Access with the server's key ----------------------------------------------------------
@@ -175,6 +183,39 @@ class S3Probe:
         with _refusals_raised():
             return self._s3.copy(source, md5, target, item_metadata(_RELPATH, md5))
 
+    def begin_parts(self, key: str) -> str:
+        """Create a multipart upload as the server does, and return its ID."""
+        with _refusals_raised():
+            return self._s3.multipart.create(key, item_metadata(_RELPATH, "")).upload_id
+
+    def part_put(self, key: str, upload_id: str, content: bytes | None = None) -> SignedRequest:
+        """Sign the PUT of part 1; pinned if its content is given."""
+        headers = {} if content is None else content_md5(md5_of(content))
+        parameters = part_parameters(1, upload_id)
+        signer = self._signer(self._s3.endpoint, for_writing=True)
+        return SignedRequest(signer.sign("PUT", key, headers, parameters), headers)
+
+    def parts(self, key: str, upload_id: str) -> Mapping[int, StoredPart] | None:
+        """List the parts as the server does; None if the store does not know the upload."""
+        with _refusals_raised():
+            return self._s3.multipart.parts(MultipartUpload(key, upload_id))
+
+    def complete_parts(self, key: str, upload_id: str) -> bool:
+        """Put the parts together as the server does; return whether that succeeded."""
+        upload = MultipartUpload(key, upload_id)
+        with _refusals_raised():
+            return self._s3.multipart.complete(upload, self._s3.multipart.parts(upload) or {})
+
+    def abort_parts(self, key: str, upload_id: str) -> None:
+        """Delete the parts as the server does."""
+        with _refusals_raised():
+            self._s3.multipart.abort(MultipartUpload(key, upload_id))
+
+    def incomplete_uploads(self) -> Sequence[datetime | None]:
+        """Return when (UTC) each incomplete multipart upload in the bucket was begun."""
+        with _refusals_raised():
+            return [upload.initiated for upload in self._s3.multipart.below("")]
+
     def listing(self) -> Mapping[str, StoredItem]:
         """List the scratch objects as the server does."""
         with _refusals_raised():
@@ -184,6 +225,8 @@ class S3Probe:
         """Delete all scratch objects, and their old versions."""
         keys = list(self.listing())
         with _refusals_raised():
+            for upload in self._s3.multipart.listed_below(self.scratch):
+                self._s3.multipart.abort(upload)
             self._s3.delete(keys)
         try:
             versioned = bool(keys and self.versioning())
@@ -240,7 +283,7 @@ def _refusals_raised() -> Iterator[None]:
     """Raise Refused, with the store's status and error code, when the store refuses."""
     try:
         yield
-    except BucketRefusal as error:
+    except (BucketRefusal, ListingRefused) as error:
         status = 200  # of a batch of deletions, whether or not each one succeeded
         if isinstance(error.__cause__, ClientError):
             status = error.__cause__.response["ResponseMetadata"]["HTTPStatusCode"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from urllib.parse import quote
 
 from dserver_signed_url_plugin.doctor.context import OTHER, CheckContext
@@ -19,6 +20,7 @@ from dserver_signed_url_plugin.doctor.s3.attacks import (
     AttackResult,
     Observation,
     ScratchItem,
+    attack_part,
     run_attack,
 )
 from dserver_signed_url_plugin.storage.values import Refused
@@ -89,9 +91,10 @@ def copy_elsewhere(context: CheckContext[BucketProbe]) -> CheckResult:
 def _copied(context: CheckContext[BucketProbe], source: str, unsigned_url: str) -> CheckResult:
     if context.client.send("GET", unsigned_url).status == 200:
         return skipped("Not tried: anybody can read the object without a URL.")
-    attack = Attack({"x-amz-copy-source": f"/{quote(source)}"}, _written, needs_completion=False)
+    copying = {"x-amz-copy-source": f"/{quote(source)}"}
+    attack = Attack(copying, _written, needs_completion=False)
     return _result(
-        run_attack(context, attack),
+        chain(run_attack(context, attack), attack_part(context, copying)),
         "Write URLs cannot be used to read.",
         "Whoever has a write URL can read whatever the key that signs it can read, in any bucket: "
         "the store copies it to where the URL writes",
@@ -222,3 +225,5 @@ def _where(obeyed: Sequence[AttackResult]) -> Iterator[str]:
             yield f"{kind}, {moments.pop()} completion"
         elif moments:
             yield kind
+    if any(each.kind == "parts" for each in obeyed):
+        yield "parts"

@@ -143,6 +143,14 @@ def content_md5(md5: str) -> dict[str, str]:
     return {"Content-MD5": base64.b64encode(bytes.fromhex(md5)).decode()}
 
 
+def part_parameters(number: int, upload_id: str) -> dict[str, str]:
+    """Return the parameters of the PUT of a part.
+
+    Source: AWS, "UploadPart".
+    """
+    return {"partNumber": str(number), "uploadId": upload_id}
+
+
 def item_metadata(relpath: str, md5: str) -> dict[str, str]:
     """Return the user metadata without which dtool-s3 cannot read an item."""
     return {"handle": base64.b64encode(relpath.encode()).decode(), "checksum": md5}

@@ -5,14 +5,11 @@ A PUT replaces the whole document, so what was written is read back and checked.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import (
@@ -24,63 +21,24 @@ from dserver_signed_url_plugin.errors import (
 from dserver_signed_url_plugin.storage.cache import CachedAnswer
 from dserver_signed_url_plugin.storage.lifecycle import Change, Retention, Rule
 from dserver_signed_url_plugin.storage.parallel import each
-from dserver_signed_url_plugin.storage.s3 import response_checks
 from dserver_signed_url_plugin.storage.s3.bucket_admin import BucketAdmin, BucketRefusal
 from dserver_signed_url_plugin.storage.s3.layout import Layout, is_folder, registration_key
 from dserver_signed_url_plugin.storage.s3.lifecycle_document import Document
+from dserver_signed_url_plugin.storage.s3.lifecycle_requests import (
+    NONE_SET,
+    read_document,
+    write_document,
+)
 from dserver_signed_url_plugin.storage.s3.lifecycle_rules import StoredRule
 from dserver_signed_url_plugin.storage.s3.prefixes import DatasetPrefixes
 from dserver_signed_url_plugin.storage.values import StoredItem
 from dserver_signed_url_plugin.uris import BaseURI
 
-NONE_SET = "NoSuchLifecycleConfiguration"
-
 _UNKNOWN = frozenset({"NotImplemented", "MethodNotAllowed", "501", "405"})
 _MOST_RULES = 1000
-# AWS goes back to its default where a PUT does not say what the last GET said.
-_TRANSITION_MINIMUM = "TransitionDefaultMinimumObjectSize"
-_BYTES = "DocumentAsItIs"
 _OLD_VERSION_DAYS = 1  # the least that S3 takes
 # Seconds before each reading: AWS may answer for a while with what was there before.
 _PAUSES = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6)
-
-
-def read_document(bucket: BucketAdmin) -> Document:
-    """Read a bucket's lifecycle document.
-
-    :raises BucketRefusal: also with NONE_SET where there is none.
-    """
-    bucket.hook("before-parse.s3.GetBucketLifecycleConfiguration", _keep_bytes)
-    answer = bucket.ask("get_bucket_lifecycle_configuration")
-    return Document.parse(answer.get(_BYTES, b""), answer.get(_TRANSITION_MINIMUM))
-
-
-def _keep_bytes(
-    response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any
-) -> None:
-    """Answer with the bytes: boto3 would parse them, and drop what it does not know."""
-    if response_dict["status_code"] == 200:
-        response_checks.check_root(response_dict["body"], b"LifecycleConfiguration")
-        customized_response_dict.setdefault(_BYTES, response_dict["body"])
-        response_dict["body"] = b""
-
-
-def write_document(bucket: BucketAdmin, document: Document) -> None:
-    """Replace a bucket's lifecycle document; one without rules is deleted."""
-    if not document.rules:
-        bucket.ask("delete_bucket_lifecycle")
-        return
-    xml = document.xml
-    md5 = hashlib.md5(xml, usedforsecurity=False).digest()
-
-    def give(params: dict[str, Any], **_: Any) -> None:
-        params["body"] = xml
-        params["headers"]["Content-MD5"] = base64.b64encode(md5).decode()
-
-    with bucket.hooked("before-call.s3.PutBucketLifecycleConfiguration", give):
-        minimum = document.transition_minimum
-        headers = {} if minimum is None else {_TRANSITION_MINIMUM: minimum}
-        bucket.ask("put_bucket_lifecycle_configuration", **headers)
 
 
 class S3Lifecycle:
@@ -107,11 +65,11 @@ class S3Lifecycle:
         here = self._s3.dataset_prefix
 
         def is_reached(uuid: str) -> bool:
-            if registration_key(uuid).startswith(prefix) or _meet(prefix, Layout(here, uuid)):
+            if registration_key(uuid).startswith(prefix) or _meet(prefix, Layout(here, uuid).root):
                 return True
             # It may have been put here when the setting was another.
             registered = self._s3.get(registration_key(uuid)) or b""
-            return _meet(prefix, Layout(registered.decode(errors="replace"), uuid))
+            return _meet(prefix, Layout(registered.decode(errors="replace"), uuid).root)
 
         return [uuid for uuid, yes in zip(uuids, each(is_reached, uuids), strict=True) if yes]
 
@@ -133,6 +91,14 @@ class S3Lifecycle:
         """Return the time from which a rule deletes objects of every size written at a time."""
         rules, _ = self._expiring(self._read(), uuid)
         ends = (rule.ends(written) for rule in rules if not rule.is_for_some_sizes)
+        return min(filter(None, ends), default=None)
+
+    def parts_end(self, uuid: str, begun: datetime) -> datetime | None:
+        """Return the time from which a rule aborts what was begun at a time, if any does."""
+        enabled = [rule for rule in self._kept.get().rules if rule.is_enabled]
+        rules = [rule for rule in enabled if rule.aborts(begun) and not rule.needs_tags]
+        root = self._places.of(uuid).root if rules else ""
+        ends = (rule.aborts(begun) for rule in rules if _meet(rule.prefix, root))
         return min(filter(None, ends), default=None)
 
     def planned(self, wanted: Retention | None) -> Change:
@@ -213,8 +179,8 @@ class S3Lifecycle:
 
         :return: also a warning if the store does not say whether it does.
         """
-        if wanted is None:
-            return None, ()
+        if wanted is None or wanted.days is None:
+            return wanted, ()
         try:
             is_versioned = bool(self._s3.ask("get_bucket_versioning").get("Status"))
         except BucketRefusal as refusal:
@@ -231,7 +197,7 @@ class S3Lifecycle:
         enabled = (rule for rule in document.rules if rule.is_enabled)
         rules = [rule for rule in enabled if rule.expires and not rule.needs_tags]
         layout = self._places.of(uuid) if rules else Layout("", uuid)
-        return [rule for rule in rules if _meet(rule.prefix, layout)], layout
+        return [rule for rule in rules if _meet(rule.prefix, layout.root)], layout
 
     def _read(self) -> Document:
         """Return what the bucket has now, and remember it."""
@@ -296,7 +262,6 @@ def _oldest(rule: StoredRule, found: Iterable[tuple[str, StoredItem]]) -> dateti
     return min(reached, default=None)
 
 
-def _meet(prefix: str, layout: Layout) -> bool:
+def _meet(prefix: str, root: str) -> bool:
     """Tell whether a dataset that is there may have a key with this prefix."""
-    root = layout.root
     return root.startswith(prefix) or prefix.startswith(root)

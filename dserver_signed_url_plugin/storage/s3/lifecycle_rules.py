@@ -70,6 +70,13 @@ class StoredRule:
             return datetime.strptime(f"{day} +0000", "%Y-%m-%d %z")
         return None
 
+    def aborts(self, begun: datetime) -> datetime | None:
+        """Return the time (UTC) from which it aborts a multipart upload begun then, if it does."""
+        with suppress(ValueError, OverflowError):
+            if days := self._text("AbortIncompleteMultipartUpload/DaysAfterInitiation").strip():
+                return begun + timedelta(days=int(days))
+        return None
+
     def reaches(self, key: str, size_in_bytes: int) -> bool:
         """Tell whether it applies to an object, which has no tags."""
         fits = self._larger_than < size_in_bytes < self._smaller_than
@@ -138,9 +145,10 @@ def written(lifetime: Retention, *, first_version: bool) -> Element:
     _add(rule, "ID", OURS)
     _add(rule, "Prefix" if first_version else "Filter/Prefix", lifetime.prefix)
     _add(rule, "Status", "Enabled")
-    _add(rule, "Expiration/Days", lifetime.days)
+    if lifetime.days is not None:
+        _add(rule, "Expiration/Days", lifetime.days)
     if lifetime.abort_incomplete_days is not None:
-        # In the same rule: MinIO refuses one that does nothing else.
+        # In the same rule, because MinIO keeps none that does nothing else.
         path = "AbortIncompleteMultipartUpload/DaysAfterInitiation"
         _add(rule, path, lifetime.abort_incomplete_days)
     if lifetime.old_version_days is not None:

@@ -49,6 +49,14 @@ class MultipartUpload:
 class ListingRefused(StorageUnavailable):
     """The store does not list multipart uploads, or not for the server's key."""
 
+    def __init__(self, bucket: str, code: str) -> None:
+        super().__init__(
+            f"The store of {bucket}",
+            "does not let the server list multipart uploads: grant it "
+            "s3:ListBucketMultipartUploads",
+        )
+        self.code = code
+
 
 class MultipartUploads:
     """The multipart uploads of one bucket; safe to share between threads."""
@@ -161,11 +169,7 @@ class MultipartUploads:
             except botocore.exceptions.ClientError as error:
                 if code_of(error) not in _NOT_LISTED:
                     raise
-                raise ListingRefused(
-                    f"The store of {self._bucket}",
-                    "does not let the server list multipart uploads: grant it "
-                    "s3:ListBucketMultipartUploads",
-                ) from error
+                raise ListingRefused(self._bucket, code_of(error)) from error
 
     def listed_below(self, prefix: str) -> list[MultipartUpload]:
         """Return those to keys with this prefix; none if the server may not list them.

@@ -20,7 +20,7 @@ from dserver_signed_url_plugin.storage.parts import (
     StoredPart,
 )
 from dserver_signed_url_plugin.storage.s3.connection import S3Connection
-from dserver_signed_url_plugin.storage.s3.layout import content_md5, item_metadata
+from dserver_signed_url_plugin.storage.s3.layout import content_md5, item_metadata, part_parameters
 from dserver_signed_url_plugin.storage.s3.multipart import MAX_PARTS, MultipartUpload
 from dserver_signed_url_plugin.storage.s3.prefixes import DatasetPrefixes
 from dserver_signed_url_plugin.storage.values import Item, Life, SignedRequest, StoredItem
@@ -64,8 +64,8 @@ class S3Parts:
         signer = self._s3.signer(life, writing=True)
 
         def request(number: int, part_md5: str | None) -> SignedRequest:
-            parameters = {"partNumber": str(number), "uploadId": upload.upload_id}
             headers = {} if part_md5 is None else content_md5(part_md5)
+            parameters = part_parameters(number, upload.upload_id)
             return SignedRequest(signer.sign("PUT", key, headers, parameters), headers)
 
         return {number: request(number, part_md5) for number, part_md5 in hashes.items()}

@@ -308,14 +308,14 @@ def rule(s3, bucket, prefix="", **what):
 def test_old_versions_without_an_end_are_a_warning(bucket, s3, versioning):
     keep_versions(s3, bucket, versioning)
     report = examined(bucket)
-    assert (report.code, report.warned) == (FIT, {"versioning"})
+    assert (report.code, report.warned) == (FIT, {"versioning", "incomplete"})
     assert "NoncurrentVersionExpiration" in report["versioning"]["advice"]
 
 
 def test_old_versions_that_end_are_fine(bucket, s3):
     keep_versions(s3, bucket)
     rule(s3, bucket, NoncurrentVersionExpiration={"NoncurrentDays": 3})
-    assert examined(bucket).warned == set()
+    assert examined(bucket).warned == {"incomplete"}
 
 
 @pytest.mark.parametrize("prefix", ["", "group/"])
@@ -335,3 +335,45 @@ def test_a_lifecycle_rule_that_deletes_no_dataset_is_fine(bucket, s3):
 def test_a_lifecycle_rule_that_archives_datasets_is_a_warning(bucket, s3):
     rule(s3, bucket, Transitions=[{"Days": 30, "StorageClass": "GLACIER"}])
     assert examined(bucket)["lifecycle"]["status"] == "warning"
+
+
+# Parts ------------------------------------------------------------------------------------
+
+
+def test_without_a_rule_for_incomplete_uploads_the_command_is_shown(bucket, s3):
+    found = examined(bucket)["incomplete"]
+    assert (found["status"], found["answered"]) == ("warning", "0 older than 7 days, and no rule")
+    command = f"flask lifecycle set {bucket.base_uri} --abort-incomplete-days 7"
+    assert found["advice"].startswith(command)
+    rule(s3, bucket, AbortIncompleteMultipartUpload={"DaysAfterInitiation": 1})
+    assert examined(bucket)["incomplete"]["status"] == "ok"
+
+
+def test_uploads_that_were_given_up_are_counted():
+    with StubStore(given_up=2) as bucket:
+        found = examined(bucket)["incomplete"]
+    assert found["answered"] == "2 older than 7 days, and a rule"
+
+
+def test_parts_that_outlive_their_upload_are_not_for_uploading():
+    with StubStore(Faults(keeps_parts=True)) as bucket:
+        report = examined(bucket)
+    assert (report.code, report.failed) == (NOT_FOR_UPLOADING, {"parts-assembled"})
+    assert report.warned == {"parts-aborted"}
+
+
+@pytest.mark.parametrize(
+    ("lacks", "check"),
+    [
+        ("ListMultipartUploadParts", "parts"),
+        ("AbortMultipartUpload", "parts-aborted"),
+        ("ListBucketMultipartUploads", "incomplete"),
+    ],
+)
+def test_a_permission_for_parts_that_is_missing_is_named(bucket, lacks, check):
+    object_actions = {"GetObject", "PutObject", "DeleteObject", "AbortMultipartUpload"}
+    bucket_actions = {"ListBucket", "GetLifecycleConfiguration", "ListBucketMultipartUploads"}
+    actions = object_actions | bucket_actions | {"ListMultipartUploadParts"}
+    found = examined(with_key_for(bucket, *(actions - {lacks})))[check]
+    assert (found["status"], found["answered"]) == ("warning", "403 AccessDenied")
+    assert f"s3:{lacks}" in found["advice"]

@@ -198,6 +198,12 @@ def expiring(prefix, days, status="Enabled", **more):
     return {**rule(name, Expiration=when), "Filter": filter_, "Status": status}
 
 
+def aborting(prefix, days):
+    abort = {"DaysAfterInitiation": days}
+    named = rule(f"abort-{prefix}-{days}", AbortIncompleteMultipartUpload=abort)
+    return {**named, "Filter": {"Prefix": prefix}}
+
+
 NOW = datetime.now(timezone.utc)
 A_DAY, THREE = timedelta(days=1), timedelta(days=3)
 UUID, LARGE, SMALL = str(uuid4()), "1" * 40, "2" * 40
@@ -254,6 +260,14 @@ def test_what_is_gone_may_have_ended_by_days_or_by_a_date(bucket, s3, rules_, en
     if rules_:
         put(s3, bucket, *rules_)
     assert lifecycle_of(bucket).would_end(UUID, MIDNIGHT) == ends
+
+
+def test_parts_end_by_the_first_rule_that_aborts_them(bucket, s3):
+    assert lifecycle_of(bucket).parts_end(UUID, MIDNIGHT) is None
+    put(s3, bucket, expiring("", 1), aborting("", 3), aborting(f"{UUID}/", 2), aborting("x/", 1))
+    lifecycle = lifecycle_of(bucket)
+    assert lifecycle.parts_end(UUID, MIDNIGHT) == MIDNIGHT + 2 * A_DAY
+    assert lifecycle.ends(UUID) is None
 
 
 def test_a_dataset_is_reached_where_it_is_whatever_the_setting_is_now(bucket, s3):

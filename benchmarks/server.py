@@ -83,6 +83,8 @@ class Server:
         headers |= {"Authorization": f"Bearer {self.tokens[user]}"}
         if content is not None:
             headers["Content-Type"] = "application/json"
+        # gunicorn closes connections that are idle for some seconds.
+        self._connection.close()
         before, asked = self._costs(), self.store.requests()
         started = time.perf_counter()
         self._connection.request(method, path, content, headers)
@@ -129,6 +131,8 @@ class Site:
     def serving(self) -> Iterator[Server]:
         """Run dserver as long as the ``with`` block, in a worker that has served nothing yet."""
         environment = {**os.environ, **self._variables()}
+        # The working directory may hold another revision than the installed one.
+        environment["PYTHONPATH"] = os.getcwd()
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port: int = listener.getsockname()[1]
             command = [

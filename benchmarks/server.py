@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -58,6 +58,10 @@ class Store:
         """Return how many requests it has answered."""
         return int(self._control([])["requests"])
 
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
     def declare(self, objects: Iterator[tuple[str, int, str, Mapping[str, str]]]) -> None:
         """Add objects without bytes: key, size, MD5 and user metadata."""
         self._control([json.dumps(each) for each in objects])
@@ -73,6 +77,10 @@ class Server:
     def __init__(self, port: int, store: Store, tokens: Mapping[str, str]) -> None:
         self.port, self.store, self.tokens = port, store, tokens
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
 
     def measure(
         self, method: str, path: str, body: Any = None, user: str = "alice", **headers: str
@@ -143,7 +151,8 @@ class Site:
             log = self.directory.log("benchmark").open("a")
             with log, _process(command, environment, log, [listener.fileno()]) as process:
                 _wait_until(lambda: _answers(port), process, self.directory.path)
-                yield Server(port, self.store, self.tokens)
+                with closing(Server(port, self.store, self.tokens)) as server:
+                    yield server
 
     def _variables(self) -> dict[str, str]:
         return {
@@ -169,7 +178,7 @@ def site(path: Path) -> Iterator[Site]:
         log = running.enter_context(directory.log("store").open("w"))
         process = running.enter_context(_process(command, dict(os.environ), log))
         _wait_until(port_file.exists, process, directory.path)
-        store = Store(int(port_file.read_text()))
+        store = running.enter_context(closing(Store(int(port_file.read_text()))))
         yield Site(directory, store, tokens(app, timedelta(days=1)))
 
 

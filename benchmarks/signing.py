@@ -56,17 +56,18 @@ class Speed:
         return asdict(self)
 
 
-def measure(urls: int = URLS, rounds: int = ROUNDS) -> list[Speed]:
-    """Measure all kinds and libraries in turn, and take the best round of each."""
+def measure(urls: int = URLS, rounds: int = ROUNDS, *, alone: bool = False) -> list[Speed]:
+    """Measure all kinds and libraries in turn, and take the best round of each.
+
+    :param alone: leave out the other libraries.
+    """
     items = [
         Item(f"{number:040x}", f"run/frame_{number:06}.tif", 0, _MD5) for number in range(urls)
     ]
-    signers = {
-        "plugin": {**_plugin_s3(), **_plugin_azure()},
-        "botocore": _botocore(),
-        "minio": _minio(),
-        "Azure SDK 2.1": _azure_sdk(),
-    }
+    signers: dict[str, Mapping[str, Sign]] = {"plugin": {**_plugin_s3(), **_plugin_azure()}}
+    if not alone:
+        others = {"botocore": _botocore(), "minio": _minio(), "Azure SDK 2.1": _azure_sdk()}
+        signers.update(others)
     floors = {kind: _floor(kind, sign, items[0]) for kind, sign in signers["plugin"].items()}
     speeds = {kind: Speed(kind, float("inf")) for kind in floors}
     for number in range(rounds):

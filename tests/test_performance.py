@@ -1,0 +1,59 @@
+"""What the benchmarks count, and the ratios of signing: wide margins, and no seconds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import routes, signing
+from benchmarks.server import site
+
+FEW, MORE = 10, 210
+# Storage requests and database statements of one call, and bytes of the answer per item, at most.
+LIMITS = {
+    "POST upload": (12, 26, 800),
+    "POST upload-complete, pinned": (12, 40, 0),
+    "GET item, warm": (0, 3, 0),
+    "GET dataset": (4, 3, 700),
+}
+# Twice the goals of docs/performance.rst, in multiples of the hashes alone.
+RATIOS = {signing.GET: 3.6, signing.NAMED: 6, signing.PINNED: 4.4, signing.AZURE_NAMED: 6}
+
+
+def deposited_and_read(server, items):
+    rows, uris = routes.uploads(server, items, 2)
+    return [*rows, *routes.reads(server, uris, items, 2)]
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    """The plugin's rows, by route, with few and with more items."""
+    directory: Path = tmp_path_factory.mktemp("benchmark")
+    with site(directory) as place, place.serving() as server:
+        routes.warm_up(server)
+        measured = [row for items in (FEW, MORE) for row in deposited_and_read(server, items)]
+    return {
+        route: [row for row in measured if row.route == route]
+        for route in dict.fromkeys(row.route for row in measured)
+    }
+
+
+@pytest.mark.parametrize("route", LIMITS)
+def test_a_call_costs_no_more_requests_and_statements_with_more_items(rows, route):
+    requests, statements, _ = LIMITS[route]
+    few, more = rows[route]
+    assert (few.requests, few.statements) == (more.requests, more.statements)
+    assert few.requests <= requests
+    assert few.statements <= statements
+
+
+@pytest.mark.parametrize("route", ["POST upload", "GET dataset"])
+def test_an_item_adds_few_bytes_to_an_answer(rows, route):
+    few, more = rows[route]
+    assert more.bytes - few.bytes <= LIMITS[route][2] * (MORE - FEW)
+
+
+def test_signing_takes_few_times_as_long_as_its_hashes():
+    ratios = {speed.kind: speed.ratio for speed in signing.measure(300, 15, alone=True)}
+    assert [kind for kind, most in RATIOS.items() if ratios[kind] > most] == []

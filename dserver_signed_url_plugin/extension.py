@@ -14,7 +14,7 @@ from flask_smorest import Blueprint
 from dserver_signed_url_plugin import database, tables
 from dserver_signed_url_plugin.config import Settings, secrets_in
 from dserver_signed_url_plugin.services import Services
-from dserver_signed_url_plugin.uploads import models
+from dserver_signed_url_plugin.uploads import models, part_repository
 from dserver_signed_url_plugin.web.routes import blueprint
 
 # Imported for `flask db migrate` of the host, which needs both.
@@ -54,7 +54,8 @@ class SignedURLExtension(ExtensionABC):
         """Do nothing: datasets registered by other means need nothing from this plugin."""
 
     def delete_dataset(self, uri: str) -> None:
-        """Do nothing: this plugin stores nothing about registered datasets."""
+        """Delete what this plugin knows of a dataset: whether it came in parts."""
+        part_repository.forget_dataset(uri)
 
 
 def _limit_database_waits(state: BlueprintSetupState) -> None:

@@ -20,6 +20,7 @@ from dserver_signed_url_plugin.uploads.begin import Uploads
 from dserver_signed_url_plugin.uploads.cancel import Cancellations
 from dserver_signed_url_plugin.uploads.cleanup import Cleanup
 from dserver_signed_url_plugin.uploads.complete import Completions
+from dserver_signed_url_plugin.uploads.parts import PartSigner
 from dserver_signed_url_plugin.uploads.status import UploadStatuses
 
 _NAME = "signed-url"
@@ -32,6 +33,7 @@ class Services:
     settings: Settings
     storages: Storages
     uploads: Uploads
+    parts: PartSigner
     completions: Completions
     statuses: UploadStatuses
     cancellations: Cancellations
@@ -58,6 +60,7 @@ class Services:
             settings=settings,
             storages=storages,
             uploads=uploads,
+            parts=PartSigner(settings, storages),
             completions=completions,
             statuses=statuses,
             cancellations=cancellations,

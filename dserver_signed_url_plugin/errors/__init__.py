@@ -13,6 +13,7 @@ from dserver_signed_url_plugin.errors.datasets import (
     ItemArchived,
     ItemBeingRestored,
     ItemNotFound,
+    ItemStored,
 )
 from dserver_signed_url_plugin.errors.requests import (
     BodyTooLarge,
@@ -82,6 +83,7 @@ __all__ = [
     "ItemArchived",
     "ItemBeingRestored",
     "ItemNotFound",
+    "ItemStored",
     "LengthRequired",
     "LifecycleUnsettled",
     "LifecycleUnsupported",

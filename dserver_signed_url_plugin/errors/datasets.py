@@ -43,6 +43,19 @@ class ItemNotFound(SignedURLError):
 
 
 @dataclass(eq=False)
+class ItemStored(SignedURLError):
+    """The parts of an item were assembled by an earlier attempt to complete its upload."""
+
+    status, slug = 409, "item-stored"
+    sentence = (
+        "{self.relpath} is stored as announced already: send no part of it again, and complete the "
+        "upload."
+    )
+
+    relpath: str
+
+
+@dataclass(eq=False)
 class ItemArchived(SignedURLError):
     """The store keeps an object in an archive, where no URL can read it."""
 

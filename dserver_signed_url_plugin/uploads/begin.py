@@ -70,7 +70,11 @@ class Uploads:
         try:
             with _claimed(permit, _row(permit, plan, uri), self._quota(permit)) as lease:
                 _create(lease, plan, storage)
-                return grant_urls(lease, storage, plan.items, life, pinned=plan.pinned)
+                if plan.multipart and lease.upload.part_bytes is None:
+                    lease.update(part_bytes=self._settings.part_bytes)
+                return grant_urls(
+                    lease, storage, plan.items, life, pinned=plan.pinned, multipart=plan.multipart
+                )
         except repository.UploadGone as gone:
             raise UploadBusy(plan.uuid) from gone
 
@@ -83,6 +87,8 @@ class Uploads:
         plan.check()
         creator = plan.creator_username or permit.username
         plan.check_limits(storage.uploads.limits, self._settings.max_items, creator)
+        parts = None if storage.parts is None else storage.parts.limits
+        plan.check_sizes(storage.uploads.limits, parts, self._settings.part_bytes)
         return storage
 
     def _quota(self, permit: UploadPermit) -> Quota | None:

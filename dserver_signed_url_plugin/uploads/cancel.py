@@ -21,7 +21,7 @@ from dserver_signed_url_plugin.errors import (
 from dserver_signed_url_plugin.permissions import UploadPermit
 from dserver_signed_url_plugin.storage.registry import Storages
 from dserver_signed_url_plugin.storage.values import Freed
-from dserver_signed_url_plugin.uploads import repository
+from dserver_signed_url_plugin.uploads import assembly, repository
 from dserver_signed_url_plugin.uploads.lease import Lease, leased
 from dserver_signed_url_plugin.uploads.models import PendingUpload, UploadState
 from dserver_signed_url_plugin.uris import DatasetURI
@@ -131,7 +131,10 @@ class Cancellations:
     def _discard(self, lease: Lease) -> Freed:
         upload = lease.upload
         discards = self._storages.discards(upload.uri)
-        return discards.discard(upload.uuid, upload.storage_claim, lease.check)
+        freed = discards.discard(upload.uuid, upload.storage_claim, lease.check)
+        # Not every store lists the parts of all items below a key.
+        assembly.abort(upload, self._storages.of(upload.uri.base))
+        return freed
 
 
 def _refuse_registered(uri: DatasetURI) -> None:

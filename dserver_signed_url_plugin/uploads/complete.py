@@ -26,26 +26,33 @@ from dserver_signed_url_plugin.storage.manifest import FrozenDataset, Manifest
 from dserver_signed_url_plugin.storage.protocols import Storage
 from dserver_signed_url_plugin.storage.registry import Storages
 from dserver_signed_url_plugin.storage.values import Contents, Item, StoredItem
-from dserver_signed_url_plugin.uploads import repository
+from dserver_signed_url_plugin.uploads import assembly, part_repository, repository
 from dserver_signed_url_plugin.uploads.lease import Lease, leased
 from dserver_signed_url_plugin.uploads.models import PendingUpload, UploadState
 from dserver_signed_url_plugin.uploads.readmes import frozen_readme, staged_readme, stored_readme
 from dserver_signed_url_plugin.uploads.verification import frozen_item, verify, verify_promoted
 from dserver_signed_url_plugin.uris import DatasetURI
 
+VERIFIED_MD5, VERIFIED_PARTS = "md5", "parts"
+
 
 @dataclass(frozen=True)
 class Completion:
-    """The dataset that an upload has become; bytes as registered, or else as announced."""
+    """The dataset that an upload has become; bytes as registered, or else as announced.
+
+    ``verified`` is ``md5``, or ``parts`` if the MD5 of an item that came in parts is the client's
+    claim.
+    """
 
     uri: DatasetURI
     name: str
     number_of_items: int | None
     size_in_bytes: int | None
+    verified: str
 
     @property
     def extent(self) -> Extent:
-        return Extent(self.number_of_items, self.size_in_bytes)
+        return Extent(self.number_of_items, self.size_in_bytes, verified=self.verified)
 
 
 @dataclass(frozen=True)
@@ -109,9 +116,15 @@ class Completions:
                 readme = frozen_readme(upload, storage, manifest, _frozen_metadata(upload))
             if readme is None:
                 announced, descriptions = repository.announced(upload)
+                contents = assembly.assemble(lease, storage, announced, contents)
+                temporary = contents.temporary
                 manifest, readme = self._freeze(_Work(lease, storage, announced, contents))
             lease.check()
-            datasets.register(uri, _dataset_info(upload, manifest, descriptions, readme))
+            info = _dataset_info(upload, manifest, descriptions, readme)
+            if part_repository.note_dataset(upload):
+                info["verified"] = VERIFIED_PARTS
+            datasets.register(uri, info)
+        assembly.abort(upload, storage)
         storage.uploads.delete_temporary(upload.uuid, temporary)
         lease.delete()
 
@@ -179,7 +192,8 @@ def _finished(uri: DatasetURI) -> Completion:
     dataset = datasets.find(uri)
     if dataset is None:
         raise NoPendingUpload(uri)
-    return Completion(uri, dataset.name, dataset.number_of_items, dataset.size_in_bytes)
+    verified = VERIFIED_PARTS if part_repository.is_in_parts(uri) else VERIFIED_MD5
+    return Completion(uri, dataset.name, dataset.number_of_items, dataset.size_in_bytes, verified)
 
 
 def _contents(upload: PendingUpload, storage: Storage) -> Contents:
@@ -213,7 +227,7 @@ def _frozen_metadata(upload: PendingUpload) -> Mapping[str, Any]:
 
 def _dataset_info(
     upload: PendingUpload, manifest: Manifest, descriptions: Mapping[str, Any], readme: str
-) -> Mapping[str, Any]:
+) -> dict[str, Any]:
     """Return what dserver registers, as dservercore.utils.generate_dataset_info would."""
     return {
         **_frozen_metadata(upload),

@@ -6,26 +6,32 @@ before, so that for whoever works on the upload meanwhile they are like URLs sig
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from dserver_signed_url_plugin.audit.decisions import Extent
+from dserver_signed_url_plugin.storage.parts import Division
 from dserver_signed_url_plugin.storage.protocols import Storage
 from dserver_signed_url_plugin.storage.values import Item, Life, WriteURLs, total_size
+from dserver_signed_url_plugin.uploads.division import divisions
 from dserver_signed_url_plugin.uploads.lease import Lease
-from dserver_signed_url_plugin.uploads.models import UploadState
+from dserver_signed_url_plugin.uploads.models import PendingUpload, UploadState
 from dserver_signed_url_plugin.uris import DatasetURI
 
 
 @dataclass(frozen=True)
 class UploadGrant:
-    """Signed URLs to PUT items of an upload; a single PUT carries ``max_size_in_bytes``."""
+    """Signed URLs to PUT items of an upload; a single PUT carries ``max_size_in_bytes``.
+
+    Items in ``divisions`` have no URL, but are sent in parts.
+    """
 
     uri: DatasetURI
     life: Life
     items: Sequence[Item]
     urls: WriteURLs
     max_size_in_bytes: int
+    divisions: Mapping[str, Division] = field(default_factory=dict)
 
     @property
     def extent(self) -> Extent:
@@ -34,17 +40,42 @@ class UploadGrant:
 
 
 def grant_urls(
-    lease: Lease, storage: Storage, items: Sequence[Item], life: Life, *, pinned: bool
+    lease: Lease,
+    storage: Storage,
+    items: Sequence[Item],
+    life: Life,
+    *,
+    pinned: bool,
+    multipart: bool,
 ) -> UploadGrant:
     """Return what signs PUTs, and make sure that they can replace what is stored and wrong.
 
     :param pinned: whether the client returns the headers of a pinned URL.
+    :param multipart: whether it sends large items in parts.
     :raises UploadBusy: if another request has taken over the upload.
     """
     upload, uploads = lease.upload, storage.uploads
-    urls = uploads.write_urls(upload.uuid, upload.staging, items, life, pinned=pinned)
+    divided = divisions(upload, items, storage)
+    urls = _write_urls(upload, storage, _without(divided, items), life, pinned=pinned)
+    if divided and not multipart:
+        # A pinned URL could replace an item whose parts were not those of its announced MD5.
+        may_pin = pinned and storage.staged_items is None
+        large = [item for item in items if item.identifier in divided]
+        whole = _write_urls(upload, storage, large, life, pinned=may_pin)
+        urls = replace(urls, items={**urls.items, **whole.items})
     # Before they are handed out, and before anything is deleted: it verifies the lease.
     lease.record_urls(life.ends, pinned=urls.pinned)
     if storage.create_only_items is not None and upload.state is not UploadState.FROZEN:
         storage.create_only_items.delete_outdated_items(upload.uuid, items)
-    return UploadGrant(upload.uri, life, items, urls, uploads.limits.max_item_bytes)
+    in_parts = divided if multipart else {}
+    return UploadGrant(upload.uri, life, items, urls, uploads.limits.max_item_bytes, in_parts)
+
+
+def _write_urls(
+    upload: PendingUpload, storage: Storage, items: Sequence[Item], life: Life, *, pinned: bool
+) -> WriteURLs:
+    return storage.uploads.write_urls(upload.uuid, upload.staging, items, life, pinned=pinned)
+
+
+def _without(divided: Mapping[str, Division], items: Sequence[Item]) -> Sequence[Item]:
+    return [item for item in items if item.identifier not in divided] if divided else items

@@ -22,8 +22,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dserver_signed_url_plugin import request_ids
 from dserver_signed_url_plugin.errors import UploadBusy
-from dserver_signed_url_plugin.uploads.models import PendingUpload, UploadState
-from dserver_signed_url_plugin.uploads.repository import execute, parameters, refetch
+from dserver_signed_url_plugin.uploads.models import ItemInParts, PendingUpload, UploadState
+from dserver_signed_url_plugin.uploads.repository import (
+    execute,
+    latest,
+    parameters,
+    refetch,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -92,28 +97,35 @@ class Lease:
 
         :raises UploadBusy: if another request has taken over; then they must not be handed out.
         """
+        # By the database: URLs of parts are recorded meanwhile by requests without a lease.
+        values: dict[str, Any] = {"urls_expire_at": latest(PendingUpload.urls_expire_at, expire_at)}
+        if pinned and self.upload.part_bytes is None:
+            values["pinned_until"] = latest(PendingUpload.pinned_until, expire_at)
+        values["pinned"] = self.upload.pinned and pinned
+        if not execute(update(PendingUpload).where(self._mine).values(**values)):
+            raise self._taken_over()
         known = self.upload.urls_expire_at_utc
-        self.update(
-            urls_expire_at=expire_at if known is None else max(known, expire_at),
-            pinned=self.upload.pinned and pinned,
-        )
+        self.upload.urls_expire_at = expire_at if known is None else max(known, expire_at)
+        self.upload.pinned = values["pinned"]
 
     def retire(self) -> None:
-        """Delete the row, or keep it as removed while a URL can still write.
+        """Keep the row as removed while a URL can still write, or else delete it.
 
         :raises UploadBusy: if another request has taken over.
         """
-        if self.upload.urls_live:
-            self.update(state=UploadState.REMOVED)
-        else:
+        # From then on, no URLs of parts are handed out.
+        self.update(state=UploadState.REMOVED)
+        if not refetch(self.upload).urls_live:
             self.delete()
 
     def delete(self) -> None:
-        """Delete the row.
+        """Delete the row, and those of its items in parts.
 
         :raises UploadBusy: if another request has taken over.
         """
-        if not execute(delete(PendingUpload).where(self._mine)):
+        items = delete(ItemInParts).where(ItemInParts.pending_upload_id == self.upload.id)
+        then = None if self.upload.part_bytes is None else items
+        if not execute(delete(PendingUpload).where(self._mine), then=then):
             raise self._taken_over()
 
     def _taken_over(self) -> UploadBusy:

@@ -94,9 +94,12 @@ class PendingUpload(sql_db.Model):
     staging: Mapped[str] = mapped_column(String(32))
     # True while every URL handed out was pinned to announced bytes.
     pinned: Mapped[bool] = mapped_column(Boolean, default=True)
-    # Bytes of a part, and of the largest item that may have a pinned URL; None if an item of any
-    # size may have one. A part size stays for as long as the upload, although the setting changes.
+    # Bytes of a part; None until a client says that it sends parts. Stays as it is, although the
+    # setting may change.
     part_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    # When the last pinned URL ends that was handed out before: it could replace an item that was
+    # assembled at the same key. Afterwards, items that may come in parts have no pinned URL.
+    pinned_until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     urls_expire_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     state: Mapped[UploadState] = mapped_column(_STATE, default=UploadState.OPENING)
     # The token of the request that works on the upload now, and when its lease ends.
@@ -140,6 +143,11 @@ class PendingUpload(sql_db.Model):
     def urls_expire_at_utc(self) -> datetime | None:
         """When the last URL that was handed out ends, with its time zone; None if none was."""
         return None if self.urls_expire_at is None else in_utc(self.urls_expire_at)
+
+    @property
+    def pinned_until_utc(self) -> datetime | None:
+        """``pinned_until`` with its time zone."""
+        return None if self.pinned_until is None else in_utc(self.pinned_until)
 
     @property
     def urls_live(self) -> bool:

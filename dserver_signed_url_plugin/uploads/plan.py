@@ -16,6 +16,7 @@ from typing import Any
 import dtoolcore.utils
 
 from dserver_signed_url_plugin.errors import InvalidField
+from dserver_signed_url_plugin.storage.parts import PartLimits
 from dserver_signed_url_plugin.storage.values import Item, Limits, total_size
 
 # Each is one request to the store while the client waits.
@@ -47,7 +48,8 @@ _BATCH = 1000
 class UploadPlan:
     """An upload as announced; ``creator_username`` and ``frozen_at`` if the client sets them.
 
-    ``pinned`` is True if the client returns the headers that come with a URL.
+    ``pinned`` is True if the client returns the headers that come with a URL, ``multipart`` if it
+    sends large items in parts. Neither makes it another upload.
     """
 
     uuid: str
@@ -59,6 +61,7 @@ class UploadPlan:
     annotations: Mapping[str, Any] = field(default_factory=dict)
     overlays: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     pinned: bool = False
+    multipart: bool = False
     expiry_seconds: int | None = None
 
     @property
@@ -124,9 +127,51 @@ class UploadPlan:
             if tag.endswith(".") and not limits.tags_may_end_in_dot:
                 raise InvalidField("tags", f"{tag!r} ends in a dot, which no name in Azure may.")
         for number, item in enumerate(self.items):
-            _check_item(f"items.{number}", item, limits)
+            if len(item.relpath.encode()) > limits.max_relpath_bytes:
+                raise InvalidField(
+                    f"items.{number}.relpath",
+                    f"is longer than the {limits.max_relpath_bytes} bytes of UTF-8 that object "
+                    "metadata can carry.",
+                )
         if sum(item.size_in_bytes or 0 for item in self.items) > MOST_BYTES:
             raise InvalidField("items", "are more bytes in all than dserver can count.")
+
+    def check_sizes(self, limits: Limits, parts: PartLimits | None, part_bytes: int) -> None:
+        """Check that every item can be sent, in one PUT or in parts.
+
+        :param parts: None if the store does not assemble parts.
+        :param part_bytes: of the largest item that is not sent in parts.
+        :raises InvalidField: with the field, and what to send.
+        """
+        in_parts = parts if self.multipart else None
+        most = limits.max_item_bytes if in_parts is None else in_parts.max_item_bytes
+        for number, item in enumerate(self.items):
+            size = item.size_in_bytes or 0
+            if size > most:
+                raise _too_large(number, limits, parts, in_parts)
+            if in_parts is not None and size > part_bytes and item.hash is None:
+                raise InvalidField(
+                    f"items.{number}.hash", "is required of an item that is sent in parts."
+                )
+
+
+@dataclass(frozen=True)
+class PartsPlan:
+    """Parts of one item for which URLs are wanted.
+
+    :param hashes: by number, the MD5 (32 hex digits in lower case) of a part, or None.
+    """
+
+    hashes: Mapping[int, str | None]
+    expiry_seconds: int | None = None
+
+    def check(self, count: int) -> None:
+        """Check that the item has these parts.
+
+        :raises InvalidField: with the number of parts that it has.
+        """
+        if max(self.hashes, default=0) > count:
+            raise InvalidField("numbers", f"are above {count}, the number of parts.", status=422)
 
 
 def is_time(value: object) -> bool:
@@ -169,19 +214,18 @@ def check_creator(username: str | None) -> None:
         )
 
 
-def _check_item(field_name: str, item: Item, limits: Limits) -> None:
-    if len(item.relpath.encode()) > limits.max_relpath_bytes:
-        raise InvalidField(
-            f"{field_name}.relpath",
-            f"is longer than the {limits.max_relpath_bytes} bytes of UTF-8 that object metadata "
-            "can carry.",
+def _too_large(
+    number: int, limits: Limits, parts: PartLimits | None, in_parts: PartLimits | None
+) -> InvalidField:
+    if in_parts is not None:
+        reason = f"is above {in_parts.max_item_bytes} bytes, which is what parts can make up here."
+    else:
+        advice = "announce it with multipart: true, and send it in parts."
+        reason = (
+            f"is above {limits.max_item_bytes} bytes, which is what one PUT can carry: "
+            f"{advice if parts is not None else 'this storage cannot assemble parts; split it.'}"
         )
-    if (item.size_in_bytes or 0) > limits.max_item_bytes:
-        raise InvalidField(
-            f"{field_name}.size_in_bytes",
-            f"items above {limits.max_item_bytes} bytes, which is what one PUT can carry, are "
-            "not supported yet.",
-        )
+    return InvalidField(f"items.{number}.size_in_bytes", reason)
 
 
 def _check_relpaths(items: Sequence[Item]) -> None:

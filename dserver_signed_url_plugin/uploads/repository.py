@@ -7,24 +7,33 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from dservercore import sql_db
 from sqlalchemy import (
+    JSON,
+    Case,
     ColumnElement,
     Insert,
     SQLColumnExpression,
     and_,
     bindparam,
+    case,
+    cast,
     func,
     insert,
+    literal,
+    or_,
     select,
+    type_coerce,
+    update,
 )
 from sqlalchemy.exc import IntegrityError
 
 from dserver_signed_url_plugin.errors import UploadBusy
 from dserver_signed_url_plugin.storage.manifest import Manifest
+from dserver_signed_url_plugin.storage.values import Item
 from dserver_signed_url_plugin.uploads.models import PendingUpload, UploadState
 from dserver_signed_url_plugin.uploads.quotas import Quota
 
@@ -79,6 +88,37 @@ def frozen(upload: PendingUpload) -> tuple[Manifest, dict[str, Any]]:
     # Rows frozen before this column existed have it in the place of the announced one.
     kept = func.coalesce(PendingUpload.frozen_manifest_json, PendingUpload.manifest_json)
     return _documents(upload, kept)
+
+
+def announced_item(upload: PendingUpload, identifier: str) -> Item | None:
+    """Return one item as it was announced, or None; the database reads the manifest."""
+    document: Any = PendingUpload.manifest_json
+    is_sqlite = sql_db.engine.dialect.name == "sqlite"
+    # In SQLite, JSON is a text, and no type to which a text could be cast.
+    document = type_coerce(document, JSON) if is_sqlite else cast(document, JSON)
+    entry = document[("items", identifier)]
+    found = sql_db.session.scalar(select(entry).where(PendingUpload.id == upload.id))
+    sql_db.session.rollback()
+    return found and Manifest.from_dict({"items": {identifier: found}}).items[identifier]
+
+
+def extend_urls(upload: PendingUpload, expire_at: datetime) -> bool:
+    """Record that URLs are handed out without a lease; False if the upload is not open any more.
+
+    :param expire_at: when they end (UTC).
+    """
+    is_open = and_(PendingUpload.id == upload.id, PendingUpload.state == UploadState.OPEN)
+    statement = update(PendingUpload).values(
+        urls_expire_at=latest(PendingUpload.urls_expire_at, expire_at),
+        last_active_at=datetime.now(timezone.utc),
+    )
+    return execute(statement.where(is_open))
+
+
+def latest(column: Any, moment: datetime) -> Case[Any]:
+    """Return the later of a column, which may be null, and a moment."""
+    later = literal(moment, column.type)
+    return case((or_(column.is_(None), column < later), later), else_=column)
 
 
 def claim(uuid: str, quota: Quota | None = None, **values: Any) -> PendingUpload:
@@ -180,9 +220,17 @@ def _copies(where: ColumnElement[bool]) -> list[PendingUpload]:
     return found
 
 
-def execute(statement: Any, values: Mapping[str, Any] | None = None) -> bool:
-    """Run one statement and commit; tell whether it affected a row."""
+def execute(
+    statement: Any, values: Mapping[str, Any] | None = None, *, then: Any | None = None
+) -> bool:
+    """Run one statement and commit; tell whether it affected a row.
+
+    :param then: another statement of the same transaction, run if the first affected a row.
+    """
     options = {"synchronize_session": False}
     result = sql_db.session.execute(statement, values, execution_options=options)
+    is_affected = bool(result.rowcount)
+    if is_affected and then is not None:
+        sql_db.session.execute(then, execution_options=options)
     sql_db.session.commit()
-    return bool(result.rowcount)
+    return is_affected

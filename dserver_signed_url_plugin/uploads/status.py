@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dserver_signed_url_plugin import datasets
@@ -11,6 +11,7 @@ from dserver_signed_url_plugin.config import Settings, chosen_life
 from dserver_signed_url_plugin.errors import (
     NotUploader,
     UploadFrozen,
+    UploadIncomplete,
     UploadNotFound,
     UploadNotOpened,
 )
@@ -19,16 +20,20 @@ from dserver_signed_url_plugin.storage.protocols import Storage
 from dserver_signed_url_plugin.storage.registry import Storages
 from dserver_signed_url_plugin.storage.values import Contents, Item
 from dserver_signed_url_plugin.uploads import repository
+from dserver_signed_url_plugin.uploads.assembly import ListedParts, accept, list_parts
 from dserver_signed_url_plugin.uploads.grant import UploadGrant, grant_urls
 from dserver_signed_url_plugin.uploads.lease import Lease, leased
-from dserver_signed_url_plugin.uploads.models import PendingUpload, UploadState
+from dserver_signed_url_plugin.uploads.models import ItemInParts, PendingUpload, UploadState
 from dserver_signed_url_plugin.uploads.verification import Verification, verify
 from dserver_signed_url_plugin.uris import DatasetURI
 
 
 @dataclass(frozen=True)
 class UploadStatus:
-    """An upload and what storage holds of it; ``upload`` is None for a registered dataset."""
+    """An upload and what storage holds of it; ``upload`` is None for a registered dataset.
+
+    ``parts`` are those of the first items that are not in place and were begun in parts.
+    """
 
     uri: DatasetURI
     is_opened: bool = True
@@ -36,6 +41,7 @@ class UploadStatus:
     items: Sequence[Item] = ()
     stored_bytes: int = 0
     verification: Verification | None = None
+    parts: Sequence[ListedParts] = ()
     grant: UploadGrant | None = None
 
     @property
@@ -97,10 +103,30 @@ def _status(upload: PendingUpload, storage: Storage) -> UploadStatus:
     # If the proto-dataset has not been created, nothing can have been stored.
     opened = upload.state is not UploadState.OPENING
     contents = storage.uploads.contents(upload.uuid, upload.staging) if opened else Contents()
+    known = accept(upload, items, contents)
     found = verify(items, contents)
     return UploadStatus(
-        upload.uri, contents.opened, upload, items, _bytes_stored(found), verification=found
+        upload.uri,
+        contents.opened,
+        upload,
+        items,
+        _bytes_stored(found),
+        verification=found,
+        parts=_parts(upload, storage, known, items, found) if known else (),
     )
+
+
+def _parts(
+    upload: PendingUpload,
+    storage: Storage,
+    known: Mapping[str, ItemInParts],
+    items: Sequence[Item],
+    found: Verification,
+) -> Sequence[ListedParts]:
+    to_send = found.to_send
+    begun = [item for item in items if item.identifier in known and item.relpath in to_send]
+    # A request to the store for each.
+    return list_parts(upload, storage, known, begun[: UploadIncomplete.LISTED])
 
 
 def _registered(uri: DatasetURI) -> UploadStatus:
@@ -127,6 +153,6 @@ def _granted(lease: Lease, storage: Storage, seconds: int) -> UploadStatus:
     to_send = set() if status.verification is None else status.verification.to_send
     items = [item for item in status.items if item.relpath in to_send]
     life = storage.uploads.life(seconds)
-    # An upload stays pinned if all of its URLs so far were.
-    grant = grant_urls(lease, storage, items, life, pinned=upload.pinned)
+    # An upload stays pinned if all of its URLs so far were, and in parts if it was once.
+    grant = grant_urls(lease, storage, items, life, pinned=upload.pinned, multipart=True)
     return replace(status, grant=grant)

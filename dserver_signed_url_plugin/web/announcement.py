@@ -15,7 +15,7 @@ from msgspec import Meta, Raw
 from dserver_signed_url_plugin.errors import InvalidField
 from dserver_signed_url_plugin.storage.manifest import HASH_FUNCTION
 from dserver_signed_url_plugin.storage.values import Item
-from dserver_signed_url_plugin.uploads.plan import EARLIEST, LATEST, UploadPlan
+from dserver_signed_url_plugin.uploads.plan import EARLIEST, LATEST, PartsPlan, UploadPlan
 from dserver_signed_url_plugin.uris import MAX_URI_LENGTH, is_canonical_uuid
 from dserver_signed_url_plugin.web.json_decoder import (
     check_is_object,
@@ -28,6 +28,8 @@ from dserver_signed_url_plugin.web.json_decoder import (
 # their JSON, whichever is more.
 MAX_MEMORY_BYTES = 32 * 1024 * 1024
 MAX_MEMORY_RATIO = 6
+# The most parts of one request.
+MAX_NUMBERS = 1000
 
 _SECONDS = "Not a number of seconds since 1970 within the years 1 to 9999."
 _REASONS = {
@@ -44,6 +46,9 @@ _REASONS = {
     "overlays": "Not an object of objects.",
     "expiry_seconds": "Not a whole number of seconds, 1 or more.",
     "upload_headers": "Not true or false.",
+    "multipart": "Not true or false.",
+    "numbers": "Not a list of at most 1,000 part numbers, 1 or more.",
+    "hashes": "Not an object with MD5s (32 hexadecimal digits) by part number.",
     "uri": f"Not a string of 1 to {MAX_URI_LENGTH} characters.",
 }
 _NULL = Raw(b"null")
@@ -98,6 +103,7 @@ class Announcement(msgspec.Struct, forbid_unknown_fields=True):
     annotations: Raw = _NULL
     overlays: Raw = _NULL
     upload_headers: bool | None = None
+    multipart: bool | None = None
     expiry_seconds: Annotated[int, Meta(ge=1)] | Annotated[float, Meta(ge=1)] | None = None
 
     @classmethod
@@ -130,6 +136,7 @@ class Announcement(msgspec.Struct, forbid_unknown_fields=True):
             annotations=_decode_any(self.annotations, dict[str, Any], "annotations"),
             overlays=self._overlays(),
             pinned=self.hash_function is not None if is_pinned is None else is_pinned,
+            multipart=bool(self.multipart),
             expiry_seconds=_whole(self.expiry_seconds, "expiry_seconds"),
         )
 
@@ -148,6 +155,39 @@ class Announcement(msgspec.Struct, forbid_unknown_fields=True):
             elif not isinstance(overlay, dict):
                 raise InvalidField(f"overlays.{name[:100]}", "Not an object.", status=422)
         return overlays
+
+
+class PartsRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """A request for URLs of parts of an item."""
+
+    numbers: Annotated[list[Annotated[int, Meta(ge=1)]], Meta(max_length=MAX_NUMBERS)]
+    hashes: dict[str, MD5] | None = None
+    expiry_seconds: Annotated[int, Meta(ge=1)] | Annotated[float, Meta(ge=1)] | None = None
+
+    @classmethod
+    def decode(cls, raw: bytes) -> PartsRequest:
+        """Decode a body.
+
+        :raises InvalidField: for a value that does not fit.
+        :raises UnreadableBody: for anything but JSON.
+        """
+        return _read(raw, cls)
+
+    def plan(self) -> PartsPlan:
+        """Return the parts, and how long their URLs should work.
+
+        :raises InvalidField: for a number that comes twice, and for the hash of another part.
+        """
+        hashes = self.hashes or {}
+        wanted = {number: hashes.get(str(number)) for number in self.numbers}
+        if len(wanted) < len(self.numbers):
+            raise InvalidField("numbers", "has a number twice.", status=422)
+        others = hashes.keys() - {str(number) for number in wanted}
+        if others:
+            name = min(others)[:100]
+            raise InvalidField(f"hashes.{name}", "is of no part in numbers.", status=422)
+        lower = {number: md5 and md5.lower() for number, md5 in wanted.items()}
+        return PartsPlan(lower, _whole(self.expiry_seconds, "expiry_seconds"))
 
 
 class CompletionRequest(msgspec.Struct, forbid_unknown_fields=True):

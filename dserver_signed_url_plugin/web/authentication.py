@@ -16,7 +16,7 @@ from flask_jwt_extended.exceptions import JWTExtendedException
 from jwt import PyJWTError
 
 from dserver_signed_url_plugin.errors import NotAuthenticated
-from dserver_signed_url_plugin.permissions import permit_read, permit_upload
+from dserver_signed_url_plugin.permissions import permit_completion, permit_read, permit_upload
 from dserver_signed_url_plugin.services import services
 from dserver_signed_url_plugin.uris import BaseURI, DatasetURI
 
@@ -83,5 +83,19 @@ def may_read(view: Callable[..., Result]) -> Callable[..., Result]:
     def permitted(uri: str) -> Result:
         dataset = DatasetURI.parse(uri)
         return view(permit_read(identity(), dataset.base), dataset.uuid)
+
+    return permitted
+
+
+def may_complete(view: Callable[..., Result]) -> Callable[..., Result]:
+    """Call a view with a permit and the UUID instead of the dataset URI in its path.
+
+    :raises PermissionDenied: unless the caller is an admin, or has register permission.
+    """
+
+    @wraps(view)
+    def permitted(uri: str, **path: str) -> Result:
+        dataset = DatasetURI.parse(uri)
+        return view(permit_completion(identity(), dataset.base), uuid=dataset.uuid, **path)
 
     return permitted

@@ -72,6 +72,22 @@ UPLOAD_STATUS: dict[str, Any] = {
     "mismatched": [],
 }
 
+PARTS_REQUEST: dict[str, Any] = {"numbers": [1, 2], "hashes": {"1": _MD5}}
+PART_GRANT: dict[str, Any] = {
+    **_GRANT,
+    "identifier": IDENTIFIER,
+    "part_size": 64 * 1024**2,
+    "count": 3,
+    "parts": {
+        "1": {
+            "url": f"{_url(f'data/{IDENTIFIER}')}&partNumber=1&uploadId=2f1b",
+            "headers": {"Content-MD5": "2G0SXRwWHO3cmVmEMAlxNw=="},
+        },
+        "2": {"url": f"{_url(f'data/{IDENTIFIER}')}&partNumber=2&uploadId=2f1b", "headers": {}},
+    },
+    "stored": {"3": {"size_in_bytes": 1402, "hash": _MD5}},
+}
+
 COMPLETION_REQUEST = {"uri": URI}
 COMPLETION = {"uri": URI, "status": "registered", "name": "plant-heights", "uuid": UUID}
 CANCELLATION = {"uri": URI, "status": "cancelled", "objects": 6, "bytes": 1402}

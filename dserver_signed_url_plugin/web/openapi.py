@@ -38,6 +38,12 @@ STATUS = {
     409: "There is nothing to sign: announce the upload again, or complete it; or another "
     "request is opening or completing it",
 }
+PARTS = {
+    **_BODY,
+    404: "There is no such upload, or it has no such item",
+    409: "The upload is registered, frozen or not open yet, or the item is stored already; "
+    "`errors.slug` says which",
+}
 CANCELLING = {
     409: "It is registered or frozen, or another request is opening or completing it",
 }

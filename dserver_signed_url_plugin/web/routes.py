@@ -34,6 +34,7 @@ from dserver_signed_url_plugin.services import services
 from dserver_signed_url_plugin.uploads.cancel import Cancellation
 from dserver_signed_url_plugin.uploads.complete import Completion
 from dserver_signed_url_plugin.uploads.grant import UploadGrant
+from dserver_signed_url_plugin.uploads.parts import PartGrant
 from dserver_signed_url_plugin.uploads.status import UploadStatus
 from dserver_signed_url_plugin.uris import DatasetURI
 from dserver_signed_url_plugin.web import (
@@ -43,10 +44,11 @@ from dserver_signed_url_plugin.web import (
     examples,
     openapi,
 )
-from dserver_signed_url_plugin.web.announcement import Announcement, CompletionRequest
+from dserver_signed_url_plugin.web.announcement import Announcement, CompletionRequest, PartsRequest
 from dserver_signed_url_plugin.web.authentication import (
     identified,
     identity,
+    may_complete,
     may_read,
     may_register,
 )
@@ -64,6 +66,7 @@ from dserver_signed_url_plugin.web.schemas.downloads import (
     ItemRequestSchema,
     SelectedItemsSchema,
 )
+from dserver_signed_url_plugin.web.schemas.parts import PartGrantSchema, PartsPlanSchema
 from dserver_signed_url_plugin.web.schemas.status import (
     CancelSchema,
     UploadStatusQuerySchema,
@@ -282,6 +285,22 @@ def cancel_upload(uri: str) -> Cancellation:
     dataset = DatasetURI.parse(uri)
     permit = permit_completion(identity(), dataset.base)
     return services().cancellations.cancel(permit, dataset.uuid)
+
+
+@blueprint.route(
+    "/parts/<path:uri>/<identifier>",
+    methods=["POST"],
+    parameters=[openapi.URI, openapi.IDENTIFIER],
+    endpoint="upload-parts",
+)
+@identified
+@may_complete
+@blueprint.arguments(PartsPlanSchema, example=examples.PARTS_REQUEST)
+@blueprint.response(200, PartGrantSchema, example=examples.PART_GRANT)
+@_refuses(openapi.PARTS)
+def sign_parts(permit: UploadPermit, parts: PartsRequest, uuid: str, identifier: str) -> PartGrant:
+    """Return signed URLs for parts of an item, and the parts that are stored already."""
+    return services().parts.sign(permit, uuid, identifier, parts.plan())
 
 
 @blueprint.route("/upload-complete", methods=["POST"], endpoint="upload-complete")

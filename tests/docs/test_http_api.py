@@ -27,9 +27,11 @@ DATASET = "GET /signed-urls/dataset/<uri>"
 ITEMS = "POST /signed-urls/items/<uri>"
 ITEM = "GET /signed-urls/item/<uri>/<identifier>"
 AUDIT = "GET /signed-urls/audit/<uri>"
+PARTS_OF_ITEM = "POST /signed-urls/parts/<uri>/<identifier>"
 CANCEL = "DELETE /signed-urls/upload/<uri>"
 
 CONTENT = b"day,height\n1,3\n"
+UUID_IN_PARTS = "9b1d5b0c-4f3e-4c8e-8f3a-2a6d1e7c5b90"
 UUID, ANOTHER_UUID = "550e8400-e29b-41d4-a716-446655440000", "7c9e6679-7425-40de-944b-e07fc1f90ae7"
 
 
@@ -90,6 +92,11 @@ def test_the_exchanges_are_real(lab):
     answer = exchange(lab, ITEM)
     assert requests.get(answer["url"], timeout=30).content == CONTENT
     exchange(lab, AUDIT)
+    large = {"relpath": "scan.tif", "size_in_bytes": 150_000_000, "hash": "0" * 32}
+    plan = {"uuid": UUID_IN_PARTS, "name": "scans", "items": [large], "multipart": True}
+    [entry] = lab.alice.begin(lab.base_uri, plan).json["upload_urls"]["items"].values()
+    assert (entry["url"], entry["parts"]) == (None, {"size": 64 * 1024**2, "count": 3})
+    exchange(lab, PARTS_OF_ITEM)
     assert_alike(shown(lab, "Errors"), send(lab, UPLOAD).json)
     send(lab, UPLOAD, ANOTHER_UUID)
     exchange(lab, CANCEL)

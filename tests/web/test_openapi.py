@@ -20,7 +20,8 @@ COMPLETE = ("/signed-urls/upload-complete", "post")
 STATUS = ("/signed-urls/upload/{uri}", "get")
 CANCEL = ("/signed-urls/upload/{uri}", "delete")
 AUDIT = ("/signed-urls/audit/{uri}", "get")
-OPERATIONS = (DATASET, ITEMS, ITEM, UPLOAD, COMPLETE, STATUS, CANCEL, AUDIT)
+PARTS = ("/signed-urls/parts/{uri}/{identifier}", "post")
+OPERATIONS = (DATASET, ITEMS, ITEM, UPLOAD, PARTS, COMPLETE, STATUS, CANCEL, AUDIT)
 EVERYWHERE = {200, 400, 401, 403, 422, 429, 501, 502, 503}
 
 
@@ -72,6 +73,7 @@ def test_there_are_these_routes_and_no_other(document):
         (ITEMS, {404, 409, 410, 411, 413}),
         (ITEM, {404, 409, 410}),
         (UPLOAD, {409, 411, 413}),
+        (PARTS, {404, 409, 411, 413}),
         (COMPLETE, {409, 411, 413}),
     ],
 )
@@ -121,6 +123,7 @@ def test_the_announcement_is_documented_item_by_item(document):
         "annotations",
         "overlays",
         "upload_headers",
+        "multipart",
         "expiry_seconds",
     }
     item = resolved(document, plan["properties"]["items"]["items"])
@@ -149,7 +152,7 @@ def test_the_completion_is_documented(document):
     body = document["paths"][COMPLETE[0]]["post"]["requestBody"]["content"]["application/json"]
     assert resolved(document, body["schema"])["required"] == ["uri"]
     answer = answered(document, COMPLETE, 200)
-    assert answer["properties"].keys() == {"uri", "status", "name", "uuid"}
+    assert answer["properties"].keys() == {"uri", "status", "name", "uuid", "verified"}
 
 
 def test_grants_are_documented_down_to_each_url(document):
@@ -170,7 +173,12 @@ def test_grants_are_documented_down_to_each_url(document):
     urls = resolved(document, upload["upload_urls"])["properties"]
     assert urls.keys() == {"readme", "admin_metadata", "manifest", "structure", "items"}
     item = resolved(document, urls["items"]["additionalProperties"])
-    assert item["properties"].keys() == {"url", "relpath", "headers"}
+    assert item["properties"].keys() == {"url", "relpath", "headers", "parts"}
+
+    parts = answered(document, PARTS, 200)["properties"]
+    assert parts.keys() == common | {"identifier", "part_size", "count", "parts", "stored"}
+    part = resolved(document, parts["parts"]["additionalProperties"])
+    assert part["properties"].keys() == {"url", "headers"}
 
 
 def test_no_schema_takes_anothers_name(make_dserver):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,16 +11,17 @@ from alembic import op
 revision = "0005"
 down_revision = "0004"
 
-ADDED: Mapping[str, tuple[str, sa.types.TypeEngine[Any]]] = {
-    "pending_upload": ("part_bytes", sa.BigInteger()),
-    "signed_url_audit": ("verified", sa.String(8)),
-}
+ADDED: Sequence[tuple[str, str, sa.types.TypeEngine[Any]]] = (
+    ("pending_upload", "part_bytes", sa.BigInteger()),
+    ("pending_upload", "pinned_until", sa.DateTime(timezone=True)),
+    ("signed_url_audit", "verified", sa.String(8)),
+)
 DATASET_UUID = "ix_dataset_in_parts_uuid"
 
 
 def upgrade() -> None:
     """Add the columns, tables and the index that do not exist."""
-    for table, (name, kind) in ADDED.items():
+    for table, name, kind in ADDED:
         if name not in _columns(table):
             op.add_column(table, sa.Column(name, kind))
     op.create_table(
@@ -47,7 +48,7 @@ def downgrade() -> None:
     """Drop the columns and tables; parts of pending uploads stay in storage."""
     op.drop_table("dataset_in_parts", if_exists=True)
     op.drop_table("item_in_parts", if_exists=True)
-    for table, (name, _) in ADDED.items():
+    for table, name, _ in ADDED:
         op.drop_column(table, name)
 
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, get_args
 from marshmallow import INCLUDE, Schema, ValidationError, fields, validate
 
 from dserver_signed_url_plugin.filenames import Disposition
-from dserver_signed_url_plugin.web.announcement import Announcement, CompletionRequest
+from dserver_signed_url_plugin.web.announcement import Announcement, CompletionRequest, PartsRequest
 from dserver_signed_url_plugin.web.item_request import ItemRequest
 
 # Metadata of fields whose format is the whole description.
@@ -31,7 +31,7 @@ class BodySchema(Schema):
     ``longest`` is its limit in bytes, where that is less than the server's.
     """
 
-    body: ClassVar[type[Announcement | CompletionRequest | ItemRequest]]
+    body: ClassVar[type[Announcement | CompletionRequest | ItemRequest | PartsRequest]]
     longest: ClassVar[int | None] = None
 
 

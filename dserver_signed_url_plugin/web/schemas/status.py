@@ -8,6 +8,7 @@ from marshmallow import Schema, fields, pre_dump
 
 from dserver_signed_url_plugin.errors import UploadIncomplete
 from dserver_signed_url_plugin.times import timestamp
+from dserver_signed_url_plugin.uploads.assembly import ListedParts
 from dserver_signed_url_plugin.uploads.cancel import Cancellation
 from dserver_signed_url_plugin.uploads.status import UploadStatus
 from dserver_signed_url_plugin.web.schemas.common import (
@@ -18,7 +19,7 @@ from dserver_signed_url_plugin.web.schemas.common import (
     described,
     moment,
 )
-from dserver_signed_url_plugin.web.schemas.uploads import UploadGrantSchema
+from dserver_signed_url_plugin.web.schemas.uploads import PartsSchema, UploadGrantSchema
 
 
 class UploadStatusQuerySchema(LifetimeSchema):
@@ -47,6 +48,13 @@ class MismatchSchema(Schema):
     found = fields.Dict(required=True)
 
 
+class StoredPartsSchema(PartsSchema):
+    """How an item is divided, and how many of its parts are stored."""
+
+    relpath = fields.String(required=True)
+    stored = fields.Integer(required=True)
+
+
 class UploadStatusSchema(StreamedSchema):
     """The status of an upload; of a registered dataset there is only the state."""
 
@@ -68,9 +76,20 @@ class UploadStatusSchema(StreamedSchema):
     stored_bytes = fields.Integer()
     missing = fields.List(fields.String(), metadata=described("The first 100 relpaths."))
     mismatched = fields.List(fields.Nested(MismatchSchema), metadata=described("The first 100."))
+    parts = fields.Dict(
+        keys=fields.String(),
+        values=fields.Nested(StoredPartsSchema),
+        metadata=described(
+            "By identifier: the first 100 items that are not in place, and whose parts were begun; "
+            "absent if there are none."
+        ),
+    )
     upload = fields.Nested(
         UploadGrantSchema,
-        metadata=described("With ?urls=true: fresh URLs for exactly what is missing or wrong."),
+        metadata=described(
+            "With ?urls=true: fresh URLs for exactly what is missing or wrong; those of parts are "
+            "left to /signed-urls/parts."
+        ),
     )
 
     @staticmethod
@@ -113,7 +132,7 @@ def _details(status: UploadStatus) -> dict[str, Any]:
     if upload is None or found is None:
         return {}
     missing, wrong, ends = len(found.missing), len(found.mismatched), upload.urls_expire_at_utc
-    details = {
+    details: dict[str, Any] = {
         "name": upload.name,
         "uploader": upload.uploader,
         "created_at": timestamp(upload.created_at_utc),
@@ -129,6 +148,17 @@ def _details(status: UploadStatus) -> dict[str, Any]:
         "missing": found.missing[: UploadIncomplete.LISTED],
         "mismatched": found.mismatched[: UploadIncomplete.LISTED],
     }
+    if status.parts:
+        details["parts"] = {parts.item.identifier: _stored(parts) for parts in status.parts}
     if status.grant is None:
         return details
     return {**details, "upload": UploadGrantSchema.document(status.grant)}
+
+
+def _stored(parts: ListedParts) -> dict[str, Any]:
+    return {
+        "relpath": parts.item.relpath,
+        "size": parts.division.part_bytes,
+        "count": parts.division.count,
+        "stored": parts.number_stored,
+    }

@@ -8,7 +8,8 @@ from typing import Any
 from marshmallow import Schema, fields, pre_dump, validate
 
 from dserver_signed_url_plugin.storage.manifest import HASH_FUNCTION
-from dserver_signed_url_plugin.uploads.complete import Completion
+from dserver_signed_url_plugin.storage.values import Item
+from dserver_signed_url_plugin.uploads.complete import VERIFIED_PARTS, Completion
 from dserver_signed_url_plugin.uploads.grant import UploadGrant
 from dserver_signed_url_plugin.uploads.plan import EARLIEST, LATEST
 from dserver_signed_url_plugin.uris import MAX_URI_LENGTH
@@ -69,6 +70,13 @@ class UploadPlanSchema(BodySchema):
             "hash_function is sent."
         ),
     )
+    multipart = fields.Boolean(
+        load_default=None,
+        allow_none=True,
+        metadata=described(
+            "Whether the client sends large items in parts; they need size_in_bytes and hash."
+        ),
+    )
     expiry_seconds = Seconds()
 
 
@@ -82,12 +90,29 @@ class CompletionPlanSchema(BodySchema):
     uri = fields.String(required=True, validate=validate.Length(1, MAX_URI_LENGTH), metadata=URI)
 
 
-class SignedItemSchema(Schema):
-    """Where to PUT one item, and the headers to send verbatim."""
+class PartsSchema(Schema):
+    """How an item is divided into parts."""
 
-    url = fields.String(required=True, metadata=URI)
+    size = fields.Integer(
+        required=True, metadata=described("The bytes of each part; the last one has the rest.")
+    )
+    count = fields.Integer(required=True)
+
+
+class SignedItemSchema(Schema):
+    """Where to PUT one item, and the headers to send verbatim; or how it is divided into parts."""
+
+    url = fields.String(
+        required=True,
+        allow_none=True,
+        metadata=described("null for an item that is sent in parts.", format="uri"),
+    )
     relpath = fields.String(required=True)
     headers = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
+    parts = fields.Nested(
+        PartsSchema,
+        metadata=described("Only of an item that is sent in parts: see /signed-urls/parts."),
+    )
 
 
 class UploadURLsSchema(Schema):
@@ -133,11 +158,16 @@ class UploadGrantSchema(GrantSchema, StreamedSchema):
 def _signed_items(grant: UploadGrant) -> Iterator[tuple[str, Any]]:
     """Yield (identifier, where to PUT it), as SignedItemSchema documents it."""
     for item in grant.items:
-        request = grant.urls.items[item.identifier]
-        yield (
-            item.identifier,
-            {"url": request.url, "relpath": item.relpath, "headers": request.headers},
-        )
+        yield item.identifier, _signed_item(grant, item)
+
+
+def _signed_item(grant: UploadGrant, item: Item) -> dict[str, Any]:
+    division = grant.divisions.get(item.identifier)
+    if division is not None:
+        parts = {"size": division.part_bytes, "count": division.count}
+        return {"url": None, "relpath": item.relpath, "headers": {}, "parts": parts}
+    request = grant.urls.items[item.identifier]
+    return {"url": request.url, "relpath": item.relpath, "headers": request.headers}
 
 
 class CompletionSchema(Schema):
@@ -147,13 +177,22 @@ class CompletionSchema(Schema):
     status = fields.String(required=True, metadata={"enum": ["registered"]})
     name = fields.String(required=True)
     uuid = fields.String(required=True, metadata=UUID)
+    verified = fields.String(
+        metadata=described(
+            "parts if an item came in parts, so that its MD5 is what the client announced; absent "
+            "if the MD5 of every item was compared with the store's.",
+            enum=[VERIFIED_PARTS],
+        ),
+    )
 
     @pre_dump
     def to_json(self, done: Completion, **_: Any) -> dict[str, Any]:
         """Return the fields of the answer."""
+        verified = {"verified": done.verified} if done.verified == VERIFIED_PARTS else {}
         return {
             "uri": str(done.uri),
             "status": "registered",
             "name": done.name,
             "uuid": done.uri.uuid,
+            **verified,
         }

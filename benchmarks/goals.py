@@ -162,8 +162,10 @@ def _staged_speed(results: Results) -> float | None:
 
 
 def _throughput(results: Results) -> float | None:
-    load = results.get("load")
-    return float(load["GET item"]["per_second"] / load["empty"]["per_second"]) if load else None
+    if not results.get("load"):
+        return None
+    item, nothing = (load["per_second"] for load in results["load"].values())
+    return float(item / nothing)
 
 
 def _item(field: str, results: Results) -> float | None:

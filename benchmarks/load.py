@@ -14,20 +14,38 @@ from dtoolcore.utils import generate_identifier
 from benchmarks import routes
 from benchmarks.server import Server, Site
 
-CLIENTS = 32
+CLIENTS, TURNS = 32, 5
 # Answered by dserver alone, without a token: what the machine and the framework allow.
 EMPTY = "/config/versions"
 
 
 def measure(site: Site, seconds: float) -> dict[str, Any]:
-    """Return requests per second and latency of GET item, and of a route that does nothing."""
+    """Return requests per second and latency of GET item, and of a route that does nothing.
+
+    They take turns, so that disturbances affect both.
+    """
     with site.serving() as server:
         uri = routes.warm_up(server)
         item = f"/signed-urls/item/{quote(uri, safe='')}/{generate_identifier(routes.relpath(0))}"
-        return {"GET item": _load(server, item, seconds), "empty": _load(server, EMPTY, seconds)}
+        paths = {"GET item": item, "a route that does nothing": EMPTY}
+        taken: dict[str, list[float]] = {name: [] for name in paths}
+        for _ in range(TURNS):
+            for name, path in paths.items():
+                taken[name] += _load(server, path, seconds / TURNS)
+        return {name: _summary(times, seconds) for name, times in taken.items()}
 
 
-def _load(server: Server, path: str, seconds: float) -> dict[str, float]:
+def _summary(taken: list[float], seconds: float) -> dict[str, float]:
+    taken.sort()
+    return {
+        "per_second": len(taken) / seconds,
+        "seconds": median(taken),
+        "p95": taken[int(len(taken) * 0.95)],
+    }
+
+
+def _load(server: Server, path: str, seconds: float) -> list[float]:
+    """Return how many seconds each request took."""
     request = (
         f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
         f"Authorization: Bearer {server.tokens['alice']}\r\n\r\n"
@@ -48,12 +66,7 @@ def _load(server: Server, path: str, seconds: float) -> dict[str, float]:
         thread.start()
     for thread in threads:
         thread.join()
-    taken.sort()
-    return {
-        "per_second": len(taken) / seconds,
-        "seconds": median(taken),
-        "p95": taken[int(len(taken) * 0.95)],
-    }
+    return taken
 
 
 def _read(connection: socket.socket) -> None:

@@ -180,18 +180,18 @@ def _listing(store: Store, query: dict[str, str]) -> Answer:
     )
 
 
-def _is_damaged(request: Request) -> bool:
+def _is_damaged(stored: Stored, request: Request) -> bool:
     pin = request.headers.get("content-md5")
-    return pin not in (None, b64encode(hashlib.md5(request.body).digest()).decode())
+    return pin not in (None, b64encode(bytes.fromhex(stored.etag)).decode())
 
 
 def _put(store: Store, request: Request) -> Answer:
     headers = request.headers
-    if _is_damaged(request):
-        return _error(400, "BadDigest")
     source = headers.get("x-amz-copy-source")
     if source is None:
         stored = Stored.of(request.body, headers)
+        if _is_damaged(stored, request):
+            return _error(400, "BadDigest")
         if headers.get("if-none-match") == "*" and request.key in store.objects:
             return _error(412, "PreconditionFailed")
     else:
@@ -226,27 +226,35 @@ def _of_multipart(store: Store, request: Request) -> Answer:
     if request.method == "POST" and "uploads" in request.query:
         number = f"upload-{len(store.uploads)}"
         store.uploads[number] = request.key, Stored.of(b"", request.headers).headers, {}
-        return Answer(200, f"<R><UploadId>{number}</UploadId></R>".encode())
+        return _upload_answer("InitiateMultipartUploadResult", request.key, number)
     if request.query["uploadId"] not in store.uploads:
         return _error(404, "NoSuchUpload")
     key, headers, parts = store.uploads[request.query["uploadId"]]
     if request.method == "PUT":
-        if _is_damaged(request):
+        part = Stored.of(request.body, {})
+        if _is_damaged(part, request):
             return _error(400, "BadDigest")
-        part = parts[int(request.query["partNumber"])] = Stored.of(request.body, {})
+        parts[int(request.query["partNumber"])] = part
         return Answer(200, b"", {"ETag": f'"{part.etag}"'})
     if request.method == "GET":
-        return _list_parts(parts, int(request.query.get("part-number-marker", 0)))
+        return _list_parts(request, parts)
     del store.uploads[request.query["uploadId"]]
     if request.method == "DELETE":
         return Answer(204)
     digests = b"".join(bytes.fromhex(part.etag) for _, part in sorted(parts.items()))
     etag = f"{hashlib.md5(digests).hexdigest()}-{len(parts)}"
     store.put(key, Stored(sum(part.size for part in parts.values()), etag, headers))
-    return Answer(200, f'<R><Key>{quote(key)}</Key><ETag>"{etag}"</ETag></R>'.encode())
+    more = f'<ETag>"{etag}"</ETag>'
+    return _upload_answer("CompleteMultipartUploadResult", key, request.query["uploadId"], more)
 
 
-def _list_parts(parts: dict[int, Stored], after: int) -> Answer:
+def _upload_answer(root: str, key: str, upload_id: str, more: str = "") -> Answer:
+    text = f"<Bucket>{BUCKET}</Bucket><Key>{quote(key)}</Key><UploadId>{upload_id}</UploadId>{more}"
+    return Answer(200, f"<{root}>{text}</{root}>".encode())
+
+
+def _list_parts(request: Request, parts: dict[int, Stored]) -> Answer:
+    after = int(request.query.get("part-number-marker", 0))
     later = sorted(number for number in parts if number > after)
     entries = "".join(
         f"<Part><PartNumber>{number}</PartNumber><LastModified>{_ISO_DATE}</LastModified>"
@@ -255,8 +263,8 @@ def _list_parts(parts: dict[int, Stored], after: int) -> Answer:
     )
     more = len(later) > PAGE
     marker = f"<NextPartNumberMarker>{later[PAGE - 1]}</NextPartNumberMarker>" if more else ""
-    body = f"<R>{marker}<IsTruncated>{str(more).lower()}</IsTruncated>{entries}</R>"
-    return Answer(200, body.encode())
+    found = f"{marker}<IsTruncated>{str(more).lower()}</IsTruncated>{entries}"
+    return _upload_answer("ListPartsResult", request.key, request.query["uploadId"], found)
 
 
 class _Connection(asyncio.Protocol):
@@ -296,7 +304,8 @@ class _Connection(asyncio.Protocol):
         length = int(headers.get("content-length", 0))
         if len(self._received) < length:
             return False
-        body = bytes(self._received[:length])
+        with memoryview(self._received) as received:
+            body = bytes(received[:length])
         del self._received[:length]
         self._head = None
         self._transport.write(self._answered(method, target, headers, body).encoded())

@@ -40,6 +40,7 @@ STATUS = {
     "NoPendingUpload": 400,
     "NotAuthenticated": 401,
     "NotUploader": 403,
+    "PageNotFound": 404,
     "PermissionDenied": 403,
     "RegistrationFailed": 502,
     "RequestRefused": 500,

@@ -6,22 +6,32 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dserver_signed_url_plugin.audit.decisions import Extent
+from dserver_signed_url_plugin.downloads.paging import Page
 from dserver_signed_url_plugin.storage.values import Item, Life, ReadURLs, SignedItems, total_size
 from dserver_signed_url_plugin.uris import DatasetURI
 
 
 @dataclass(frozen=True)
 class DatasetGrant:
-    """Signed URLs for all of a dataset."""
+    """Signed URLs for all of a dataset, or for a page of its items and what describes it.
+
+    ``size_in_bytes`` is that of all its items, as registered. ``details`` tells whether the client
+    has asked what the manifest says of the items.
+    """
 
     uri: DatasetURI
     life: Life
     urls: ReadURLs
     size_in_bytes: int | None
+    page: Page | None = None
+    details: bool = False
 
     @property
     def extent(self) -> Extent:
-        return Extent(len(self.urls.items), self.size_in_bytes, self.life.ends)
+        size = self.size_in_bytes
+        if self.page is not None:
+            size = total_size([item.size_in_bytes for item in self.urls.items.entries.values()])
+        return Extent(len(self.urls.items), size, self.life.ends)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from dserver_signed_url_plugin import datasets
 from dserver_signed_url_plugin.audit.decisions import Extent
@@ -16,6 +17,7 @@ from dserver_signed_url_plugin.downloads.grants import (
     SelectedItems,
 )
 from dserver_signed_url_plugin.downloads.lists import ListFormat, item_list
+from dserver_signed_url_plugin.downloads.paging import Page, PageRequest
 from dserver_signed_url_plugin.downloads.selection import Selection
 from dserver_signed_url_plugin.errors import DatasetExpiring, DatasetNotFound, ItemNotFound
 from dserver_signed_url_plugin.filenames import Disposition
@@ -44,11 +46,14 @@ class Downloads:
         uuid: str,
         expiry_seconds: int | None,
         disposition: Disposition = "attachment",
+        page: PageRequest | None = None,
     ) -> DatasetGrant:
-        """Sign all of a dataset.
+        """Sign all of a dataset, its items while the grant is read.
 
         :param expiry_seconds: how long the URLs should work; None for the server's default.
         :param disposition: whether browsers save the items or show them.
+        :param page: which items; None for all.
+        :raises PageNotFound: if there is no such page.
         :raises DatasetNotFound: if dserver does not know it, or storage no longer holds it.
         :raises DatasetExpiring: if a lifecycle rule of its store is about to delete it.
         """
@@ -57,7 +62,11 @@ class Downloads:
         life = self._life(storage, uri, seconds, None)
         known = KnownDataset(self._cache, registered)
         urls = storage.read_urls(uri.uuid, life, disposition, known)
-        return DatasetGrant(uri, life, urls, registered.size_in_bytes)
+        if page is None:
+            return DatasetGrant(uri, life, urls, registered.size_in_bytes)
+        items, found = Page.of(urls.items, page)
+        urls = replace(urls, items=items)
+        return DatasetGrant(uri, life, urls, registered.size_in_bytes, found)
 
     def items(
         self,

@@ -14,6 +14,7 @@ from dserver_signed_url_plugin.errors.datasets import (
     ItemBeingRestored,
     ItemNotFound,
     ItemStored,
+    PageNotFound,
 )
 from dserver_signed_url_plugin.errors.requests import (
     BodyTooLarge,
@@ -92,6 +93,7 @@ __all__ = [
     "NoPendingUpload",
     "NotAuthenticated",
     "NotUploader",
+    "PageNotFound",
     "PermissionDenied",
     "RegistrationFailed",
     "RequestRefused",

@@ -19,6 +19,17 @@ class DatasetNotFound(SignedURLError):
 
 
 @dataclass(eq=False)
+class PageNotFound(SignedURLError):
+    """The items of the dataset do not fill so many pages."""
+
+    status, slug = 404, "page-not-found"
+    sentence = "There is no page {self.page} of the items; the last is {self.last}."
+
+    page: int
+    last: int
+
+
+@dataclass(eq=False)
 class DatasetExpiring(SignedURLError):
     """The store may delete the dataset at any moment."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from itertools import islice
 from math import floor
 from typing import Any, Generic, TypeVar
 
@@ -134,6 +135,14 @@ class SignedItems(Mapping[str, str]):
 
     def __len__(self) -> int:
         return len(self.entries)
+
+    def signed(self) -> Iterator[tuple[Item, str]]:
+        """Yield each item with its URL."""
+        return ((item, self._sign(name, item.relpath)) for name, item in self.entries.items())
+
+    def some(self, start: int, stop: int) -> SignedItems:
+        """Return some of the items, by their numbers from 0 on."""
+        return SignedItems(dict(islice(self.entries.items(), start, stop)), self._sign)
 
 
 @dataclass(frozen=True)

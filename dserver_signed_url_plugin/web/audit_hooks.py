@@ -23,7 +23,7 @@ from dserver_signed_url_plugin.services import services
 
 REQUEST_ID = "X-Request-ID"
 
-_EXPOSED = f"{REQUEST_ID}, Retry-After"
+_EXPOSED = f"{REQUEST_ID}, Retry-After, X-Pagination"
 _FACTS = "dserver_signed_url_plugin.request_facts"
 _SHOWN = 3  # segments of an unknown path, of which the first is empty
 _REQUEST_ID = re.compile(r"[!-~]{1,64}")

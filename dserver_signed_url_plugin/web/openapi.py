@@ -25,6 +25,10 @@ READING = {
     409: "The store keeps it in an archive; `message` says what restores it",
     410: "A lifecycle rule of the store may delete it at any moment",
 }
+READING_DATASET = {
+    **READING,
+    404: f"{READING[404]}; or its items do not fill so many pages",
+}
 _BODY = {411: "The body came without its length", 413: "The body is too large"}
 READING_ITEMS = {**READING, **_BODY}
 ANNOUNCING = {
@@ -56,7 +60,10 @@ COMPLETING = {
 AUDIT = {404: "This server keeps no table of decisions"}
 
 # What some routes answer with beside JSON, by path below the prefix of this plugin's routes.
-_OTHER_FORMATS = {("dataset/{uri}", "get"): {"text/plain": {"schema": {"type": "string"}}}}
+_TEXT = {"schema": {"type": "string"}}
+_OTHER_FORMATS = {
+    ("dataset/{uri}", "get"): {"text/plain": _TEXT, "application/x-ndjson": _TEXT},
+}
 
 _METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 

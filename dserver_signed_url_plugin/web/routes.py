@@ -7,6 +7,7 @@ A route's endpoint is the name of its action in the audit. Errors become respons
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from typing import Any, Literal, TypedDict, TypeVar
 
@@ -22,6 +23,7 @@ from dserver_signed_url_plugin.downloads.grants import (
     SelectedItems,
 )
 from dserver_signed_url_plugin.downloads.lists import ListFormat
+from dserver_signed_url_plugin.downloads.paging import PageRequest
 from dserver_signed_url_plugin.filenames import Disposition
 from dserver_signed_url_plugin.permissions import (
     ReadPermit,
@@ -40,9 +42,11 @@ from dserver_signed_url_plugin.uris import DatasetURI
 from dserver_signed_url_plugin.web import (
     audit_hooks,
     body_parser,
+    compression,
     error_handlers,
     examples,
     openapi,
+    rendering,
 )
 from dserver_signed_url_plugin.web.announcement import Announcement, CompletionRequest, PartsRequest
 from dserver_signed_url_plugin.web.authentication import (
@@ -57,7 +61,6 @@ from dserver_signed_url_plugin.web.schemas.audit import AuditQuerySchema, AuditS
 from dserver_signed_url_plugin.web.schemas.common import (
     ReadingSchema,
     RefusalSchema,
-    StreamedSchema,
 )
 from dserver_signed_url_plugin.web.schemas.downloads import (
     DatasetGrantSchema,
@@ -78,7 +81,6 @@ from dserver_signed_url_plugin.web.schemas.uploads import (
     UploadGrantSchema,
     UploadPlanSchema,
 )
-from dserver_signed_url_plugin.web.streamed import json_response, text_response
 
 View = TypeVar("View", bound=Callable[..., object])
 
@@ -107,7 +109,7 @@ class SignedURLBlueprint(Blueprint):  # type: ignore[misc]  # untyped in flask-s
     def response(self, status: int, schema: type[Schema], **options: Any) -> Callable[[View], View]:
         """Note the extent of a view's result, then dump it, or stream it."""
         dump = super().response(status, schema, **options)
-        return lambda view: dump(_streamed(schema, audit_hooks.audited(_limited(view))))
+        return lambda view: dump(rendering.streamed(schema, audit_hooks.audited(_limited(view))))
 
 
 def _limited(view: Callable[..., Any]) -> Callable[..., Any]:
@@ -121,21 +123,6 @@ def _limited(view: Callable[..., Any]) -> Callable[..., Any]:
     return limited
 
 
-def _streamed(schema: type[Schema], view: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a view that streams a list of items, and what its schema says is streamed."""
-
-    @wraps(view)
-    def streaming(*args: Any, **kwargs: Any) -> Any:
-        result = view(*args, **kwargs)
-        if isinstance(result, ItemList):
-            return text_response(result.lines)
-        if issubclass(schema, StreamedSchema):
-            return json_response(schema.document(result))
-        return result
-
-    return streaming
-
-
 blueprint = SignedURLBlueprint(
     "signed_urls",
     __name__,
@@ -146,6 +133,7 @@ blueprint.before_request(database.limit_request)
 error_handlers.install(blueprint)
 audit_hooks.install(blueprint)
 blueprint.after_request(body_parser.close_unless_read)
+blueprint.after_request(compression.compress_large)
 
 
 class ReadingQuery(TypedDict):
@@ -159,6 +147,8 @@ class DatasetQuery(ReadingQuery):
     """What DatasetQuerySchema loads."""
 
     format: Literal["json"] | ListFormat
+    details: bool
+    page: PageRequest | None
 
 
 class UploadStatusQuery(TypedDict):
@@ -195,7 +185,7 @@ def _refuses(more: dict[int, str]) -> Callable[[View], View]:
 @identified
 @blueprint.arguments(DatasetQuerySchema, location="query")
 @blueprint.response(200, DatasetGrantSchema, example=examples.DATASET_GRANT)
-@_refuses(openapi.READING)
+@_refuses(openapi.READING_DATASET)
 def read_dataset(query: DatasetQuery, uri: str) -> DatasetGrant | ItemList:
     """Return signed URLs for all of a dataset. Requires search permission on its base URI."""
     dataset = DatasetURI.parse(uri)
@@ -205,7 +195,9 @@ def read_dataset(query: DatasetQuery, uri: str) -> DatasetGrant | ItemList:
         return services().downloads.item_list(
             permit, dataset.uuid, query["format"], asked, disposition
         )
-    return services().downloads.dataset(permit, dataset.uuid, asked, disposition)
+    page = query["page"]
+    grant = services().downloads.dataset(permit, dataset.uuid, asked, disposition, page)
+    return replace(grant, details=query["details"])
 
 
 @blueprint.route(

@@ -72,6 +72,23 @@ def _batches(members: Members) -> Iterator[dict[str, Any]]:
         yield batch
 
 
+def ndjson_response(head: Any, lines: Iterable[Any]) -> Response:
+    """Return a response with a JSON document in each line, which are created while it is sent."""
+    return Response(_lines(head, lines), content_type="application/x-ndjson")
+
+
+def _lines(head: Any, lines: Iterable[Any]) -> Iterator[bytes]:
+    encoder, written, rest = msgspec.json.Encoder(), bytearray(), iter(lines)
+    written += encoder.encode_lines([head])
+    while batch := list(islice(rest, _BATCH)):
+        written += encoder.encode_lines(batch)
+        if len(written) >= _CHUNK_BYTES:
+            yield bytes(written)
+            written.clear()
+    if written:
+        yield bytes(written)
+
+
 def text_response(lines: Iterable[str]) -> Response:
     """Return a response with a text in UTF-8, which is created while it is sent."""
     return Response(_joined(lines), content_type="text/plain; charset=utf-8")

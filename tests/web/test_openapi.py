@@ -100,7 +100,8 @@ def test_every_error_is_dservers_envelope(document, route, operation):
 @pytest.mark.parametrize("route", [DATASET, ITEM])
 def test_reading_takes_a_life_and_a_disposition_in_the_query(operation):
     parameters = {parameter["name"]: parameter for parameter in operation["parameters"]}
-    assert parameters.keys() - {"format"} == {"expiry_seconds", "disposition"}
+    of_datasets = {"format", "details", "page", "page_size"}
+    assert parameters.keys() - of_datasets == {"expiry_seconds", "disposition"}
     assert {parameter["in"] for parameter in parameters.values()} == {"query"}
     assert all(parameter["description"] for parameter in parameters.values())
     assert parameters["expiry_seconds"]["schema"]["minimum"] == 1
@@ -162,6 +163,7 @@ def test_grants_are_documented_down_to_each_url(document):
         "manifest_url",
         "readme_url",
         "item_urls",
+        "items",
         "overlay_urls",
         "annotation_urls",
         "tags",

@@ -59,11 +59,10 @@ class S3Reads:
     ) -> SignedItems:
         """Sign GETs for the items of a dataset's manifest."""
         layout, items = self._manifest(uuid, known)
-        signer = self._s3.signer(life)
+        signer, prefix = self._s3.signer(life), layout.items
 
         def sign(identifier: str, relpath: str) -> str:
-            query = served(relpath, disposition)
-            return signer.sign("GET", layout.item(identifier), query=query)
+            return signer.sign("GET", prefix + identifier, query=served(relpath, disposition))
 
         return SignedItems(items, sign)
 

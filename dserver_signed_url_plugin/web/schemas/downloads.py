@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
-from marshmallow import Schema, fields, pre_dump, validate
+from marshmallow import (
+    Schema,
+    ValidationError,
+    fields,
+    post_load,
+    pre_dump,
+    validate,
+    validates_schema,
+)
 
 from dserver_signed_url_plugin.downloads.grants import DatasetGrant, ItemGrant, SelectedItems
 from dserver_signed_url_plugin.downloads.lists import FORMATS
+from dserver_signed_url_plugin.downloads.paging import (
+    DEFAULT_PAGE_SIZE,
+    MAX_PAGE_SIZE,
+    PageRequest,
+)
 from dserver_signed_url_plugin.downloads.selection import MAX_ITEMS, MAX_PATTERN_CHARACTERS
+from dserver_signed_url_plugin.storage.values import Item
 from dserver_signed_url_plugin.web.item_request import MAX_BYTES, ItemRequest
 from dserver_signed_url_plugin.web.schemas.common import (
     URI,
@@ -47,9 +62,45 @@ class DatasetQuerySchema(ReadingSchema):
             "`md5sum -c`, or a BagIt fetch.txt."
         ),
     )
+    details = fields.Boolean(
+        load_default=False, metadata=described("Whether to add what the manifest says of items.")
+    )
+    page = fields.Integer(
+        load_default=None,
+        validate=validate.Range(min=1),
+        metadata=described("Which page of the items, from 1 on; all of them if neither is given."),
+    )
+    page_size = fields.Integer(
+        load_default=None,
+        validate=validate.Range(1, MAX_PAGE_SIZE),
+        metadata=described(f"How many items a page has; {DEFAULT_PAGE_SIZE:,} with page alone."),
+    )
+
+    @validates_schema
+    def check(self, query: dict[str, Any], **_: Any) -> None:
+        """Refuse a page of a list, which says nothing of the others."""
+        for name in ("page", "page_size"):
+            if query["format"] != JSON and query[name] is not None:
+                raise ValidationError("Only for format=json.", name)
+
+    @post_load
+    def with_page(self, query: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Make one value of the parameters for a page."""
+        number, size = query.pop("page"), query.pop("page_size")
+        is_whole = number is None and size is None
+        page = None if is_whole else PageRequest(number or 1, size or DEFAULT_PAGE_SIZE)
+        return {**query, "page": page}
 
 
-class DatasetGrantSchema(GrantSchema):
+class ItemDetailsSchema(Schema):
+    """An item, as the manifest has it."""
+
+    relpath = fields.String(required=True)
+    size_in_bytes = fields.Integer(required=True, allow_none=True)
+    hash = fields.String(required=True, allow_none=True, metadata=described("Usually the MD5."))
+
+
+class DatasetGrantSchema(GrantSchema, StreamedSchema):
     """Signed URLs for all of a dataset."""
 
     admin_metadata_url = fields.String(required=True, metadata=URI)
@@ -59,10 +110,34 @@ class DatasetGrantSchema(GrantSchema):
     overlay_urls = _urls("URLs by overlay name.")
     annotation_urls = _urls("URLs by annotation name.")
     tags = fields.List(fields.String(), required=True)
+    items = PreparedDict(
+        keys=fields.String(),
+        values=fields.Nested(ItemDetailsSchema),
+        metadata=described("The items by identifier; only with details=true."),
+    )
 
-    @pre_dump
-    def to_json(self, grant: DatasetGrant, **_: Any) -> dict[str, Any]:
+    @classmethod
+    def document(cls, grant: DatasetGrant) -> dict[str, Any]:
         """Return the fields of the answer."""
+        items = grant.urls.items
+        details = ((name, _details(item)) for name, item in items.entries.items())
+        return {
+            **cls._head(grant),
+            **({"items": Members(details)} if grant.details else {}),
+            "item_urls": Members((item.identifier, url) for item, url in items.signed()),
+        }
+
+    @classmethod
+    def lines(cls, grant: DatasetGrant) -> tuple[dict[str, Any], Iterator[dict[str, Any]]]:
+        """Return all but the items, and the items with what the manifest says of them."""
+        items = (
+            {"identifier": item.identifier, **_details(item), "url": url}
+            for item, url in grant.urls.items.signed()
+        )
+        return cls._head(grant), items
+
+    @staticmethod
+    def _head(grant: DatasetGrant) -> dict[str, Any]:
         urls = grant.urls
         return {
             "uri": str(grant.uri),
@@ -70,11 +145,18 @@ class DatasetGrantSchema(GrantSchema):
             "admin_metadata_url": urls.admin_metadata,
             "manifest_url": urls.manifest,
             "readme_url": urls.readme,
-            "item_urls": dict(urls.items),
             "overlay_urls": urls.overlays,
             "annotation_urls": urls.annotations,
             "tags": urls.tags,
         }
+
+
+def _details(item: Item) -> dict[str, Any]:
+    return {
+        "relpath": item.relpath,
+        "size_in_bytes": item.size_in_bytes,
+        "hash": item.hash,
+    }
 
 
 class ItemGrantSchema(GrantSchema):
@@ -117,13 +199,10 @@ class ItemRequestSchema(BodySchema):
     disposition = disposition_field()
 
 
-class SelectedItemSchema(Schema):
+class SelectedItemSchema(ItemDetailsSchema):
     """An item, as the manifest has it, and its URL."""
 
     url = fields.String(required=True, metadata=URI)
-    relpath = fields.String(required=True)
-    size_in_bytes = fields.Integer(required=True, allow_none=True)
-    hash = fields.String(required=True, allow_none=True, metadata=described("Usually the MD5."))
 
 
 class SelectedItemsSchema(GrantSchema, StreamedSchema):
@@ -145,15 +224,7 @@ class SelectedItemsSchema(GrantSchema, StreamedSchema):
     def document(grant: SelectedItems) -> dict[str, Any]:
         """Return the fields of the answer."""
         items = (
-            (
-                identifier,
-                {
-                    "url": grant.urls[identifier],
-                    "relpath": item.relpath,
-                    "size_in_bytes": item.size_in_bytes,
-                    "hash": item.hash,
-                },
-            )
+            (identifier, {"url": grant.urls[identifier], **_details(item)})
             for identifier, item in grant.chosen.items()
         )
         return {

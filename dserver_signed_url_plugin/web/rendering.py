@@ -1,0 +1,56 @@
+"""Turns what a view returns into a response, if that is streamed and not dumped by its schema."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from flask import Response, request
+from flask_smorest.pagination import PaginationMixin
+from marshmallow import Schema
+from msgspec import json
+
+from dserver_signed_url_plugin.downloads.grants import DatasetGrant, ItemList
+from dserver_signed_url_plugin.downloads.paging import Page
+from dserver_signed_url_plugin.web.schemas.common import StreamedSchema
+from dserver_signed_url_plugin.web.schemas.downloads import DatasetGrantSchema
+from dserver_signed_url_plugin.web.streamed import json_response, ndjson_response, text_response
+
+JSON, NDJSON = "application/json", "application/x-ndjson"
+
+
+def streamed(schema: type[Schema], view: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a view that streams what its schema says, or the request asks for."""
+
+    @wraps(view)
+    def streaming(*args: Any, **kwargs: Any) -> Any:
+        result = view(*args, **kwargs)
+        if isinstance(result, ItemList):
+            return text_response(result.lines)
+        if isinstance(result, DatasetGrant):
+            return _dataset(result)
+        if issubclass(schema, StreamedSchema):
+            return json_response(schema.document(result))
+        return result
+
+    return streaming
+
+
+def _dataset(grant: DatasetGrant) -> Response:
+    if request.accept_mimetypes.best_match([JSON, NDJSON]) == NDJSON:
+        head, items = DatasetGrantSchema.lines(grant)
+        response = ndjson_response(head, items)
+    else:
+        response = json_response(DatasetGrantSchema.document(grant))
+    response.vary.add("Accept")
+    if grant.page is not None:
+        response.headers[PaginationMixin.PAGINATION_HEADER_NAME] = _pagination(grant.page)
+    return response
+
+
+def _pagination(page: Page) -> str:
+    """Return dserver's header for a page."""
+    wanted = page.request
+    metadata = PaginationMixin._make_pagination_metadata(wanted.number, wanted.size, page.total)
+    return json.encode(metadata).decode()

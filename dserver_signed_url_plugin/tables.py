@@ -32,7 +32,13 @@ from sqlalchemy.types import TypeEngine
 logger = logging.getLogger("alembic.runtime.migration")
 
 PLUGIN_TABLES = frozenset(
-    {"pending_upload", "item_in_parts", "dataset_in_parts", "signed_url_audit"}
+    {
+        "pending_upload",
+        "announced_manifest",
+        "item_in_parts",
+        "dataset_in_parts",
+        "signed_url_audit",
+    }
 )
 # Not Alembic's default name, which the host may use for a history of its own.
 VERSION_TABLE = "alembic_version_signed_url"

@@ -22,7 +22,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dserver_signed_url_plugin import request_ids
 from dserver_signed_url_plugin.errors import UploadBusy
-from dserver_signed_url_plugin.uploads.models import ItemInParts, PendingUpload, UploadState
+from dserver_signed_url_plugin.uploads.models import (
+    AnnouncedManifest,
+    ItemInParts,
+    PendingUpload,
+    UploadState,
+)
 from dserver_signed_url_plugin.uploads.repository import (
     execute,
     latest,
@@ -119,12 +124,14 @@ class Lease:
             self.delete()
 
     def delete(self) -> None:
-        """Delete the row, and those of its items in parts.
+        """Delete the row, its manifest, and the rows of its items in parts.
 
         :raises UploadBusy: if another request has taken over.
         """
-        items = delete(ItemInParts).where(ItemInParts.pending_upload_id == self.upload.id)
-        then = None if self.upload.part_bytes is None else items
+        row = self.upload
+        then = [delete(AnnouncedManifest).where(AnnouncedManifest.pending_upload_id == row.id)]
+        if row.part_bytes is not None:
+            then.append(delete(ItemInParts).where(ItemInParts.pending_upload_id == row.id))
         if not execute(delete(PendingUpload).where(self._mine), then=then):
             raise self._taken_over()
 

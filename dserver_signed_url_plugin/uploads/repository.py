@@ -6,7 +6,7 @@ One statement and one commit each, so that workers, threads and servers agree on
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -17,6 +17,7 @@ from sqlalchemy import (
     ColumnElement,
     Insert,
     SQLColumnExpression,
+    Text,
     and_,
     bindparam,
     case,
@@ -34,12 +35,25 @@ from sqlalchemy.exc import IntegrityError
 from dserver_signed_url_plugin.errors import UploadBusy
 from dserver_signed_url_plugin.storage.manifest import Manifest
 from dserver_signed_url_plugin.storage.values import Item
-from dserver_signed_url_plugin.uploads.models import PendingUpload, UploadState
+from dserver_signed_url_plugin.uploads.models import AnnouncedManifest, PendingUpload, UploadState
 from dserver_signed_url_plugin.uploads.quotas import Quota
 
 _CLAIMS = 5
 
+# Rows from before the other table existed have the manifest themselves.
+_WITH_MANIFEST = PendingUpload.__table__.outerjoin(
+    AnnouncedManifest.__table__, AnnouncedManifest.pending_upload_id == PendingUpload.id
+)
+_ANNOUNCED = func.coalesce(AnnouncedManifest.manifest_json, PendingUpload.manifest_json)
 _LAST_ACTIVE = func.coalesce(PendingUpload.last_active_at, PendingUpload.created_at)
+
+
+_MANIFEST_INSERTION = insert(AnnouncedManifest.__table__).from_select(
+    ["pending_upload_id", "manifest_json"],
+    select(PendingUpload.id, bindparam("new_manifest_json", type_=Text)).where(
+        PendingUpload.staging == bindparam("new_staging")
+    ),
+)
 
 
 class UploadGone(Exception):
@@ -77,7 +91,7 @@ def announced(upload: PendingUpload) -> tuple[Manifest, dict[str, Any]]:
 
     :raises UploadGone: if it was completed or removed meanwhile.
     """
-    return _documents(upload, PendingUpload.manifest_json)
+    return _documents(upload, _ANNOUNCED)
 
 
 def frozen(upload: PendingUpload) -> tuple[Manifest, dict[str, Any]]:
@@ -86,18 +100,19 @@ def frozen(upload: PendingUpload) -> tuple[Manifest, dict[str, Any]]:
     :raises UploadGone: if it was completed or removed meanwhile.
     """
     # Rows frozen before this column existed have it in the place of the announced one.
-    kept = func.coalesce(PendingUpload.frozen_manifest_json, PendingUpload.manifest_json)
+    kept = func.coalesce(PendingUpload.frozen_manifest_json, _ANNOUNCED)
     return _documents(upload, kept)
 
 
 def announced_item(upload: PendingUpload, identifier: str) -> Item | None:
     """Return one item as it was announced, or None; the database reads the manifest."""
-    document: Any = PendingUpload.manifest_json
+    document: Any = _ANNOUNCED
     is_sqlite = sql_db.engine.dialect.name == "sqlite"
     # In SQLite, JSON is a text, and no type to which a text could be cast.
     document = type_coerce(document, JSON) if is_sqlite else cast(document, JSON)
     entry = document[("items", identifier)]
-    found = sql_db.session.scalar(select(entry).where(PendingUpload.id == upload.id))
+    statement = select(entry).select_from(_WITH_MANIFEST).where(PendingUpload.id == upload.id)
+    found = sql_db.session.scalar(statement)
     sql_db.session.rollback()
     return found and Manifest.from_dict({"items": {identifier: found}}).items[identifier]
 
@@ -139,8 +154,12 @@ def claim(uuid: str, quota: Quota | None = None, **values: Any) -> PendingUpload
         try:
             # Not every driver returns how many rows were inserted.
             row = {"uuid": uuid, "last_active_at": values["created_at"], **values}
+            manifest, row["manifest_json"] = row["manifest_json"], ""
             _lock_quota(quota, values["uploader"])
-            execute(_insertion(quota, row), parameters(row))
+            sql_db.session.execute(_insertion(quota, row), parameters(row))
+            # Only of a row that this request has inserted, which nobody else's staging names.
+            inserted = {"staging": row["staging"], "manifest_json": manifest}
+            execute(_MANIFEST_INSERTION, parameters(inserted))
             is_tried = True
         except IntegrityError:
             sql_db.session.rollback()
@@ -204,7 +223,7 @@ def parameters(values: Mapping[str, Any]) -> dict[str, Any]:
 def _documents(
     upload: PendingUpload, manifest: SQLColumnExpression[str]
 ) -> tuple[Manifest, dict[str, Any]]:
-    columns = select(manifest, PendingUpload.descriptions_json)
+    columns = select(manifest, PendingUpload.descriptions_json).select_from(_WITH_MANIFEST)
     row = sql_db.session.execute(columns.where(PendingUpload.id == upload.id)).one_or_none()
     sql_db.session.rollback()
     if row is None:
@@ -221,16 +240,16 @@ def _copies(where: ColumnElement[bool]) -> list[PendingUpload]:
 
 
 def execute(
-    statement: Any, values: Mapping[str, Any] | None = None, *, then: Any | None = None
+    statement: Any, values: Mapping[str, Any] | None = None, *, then: Sequence[Any] = ()
 ) -> bool:
     """Run one statement and commit; tell whether it affected a row.
 
-    :param then: another statement of the same transaction, run if the first affected a row.
+    :param then: other statements of the same transaction, run if the first affected a row.
     """
     options = {"synchronize_session": False}
     result = sql_db.session.execute(statement, values, execution_options=options)
     is_affected = bool(result.rowcount)
-    if is_affected and then is not None:
-        sql_db.session.execute(then, execution_options=options)
+    for following in then if is_affected else ():
+        sql_db.session.execute(following, execution_options=options)
     sql_db.session.commit()
     return is_affected

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from dservercore import sql_db
@@ -16,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-from dserver_signed_url_plugin.uploads.models import PendingUpload
+from dserver_signed_url_plugin.uploads.models import AnnouncedManifest, PendingUpload
 from tests.support.databases import MIGRATIONS, on_each_database
 from tests.support.flask_db_hosts import UPLOAD, VERSION_TABLE, shape
 
@@ -108,6 +109,24 @@ def test_an_upload_from_before_counts_as_active_when_it_was_created(host):
     assert (active, frozen) == (created, None)
     host.types("downgrade", "0002")
     assert len(host.run(select(PendingUpload.id))) == 1
+
+
+def test_a_manifest_stays_with_its_upload_up_and_down(host):
+    columns = PendingUpload.__table__.c
+    before = {**UPLOAD, "pinned": True, "state": "open", "manifest_json": '{"items": {}}'}
+    after = {**before, "uuid": str(uuid4()), "manifest_json": ""}
+    host.types("upgrade", "0005")
+    host.run(PendingUpload.__table__.insert(), before)
+    host.types("upgrade")
+    host.run(PendingUpload.__table__.insert(), after)
+    [(number,)] = host.run(select(columns.id).where(columns.uuid == after["uuid"]))
+    manifest = {"pending_upload_id": number, "manifest_json": "{}"}
+    host.run(AnnouncedManifest.__table__.insert(), manifest)
+    host.types("downgrade", "0005")
+    assert host.run(select(columns.manifest_json).order_by(columns.id)) == [
+        ('{"items": {}}',),
+        ("{}",),
+    ]
 
 
 def metadata_of(names: set[str]) -> list[Table]:

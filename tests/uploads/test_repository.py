@@ -13,7 +13,11 @@ from dserver_signed_url_plugin.storage.manifest import Manifest
 from dserver_signed_url_plugin.storage.values import Item
 from dserver_signed_url_plugin.uploads import repository
 from dserver_signed_url_plugin.uploads.lease import Lease, leased
-from dserver_signed_url_plugin.uploads.models import PendingUpload, UploadState
+from dserver_signed_url_plugin.uploads.models import (
+    AnnouncedManifest,
+    PendingUpload,
+    UploadState,
+)
 from tests.support.databases import on_each_database
 
 pytestmark = on_each_database
@@ -210,6 +214,24 @@ def test_the_frozen_manifest_is_kept_beside_the_announced_one(upload):
 
 def test_what_was_frozen_before_there_were_two_manifests_has_the_one(upload):
     assert repository.frozen(upload) == repository.announced(upload)
+
+
+def test_a_manifest_goes_with_its_upload():
+    with leased(claim(manifest_json='{"items": {"id-1": {"relpath": "a.txt"}}}')) as lease:
+        manifest, _ = repository.announced(lease.upload)
+        assert manifest.items["id-1"].relpath == "a.txt"
+        assert sql_db.session.scalar(select(PendingUpload.manifest_json)) == ""
+        lease.delete()
+    assert list(sql_db.session.scalars(select(AnnouncedManifest))) == []
+
+
+def test_a_manifest_that_stands_in_the_row_itself_is_found(upload):
+    """As it does in rows from before the other table existed."""
+    sql_db.session.execute(delete(AnnouncedManifest))
+    update_row(upload, manifest_json='{"items": {"id-1": {"relpath": "a.txt"}}}')
+    for read in (repository.announced, repository.frozen):
+        manifest, _ = read(upload)
+        assert manifest.items["id-1"].relpath == "a.txt"
 
 
 # Age -----------------------------------------------------------------------------------------

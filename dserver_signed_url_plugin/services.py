@@ -50,7 +50,7 @@ class Services:
     def of(cls, settings: Settings) -> Services:
         """Build the services."""
         storages, audit = Storages(settings), Audit(settings)
-        uploads = Uploads(settings, storages)
+        uploads, parts = Uploads(settings, storages), PartSigner(settings, storages)
         completions = Completions(settings, storages)
         statuses = UploadStatuses(settings, storages)
         cancellations = Cancellations(storages)
@@ -60,7 +60,7 @@ class Services:
             settings=settings,
             storages=storages,
             uploads=uploads,
-            parts=PartSigner(settings, storages),
+            parts=parts,
             completions=completions,
             statuses=statuses,
             cancellations=cancellations,
@@ -69,6 +69,7 @@ class Services:
             deposits=Deposits(
                 storages=storages,
                 uploads=uploads,
+                parts=parts,
                 statuses=statuses,
                 completions=completions,
                 cancellations=cancellations,

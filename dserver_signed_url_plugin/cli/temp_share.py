@@ -67,8 +67,9 @@ def create(
     Anybody who has a URL can download the file until the URL expires, without an account. All
     files of a directory are shared, under the directory's name. dserver must know BASE_URI.
 
-    If it is interrupted, run the same command again to resume. Once it has completed, the same
-    command makes another share.
+    If it is interrupted, run the same command again to resume; what is stored, also of a large
+    file that is sent in parts, is not sent again. Once it has completed, the same command makes
+    another share.
 
     Exit code: 0; 1 if something failed; 2 if an argument cannot be used; 130 if interrupted.
 

@@ -15,11 +15,21 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 from uuid import uuid4
 
+from msgspec import structs
+
 from dserver_signed_url_plugin import datasets
 from dserver_signed_url_plugin.errors import AlreadyRegistered, InvalidField, UploadBusy
 from dserver_signed_url_plugin.permissions import UploadPermit, permit_operator
-from dserver_signed_url_plugin.shares.local_files import LocalFile, Progress, UnusableFile
-from dserver_signed_url_plugin.shares.transfer import ChangedFile, Transfer, TransferFailed, send
+from dserver_signed_url_plugin.shares.local_files import (
+    ChangedFile,
+    FileRange,
+    LocalFile,
+    Progress,
+    UnusableFile,
+)
+from dserver_signed_url_plugin.shares.part_transfer import PartTransfers, SignParts
+from dserver_signed_url_plugin.shares.transfer import Transfer, TransferFailed, send
+from dserver_signed_url_plugin.storage.protocols import Storage
 from dserver_signed_url_plugin.storage.registry import Storages
 from dserver_signed_url_plugin.storage.values import Limits
 from dserver_signed_url_plugin.uploads import repository
@@ -27,6 +37,7 @@ from dserver_signed_url_plugin.uploads.begin import Uploads
 from dserver_signed_url_plugin.uploads.cancel import Cancellations
 from dserver_signed_url_plugin.uploads.complete import Completions
 from dserver_signed_url_plugin.uploads.grant import UploadGrant
+from dserver_signed_url_plugin.uploads.parts import PartSigner
 from dserver_signed_url_plugin.uploads.plan import UploadPlan, check_creator
 from dserver_signed_url_plugin.uploads.status import UploadStatuses
 from dserver_signed_url_plugin.uris import BaseURI, DatasetURI
@@ -55,6 +66,7 @@ class Deposits:
 
     storages: Storages
     uploads: Uploads
+    parts: PartSigner
     statuses: UploadStatuses
     completions: Completions
     cancellations: Cancellations
@@ -69,10 +81,11 @@ class Deposits:
         """
         # Reading may take hours, so what can be refused is refused before.
         datasets.check_known(base_uri)
-        limits = self.storages.of(base_uri).uploads.limits
-        _refuse_large(files, limits.max_item_bytes)
-        permit, plan = permit_operator(base_uri), _plan(name, files, _creator(limits))
-        self.uploads.check(permit, plan)
+        storage = self.storages.of(base_uri)
+        _refuse_large(files, storage)
+        creator = _creator(storage.uploads.limits)
+        permit, plan = permit_operator(base_uri), _plan(name, files, creator)
+        self.uploads.check(permit, _unread(plan))
         with progress(f"Reading {len(files)} file(s)", plan.size_in_bytes or 0) as advance:
             files = [file.read(advance) for file in files]
         return PreparedDeposit(permit, replace(plan, items=[file.item for file in files]), files)
@@ -109,7 +122,7 @@ class Deposits:
         """Send what is not stored yet, through new URLs once the store refuses the old ones."""
         while missing := self._missing(prepared):
             try:
-                self._send_once(prepared.files, missing, grant, progress)
+                self._send_once(prepared, missing, grant, progress)
                 return
             except TransferFailed as failure:
                 left = self._missing(prepared)
@@ -123,21 +136,32 @@ class Deposits:
 
     def _send_once(
         self,
-        files: Sequence[LocalFile],
+        prepared: PreparedDeposit,
         missing: Set[str],
         grant: UploadGrant,
         progress: ProgressBar,
     ) -> None:
+        files = [file for file in prepared.files if file.item.relpath in missing]
+        large = [file for file in files if file.item.identifier in grant.divisions]
         transfers = [
-            Transfer(file, grant.urls.items[file.item.identifier])
+            Transfer(FileRange.whole(file), grant.urls.items[file.item.identifier])
             for file in files
-            if file.item.relpath in missing
+            if file.item.identifier not in grant.divisions
         ]
-        total = sum(transfer.file.item.size_in_bytes or 0 for transfer in transfers)
-        stored = len(files) - len(transfers)
-        label = f"Sending {len(transfers)} file(s)"
+        total = sum(file.item.size_in_bytes or 0 for file in files)
+        stored = len(prepared.files) - len(files)
+        label = f"Sending {len(files)} file(s)"
         with progress(f"{label}, {stored} stored already" if stored else label, total) as advance:
             send(transfers, advance)
+            for file in large:
+                division = grant.divisions[file.item.identifier]
+                PartTransfers(self._sign_parts(prepared), advance).send(file, division)
+
+    def _sign_parts(self, prepared: PreparedDeposit) -> SignParts:
+        permit, uuid = prepared.permit, prepared.plan.uuid
+        return lambda identifier, plan: _patiently(
+            lambda: self.parts.sign(permit, uuid, identifier, plan)
+        )
 
     def _missing(self, prepared: PreparedDeposit) -> set[str]:
         """Return the relpaths of what the store does not hold yet."""
@@ -165,18 +189,26 @@ def _resumed(prepared: PreparedDeposit) -> PreparedDeposit:
     return prepared if begun is None else replace(prepared, plan=replace(plan, uuid=begun.uuid))
 
 
-def _refuse_large(files: Iterable[LocalFile], most: int) -> None:
+def _refuse_large(files: Iterable[LocalFile], storage: Storage) -> None:
+    limits = storage.uploads.limits if storage.parts is None else storage.parts.limits
     for file in files:
-        if (file.item.size_in_bytes or 0) > most:
+        if (file.item.size_in_bytes or 0) > limits.max_item_bytes:
             raise UnusableFile(
-                f"{str(file.path)!r} is larger than {most} bytes, which is what one PUT can carry; "
-                "split it."
+                f"{str(file.path)!r} is larger than {limits.max_item_bytes} bytes, which is the "
+                "most that an item here can have; split it."
             )
 
 
 def _plan(name: str, files: Iterable[LocalFile], creator: str) -> UploadPlan:
     items = [file.item for file in files]
-    return UploadPlan(str(uuid4()), name, items, creator_username=creator, pinned=True)
+    return UploadPlan(
+        str(uuid4()), name, items, creator_username=creator, pinned=True, multipart=True
+    )
+
+
+def _unread(plan: UploadPlan) -> UploadPlan:
+    """Return what can be checked of a plan before its files are read: no size without a hash."""
+    return replace(plan, items=[structs.replace(item, size_in_bytes=None) for item in plan.items])
 
 
 def _creator(limits: Limits) -> str:

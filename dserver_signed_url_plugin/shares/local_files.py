@@ -40,6 +40,16 @@ class UnusableFile(SignedURLError):
     problem: str
 
 
+@dataclass(eq=False)
+class ChangedFile(SignedURLError):
+    """A file is no longer what was announced."""
+
+    status, slug = 409, "changed-file"
+    sentence = "{self.path!r} changed while it was sent; share it again when it is complete."
+
+    path: str
+
+
 @dataclass(frozen=True)
 class LocalFile:
     """A local file and its item, which has an MD5 once the file has been read.
@@ -56,14 +66,16 @@ class LocalFile:
     # Device and inode.
     identity: tuple[int, int]
 
-    def blocks(self) -> Iterator[bytes]:
-        """Yield the content in blocks.
+    def blocks(self, start: int, size: int) -> Iterator[bytes]:
+        """Yield ``size`` bytes from ``start`` on in blocks, or what there is of them.
 
         :raises UnusableFile: if the file cannot be read, or has been replaced.
         """
         with _named(self.path), self._opened() as stream:
-            while block := stream.read(_BLOCK):
+            stream.seek(start)
+            while size and (block := stream.read(min(_BLOCK, size))):
                 yield block
+                size -= len(block)
 
     def read(self, progress: Progress) -> LocalFile:
         """Return the file with its current MD5 and size.
@@ -100,6 +112,35 @@ class LocalFile:
             )
         with open(descriptor, "rb") as stream:
             yield stream
+
+
+@dataclass(frozen=True)
+class FileRange:
+    """Bytes of a local file from ``start`` on, and their MD5 (32 hex digits)."""
+
+    file: LocalFile
+    start: int
+    size_in_bytes: int
+    md5: str
+
+    @classmethod
+    def whole(cls, file: LocalFile) -> FileRange:
+        """Return all of a file that was read."""
+        return cls(file, 0, file.item.size_in_bytes or 0, file.item.hash or "")
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield the bytes in blocks.
+
+        :raises ChangedFile: at the end, if they are others.
+        :raises UnusableFile: if the file cannot be read, or has been replaced.
+        """
+        digest, left = md5(usedforsecurity=False), self.size_in_bytes
+        for block in self.file.blocks(self.start, left):
+            yield block
+            digest.update(block)
+            left -= len(block)
+        if left or digest.hexdigest() != self.md5:
+            raise ChangedFile(str(self.file.path))
 
 
 def found(paths: Iterable[Path]) -> list[LocalFile]:

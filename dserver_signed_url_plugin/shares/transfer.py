@@ -1,4 +1,4 @@
-"""Uploads local files through signed URLs, a few at a time, streamed from disk.
+"""Uploads local files, or parts of them, through signed URLs, four at a time, streamed from disk.
 
 Knows HTTP and no store: the headers that came with a URL are sent verbatim. No error holds a
 signature.
@@ -10,7 +10,6 @@ import ssl
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from hashlib import md5
 from http import HTTPStatus
 from multiprocessing.pool import ThreadPool
 from typing import Any
@@ -20,7 +19,7 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from dserver_signed_url_plugin.errors import SignedURLError
-from dserver_signed_url_plugin.shares.local_files import LocalFile, Progress
+from dserver_signed_url_plugin.shares.local_files import FileRange, LocalFile, Progress
 from dserver_signed_url_plugin.signed_http import (
     UnusableConnections,
     causes,
@@ -80,45 +79,41 @@ class TransferFailed(SignedURLError):
         return self.file.item.relpath
 
 
-@dataclass(eq=False)
-class ChangedFile(SignedURLError):
-    """A file is no longer what was announced."""
-
-    status, slug = 409, "changed-file"
-    sentence = "{self.path!r} changed while it was sent; share it again when it is complete."
-
-    path: str
-
-
 @dataclass(frozen=True)
 class Transfer:
-    """A file, with its size and MD5, and the request that stores it."""
+    """A file or a part of one, and the request that stores it."""
 
-    file: LocalFile
+    content: FileRange
     request: SignedRequest
 
 
 def send(transfers: Sequence[Transfer], progress: Progress) -> None:
-    """PUT every file to one store; return when it has them all.
+    """PUT every file, or part of one, to one store; return when it has them all.
 
     :param progress: called with a number of bytes as they leave; what is repeated counts again.
-    :raises TransferFailed: at the first file that the store does not take.
-    :raises ChangedFile: at the first that is not as announced; the store refuses it by its MD5.
+    After the first failure nothing else is begun, but what is on its way is waited for: it need not
+    be sent again.
+
+    :raises TransferFailed: if the store does not take one of them.
+    :raises ChangedFile: if one is not as announced; the store refuses it by its MD5.
     """
     if not transfers:
         return
     try:
         pool_manager = connections(transfers[0].request.url, _CONCURRENCY)
     except UnusableConnections as error:
-        raise TransferFailed(transfers[0].file, str(error), refused=False) from None
+        raise TransferFailed(transfers[0].content.file, str(error), refused=False) from None
     sender = _Sender(pool_manager, progress)
     # Unlike an executor's, the threads of this pool are not waited for on an interruption.
     with ThreadPool(min(_CONCURRENCY, len(transfers))) as pool:
         try:
-            for _ in pool.imap_unordered(sender.put, transfers):
-                pass
+            failures = [
+                failure for failure in pool.imap_unordered(sender.put, transfers) if failure
+            ]
         finally:
             sender.stop()
+    if failures:
+        raise failures[0]
 
 
 class _Sender:
@@ -126,7 +121,7 @@ class _Sender:
 
     def __init__(self, pool_manager: urllib3.PoolManager, progress: Progress) -> None:
         self._pool_manager, self._progress = pool_manager, progress
-        self._lock, self._stopped = threading.Lock(), False
+        self._lock, self._stopped, self._failed = threading.Lock(), False, False
 
     def stop(self) -> None:
         """Report no more progress, and close idle connections."""
@@ -134,17 +129,28 @@ class _Sender:
             self._stopped = True
         self._pool_manager.clear()
 
-    def put(self, transfer: Transfer) -> None:
-        """PUT one file; again if the connection broke or the store answered 5xx."""
-        file, request = transfer.file, transfer.request
+    def put(self, transfer: Transfer) -> SignedURLError | None:
+        """PUT one of them, unless another has failed; return the failure."""
+        if not self._failed:
+            try:
+                self._put(transfer)
+            except SignedURLError as failure:
+                self._failed = True
+                return failure
+        return None
+
+    def _put(self, transfer: Transfer) -> None:
+        """PUT one of them; again if the connection broke or the store answered 5xx."""
+        content, request = transfer.content, transfer.request
+        file = content.file
         host = urlsplit(request.url).hostname
         try:
             response = self._pool_manager.urlopen(
                 "PUT",
                 request.url,
                 redirect=False,
-                body=_Body(file, self._sent),
-                headers={"Content-Length": str(file.item.size_in_bytes), **request.headers},
+                body=_Body(content, self._sent),
+                headers={"Content-Length": str(content.size_in_bytes), **request.headers},
                 retries=_RETRIES,
             )
         except (OSError, HTTPError) as error:
@@ -166,21 +172,12 @@ class _Sender:
 
 @dataclass(frozen=True)
 class _Body:
-    """The announced content of a file, read again for each attempt."""
+    """The content of a file, read again for each attempt."""
 
-    file: LocalFile
+    content: FileRange
     progress: Progress
 
     def __iter__(self) -> Iterator[bytes]:
-        digest, left = md5(usedforsecurity=False), self.file.item.size_in_bytes or 0
-        for block in self.file.blocks():
-            # What has been appended since is not part of it.
-            part = block[:left]
-            yield part
-            digest.update(part)
-            left -= len(part)
-            self.progress(len(part))
-            if not left:
-                break
-        if left or digest.hexdigest() != self.file.item.hash:
-            raise ChangedFile(str(self.file.path))
+        for block in self.content.blocks():
+            yield block
+            self.progress(len(block))

@@ -1,0 +1,46 @@
+"""Items in parts on Azure: what whoever still has URLs of parts can do with them."""
+
+from __future__ import annotations
+
+import pytest
+from dtoolcore.utils import generate_identifier
+
+from tests.support.azure_holdings import check_dataset, containers
+from tests.support.dserver import encoded
+from tests.support.parts import CONTENT, SETTINGS, begin, deposit, put_small, send_all
+from tests.uploads.test_azure_frozen import put_everything
+
+
+@pytest.fixture
+def dserver(make_azure_dserver):
+    return make_azure_dserver(**SETTINGS)
+
+
+def with_parts(grant, parts):
+    """The URLs that were handed out: of documents, of a part, and of the blob that has it."""
+    part = parts["parts"]["1"]
+    blob = {"url": part["url"].partition("&comp=")[0], "headers": part["headers"]}
+    return {"upload_urls": {**grant["upload_urls"], "items": {"part": part, "blob": blob}}}
+
+
+def test_no_url_of_a_part_changes_a_completed_dataset(dserver, blobs):
+    wanted = deposit()
+    grant = begin(dserver, wanted)
+    put_small(grant, wanted)
+    urls = with_parts(grant, send_all(dserver.alice, grant["uri"]))
+    assert dserver.alice.complete(grant["uri"]).status_code == 200
+    before = containers(blobs, wanted.uuid)
+    source = dserver.alice.read_item(grant["uri"], generate_identifier("notes.txt")).json["url"]
+    answers = put_everything(urls, source)
+    assert min(map(min, answers.values())) >= 400
+    assert containers(blobs, wanted.uuid) == before
+    check_dataset(dserver, blobs, wanted)
+
+
+def test_a_cancelled_upload_reports_the_bytes_of_its_parts(dserver, blobs):
+    wanted = deposit()
+    uri = begin(dserver, wanted)["uri"]
+    send_all(dserver.alice, uri)
+    cancelled = dserver.alice.delete(f"/signed-urls/upload/{encoded(uri)}").json
+    assert cancelled["bytes"] > len(CONTENT)
+    assert containers(blobs, wanted.uuid) == {}

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -70,11 +70,11 @@ class Layout:
     prefix: str
     uuid: str
 
-    @property
+    @cached_property
     def root(self) -> str:
         return f"{self.prefix}{self.uuid}/"
 
-    @property
+    @cached_property
     def items(self) -> str:
         return f"{self.root}data/"
 

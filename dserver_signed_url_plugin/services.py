@@ -22,6 +22,7 @@ from dserver_signed_url_plugin.uploads.cleanup import Cleanup
 from dserver_signed_url_plugin.uploads.complete import Completions
 from dserver_signed_url_plugin.uploads.parts import PartSigner
 from dserver_signed_url_plugin.uploads.status import UploadStatuses
+from dserver_signed_url_plugin.verification.service import Verifications
 
 _NAME = "signed-url"
 
@@ -43,6 +44,7 @@ class Services:
     share_links: ShareLinks
     lifecycles: Lifecycles
     sweep: Sweep
+    verifications: Verifications
     audit: Audit
     rate_limits: RateLimits
 
@@ -77,6 +79,7 @@ class Services:
             share_links=ShareLinks(settings, downloads, lifecycles, audit),
             lifecycles=lifecycles,
             sweep=Sweep(storages, lifecycles, audit),
+            verifications=Verifications(settings, storages, audit),
             audit=audit,
             rate_limits=RateLimits(settings),
         )

@@ -1,13 +1,16 @@
-"""`flask signed_url …`: the audit and the doctor."""
+"""`flask signed_url …`: the audit, the doctor, and the verification of datasets."""
 
 from __future__ import annotations
 
 from dserver_signed_url_plugin.cli.audit import audit
 from dserver_signed_url_plugin.cli.commands import Commands
 from dserver_signed_url_plugin.cli.doctor import doctor
+from dserver_signed_url_plugin.cli.verify import verify
 
 signed_url = Commands(
-    "signed_url", help="Show who was granted signed URLs, and test whether they work."
+    "signed_url",
+    help="Show who was granted signed URLs, and test whether they work; verify datasets.",
 )
 signed_url.add_command(audit)
 signed_url.add_command(doctor)
+signed_url.add_command(verify)

@@ -1,0 +1,157 @@
+"""The command `flask signed_url verify`: its options, exit codes and output."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from flask.cli import with_appcontext
+
+from dserver_signed_url_plugin.cli.progress_bar import progress_bar
+from dserver_signed_url_plugin.errors import InvalidField, StorageAway
+from dserver_signed_url_plugin.services import services
+from dserver_signed_url_plugin.times import timestamp
+from dserver_signed_url_plugin.uris import DatasetURI
+from dserver_signed_url_plugin.verification.comparison import ComparedItem, Content, Result
+from dserver_signed_url_plugin.verification.service import Report, Scope
+
+_RESUMABLE = "The same command goes on where it stopped."
+_INTERRUPTED = 130
+_HEADER = ("RESULT", "MANIFEST", "STORE", "ITEM")
+
+
+@click.command("verify")
+@click.argument("uri", metavar="URI")
+@click.option("--items", "match", metavar="GLOB", help="Only items whose relpath matches.")
+@click.option(
+    "--sample", type=click.IntRange(min=1), metavar="N", help="Only N of them, chosen at random."
+)
+@click.option(
+    "--state",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Where to note what was read, so that an interrupted run can go on; by default a file of "
+    "this dataset below ~/.cache.",
+)
+@click.option("--restart", is_flag=True, help="Read again what an interrupted run has read.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@with_appcontext
+def verify(
+    uri: str,
+    match: str | None,
+    sample: int | None,
+    state: Path | None,
+    *,
+    restart: bool,
+    as_json: bool,
+) -> None:
+    """Read every byte of the dataset URI, and compare size and MD5 of each item with its manifest.
+
+    Items are read through signed URLs, eight at a time, and nothing is kept of them but which are
+    equal. If the command is interrupted, or the store stops answering, the same command goes on
+    where it stopped, for seven days; an item that was half read is read again. When all items have
+    been read, the next run begins anew. --items takes a pattern of Python's fnmatch: case counts,
+    and an asterisk also matches slashes.
+
+    \b
+    Exit code:
+      0    every item is equal
+      1    an item differs, is missing, cannot be read, or has no MD5 in the manifest;
+           or the dataset could not be read to its end
+      2    nothing was read: an argument cannot be used
+      130  interrupted
+
+    \b
+    Example, for cron:
+      flask signed_url verify s3://my-bucket/550e8400-e29b-41d4-a716-446655440000 --sample 100
+    """  # noqa: D301 (click looks for the character itself, not for its name)
+    verifications = services().verifications
+    try:
+        dataset, scope = DatasetURI.parse(uri), Scope(match, sample)
+        report = verifications.verify(dataset, scope, progress_bar, state, restart=restart)
+    except InvalidField as error:
+        raise click.UsageError(error.message) from error
+    except StorageAway as error:
+        raise click.ClickException(f"{error.message} {_RESUMABLE}") from error
+    except KeyboardInterrupt:
+        click.echo(f"Interrupted. {_RESUMABLE}", err=True)
+        sys.exit(_INTERRUPTED)
+    click.echo(json.dumps(_facts(report), indent=2) if as_json else "\n".join(_lines(report)))
+    if not report.is_equal:
+        sys.exit(1)
+
+
+def _facts(report: Report) -> dict[str, Any]:
+    return {
+        "uri": str(report.uri),
+        "equal": report.is_equal,
+        "items": report.items,
+        "selected": report.selected,
+        "resumed": report.resumed,
+        "began_at": timestamp(report.began_at),
+        "bytes_read": report.size_in_bytes,
+        "counts": {result.value: report.counts[result] for result in Result},
+        "differences": [
+            {
+                "identifier": compared.item.identifier,
+                "relpath": compared.item.relpath,
+                "result": compared.result.value,
+                "expected": {
+                    "size_in_bytes": compared.item.size_in_bytes,
+                    "hash": compared.item.hash,
+                },
+                "found": None
+                if compared.found is None
+                else {"size_in_bytes": compared.found.size_in_bytes, "hash": compared.found.md5},
+                "reason": compared.reason or None,
+            }
+            for compared in _sorted(report)
+        ],
+    }
+
+
+def _lines(report: Report) -> Iterator[str]:
+    """Yield the report for people: a table of what is not equal, and a sentence."""
+    rows = [_HEADER, *map(_row, _sorted(report))]
+    if len(rows) > 1:
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for row in rows:
+            yield "  ".join(map(str.ljust, row, widths)).rstrip()
+        yield ""
+    counts = ", ".join(
+        f"{report.counts[one]:,} {one.value}" for one in Result if report.counts[one]
+    )
+    of_all = "" if report.selected == report.items else f" of {report.items:,}"
+    yield f"{report.uri}: {report.selected:,}{of_all} item(s): {counts or 'nothing to read'}."
+    if report.resumed:
+        began = f"{report.began_at:%Y-%m-%d %H:%M} UTC"
+        yield f"{report.resumed:,} of them were read by the run that began at {began}."
+
+
+def _row(compared: ComparedItem) -> Sequence[str]:
+    item = compared.item
+    # A name that somebody else chose must not add lines or columns.
+    name = item.relpath if item.relpath.isprintable() else ascii(item.relpath)
+    expected = f"{_size(item.size_in_bytes)} {_short(item.hash)}"
+    return (compared.result.value, expected, compared.reason or _found(compared.found), name)
+
+
+def _found(content: Content | None) -> str:
+    return "" if content is None else f"{_size(content.size_in_bytes)} {_short(content.md5)}"
+
+
+def _size(size: int | None) -> str:
+    return "? bytes" if size is None else f"{size:,} bytes"
+
+
+def _short(digest: str | None) -> str:
+    """Return as much of a hash as a column can hold, with nothing that is not printable."""
+    return "" if not digest else ascii(digest[:32])[1:-1]
+
+
+def _sorted(report: Report) -> list[ComparedItem]:
+    return sorted(report.compared, key=lambda compared: compared.item.relpath)

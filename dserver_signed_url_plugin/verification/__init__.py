@@ -1,0 +1,1 @@
+"""Comparing frozen datasets with their manifests, by reading every byte from the store."""

@@ -1,0 +1,147 @@
+"""A file that holds which items of a dataset have been found equal, so that a run can go on.
+
+One line of JSON for each item, after one about the run. The file is removed when a run has read all
+its items: the next one reads everything again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import IO
+
+from dserver_signed_url_plugin.errors import SignedURLError
+from dserver_signed_url_plugin.storage.values import Item
+from dserver_signed_url_plugin.uris import DatasetURI
+
+# What was read longer ago says too little about today.
+_MAX_AGE = timedelta(days=7)
+
+
+@dataclass(eq=False)
+class JournalUnusable(SignedURLError):
+    """The file cannot be used."""
+
+    status, slug = 500, "journal-unusable"
+    sentence = (
+        "{self.path} cannot be used to note what was read: {self.reason}. Another file can be "
+        "named with --state."
+    )
+
+    path: Path
+    reason: str
+
+
+@dataclass
+class Journal:
+    """An open file: when the run began, its random seed, and what it has found equal before."""
+
+    path: Path
+    file: IO[str]
+    began_at: datetime
+    seed: str
+    equal: set[str] = field(default_factory=set)
+
+    def add(self, identifier: str) -> None:
+        """Note that an item is equal.
+
+        :raises JournalUnusable: if the file cannot be written.
+        """
+        try:
+            self.file.write(f"{json.dumps(identifier)}\n")
+            self.file.flush()
+        except OSError as error:
+            raise JournalUnusable(self.path, error.strerror or "it cannot be written") from error
+
+    def remove(self) -> None:
+        """Remove the file, because everything has been read."""
+        self.path.unlink(missing_ok=True)
+
+
+def default_path(uri: DatasetURI) -> Path:
+    """Return where the journal of a dataset is, unless an operator chooses another place.
+
+    :raises JournalUnusable: if there is no home directory.
+    """
+    try:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError as error:
+        raise JournalUnusable(Path("~/.cache"), "there is no home directory") from error
+    name = hashlib.sha256(str(uri).encode()).hexdigest()[:32]
+    return Path(cache, "dserver-signed-url-plugin", f"verify-{name}.jsonl")
+
+
+@contextmanager
+def opened(
+    path: Path, uri: DatasetURI, entries: Mapping[str, Item], *, restart: bool
+) -> Iterator[Journal]:
+    """Open the journal of a dataset, locked against other runs; create it if necessary.
+
+    What it holds is dropped if ``restart``, if it is about another dataset or manifest, or if it
+    was begun more than seven days ago.
+
+    :raises JournalUnusable: if it cannot be read or written, or another run is using it.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise JournalUnusable(path, error.strerror or "it cannot be opened") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise JournalUnusable(path, "another run is using it") from error
+        key = {"uri": str(uri), "manifest": _fingerprint(entries)}
+        journal = _resumed(path, file, key)
+        yield _begun(path, file, key) if restart or journal is None else journal
+
+
+def _resumed(path: Path, file: IO[str], key: Mapping[str, str]) -> Journal | None:
+    """Return what an earlier run of the same dataset has left, or None.
+
+    :raises JournalUnusable: if it is another file than a journal, which is not to be overwritten.
+    """
+    file.seek(0)
+    text = file.read()
+    if not text:
+        return None
+    # A run that was killed may have left a part of a line.
+    complete = text[: text.rfind("\n") + 1]
+    try:
+        first, *lines = complete.splitlines()
+        header, equal = json.loads(first), set(map(json.loads, lines))
+        began_at = datetime.fromtimestamp(header["began_at"], timezone.utc)
+        seed, found = header["seed"], {name: header[name] for name in key}
+    except (ValueError, LookupError, TypeError) as error:
+        raise JournalUnusable(path, "it holds something else") from error
+    file.truncate(len(complete.encode()))
+    if found != key or datetime.now(timezone.utc) - began_at > _MAX_AGE:
+        return None
+    return Journal(path, file, began_at, seed, equal)
+
+
+def _begun(path: Path, file: IO[str], key: Mapping[str, str]) -> Journal:
+    now, seed = datetime.now(timezone.utc), secrets.token_hex(8)
+    file.truncate(0)
+    file.write(f"{json.dumps({**key, 'began_at': now.timestamp(), 'seed': seed})}\n")
+    file.flush()
+    return Journal(path, file, now, seed)
+
+
+def _fingerprint(entries: Mapping[str, Item]) -> str:
+    """Return a hash of what the manifest says of all items."""
+    digest = hashlib.sha256()
+    for item in entries.values():
+        digest.update(
+            f"{item.identifier} {item.size_in_bytes} {item.hash}\n".encode(errors="replace")
+        )
+    return digest.hexdigest()

@@ -1,0 +1,109 @@
+"""The file with which an interrupted verification goes on."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from dserver_signed_url_plugin.storage.values import Item
+from dserver_signed_url_plugin.uris import DatasetURI
+from dserver_signed_url_plugin.verification import journal
+from dserver_signed_url_plugin.verification.journal import JournalUnusable
+
+URI = DatasetURI.parse("s3://lab/550e8400-e29b-41d4-a716-446655440000")
+ANOTHER = DatasetURI.parse("s3://lab/7c9e6679-7425-40de-944b-e07fc1f90ae7")
+ENTRIES = {"a": Item("a", "a.txt", 1, "0" * 32), "b": Item("b", "b.txt", 2, "1" * 32)}
+
+
+@pytest.fixture
+def path(tmp_path) -> Path:
+    return tmp_path / "cache" / "journal"
+
+
+def opened(path, uri=URI, entries=ENTRIES, *, restart=False):
+    return journal.opened(path, uri, entries, restart=restart)
+
+
+def test_a_journal_holds_what_was_added_until_it_is_removed(path):
+    with opened(path) as begun:
+        assert begun.equal == set()
+        begun.add("a")
+    with opened(path) as resumed:
+        assert (resumed.equal, resumed.seed) == ({"a"}, begun.seed)
+        assert resumed.began_at == begun.began_at
+        resumed.add("b")
+        resumed.remove()
+    assert not path.exists()
+
+
+def test_a_line_that_a_killed_run_left_unfinished_is_dropped(path):
+    with opened(path) as begun:
+        begun.add("a")
+    with path.open("a") as file:
+        file.write('"b')
+    with opened(path) as resumed:
+        assert resumed.equal == {"a"}
+        resumed.add("b")
+    with opened(path) as again:
+        assert again.equal == {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    ("uri", "entries", "restart"),
+    [
+        (ANOTHER, ENTRIES, False),
+        (URI, {**ENTRIES, "b": Item("b", "b.txt", 2, "2" * 32)}, False),
+        (URI, ENTRIES, True),
+    ],
+    ids=["another dataset", "another manifest", "restart"],
+)
+def test_what_is_about_something_else_is_dropped(path, uri, entries, restart):
+    with opened(path) as begun:
+        begun.add("a")
+    with opened(path, uri, entries, restart=restart) as other:
+        assert other.equal == set()
+    assert len(path.read_text().splitlines()) == 1
+
+
+def test_what_was_read_more_than_a_week_ago_is_read_again(path):
+    with opened(path) as begun:
+        begun.add("a")
+    header, *lines = path.read_text().splitlines()
+    then = datetime.now(timezone.utc) - timedelta(days=8)
+    old = {**json.loads(header), "began_at": then.timestamp()}
+    path.write_text("\n".join([json.dumps(old), *lines, ""]))
+    with opened(path) as other:
+        assert other.equal == set()
+
+
+@pytest.mark.parametrize(
+    "content", ["hello", "hello\n", "{}\n", "[1]\n", '{"uri": 1}\n', "\n", "\0"]
+)
+def test_another_file_is_not_overwritten(path, content):
+    path.parent.mkdir()
+    path.write_text(content)
+    for restart in (False, True):
+        with pytest.raises(JournalUnusable, match="something else"), opened(path, restart=restart):
+            pass
+    assert path.read_text() == content
+
+
+def test_two_runs_do_not_share_a_journal(path):
+    with opened(path), pytest.raises(JournalUnusable, match="another run"), opened(path):
+        pass
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(JournalUnusable, match="file/journal"), opened(tmp_path / "file/journal"):
+        pass
+
+
+def test_each_dataset_has_a_journal_of_its_own_in_the_cache_directory(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    one, other = journal.default_path(URI), journal.default_path(ANOTHER)
+    assert one != other
+    assert one.is_relative_to(tmp_path)

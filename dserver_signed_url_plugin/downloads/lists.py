@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Literal, get_args
 from urllib.parse import quote
 
@@ -21,30 +20,10 @@ ListFormat = Literal["curl", "aria2", "md5sum", "bagit"]
 FORMATS: tuple[ListFormat, ...] = get_args(ListFormat)
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
+_URL = re.compile(r"[!#-\[\]-~]*")
 _UNSAFE_IN_URL = re.compile(r'[^!-~]|["\\]')
 _QUOTED_BY_CURL = str.maketrans({"\\": r"\\", '"': r"\""})
 _CURL_OPTIONS = "create-dirs\nfail\ngloboff\n"
-
-
-@dataclass(frozen=True)
-class _Entry:
-    """An item of a list, and the path under which it is saved."""
-
-    item: Item
-    path: str
-    items: SignedItems
-
-    @property
-    def url(self) -> str:
-        """Its signed URL, without what would end it, or a line: a broker may return any text."""
-        url = self.items[self.item.identifier]
-        return _UNSAFE_IN_URL.sub(lambda found: quote(found[0], safe="", errors="replace"), url)
-
-    @property
-    def md5(self) -> str | None:
-        """Its MD5 in lower case, or None: manifests may hold another hash, or any text."""
-        lowered = (self.item.hash or "").lower()
-        return lowered if _MD5.fullmatch(lowered) else None
 
 
 def item_list(list_format: ListFormat, items: SignedItems, title: str) -> Iterator[str]:
@@ -63,33 +42,47 @@ def item_list(list_format: ListFormat, items: SignedItems, title: str) -> Iterat
         path = local_path(item.relpath, directories)
         if has_comments and path != item.relpath:
             yield f"# {json.dumps(item.relpath)} is saved as {path}\n"
-        yield line_of(_Entry(item, path, items))
+        yield line_of(item, path, items)
 
 
-def _curl(entry: _Entry) -> str:
-    return f'url = "{entry.url}"\noutput = "{entry.path.translate(_QUOTED_BY_CURL)}"\n'
+def _curl(item: Item, path: str, items: SignedItems) -> str:
+    return f'url = "{_url(item, items)}"\noutput = "{path.translate(_QUOTED_BY_CURL)}"\n'
 
 
-def _aria2(entry: _Entry) -> str:
-    md5 = entry.md5
+def _aria2(item: Item, path: str, items: SignedItems) -> str:
+    md5 = _md5(item)
     checksum = "" if md5 is None else f"  checksum=md5={md5}\n"
-    return f"{entry.url}\n  out={entry.path}\n{checksum}"
+    return f"{_url(item, items)}\n  out={path}\n{checksum}"
 
 
-def _md5sum(entry: _Entry) -> str:
-    md5 = entry.md5
-    return f"# no MD5 is known of {entry.path}\n" if md5 is None else f"{md5}  {entry.path}\n"
+def _md5sum(item: Item, path: str, _: SignedItems) -> str:
+    md5 = _md5(item)
+    return f"# no MD5 is known of {path}\n" if md5 is None else f"{md5}  {path}\n"
 
 
-def _fetch_txt(entry: _Entry) -> str:
-    size = "-" if entry.item.size_in_bytes is None else entry.item.size_in_bytes
+def _fetch_txt(item: Item, path: str, items: SignedItems) -> str:
+    size = "-" if item.size_in_bytes is None else item.size_in_bytes
     # The only other characters that RFC 8493 encodes end a line, and no path has them.
-    return f"{entry.url} {size} data/{entry.path.replace('%', '%25')}\n"
+    return f"{_url(item, items)} {size} data/{path.replace('%', '%25')}\n"
 
 
-_LINES: dict[ListFormat, Callable[[_Entry], str]] = {
+_LINES: dict[ListFormat, Callable[[Item, str, SignedItems], str]] = {
     "curl": _curl,
     "aria2": _aria2,
     "md5sum": _md5sum,
     "bagit": _fetch_txt,
 }
+
+
+def _url(item: Item, items: SignedItems) -> str:
+    """Return a signed URL, without what would end it, or a line: a broker may return any text."""
+    url = items[item.identifier]
+    if _URL.fullmatch(url):
+        return url
+    return _UNSAFE_IN_URL.sub(lambda found: quote(found[0], safe="", errors="replace"), url)
+
+
+def _md5(item: Item) -> str | None:
+    """Return an MD5 in lower case, or None: manifests may hold another hash, or any text."""
+    lowered = (item.hash or "").lower()
+    return lowered if _MD5.fullmatch(lowered) else None

@@ -19,7 +19,8 @@ _KEPT_BYTES = 180  # of a longer name, before the hash
 _MAX_EXTENSION_BYTES = 16
 _MARK = "^"
 
-_PLAIN = re.compile(r"(?:\w[\w.,+=()@#-]{0,200}/)*\w[\w.,+=()@#-]{0,200}", re.ASCII)
+_PLAIN_NAME = r"\w(?:[\w.,+=()@# -]{0,200}[\w.,+=()@#-])?"
+_PLAIN = re.compile(f"(?:{_PLAIN_NAME}/)*{_PLAIN_NAME}", re.ASCII)
 # A separator on Windows, white space at the ends of a name, and what looks like an escape.
 _UNSAFE = re.compile(
     r"\\|\A\s|\s\Z|%(?=[0-9A-Fa-f]{2})|\^(?=[0-9A-Fa-f]{2}|~|\Z)",

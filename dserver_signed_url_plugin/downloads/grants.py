@@ -41,6 +41,7 @@ class ItemsGrant:
     uri: DatasetURI
     life: Life
     items: SignedItems
+    size_in_bytes: int | None
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from dserver_signed_url_plugin.permissions import ReadPermit
 from dserver_signed_url_plugin.storage.dataset_cache import BoundedCache, KnownDataset
 from dserver_signed_url_plugin.storage.protocols import ReadSigner
 from dserver_signed_url_plugin.storage.registry import Storages
-from dserver_signed_url_plugin.storage.values import Life, total_size
+from dserver_signed_url_plugin.storage.values import Life
 from dserver_signed_url_plugin.times import timestamp
 from dserver_signed_url_plugin.uris import DatasetURI
 
@@ -86,7 +86,8 @@ class Downloads:
         registered, storage = _registered(uri), self._storages.reads(permit.base_uri)
         life = self._life(storage, uri, seconds, None)
         known = KnownDataset(self._cache, registered)
-        return ItemsGrant(uri, life, storage.items(uri.uuid, life, disposition, known))
+        items = storage.items(uri.uuid, life, disposition, known)
+        return ItemsGrant(uri, life, items, registered.size_in_bytes)
 
     def selected(
         self,
@@ -124,9 +125,9 @@ class Downloads:
         :raises DatasetExpiring: if a lifecycle rule of its store is about to delete it.
         """
         grant = self.items(permit, uuid, expiry_seconds, disposition)
-        sizes = [item.size_in_bytes for item in grant.items.entries.values()]
-        extent = Extent(len(sizes), total_size(sizes), grant.life.ends)
-        title = f"{grant.uri}: {len(sizes)} item(s); its URLs end at {timestamp(grant.life.ends)}"
+        number, ends = len(grant.items), grant.life.ends
+        title = f"{grant.uri}: {number:,} item(s); the URLs end at {timestamp(ends)}"
+        extent = Extent(number, grant.size_in_bytes, ends)
         return ItemList(item_list(list_format, grant.items, title), extent)
 
     def item(

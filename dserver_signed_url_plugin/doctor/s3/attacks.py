@@ -97,7 +97,7 @@ def run_attack(context: CheckContext[BucketProbe], attack: Attack) -> Iterator[A
 def attack_part(
     context: CheckContext[BucketProbe], headers: Mapping[str, str]
 ) -> Iterator[AttackResult]:
-    """PUT a part with more headers than its URL signs; one that holds other bytes was copied.
+    """PUT an empty part with more headers than its URL signs; one that is not empty was copied.
 
     There is nothing to attack after completion, when URLs of parts are dead.
     """
@@ -105,11 +105,11 @@ def attack_part(
         return
     with begun_parts(context, f"data/{uuid4().hex}") as (key, upload_id):
         request = context.probe.part_put(key, upload_id)
-        answer = context.put(SignedRequest(request.url, headers), ANNOUNCED)
+        answer = context.put(SignedRequest(request.url, headers), b"")
         found = context.probe.parts(key, upload_id) or {}
     if not answer.is_refusal:
         answer.raise_for_status()
-    is_copied = any(part.md5 != _MD5 for part in found.values())
+    is_copied = any(part.size_in_bytes for part in found.values())
     obeyed = frozenset(headers) if is_copied else frozenset()
     yield AttackResult("parts", "before", obeyed, refused=answer.is_refusal)
 

@@ -113,7 +113,7 @@ class CancelSchema(Schema):
     old_versions_remain = fields.Boolean(
         metadata=described(
             "true if the bucket keeps old versions of what was deleted, so that no bytes are "
-            "freed; otherwise absent."
+            "freed but those of parts; otherwise absent."
         )
     )
 

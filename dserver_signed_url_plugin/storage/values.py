@@ -10,11 +10,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from itertools import islice
 from math import floor
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
 from dserver_signed_url_plugin.times import timestamp
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 Signed = TypeVar("Signed")
 
@@ -116,19 +119,18 @@ class StoredItem:
         )
 
 
-class SignedItems(Mapping[str, str]):
-    """URLs by item identifier, each of which is signed when it is looked up.
+class SignedOnDemand(Mapping[str, Signed], Generic[Signed]):
+    """What is signed for each item, by identifier; signed anew whenever it is looked up.
 
-    ``entries`` are the items as the manifest has them. Signing sends no request, and cannot fail.
-
-    :param sign: returns the URL of an item, by its identifier and relpath.
+    :param entries: the items by identifier.
+    :param sign: sends no request, and cannot fail, so that it can sign while an answer is sent.
     """
 
-    def __init__(self, entries: Mapping[str, Item], sign: Callable[[str, str], str]) -> None:
+    def __init__(self, entries: Mapping[str, Item], sign: Callable[[Item], Signed]) -> None:
         self.entries, self._sign = entries, sign
 
-    def __getitem__(self, identifier: str) -> str:
-        return self._sign(identifier, self.entries[identifier].relpath)
+    def __getitem__(self, identifier: str) -> Signed:
+        return self._sign(self.entries[identifier])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.entries)
@@ -136,13 +138,18 @@ class SignedItems(Mapping[str, str]):
     def __len__(self) -> int:
         return len(self.entries)
 
-    def signed(self) -> Iterator[tuple[Item, str]]:
-        """Yield each item with its URL."""
-        return ((item, self._sign(name, item.relpath)) for name, item in self.entries.items())
+    def signed(self) -> Iterator[tuple[Item, Signed]]:
+        """Yield each item with what is signed for it."""
+        sign = self._sign
+        return ((item, sign(item)) for item in self.entries.values())
 
-    def some(self, start: int, stop: int) -> SignedItems:
+    def some(self, start: int, stop: int) -> Self:
         """Return some of the items, by their numbers from 0 on."""
-        return SignedItems(dict(islice(self.entries.items(), start, stop)), self._sign)
+        return type(self)(dict(islice(self.entries.items(), start, stop)), self._sign)
+
+
+class SignedItems(SignedOnDemand[str]):
+    """URLs to read items; ``entries`` are the items as the manifest has them."""
 
 
 @dataclass(frozen=True)
@@ -158,24 +165,13 @@ class ReadURLs:
     tags: Sequence[str]
 
 
-class SignedOnDemand(Mapping[str, Signed], Generic[Signed]):
-    """What is signed for each item, by identifier; signed anew whenever it is looked up.
+class SignedRequests(SignedOnDemand[SignedRequest]):
+    """Requests to write items; ``entries`` are the items as they were announced."""
 
-    :param sign: makes no request, and cannot fail, so that it can sign while an answer is sent.
-    """
-
-    def __init__(self, items: Iterable[Item], sign: Callable[[Item], Signed]) -> None:
-        self._items = {item.identifier: item for item in items}
-        self._sign = sign
-
-    def __getitem__(self, identifier: str) -> Signed:
-        return self._sign(self._items[identifier])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._items)
-
-    def __len__(self) -> int:
-        return len(self._items)
+    @classmethod
+    def of(cls, items: Iterable[Item], sign: Callable[[Item], SignedRequest]) -> Self:
+        """Return the requests for these items."""
+        return cls({item.identifier: item for item in items}, sign)
 
 
 @dataclass(frozen=True)
@@ -186,7 +182,7 @@ class WriteURLs:
     """
 
     documents: Mapping[str, str]
-    items: Mapping[str, SignedRequest]
+    items: SignedRequests
     pinned: bool = False
 
 

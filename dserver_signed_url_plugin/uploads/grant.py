@@ -12,7 +12,14 @@ from dataclasses import dataclass, field, replace
 from dserver_signed_url_plugin.audit.decisions import Extent
 from dserver_signed_url_plugin.storage.parts import Division
 from dserver_signed_url_plugin.storage.protocols import Storage
-from dserver_signed_url_plugin.storage.values import Item, Life, WriteURLs, total_size
+from dserver_signed_url_plugin.storage.values import (
+    Item,
+    Life,
+    SignedRequest,
+    SignedRequests,
+    WriteURLs,
+    total_size,
+)
 from dserver_signed_url_plugin.uploads.division import divisions
 from dserver_signed_url_plugin.uploads.lease import Lease
 from dserver_signed_url_plugin.uploads.models import PendingUpload, UploadState
@@ -62,7 +69,7 @@ def grant_urls(
         may_pin = pinned and storage.staged_items is None
         large = [item for item in items if item.identifier in divided]
         whole = _write_urls(upload, storage, large, life, pinned=may_pin)
-        urls = replace(urls, items={**urls.items, **whole.items})
+        urls = _joined(items, urls, whole)
     # Before they are handed out, and before anything is deleted: it verifies the lease.
     lease.record_urls(life.ends, pinned=urls.pinned)
     if storage.create_only_items is not None and upload.state is not UploadState.FROZEN:
@@ -75,6 +82,16 @@ def _write_urls(
     upload: PendingUpload, storage: Storage, items: Sequence[Item], life: Life, *, pinned: bool
 ) -> WriteURLs:
     return storage.uploads.write_urls(upload.uuid, upload.staging, items, life, pinned=pinned)
+
+
+def _joined(items: Sequence[Item], urls: WriteURLs, more: WriteURLs) -> WriteURLs:
+    """Return URLs, and those of more items."""
+
+    def sign(item: Item) -> SignedRequest:
+        name = item.identifier
+        return more.items[name] if name in more.items.entries else urls.items[name]
+
+    return replace(urls, items=SignedRequests.of(items, sign))
 
 
 def _without(divided: Mapping[str, Division], items: Sequence[Item]) -> Sequence[Item]:

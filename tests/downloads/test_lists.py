@@ -127,7 +127,7 @@ def listed(
 ) -> str:
     entries = {item.identifier: item for item in items or ITEMS}
     urls = {identifier: f"{address}/{n}?{QUERY}" for n, identifier in enumerate(entries)}
-    signed = SignedItems(entries, lambda identifier, _: urls[identifier])
+    signed = SignedItems(entries, lambda item: urls[item.identifier])
     return "".join(item_list(list_format, signed, "s3://lab/1: a title"))
 
 

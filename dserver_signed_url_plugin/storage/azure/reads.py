@@ -60,8 +60,9 @@ class AzureReads:
         """Sign GETs for the items of a dataset's manifest."""
         signer = self._azure.signer(life.ends)
 
-        def sign(identifier: str, relpath: str) -> str:
-            return signer.sign(READ, uuid, identifier, served_as(relpath, disposition))
+        def sign(item: Item) -> str:
+            served = served_as(item.relpath, disposition)
+            return signer.sign(READ, uuid, item.identifier, served)
 
         return SignedItems(self._items(uuid, known), sign)
 

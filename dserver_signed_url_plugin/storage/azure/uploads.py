@@ -36,8 +36,8 @@ from dserver_signed_url_plugin.storage.values import (
     Life,
     Limits,
     ProtoDataset,
-    SignedOnDemand,
     SignedRequest,
+    SignedRequests,
     StoredItem,
     WriteURLs,
 )
@@ -102,7 +102,7 @@ class AzureUploads:
                 name: block_url(signer.sign(WRITE, staged, staged_document(staging, name)))
                 for name in DOCUMENTS
             },
-            items=SignedOnDemand(items, request),
+            items=SignedRequests.of(items, request),
             pinned=pinned and all(item.hash is not None for item in items),
         )
 

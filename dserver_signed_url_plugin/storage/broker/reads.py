@@ -82,7 +82,7 @@ def _items(urls: Mapping[str, str], manifest: Mapping[str, Any]) -> SignedItems:
     entries = {
         identifier: known.get(identifier) or Item(identifier, identifier) for identifier in urls
     }
-    return SignedItems(entries, lambda identifier, _: urls[identifier])
+    return SignedItems(entries, lambda item: urls[item.identifier])
 
 
 def _named(urls: Mapping[str, str]) -> dict[str, str]:

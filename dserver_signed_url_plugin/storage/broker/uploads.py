@@ -26,6 +26,7 @@ from dserver_signed_url_plugin.storage.values import (
     Limits,
     ProtoDataset,
     SignedRequest,
+    SignedRequests,
     StoredItem,
     WriteURLs,
 )
@@ -84,9 +85,10 @@ class BrokerUploads:
                 return str(broker.generate_signed_write_url(key, expiry_seconds=life.seconds))
 
             # At once, because a broker may fail.
+            signed = {item.identifier: request(item) for item in items}
             return WriteURLs(
                 documents={name: sign(_key(broker, staging, name)) for name in DOCUMENTS},
-                items={item.identifier: request(item) for item in items},
+                items=SignedRequests.of(items, lambda item: signed[item.identifier]),
                 pinned=can_pin and all(item.hash is not None for item in items),
             )
 

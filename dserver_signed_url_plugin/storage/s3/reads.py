@@ -61,8 +61,9 @@ class S3Reads:
         layout, items = self._manifest(uuid, known)
         signer, prefix = self._s3.signer(life), layout.items
 
-        def sign(identifier: str, relpath: str) -> str:
-            return signer.sign("GET", prefix + identifier, query=served(relpath, disposition))
+        def sign(item: Item) -> str:
+            query = served(item.relpath, disposition)
+            return signer.sign("GET", prefix + item.identifier, query=query)
 
         return SignedItems(items, sign)
 

@@ -29,8 +29,8 @@ from dserver_signed_url_plugin.storage.values import (
     Limits,
     Promotion,
     ProtoDataset,
-    SignedOnDemand,
     SignedRequest,
+    SignedRequests,
     StoredItem,
     WriteURLs,
 )
@@ -97,7 +97,7 @@ class S3Uploads:
                 name: signer.sign("PUT", layout.staged_document(staging, name))
                 for name in DOCUMENTS
             },
-            items=SignedOnDemand(items, request),
+            items=SignedRequests.of(items, request),
             pinned=may_pin and all(item.hash is not None for item in items),
         )
 

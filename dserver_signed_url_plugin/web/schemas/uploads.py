@@ -8,7 +8,6 @@ from typing import Any
 from marshmallow import Schema, fields, pre_dump, validate
 
 from dserver_signed_url_plugin.storage.manifest import HASH_FUNCTION
-from dserver_signed_url_plugin.storage.values import Item
 from dserver_signed_url_plugin.uploads.complete import VERIFIED_PARTS, Completion
 from dserver_signed_url_plugin.uploads.grant import UploadGrant
 from dserver_signed_url_plugin.uploads.plan import EARLIEST, LATEST
@@ -157,17 +156,14 @@ class UploadGrantSchema(GrantSchema, StreamedSchema):
 
 def _signed_items(grant: UploadGrant) -> Iterator[tuple[str, Any]]:
     """Yield (identifier, where to PUT it), as SignedItemSchema documents it."""
-    for item in grant.items:
-        yield item.identifier, _signed_item(grant, item)
-
-
-def _signed_item(grant: UploadGrant, item: Item) -> dict[str, Any]:
-    division = grant.divisions.get(item.identifier)
-    if division is not None:
-        parts = {"size": division.part_bytes, "count": division.count}
-        return {"url": None, "relpath": item.relpath, "headers": {}, "parts": parts}
-    request = grant.urls.items[item.identifier]
-    return {"url": request.url, "relpath": item.relpath, "headers": request.headers}
+    for item, request in grant.urls.items.signed():
+        signed = {"url": request.url, "relpath": item.relpath, "headers": request.headers}
+        yield item.identifier, signed
+    for item in grant.items if grant.divisions else ():
+        if division := grant.divisions.get(item.identifier):
+            parts = {"size": division.part_bytes, "count": division.count}
+            in_parts = {"url": None, "relpath": item.relpath, "headers": {}, "parts": parts}
+            yield item.identifier, in_parts
 
 
 class CompletionSchema(Schema):

@@ -45,6 +45,7 @@ class S3Removal:
         stored = dict(self._s3.listing(layout.root))
         freed = self._freed(layout, stored, part_bytes)
         stored.pop(layout.claim, None)
+        check_lease()
         self._s3.delete_below(layout.root, stored)
         # Without these a repeated call could not find what was left.
         for key in (registration_key(uuid), layout.claim):

@@ -25,7 +25,14 @@ class _Entry(msgspec.Struct, gc=False):
     relpath: str
     size_in_bytes: int | None
     hash: str | None
-    utc_timestamp: float | None
+    utc_timestamp: int | float | None
+
+
+class _Document(msgspec.Struct):
+    """dtool's document, as this plugin and dtool write it."""
+
+    items: dict[str, _Entry]
+    dtoolcore_version: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,20 @@ class Manifest:
 
         :raises ValueError: if it is not a manifest.
         """
+        try:
+            document = msgspec.json.decode(content, type=_Document)
+        except ValueError:
+            return cls._from_any_json(content)
+        items = {
+            key: Item(
+                key, entry.relpath or key, entry.size_in_bytes, entry.hash, entry.utc_timestamp
+            )
+            for key, entry in document.items.items()
+        }
+        return cls(items, document.dtoolcore_version)
+
+    @classmethod
+    def _from_any_json(cls, content: bytes | str) -> Manifest:
         try:
             return cls.from_dict(json.loads(content))
         except RecursionError as error:
@@ -111,7 +132,9 @@ class Manifest:
 
     def as_dtool_writes_it(self) -> str:
         """Return dtool's document as JSON, formatted as dtool does."""
-        return json.dumps(self.as_dict(), indent=2, sort_keys=True)
+        # json indents in Python, which takes five times as long.
+        compact = json.dumps(self.as_dict(), sort_keys=True)
+        return msgspec.json.format(compact, indent=2)
 
     def _document(self, items: Mapping[str, object]) -> dict[str, Any]:
         return {

@@ -38,6 +38,12 @@ from dserver_signed_url_plugin.storage.values import (
 
 # Raises if another request has taken over the upload; called before what must not come late.
 CheckLease = Callable[[], None]
+# Called after each item, in any thread; raises to end the work on further items.
+ItemDone = Callable[[], None]
+
+
+def item_done() -> None:
+    """Let the work go on, for who neither counts items nor ends it."""
 
 
 class ReadSigner(Protocol):
@@ -120,9 +126,16 @@ class UploadStore(Protocol):
     def staged_document(self, uuid: str, staging: str, document: str, limit: int) -> bytes | None:
         """Return a staged document, cut after limit + 1 bytes, or None if there is none."""
 
-    def freeze(self, uuid: str, frozen: FrozenDataset, check_lease: CheckLease) -> None:
+    def freeze(
+        self,
+        uuid: str,
+        frozen: FrozenDataset,
+        check_lease: CheckLease,
+        item_done: ItemDone = item_done,
+    ) -> None:
         """Write README, manifest, and admin metadata last, which makes it a dataset.
 
+        :param item_done: called after each item that has to be changed first.
         :raises StorageUnavailable: also if they are not there afterwards.
         """
 
@@ -151,7 +164,11 @@ class StagedItems(Protocol):
     """Copies staged items to their real keys, for a store whose URLs write to staging first."""
 
     def promote(
-        self, uuid: str, staging: str, promotions: Sequence[Promotion]
+        self,
+        uuid: str,
+        staging: str,
+        promotions: Sequence[Promotion],
+        item_done: ItemDone = item_done,
     ) -> Mapping[str, StoredItem]:
         """Copy staged objects; return the items that the store lists afterwards."""
 

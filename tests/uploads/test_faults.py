@@ -99,6 +99,10 @@ def test_a_call_that_the_store_refused_at_any_request_can_be_repeated(
             # A server that may not read the rules goes without them.
             assert answer.status_code == 200
             continue
+        if refused[0].is_copy:
+            # It is repeated by botocore, which would know what a lasting refusal means.
+            assert answer.status_code == 200
+            continue
         assert_store_unavailable(placed, answer)
         assert act().status_code == 200
         finish(placed, client, deposit, holdings)

@@ -28,7 +28,7 @@ from dserver_signed_url_plugin.storage.azure.listing import PENDING, ListedBlob
 from dserver_signed_url_plugin.storage.azure.sas import CREATE, WRITE
 from dserver_signed_url_plugin.storage.manifest import FrozenDataset
 from dserver_signed_url_plugin.storage.parallel import each
-from dserver_signed_url_plugin.storage.protocols import CheckLease
+from dserver_signed_url_plugin.storage.protocols import CheckLease, ItemDone, item_done
 from dserver_signed_url_plugin.storage.values import (
     DOCUMENTS,
     Contents,
@@ -152,11 +152,23 @@ class AzureUploads:
             return None
         return self._azure.get(container, blob, limit)
 
-    def freeze(self, uuid: str, frozen: FrozenDataset, check_lease: CheckLease) -> None:
+    def freeze(
+        self,
+        uuid: str,
+        frozen: FrozenDataset,
+        check_lease: CheckLease,
+        item_done: ItemDone = item_done,
+    ) -> None:
         """Correct items' metadata, write README and manifest, and admin metadata last."""
         found, wrong = self._wrong(uuid, frozen)
         check_lease()
-        each(lambda item: self._correct(uuid, *item), wrong)
+
+        def correct(item: tuple[str, Mapping[str, str]]) -> None:
+            self._azure.set_metadata(uuid, *item)
+            deadline.progress()
+            item_done()
+
+        each(correct, wrong)
         for name, text in frozen_texts(frozen):
             check_lease()
             self._write(uuid, name, text, found.get(name))
@@ -209,11 +221,6 @@ class AzureUploads:
         # A container keeps its metadata when its blobs are gone; here it is never written again.
         dataset_type = None if claim.was_written else self._azure.dataset_type(uuid, found)
         claims.refuse_occupied(proto_dataset, dataset_type, self._azure.get(beside, CLAIM))
-
-    def _correct(self, uuid: str, blob: str, metadata: Mapping[str, str]) -> None:
-        """Write the metadata of one item, and note progress."""
-        self._azure.set_metadata(uuid, blob, metadata)
-        deadline.progress()
 
     def _wrong(
         self, uuid: str, frozen: FrozenDataset

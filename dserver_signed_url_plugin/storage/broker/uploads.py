@@ -17,7 +17,7 @@ from dserver_signed_url_plugin.errors import StorageUnavailable
 from dserver_signed_url_plugin.storage import claims
 from dserver_signed_url_plugin.storage.broker.connection import BrokerConnection, item_key
 from dserver_signed_url_plugin.storage.manifest import FrozenDataset
-from dserver_signed_url_plugin.storage.protocols import CheckLease
+from dserver_signed_url_plugin.storage.protocols import CheckLease, ItemDone, item_done
 from dserver_signed_url_plugin.storage.values import (
     DOCUMENTS,
     Contents,
@@ -114,7 +114,13 @@ class BrokerUploads:
             text = _text(broker, _key(broker, staging, document))
             return None if text is None else text.encode()
 
-    def freeze(self, uuid: str, frozen: FrozenDataset, check_lease: CheckLease) -> None:
+    def freeze(
+        self,
+        uuid: str,
+        frozen: FrozenDataset,
+        check_lease: CheckLease,
+        item_done: ItemDone = item_done,
+    ) -> None:
         """Write README, manifest, and admin metadata last, as dtool's freeze does."""
         with self._broker.of(uuid) as broker:
             if frozen.readme is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,6 +17,7 @@ import botocore.config
 import botocore.exceptions
 import botocore.loaders
 import botocore.session
+from botocore.utils import parse_timestamp
 
 from dserver_signed_url_plugin.addresses import web_address
 from dserver_signed_url_plugin.config import Settings
@@ -29,9 +31,10 @@ from dserver_signed_url_plugin.environment import (
     WRITE_KEY_PAIR,
 )
 from dserver_signed_url_plugin.errors import StorageMisconfigured
-from dserver_signed_url_plugin.storage.parallel import PARALLEL
+from dserver_signed_url_plugin.storage.parallel import PARALLEL, Pace
 from dserver_signed_url_plugin.storage.s3 import response_checks
 from dserver_signed_url_plugin.storage.s3.botocore_deadline import bound
+from dserver_signed_url_plugin.storage.s3.copier import Connect, Copier, connector
 from dserver_signed_url_plugin.storage.s3.errors import ErrorTranslator
 from dserver_signed_url_plugin.storage.s3.sigv4 import Credentials, Endpoint
 from dserver_signed_url_plugin.storage.settings import dtool_setting, rewritten
@@ -81,6 +84,7 @@ class S3Clients:
         self.has_write_key = self._write_key is not None
         endpoint = self._endpoint(ENDPOINT)
         with failures.translated("connecting"):
+            self._core = self._open_core()
             self._session = self._open_session(endpoint)
             self._credentials = self._session.get_credentials()
             self.client = self._open_client(endpoint)
@@ -88,7 +92,17 @@ class S3Clients:
             signing = self.client if public is None else self._open_client(public)
             self.endpoint = endpoint_of(signing, bucket)
 
-    @property
+    def copier(self, pace: Pace) -> Copier | None:
+        """Return what copies many objects; None if only botocore can reach the store."""
+        if self._connect is None:
+            return None
+        return Copier(self.bucket, self.inside, self._connect, lambda: self.credentials()[0], pace)
+
+    @cached_property
+    def _connect(self) -> Connect | None:
+        return connector(self.inside, self._core)
+
+    @cached_property
     def inside(self) -> Endpoint:
         """The endpoint at the server's address."""
         return endpoint_of(self.client, self.bucket)
@@ -141,17 +155,22 @@ class S3Clients:
                 f"are incomplete: set {', '.join(absent)}",
             )
 
+    def _open_core(self) -> botocore.session.Session:
+        core = botocore.session.Session()
+        core.register_component("data_loader", _DESCRIPTIONS)
+        parsers = core.get_component("response_parser_factory")
+        parsers.set_parser_defaults(timestamp_parser=parsed_timestamp)
+        bound(core)
+        return core
+
     def _open_session(self, endpoint: str | None) -> boto3.session.Session:
         names = [f"{part}{self.bucket}" for part in (ENDPOINT, ACCESS_KEY_ID, SECRET_ACCESS_KEY)]
         key, secret = (self.setting(name) for name in names[1:])
-        core = botocore.session.Session()
-        core.register_component("data_loader", _DESCRIPTIONS)
-        bound(core)
         self._refuse_absent(dict(zip(names, (endpoint, key, secret), strict=True)))
         if endpoint is None:
-            return boto3.session.Session(botocore_session=core)
+            return boto3.session.Session(botocore_session=self._core)
         return boto3.session.Session(
-            aws_access_key_id=key, aws_secret_access_key=secret, botocore_session=core
+            aws_access_key_id=key, aws_secret_access_key=secret, botocore_session=self._core
         )
 
     def _open_client(self, endpoint: str | None) -> S3Client:
@@ -195,6 +214,15 @@ class S3Clients:
 
     def _public_endpoint(self, internal: str) -> str | None:
         return self._endpoint(PUBLIC_ENDPOINT) or rewritten(self._settings, internal)
+
+
+def parsed_timestamp(value: Any) -> datetime:
+    """Read a timestamp as botocore does, in a tenth of its time if it is what S3 lists."""
+    try:
+        return datetime.fromisoformat(value.removesuffix("Z") + "+00:00")
+    except (ValueError, AttributeError):
+        parsed: datetime = parse_timestamp(value)
+        return parsed
 
 
 def endpoint_of(client: S3Client, bucket: str) -> Endpoint:

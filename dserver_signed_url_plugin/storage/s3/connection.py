@@ -5,8 +5,8 @@ Raises StorageUnavailable, whatever boto3 raises; the absence of an object is a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ import botocore.exceptions
 from dserver_signed_url_plugin.config import LONGEST_LIFE, Settings
 from dserver_signed_url_plugin.errors import StorageUnavailable
 from dserver_signed_url_plugin.storage import deadline
+from dserver_signed_url_plugin.storage.parallel import Pace, each
 from dserver_signed_url_plugin.storage.s3.clients import S3Clients
 from dserver_signed_url_plugin.storage.s3.errors import (
     ErrorTranslator,
@@ -41,6 +42,9 @@ _DELETIONS_PER_REQUEST = 1000  # the most that DeleteObjects takes
 # Storage classes out of which nothing is read before it is restored.
 _ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 _UNKNOWN = frozenset({"501", "NotImplemented"})
+
+# Copies an object; takes source, ETag, target and metadata, and returns False if the ETag differs.
+Copy = Callable[[str, str, str, Mapping[str, str]], bool]
 
 
 @dataclass(frozen=True)
@@ -204,6 +208,19 @@ class S3Connection:
             return False
         return True
 
+    @contextmanager
+    def copies(self, pace: Pace) -> Iterator[Copy]:
+        """Yield a function that does the same as copy(), faster, in many threads.
+
+        :param pace: slowed down if the store is overloaded.
+        """
+        copier = self._clients.copier(pace)
+        if copier is None:
+            yield self.copy
+            return
+        with closing(copier):
+            yield lambda *copied: copier.copy(*copied) or self.copy(*copied)
+
     def listing(self, prefix: str) -> Iterator[tuple[str, StoredItem]]:
         """Yield (key, object) at one request per 1,000 keys."""
         with self._failures.translated("listing"):
@@ -234,18 +251,18 @@ class S3Connection:
 
     def delete(self, keys: Sequence[str]) -> None:
         """Delete objects, at one request per 1,000."""
-        for start in range(0, len(keys), _DELETIONS_PER_REQUEST):
-            some = keys[start : start + _DELETIONS_PER_REQUEST]
-            batch: list[ObjectIdentifierTypeDef] = [{"Key": key} for key in some]
-            with self._failures.translated("deleting"):
-                answer = self._client.delete_objects(
-                    Bucket=self.bucket, Delete={"Objects": batch, "Quiet": True}
-                )
-            if answer.get("Errors"):
-                raise self._failures.unavailable(
-                    "deleting", answer["Errors"][0].get("Code", "unknown")
-                )
-            deadline.progress()
+        starts = range(0, len(keys), _DELETIONS_PER_REQUEST)
+        each(lambda start: self._delete(keys[start : start + _DELETIONS_PER_REQUEST]), starts)
+
+    def _delete(self, keys: Sequence[str]) -> None:
+        batch: list[ObjectIdentifierTypeDef] = [{"Key": key} for key in keys]
+        with self._failures.translated("deleting"):
+            answer = self._client.delete_objects(
+                Bucket=self.bucket, Delete={"Objects": batch, "Quiet": True}
+            )
+        if answer.get("Errors"):
+            raise self._failures.unavailable("deleting", answer["Errors"][0].get("Code", "unknown"))
+        deadline.progress()
 
     def delete_one(self, key: str) -> None:
         """Delete an object, and verify by HEAD that it is gone."""

@@ -74,10 +74,15 @@ def check_root(body: bytes, root: bytes) -> None:
 
     :raises UnexpectedS3Answer: if it has another one.
     """
-    found = _FIRST_ELEMENT.match(body)
     # S3 may send an error after the status 200; botocore recognises it, and retries.
-    if found is None or found[1] not in (root, b"Error"):
+    if root_of(body) not in (root, b"Error"):
         raise UnexpectedS3Answer(f"no {root.decode()}")
+
+
+def root_of(body: bytes) -> bytes | None:
+    """Return the name of a document's root element; None if it is not XML."""
+    found = _FIRST_ELEMENT.match(body)
+    return None if found is None else found[1]
 
 
 def has_store_header(headers: Mapping[str, str]) -> bool:

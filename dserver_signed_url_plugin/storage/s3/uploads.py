@@ -10,8 +10,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dserver_signed_url_plugin.errors import StorageUnavailable
 from dserver_signed_url_plugin.storage import claims, deadline
 from dserver_signed_url_plugin.storage.manifest import FrozenDataset
-from dserver_signed_url_plugin.storage.parallel import each
-from dserver_signed_url_plugin.storage.protocols import CheckLease
+from dserver_signed_url_plugin.storage.parallel import Pace, each
+from dserver_signed_url_plugin.storage.protocols import CheckLease, ItemDone, item_done
 from dserver_signed_url_plugin.storage.s3.connection import S3Connection
 from dserver_signed_url_plugin.storage.s3.layout import (
     Layout,
@@ -105,15 +105,15 @@ class S3Uploads:
         """List the dataset's keys, one request per 1,000."""
         layout = self._prefixes.of(uuid)
         found = Contents()
-        staged = layout.staged_items(staging)
+        items, staged, uploads = layout.items, layout.staged_items(staging), layout.uploads
         for key, stored in self._s3.listing(layout.root):
-            if key.startswith(layout.uploads):
+            if key.startswith(uploads):
                 found.temporary[key] = stored
             if is_folder(key, stored):
                 continue
             found.objects += 1
-            if key.startswith(layout.items):
-                found.final[key.removeprefix(layout.items)] = stored
+            if key.startswith(items):
+                found.final[key.removeprefix(items)] = stored
             elif key.startswith(staged):
                 found.staged[key.removeprefix(staged)] = stored
             elif key == layout.document("admin_metadata"):
@@ -127,41 +127,52 @@ class S3Uploads:
         return self._s3.get(self._prefixes.of(uuid).staged_document(staging, document), limit)
 
     def promote(
-        self, uuid: str, staging: str, promotions: Sequence[Promotion]
+        self,
+        uuid: str,
+        staging: str,
+        promotions: Sequence[Promotion],
+        item_done: ItemDone = item_done,
     ) -> dict[str, StoredItem]:
-        """Copy, 16 at a time, what still is as verified; then list the items."""
-        layout = self._prefixes.of(uuid)
+        """Copy, as many at a time as the store takes, what still is as verified; then list."""
+        layout, pace = self._prefixes.of(uuid), Pace()
         staged = layout.staged_items(staging)
+        with self._s3.copies(pace) as copy:
 
-        def copy(promotion: Promotion) -> bool:
-            identifier, md5 = promotion.item.identifier, promotion.stored.md5
-            metadata = item_metadata(promotion.item.relpath, md5)
-            deadline.allow(promotion.stored.size_in_bytes / _COPIED_PER_SECOND)
-            is_copied = self._s3.copy(staged + identifier, md5, layout.item(identifier), metadata)
-            deadline.progress()
-            return is_copied
+            def promoted(promotion: Promotion) -> None:
+                item, stored = promotion.item, promotion.stored
+                metadata = item_metadata(item.relpath, stored.md5)
+                deadline.allow(stored.size_in_bytes / _COPIED_PER_SECOND)
+                source, target = staged + item.identifier, layout.item(item.identifier)
+                copy(source, stored.md5, target, metadata)
+                deadline.progress()
+                item_done()
 
-        each(copy, promotions)
+            each(promoted, promotions, pace)
         # Some stores ignore the condition of a copy, so what counts is what is there now.
         return {
             key.removeprefix(layout.items): stored for key, stored in self._s3.listing(layout.items)
         }
 
-    def freeze(self, uuid: str, frozen: FrozenDataset, check_lease: CheckLease) -> None:
+    def freeze(
+        self,
+        uuid: str,
+        frozen: FrozenDataset,
+        check_lease: CheckLease,
+        item_done: ItemDone = item_done,
+    ) -> None:
         """Write README, manifest, and admin metadata last; then verify that they are there."""
-        layout = self._prefixes.of(uuid)
-        for text in layout.frozen_texts(frozen):
+        texts = list(self._prefixes.of(uuid).frozen_texts(frozen))
+        for text in texts:
             check_lease()
             self._s3.put(*text)
-        if not self.is_frozen(uuid, frozen):
+        if not self._hold(texts):
             # Perhaps because another request has taken over.
             check_lease()
             raise self._not_kept(uuid)
 
     def is_frozen(self, uuid: str, frozen: FrozenDataset) -> bool:
         """Compare each object, by one HEAD; by its bytes where its ETag is not an MD5."""
-        layout = self._prefixes.of(uuid)
-        return all(each(lambda text: self._s3.holds(*text), list(layout.frozen_texts(frozen))))
+        return self._hold(list(self._prefixes.of(uuid).frozen_texts(frozen)))
 
     def readme(self, uuid: str, limit: int) -> bytes | None:
         """Return the README of the dataset, cut after limit + 1 bytes, or None."""
@@ -204,6 +215,10 @@ class S3Uploads:
         is_there = layout.document("admin_metadata") in stored
         if not (is_there and all(each(lambda text: self._s3.holds(*text), unlisted))):
             raise self._not_kept(layout.uuid)
+
+    def _hold(self, texts: Sequence[tuple[str, str, Mapping[str, str]]]) -> bool:
+        """Tell whether each object (key, text, user metadata) is there as it was written."""
+        return all(each(lambda text: self._s3.holds(*text), texts))
 
     def _not_kept(self, uuid: str) -> StorageUnavailable:
         return StorageUnavailable(

@@ -194,6 +194,21 @@ def test_an_item_with_other_metadata_gets_dtools(one, soon, everything, sent):
     assert base64.b64decode(md5).hex() == only(one.items).hash
 
 
+def test_a_freeze_that_is_ended_goes_on_with_the_items_that_are_left(upload, storage, soon):
+    signed = upload.urls(soon, pinned=False).items
+    for identifier, data in upload.contents.items():
+        assert put(replace(signed[identifier], headers=BLOCK_BLOB), data) == 201
+
+    def end():
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        storage.uploads.freeze(upload.uuid, upload.freezing(), uninterrupted, end)
+    assert storage.uploads.dataset_type(upload.uuid) == "protodataset"
+    upload.freeze()
+    assert upload.downloaded(soon) == upload.contents
+
+
 # Documents -----------------------------------------------------------------------------
 
 

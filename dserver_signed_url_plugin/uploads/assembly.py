@@ -16,7 +16,7 @@ from dserver_signed_url_plugin.errors import URLsStillValid
 from dserver_signed_url_plugin.storage import parallel
 from dserver_signed_url_plugin.storage.manifest import Manifest
 from dserver_signed_url_plugin.storage.parts import Division, PartUpload, StoredPart
-from dserver_signed_url_plugin.storage.protocols import PartStore, Storage
+from dserver_signed_url_plugin.storage.protocols import ItemDone, PartStore, Storage
 from dserver_signed_url_plugin.storage.values import Contents, Item, StoredItem
 from dserver_signed_url_plugin.uploads import part_repository
 from dserver_signed_url_plugin.uploads.division import divisions
@@ -59,7 +59,13 @@ class ListedParts:
         return part is not None and part.size_in_bytes == self.division.bytes_of(number)
 
 
-def assemble(lease: Lease, storage: Storage, announced: Manifest, contents: Contents) -> Contents:
+def assemble(
+    lease: Lease,
+    storage: Storage,
+    announced: Manifest,
+    contents: Contents,
+    item_done: ItemDone,
+) -> Contents:
     """Assemble the items in parts that are not in place; return what storage holds then.
 
     Nothing is assembled before everything else is there. An item that was assembled is listed with
@@ -82,7 +88,7 @@ def assemble(lease: Lease, storage: Storage, announced: Manifest, contents: Cont
     }
     part_repository.note_assembly(lease.upload, noted)
     lease.check()
-    results = parallel.each(_assembler(storage.parts), found)
+    results = parallel.each(_assembler(storage.parts, item_done), found)
     # A part was sent again since it was listed.
     changed = [parts.item for parts, is_done in zip(found, results, strict=True) if not is_done]
     if changed:
@@ -205,5 +211,10 @@ def _refuse_replaceable(upload: PendingUpload, storage: Storage) -> None:
         raise URLsStillValid(upload.uuid, ends)
 
 
-def _assembler(store: PartStore) -> Callable[[ListedParts], bool]:
-    return lambda parts: store.assemble(parts.upload, parts.item, parts.wanted) is not None
+def _assembler(store: PartStore, item_done: ItemDone) -> Callable[[ListedParts], bool]:
+    def assemble_one(parts: ListedParts) -> bool:
+        is_done = store.assemble(parts.upload, parts.item, parts.wanted) is not None
+        item_done()
+        return is_done
+
+    return assemble_one

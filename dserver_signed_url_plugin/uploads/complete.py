@@ -18,6 +18,7 @@ from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import (
     NoPendingUpload,
     NotUploader,
+    UploadBusy,
     UploadElsewhere,
     UploadIncomplete,
 )
@@ -29,6 +30,7 @@ from dserver_signed_url_plugin.storage.values import Contents, Item, StoredItem
 from dserver_signed_url_plugin.uploads import assembly, part_repository, repository
 from dserver_signed_url_plugin.uploads.lease import Lease, leased
 from dserver_signed_url_plugin.uploads.models import PendingUpload, UploadState
+from dserver_signed_url_plugin.uploads.progress import Progress, WaitOver
 from dserver_signed_url_plugin.uploads.readmes import frozen_readme, staged_readme, stored_readme
 from dserver_signed_url_plugin.uploads.verification import frozen_item, verify, verify_promoted
 from dserver_signed_url_plugin.uris import DatasetURI
@@ -56,10 +58,21 @@ class Completion:
 
 
 @dataclass(frozen=True)
+class Completing:
+    """An upload that is being completed, by this request or another one; nothing is granted yet."""
+
+    uri: DatasetURI
+    items_done: int
+    items_total: int
+    extent = Extent()
+
+
+@dataclass(frozen=True)
 class _Work:
     """A completion under way: the lease, the storage, the announced items, what is stored."""
 
     lease: Lease
+    progress: Progress
     storage: Storage
     announced: Manifest
     contents: Contents
@@ -79,12 +92,16 @@ class Completions:
     def __init__(self, settings: Settings, storages: Storages) -> None:
         self._settings, self._storages = settings, storages
 
-    def complete(self, permit: UploadPermit, uuid: str) -> Completion:
+    def complete(
+        self, permit: UploadPermit, uuid: str, wait_seconds: int | None = None
+    ) -> Completion | Completing:
         """Verify, freeze and register an upload; for a finished one, the same answer again.
 
+        :param wait_seconds: for how long the caller waits. The same call again goes on; while
+            another request works on the upload, it is under way, too.
         :raises UploadIncomplete: with what is missing or different, item by item.
         :raises NoPendingUpload: if there is neither an upload nor a dataset.
-        :raises UploadBusy: if another completion is running.
+        :raises UploadBusy: without ``wait_seconds``, if another completion is running.
         :raises UploadElsewhere: if the UUID is pending at another base URI.
         """
         uri = permit.base_uri.dataset(uuid)
@@ -94,14 +111,21 @@ class Completions:
         storage = self._storages.of(permit.base_uri)
         try:
             # A repair by the operator does not count as activity of the user.
-            with leased(upload, active=not permit.is_operator) as lease:
-                self._finish(uri, storage, lease)
+            with (
+                leased(upload, active=not permit.is_operator) as lease,
+                Progress(lease, wait_seconds) as progress,
+            ):
+                self._finish(uri, storage, lease, progress)
         except repository.UploadGone:
             # Another request has completed or removed it.
             pass
+        except (UploadBusy, WaitOver):
+            if wait_seconds is None:
+                raise
+            return _completing(uri)
         return _finished(uri)
 
-    def _finish(self, uri: DatasetURI, storage: Storage, lease: Lease) -> None:
+    def _finish(self, uri: DatasetURI, storage: Storage, lease: Lease, progress: Progress) -> None:
         upload = lease.upload
         if upload.state is UploadState.REMOVED:
             raise repository.UploadGone
@@ -116,9 +140,13 @@ class Completions:
                 readme = frozen_readme(upload, storage, manifest, _frozen_metadata(upload))
             if readme is None:
                 announced, descriptions = repository.announced(upload)
-                contents = assembly.assemble(lease, storage, announced, contents)
+                progress.begin(len(contents.final))
+                contents = assembly.assemble(
+                    lease, storage, announced, contents, progress.item_done
+                )
                 temporary = contents.temporary
-                manifest, readme = self._freeze(_Work(lease, storage, announced, contents))
+                work = _Work(lease, progress, storage, announced, contents)
+                manifest, readme = self._freeze(work)
             lease.check()
             info = _dataset_info(upload, manifest, descriptions, readme)
             if part_repository.note_dataset(upload):
@@ -139,7 +167,7 @@ class Completions:
         work.lease.update(frozen_at=frozen_at)
         written = None if kept is not None else readme or ""
         frozen = FrozenDataset(written, manifest, _frozen_metadata(upload))
-        storage.uploads.freeze(upload.uuid, frozen, work.lease.check)
+        storage.uploads.freeze(upload.uuid, frozen, work.lease.check, work.progress.item_done)
         work.lease.update(state=UploadState.FROZEN, frozen_manifest_json=manifest.to_json())
         return manifest, readme or kept or ""
 
@@ -165,10 +193,13 @@ def _promoted(work: _Work) -> Mapping[str, StoredItem]:
     limit = storage.uploads.limits.max_item_bytes
     outcome = verify(work.items, work.contents)
     outcome.require(limit)
+    work.progress.begin(len(outcome.in_place))
     if storage.staged_items is None or not outcome.promotions:
         return outcome.in_place
     lease.check()
-    found = storage.staged_items.promote(upload.uuid, upload.staging, outcome.promotions)
+    found = storage.staged_items.promote(
+        upload.uuid, upload.staging, outcome.promotions, work.progress.item_done
+    )
     promoted = verify_promoted(outcome.promotions, found)
     promoted.require(limit)
     return {**outcome.in_place, **promoted.in_place}
@@ -194,6 +225,13 @@ def _finished(uri: DatasetURI) -> Completion:
         raise NoPendingUpload(uri)
     verified = VERIFIED_PARTS if part_repository.is_in_parts(uri) else VERIFIED_MD5
     return Completion(uri, dataset.name, dataset.number_of_items, dataset.size_in_bytes, verified)
+
+
+def _completing(uri: DatasetURI) -> Completion | Completing:
+    upload = repository.find(uri.uuid)
+    if upload is None or upload.state is UploadState.REMOVED:
+        return _finished(uri)
+    return Completing(uri, upload.items_done or 0, upload.number_of_items)
 
 
 def _contents(upload: PendingUpload, storage: Storage) -> Contents:

@@ -46,10 +46,12 @@ class Lease:
     """The right to work on one upload; other requests get UploadBusy meanwhile.
 
     ``upload`` is the row as it is under the lease; what was read before may be out of date. An
-    update is written only if the lease is still held.
+    update is written only if the lease is still held. ``items_done`` of a completion is written by
+    every renewal.
     """
 
     upload: PendingUpload
+    items_done: int | None = None
 
     def __init__(self, engine: Engine, row_id: int, uuid: str) -> None:
         self._engine, self._uuid = engine, uuid
@@ -75,7 +77,9 @@ class Lease:
         """Renew the lease; False if it is lost. Safe to call from any thread."""
         with self._engine.begin() as connection:
             prolonged = update(PendingUpload).where(self._mine)
-            return _affected(connection, prolonged.values(lease_ends=_now(connection) + LEASE))
+            ends = _now(connection) + LEASE
+            values = prolonged.values(lease_ends=ends, items_done=self.items_done)
+            return _affected(connection, values)
 
     def check(self) -> None:
         """Renew the lease before what cannot be undone.
@@ -141,7 +145,8 @@ class Lease:
 
     def release(self) -> None:
         """Release the lease, if it is still held."""
-        execute(update(PendingUpload).where(self._mine).values(lease=None, lease_ends=None))
+        values = {"lease": None, "lease_ends": None, "items_done": self.items_done}
+        execute(update(PendingUpload).where(self._mine).values(values))
 
 
 @contextmanager

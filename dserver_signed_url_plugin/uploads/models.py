@@ -105,6 +105,8 @@ class PendingUpload(sql_db.Model):
     # The token of the request that works on the upload now, and when its lease ends.
     lease: Mapped[str | None] = mapped_column(String(32))
     lease_ends: Mapped[float | None] = mapped_column(Double)
+    # How many items a completion that is under way has in place.
+    items_done: Mapped[int | None]
 
     @property
     def uri(self) -> DatasetURI:

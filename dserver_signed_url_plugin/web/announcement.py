@@ -6,6 +6,7 @@ languages cannot tell an empty list from an empty object, and write whole number
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Annotated, Any, TypeVar
 
 import dtoolcore.utils
@@ -31,6 +32,8 @@ MAX_MEMORY_RATIO = 6
 # The most parts of one request.
 MAX_NUMBERS = 1000
 
+MAX_WAIT = 60  # seconds
+
 _SECONDS = "Not a number of seconds since 1970 within the years 1 to 9999."
 _REASONS = {
     "uuid": "Not a UUID as 36 characters in lower case with dashes.",
@@ -49,6 +52,7 @@ _REASONS = {
     "multipart": "Not true or false.",
     "numbers": "Not a list of at most 1,000 part numbers, 1 or more.",
     "hashes": "Not an object with MD5s (32 hexadecimal digits) by part number.",
+    "wait_seconds": f"Not a number of seconds from 1 to {MAX_WAIT}.",
     "uri": f"Not a string of 1 to {MAX_URI_LENGTH} characters.",
 }
 _NULL = Raw(b"null")
@@ -57,6 +61,7 @@ _MAX_EMPTY_BYTES = 100  # with white space
 
 Moment = Annotated[float, Meta(ge=EARLIEST, le=LATEST)]
 Body = TypeVar("Body")
+_Wait = Annotated[int, Meta(ge=1, le=MAX_WAIT)] | Annotated[float, Meta(ge=1, le=MAX_WAIT)]
 MD5 = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{32}\Z")]
 
 
@@ -194,6 +199,12 @@ class CompletionRequest(msgspec.Struct, forbid_unknown_fields=True):
     """A request to complete an upload."""
 
     uri: Annotated[str, Meta(min_length=1, max_length=MAX_URI_LENGTH)]
+    wait_seconds: _Wait | None = None
+
+    @property
+    def seconds_to_wait(self) -> int | None:
+        """For how long the client waits; None for as long as it takes."""
+        return None if self.wait_seconds is None else ceil(self.wait_seconds)
 
     @classmethod
     def decode(cls, raw: bytes) -> CompletionRequest:

@@ -90,6 +90,7 @@ PART_GRANT: dict[str, Any] = {
 
 COMPLETION_REQUEST = {"uri": URI}
 COMPLETION = {"uri": URI, "status": "registered", "name": "plant-heights", "uuid": UUID}
+COMPLETING = {"uri": URI, "status": "completing", "items_done": 4000, "items_total": 100_000}
 CANCELLATION = {"uri": URI, "status": "cancelled", "objects": 6, "bytes": 1402}
 
 DATASET_GRANT: dict[str, Any] = {

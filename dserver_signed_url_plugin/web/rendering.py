@@ -1,27 +1,33 @@
-"""Turns what a view returns into a response, if that is streamed and not dumped by its schema."""
+"""Turns what a view returns into a response, unless its schema dumps it with status 200."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from http import HTTPStatus
 from typing import Any
 
-from flask import Response, request
+from flask import Response, jsonify, request
 from flask_smorest.pagination import PaginationMixin
 from marshmallow import Schema
 from msgspec import json
 
 from dserver_signed_url_plugin.downloads.grants import DatasetGrant, ItemList
 from dserver_signed_url_plugin.downloads.paging import Page
+from dserver_signed_url_plugin.uploads.complete import Completing
 from dserver_signed_url_plugin.web.schemas.common import StreamedSchema
 from dserver_signed_url_plugin.web.schemas.downloads import DatasetGrantSchema
+from dserver_signed_url_plugin.web.schemas.uploads import CompletingSchema
 from dserver_signed_url_plugin.web.streamed import json_response, ndjson_response, text_response
 
 JSON, NDJSON = "application/json", "application/x-ndjson"
 
 
 def streamed(schema: type[Schema], view: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a view that streams what its schema says, or the request asks for."""
+    """Return a view that streams what its schema says, or the request asks for.
+
+    A completion that goes on is answered with 202.
+    """
 
     @wraps(view)
     def streaming(*args: Any, **kwargs: Any) -> Any:
@@ -30,11 +36,20 @@ def streamed(schema: type[Schema], view: Callable[..., Any]) -> Callable[..., An
             return text_response(result.lines)
         if isinstance(result, DatasetGrant):
             return _dataset(result)
+        if isinstance(result, Completing):
+            return _accepted(result)
         if issubclass(schema, StreamedSchema):
             return json_response(schema.document(result))
         return result
 
     return streaming
+
+
+def _accepted(completing: Completing) -> Response:
+    response = jsonify(CompletingSchema().dump(completing))
+    response.status_code = HTTPStatus.ACCEPTED
+    response.headers["Retry-After"] = "1"
+    return response
 
 
 def _dataset(grant: DatasetGrant) -> Response:

@@ -34,7 +34,7 @@ from dserver_signed_url_plugin.permissions import (
 )
 from dserver_signed_url_plugin.services import services
 from dserver_signed_url_plugin.uploads.cancel import Cancellation
-from dserver_signed_url_plugin.uploads.complete import Completion
+from dserver_signed_url_plugin.uploads.complete import Completing, Completion
 from dserver_signed_url_plugin.uploads.grant import UploadGrant
 from dserver_signed_url_plugin.uploads.parts import PartGrant
 from dserver_signed_url_plugin.uploads.status import UploadStatus
@@ -76,6 +76,7 @@ from dserver_signed_url_plugin.web.schemas.status import (
     UploadStatusSchema,
 )
 from dserver_signed_url_plugin.web.schemas.uploads import (
+    CompletingSchema,
     CompletionPlanSchema,
     CompletionSchema,
     UploadGrantSchema,
@@ -299,13 +300,20 @@ def sign_parts(permit: UploadPermit, parts: PartsRequest, uuid: str, identifier:
 @identified
 @blueprint.arguments(CompletionPlanSchema, example=examples.COMPLETION_REQUEST)
 @blueprint.response(200, CompletionSchema, example=examples.COMPLETION)
+@blueprint.alt_response(
+    202,
+    schema=CompletingSchema,
+    example=examples.COMPLETING,
+    description="After `wait_seconds`, or while another request works on the upload: send the "
+    "same request again after `Retry-After`",
+)
 @_refuses(openapi.COMPLETING)
-def complete_upload(completion: CompletionRequest) -> Completion:
+def complete_upload(completion: CompletionRequest) -> Completion | Completing:
     """Verify every item of an upload, freeze it and register the dataset. Idempotent."""
     audit_hooks.about(completion.uri)
     dataset = DatasetURI.parse(completion.uri)
     permit = permit_completion(identity(), dataset.base)
-    return services().completions.complete(permit, dataset.uuid)
+    return services().completions.complete(permit, dataset.uuid, completion.seconds_to_wait)
 
 
 @blueprint.route(

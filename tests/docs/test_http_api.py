@@ -72,7 +72,8 @@ def names(document: Any, operation: Any):
     for parameter in operation.get("parameters", []):
         if parameter.get("in") == "query":
             yield parameter["name"]
-    for part in (operation.get("requestBody"), operation["responses"]["200"]):
+    answers = (operation["responses"].get(status) for status in ("200", "202"))
+    for part in (operation.get("requestBody"), *answers):
         if part is not None:
             reference = part["content"]["application/json"]["schema"]["$ref"]
             yield from document["components"]["schemas"][reference.split("/")[-1]]["properties"]

@@ -19,7 +19,11 @@ from dserver_signed_url_plugin.web.schemas.common import (
     described,
     moment,
 )
-from dserver_signed_url_plugin.web.schemas.uploads import PartsSchema, UploadGrantSchema
+from dserver_signed_url_plugin.web.schemas.uploads import (
+    PartsSchema,
+    ProgressSchema,
+    UploadGrantSchema,
+)
 
 
 class UploadStatusQuerySchema(LifetimeSchema):
@@ -74,6 +78,9 @@ class UploadStatusSchema(StreamedSchema):
         allow_none=True, metadata=described("null unless the size of every item was announced.")
     )
     stored_bytes = fields.Integer()
+    completing = fields.Nested(
+        ProgressSchema, metadata=described("While the upload is being completed.")
+    )
     missing = fields.List(fields.String(), metadata=described("The first 100 relpaths."))
     mismatched = fields.List(fields.Nested(MismatchSchema), metadata=described("The first 100."))
     parts = fields.Dict(
@@ -150,6 +157,11 @@ def _details(status: UploadStatus) -> dict[str, Any]:
     }
     if status.parts:
         details["parts"] = {parts.item.identifier: _stored(parts) for parts in status.parts}
+    if upload.items_done is not None:
+        details["completing"] = {
+            "items_done": upload.items_done,
+            "items_total": upload.number_of_items,
+        }
     if status.grant is None:
         return details
     return {**details, "upload": UploadGrantSchema.document(status.grant)}

@@ -8,11 +8,11 @@ from typing import Any
 from marshmallow import Schema, fields, pre_dump, validate
 
 from dserver_signed_url_plugin.storage.manifest import HASH_FUNCTION
-from dserver_signed_url_plugin.uploads.complete import VERIFIED_PARTS, Completion
+from dserver_signed_url_plugin.uploads.complete import VERIFIED_PARTS, Completing, Completion
 from dserver_signed_url_plugin.uploads.grant import UploadGrant
 from dserver_signed_url_plugin.uploads.plan import EARLIEST, LATEST
 from dserver_signed_url_plugin.uris import MAX_URI_LENGTH
-from dserver_signed_url_plugin.web.announcement import Announcement, CompletionRequest
+from dserver_signed_url_plugin.web.announcement import MAX_WAIT, Announcement, CompletionRequest
 from dserver_signed_url_plugin.web.schemas.common import (
     URI,
     UUID,
@@ -87,6 +87,14 @@ class CompletionPlanSchema(BodySchema):
     longest = 8 * 1024
 
     uri = fields.String(required=True, validate=validate.Length(1, MAX_URI_LENGTH), metadata=URI)
+    wait_seconds = fields.Float(
+        load_default=None,
+        validate=validate.Range(1, MAX_WAIT),
+        metadata=described(
+            "For how long the client waits: then the answer is 202, and the same request goes on; "
+            "by default for as long as it takes."
+        ),
+    )
 
 
 class PartsSchema(Schema):
@@ -191,4 +199,28 @@ class CompletionSchema(Schema):
             "name": done.name,
             "uuid": done.uri.uuid,
             **verified,
+        }
+
+
+class ProgressSchema(Schema):
+    """How far a completion is."""
+
+    items_done = fields.Integer(required=True, metadata=described("Verified, and in place."))
+    items_total = fields.Integer(required=True)
+
+
+class CompletingSchema(ProgressSchema):
+    """A completion that is not finished: the same request goes on."""
+
+    uri = fields.String(required=True, metadata=URI)
+    status = fields.String(required=True, metadata={"enum": ["completing"]})
+
+    @pre_dump
+    def to_json(self, completing: Completing, **_: Any) -> dict[str, Any]:
+        """Return the fields of the answer."""
+        return {
+            "uri": str(completing.uri),
+            "status": "completing",
+            "items_done": completing.items_done,
+            "items_total": completing.items_total,
         }

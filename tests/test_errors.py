@@ -18,6 +18,7 @@ from dserver_signed_url_plugin.errors import (
 
 STATUS = {
     "AlreadyRegistered": 409,
+    "AssemblyPending": 502,
     "AuditOff": 404,
     "BodyTooLarge": 413,
     "ConfigurationError": 500,

@@ -39,6 +39,7 @@ from dserver_signed_url_plugin.errors.server import (
     StillRegistered,
 )
 from dserver_signed_url_plugin.errors.storage import (
+    AssemblyPending,
     DatasetsAtStake,
     DeletionPending,
     DiscardUnsupported,
@@ -70,6 +71,7 @@ from dserver_signed_url_plugin.errors.uploads import (
 
 __all__ = [
     "AlreadyRegistered",
+    "AssemblyPending",
     "AuditOff",
     "BodyTooLarge",
     "ConfigurationError",

@@ -83,6 +83,16 @@ class DeletionPending(StorageUnavailable):
 
 
 @dataclass(eq=False)
+class AssemblyPending(StorageUnavailable):
+    """The store is still assembling an item of its parts."""
+
+    slug = "assembly-pending"
+    sentence = "{self.storage} {self.problem}; call again in {self.retry_after} s."
+
+    retry_after: int = 30
+
+
+@dataclass(eq=False)
 class LifecycleUnsupported(SignedURLError):
     """The store has no lifecycle rules, or none that the server can reach."""
 

@@ -18,7 +18,12 @@ from uuid import uuid4
 from msgspec import structs
 
 from dserver_signed_url_plugin import datasets
-from dserver_signed_url_plugin.errors import AlreadyRegistered, InvalidField, UploadBusy
+from dserver_signed_url_plugin.errors import (
+    AlreadyRegistered,
+    AssemblyPending,
+    InvalidField,
+    UploadBusy,
+)
 from dserver_signed_url_plugin.permissions import UploadPermit, permit_operator
 from dserver_signed_url_plugin.shares.local_files import (
     ChangedFile,
@@ -171,11 +176,16 @@ class Deposits:
 
 
 def _patiently(act: Callable[[], Result]) -> Result:
-    """Wait while another request, such as a completion that was killed, holds the lease."""
+    """Wait while another request, such as a completion that was killed, holds the lease.
+
+    And while the store assembles large items, which it says in time.
+    """
     until = time.monotonic() + _PATIENCE
     while True:
         try:
             return act()
+        except AssemblyPending:
+            until = time.monotonic() + _PATIENCE
         except UploadBusy:
             if time.monotonic() > until:
                 raise

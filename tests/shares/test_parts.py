@@ -9,11 +9,13 @@ import pytest
 import requests
 from dtoolcore.utils import generate_identifier
 
+from dserver_signed_url_plugin.cli.temp_share import temp_share
 from dserver_signed_url_plugin.permissions import permit_operator
 from dserver_signed_url_plugin.shares.local_files import ChangedFile, UnusableFile, found
 from dserver_signed_url_plugin.uploads.plan import PartsPlan
 from dserver_signed_url_plugin.uris import BaseURI
-from tests.support.proxy import Fault
+from tests.support.pending_copies import HASTE, copying
+from tests.support.proxy import Fault, StoreProxy
 from tests.support.shared_files import waiting
 from tests.support.stored_upload import put
 
@@ -67,6 +69,16 @@ def test_what_is_stored_is_not_sent_again_after_an_interruption(dserver, proxy, 
     check_shared(share())
     assert sent(proxy) == 1
     assert waiting(dserver) == []
+
+
+@pytest.mark.parametrize("place", ["account"], indirect=True)
+def test_a_store_that_copies_a_large_item_for_long_is_waited_for(make_dserver_on, place, folder):
+    with StoreProxy(place) as inside:
+        inside.rewritten = copying(looks=5)
+        settings = {"SIGNED_URL_PART_BYTES": PART, **HASTE, **inside.settings()}
+        dserver = make_dserver_on(place, **settings)
+        command = ["create", dserver.base_uri, str(folder), "--json"]
+        check_shared(dserver.app.test_cli_runner().invoke(temp_share, command))
 
 
 @pytest.mark.parametrize("place", ["bucket"], indirect=True)

@@ -8,6 +8,8 @@ from dtoolcore.utils import generate_identifier
 from tests.support.azure_holdings import check_dataset, containers
 from tests.support.dserver import encoded
 from tests.support.parts import CONTENT, SETTINGS, begin, deposit, put_small, send_all
+from tests.support.pending_copies import HASTE, copying
+from tests.support.proxy import StoreProxy
 from tests.uploads.test_azure_frozen import put_everything
 
 
@@ -44,3 +46,19 @@ def test_a_cancelled_upload_reports_the_bytes_of_its_parts(dserver, blobs):
     cancelled = dserver.alice.delete(f"/signed-urls/upload/{encoded(uri)}").json
     assert cancelled["bytes"] > len(CONTENT)
     assert containers(blobs, wanted.uuid) == {}
+
+
+def test_a_completion_goes_on_when_the_store_has_copied_an_item(make_azure_dserver, account, blobs):
+    with StoreProxy(account) as proxy:
+        proxy.rewritten = copying(looks=5)
+        dserver = make_azure_dserver(**SETTINGS, **HASTE, **proxy.settings())
+        wanted = deposit()
+        grant = begin(dserver, wanted)
+        put_small(grant, wanted)
+        send_all(dserver.alice, grant["uri"])
+        pending = dserver.alice.complete(grant["uri"])
+        assert (pending.status_code, pending.json["errors"]["slug"]) == (502, "assembly-pending")
+        assert int(pending.headers["Retry-After"]) > 0
+        assert dserver.alice.complete(grant["uri"]).status_code == 200
+        assert sum("x-ms-copy-source" in asked.headers for asked in proxy.requests) == 1
+    check_dataset(dserver, blobs, wanted)

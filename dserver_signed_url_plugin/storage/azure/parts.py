@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from uuid import uuid4
 
-from dserver_signed_url_plugin.errors import StorageUnavailable
+from dserver_signed_url_plugin.errors import AssemblyPending
 from dserver_signed_url_plugin.storage import deadline
 from dserver_signed_url_plugin.storage.azure.connection import AzureConnection
 from dserver_signed_url_plugin.storage.azure.layout import (
@@ -94,8 +94,7 @@ class AzureParts:
     ) -> StoredItem | None:
         """Commit the blocks and copy the blob; None if one has changed since it was listed.
 
-        :raises StorageUnavailable: also if the copy takes longer; it goes on, and so does the next
-            call.
+        :raises AssemblyPending: if the copy takes longer; it goes on, and so does the next call.
         """
         there = self._find(upload.uuid, upload.identifier)
         if there is None or not (there.is_assembled or there.assembly == PENDING):
@@ -158,10 +157,8 @@ class AzureParts:
             if call is not None and call.left() <= pause:
                 break
             time.sleep(pause)
-        raise StorageUnavailable(
-            "The store",
-            f"is still assembling the item {upload.identifier} of {upload.uuid}",
-            StorageUnavailable.PAUSE,
+        raise AssemblyPending(
+            "The store", f"is still assembling the item {upload.identifier} of {upload.uuid}"
         )
 
     def _find(self, container: str, name: str) -> ListedBlob | None:

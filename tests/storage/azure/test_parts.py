@@ -11,7 +11,7 @@ import pytest
 import requests
 from azure.storage.blob import BlobBlock
 
-from dserver_signed_url_plugin.errors import StorageUnavailable
+from dserver_signed_url_plugin.errors import AssemblyPending, StorageUnavailable
 from dserver_signed_url_plugin.storage import deadline
 from dserver_signed_url_plugin.storage.azure.layout import part_block, part_numbers
 from dserver_signed_url_plugin.storage.azure.listing import block_sizes
@@ -172,7 +172,7 @@ class TestAzureParts(PartContract):
         with asked_through_proxy(parted, account) as proxy:
             proxy.rewritten = lambda body: body.replace(b"success", b"pending")
             for _ in range(2):
-                with deadline.under(Deadline(0.2)), pytest.raises(StorageUnavailable) as raised:
+                with deadline.under(Deadline(0.2)), pytest.raises(AssemblyPending) as raised:
                     parted.assemble(seen)
                 assert raised.value.retry_after
                 assert parted.upload.held().final == {}

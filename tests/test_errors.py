@@ -33,6 +33,7 @@ STATUS = {
     "ItemArchived": 409,
     "ItemBeingRestored": 409,
     "ItemNotFound": 404,
+    "ItemStored": 409,
     "LengthRequired": 411,
     "LifecycleUnsettled": 409,
     "LifecycleUnsupported": 501,

@@ -82,6 +82,9 @@ class SignedURLAudit(sql_db.Model):
     tally: Mapped[str | None] = mapped_column(String(64), index=True, unique=True)
 
 
+_INSERT = insert(SignedURLAudit.__table__)
+
+
 @dataclass(frozen=True)
 class Search:
     """Criteria for rows.
@@ -179,7 +182,7 @@ def _counted(connection: Connection, tally: str | None) -> bool:
 
 def _insert(connection: Connection, values: Mapping[str, Any]) -> None:
     try:
-        connection.execute(insert(SignedURLAudit.__table__), values)
+        connection.execute(_INSERT, values)
     except IntegrityError:
         # Another transaction has just inserted the first row of this tally.
         connection.rollback()

@@ -184,7 +184,7 @@ def _refuses(more: dict[int, str]) -> Callable[[View], View]:
     "/dataset/<path:uri>", methods=["GET"], parameters=[openapi.URI], endpoint="read-dataset"
 )
 @identified
-@blueprint.arguments(DatasetQuerySchema, location="query")
+@blueprint.arguments(DatasetQuerySchema(), location="query")
 @blueprint.response(200, DatasetGrantSchema, example=examples.DATASET_GRANT)
 @_refuses(openapi.READING_DATASET)
 def read_dataset(query: DatasetQuery, uri: str) -> DatasetGrant | ItemList:
@@ -222,7 +222,7 @@ def read_items(permit: ReadPermit, uuid: str, requested: ItemRequest) -> Selecte
     endpoint="read-item",
 )
 @identified
-@blueprint.arguments(ReadingSchema, location="query")
+@blueprint.arguments(ReadingSchema(), location="query")
 @blueprint.response(200, ItemGrantSchema, example=examples.ITEM_GRANT)
 @_refuses(openapi.READING)
 def read_item(query: ReadingQuery, uri: str, identifier: str) -> ItemGrant:

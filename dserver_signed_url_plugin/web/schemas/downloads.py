@@ -10,7 +10,6 @@ from marshmallow import (
     ValidationError,
     fields,
     post_load,
-    pre_dump,
     validate,
     validates_schema,
 )
@@ -159,14 +158,14 @@ def _details(item: Item) -> dict[str, Any]:
     }
 
 
-class ItemGrantSchema(GrantSchema):
+class ItemGrantSchema(GrantSchema, StreamedSchema):
     """A signed URL for one item."""
 
     identifier = fields.String(required=True)
     url = fields.String(required=True, metadata=URI)
 
-    @pre_dump
-    def to_json(self, grant: ItemGrant, **_: Any) -> dict[str, Any]:
+    @staticmethod
+    def document(grant: ItemGrant) -> dict[str, Any]:
         """Return the fields of the answer."""
         return {
             "uri": str(grant.uri),

@@ -90,6 +90,14 @@ def _dataset(row: Any) -> RegisteredDataset:
     return replace(found, frozen_at=frozen_at, created_at=created_at)
 
 
+def known_base_uris() -> list[str]:
+    """Return the base URIs that dserver knows, sorted."""
+    wanted = sql_db.select(KnownBaseURI.base_uri).order_by(KnownBaseURI.base_uri)
+    found = list(sql_db.session.scalars(wanted))
+    sql_db.session.rollback()
+    return found
+
+
 def check_known(base_uri: BaseURI) -> None:
     """Check that dserver knows a base URI.
 

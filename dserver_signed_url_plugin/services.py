@@ -52,7 +52,7 @@ class Services:
     def of(cls, settings: Settings) -> Services:
         """Build the services."""
         storages, audit = Storages(settings), Audit(settings)
-        uploads, parts = Uploads(settings, storages), PartSigner(settings, storages)
+        uploads, parts = Uploads(settings, storages), PartSigner(settings, storages, lifecycles)
         completions = Completions(settings, storages)
         statuses = UploadStatuses(settings, storages)
         cancellations = Cancellations(storages)
@@ -66,7 +66,7 @@ class Services:
             completions=completions,
             statuses=statuses,
             cancellations=cancellations,
-            cleanup=Cleanup(cancellations, completions, audit),
+            cleanup=Cleanup(storages, cancellations, completions, audit),
             downloads=downloads,
             deposits=Deposits(
                 storages=storages,

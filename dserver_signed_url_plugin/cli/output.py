@@ -12,6 +12,7 @@ from dserver_signed_url_plugin.uploads.cleanup import (
     CleanupOptions,
     CleanupOutcome,
     CleanupResult,
+    OrphanedParts,
     Upload,
     Usage,
 )
@@ -51,20 +52,26 @@ def people_json(usages: Sequence[Usage]) -> str:
     return _json([{**vars(usage), "oldest": usage.oldest.isoformat()} for usage in usages])
 
 
-def results(done: Sequence[CleanupResult], options: CleanupOptions) -> str:
+def results(
+    done: Sequence[CleanupResult], options: CleanupOptions, orphans: Sequence[OrphanedParts]
+) -> str:
     """Format the output of `cleanup` and `delete`."""
     lines = [_sentence(result, options) for result in done]
+    lines += [_orphan_sentence(orphan, options) for orphan in orphans]
     counts = Counter(result.outcome.value for result in done)
     total = ", ".join(f"{number} {word}" for word, number in sorted(counts.items()))
     lines.append(f"{'Dry run: ' if options.dry_run else ''}{total or 'nothing to clean up'}.")
     if options.delete_storage:
         verb = "Would free" if options.dry_run else "Freed"
-        lines.append(f"{verb} {_objects(done):,} object(s), {_bytes(done):,} bytes.")
+        size = _bytes(done) + _orphaned_bytes(orphans)
+        lines.append(f"{verb} {_objects(done):,} object(s), {size:,} bytes.")
         lines += _versions(done)
     return "\n".join(lines)
 
 
-def results_json(done: Sequence[CleanupResult], options: CleanupOptions) -> str:
+def results_json(
+    done: Sequence[CleanupResult], options: CleanupOptions, orphans: Sequence[OrphanedParts]
+) -> str:
     """Format the output of `cleanup --json` and `delete --json`."""
     uploads = [
         {
@@ -77,8 +84,21 @@ def results_json(done: Sequence[CleanupResult], options: CleanupOptions) -> str:
         }
         for result in done
     ]
-    freed = {"objects": _objects(done), "bytes": _bytes(done)}
-    return _json({"dry_run": options.dry_run, "uploads": uploads, "freed": freed})
+    parts = [
+        {
+            "base_uri": orphan.base_uri,
+            "uuid": orphan.uuid,
+            "identifier": orphan.identifier,
+            "result": "failed" if orphan.failure else "aborted",
+            "reason": orphan.failure,
+            "bytes": orphan.size_in_bytes,
+        }
+        for orphan in orphans
+    ]
+    freed = {"objects": _objects(done), "bytes": _bytes(done) + _orphaned_bytes(orphans)}
+    return _json(
+        {"dry_run": options.dry_run, "uploads": uploads, "orphaned_parts": parts, "freed": freed}
+    )
 
 
 def _lines(upload: Upload) -> list[str]:
@@ -129,6 +149,20 @@ def _sentence(result: CleanupResult, options: CleanupOptions) -> str:
     if result.outcome is CleanupOutcome.REMOVED and options.delete_storage:
         size = f" ({result.freed.objects:,} objects, {result.freed.size_in_bytes:,} bytes)"
     return f"{result.upload.uuid} {result.upload.name}: {word}{size}{reason}"
+
+
+def _orphan_sentence(orphan: OrphanedParts, options: CleanupOptions) -> str:
+    if not orphan.uuid:
+        return f"{orphan.base_uri}: failed: {orphan.failure}"
+    what = f"{orphan.base_uri}/{orphan.uuid} parts of {orphan.identifier}"
+    if orphan.failure:
+        return f"{what}: failed: {orphan.failure}"
+    word = "would abort" if options.dry_run else "aborted"
+    return f"{what}: {word} ({orphan.size_in_bytes:,} bytes, of no upload)"
+
+
+def _orphaned_bytes(orphans: Sequence[OrphanedParts]) -> int:
+    return sum(orphan.size_in_bytes for orphan in orphans)
 
 
 def _versions(done: Sequence[CleanupResult]) -> list[str]:

@@ -17,7 +17,12 @@ from dserver_signed_url_plugin.cli.durations import HOUR, fractional
 from dserver_signed_url_plugin.cli.progress_bar import tracked
 from dserver_signed_url_plugin.errors import SignedURLError
 from dserver_signed_url_plugin.services import services
-from dserver_signed_url_plugin.uploads.cleanup import CleanupOptions, CleanupOutcome, CleanupResult
+from dserver_signed_url_plugin.uploads.cleanup import (
+    CleanupOptions,
+    CleanupOutcome,
+    CleanupResult,
+    OrphanedParts,
+)
 
 pending_upload = Commands(
     "pending_upload", help="List and clean up uploads that are not registered yet."
@@ -93,7 +98,8 @@ def cleanup(older_than: float, *, as_json: bool, **options: bool) -> None:
     Uploads whose URLs have not expired are kept (unless --force is given), and so are uploads that
     are being completed. An upload that is frozen already is registered, never removed. Without
     --delete-storage the proto-dataset stays in storage, and its uploader may announce the same
-    upload again.
+    upload again. With it, parts of items in storage that belong to no upload are aborted, too, if
+    they were begun that long ago.
 
     Decisions older than SIGNED_URL_AUDIT_DAYS are deleted from the audit's table.
 
@@ -108,8 +114,9 @@ def cleanup(older_than: float, *, as_json: bool, **options: bool) -> None:
     remaining = tracked(uploads, "Cleaning up", len(uploads))
     results = [services().cleanup.treat(upload, chosen) for upload in remaining]
     results += services().cleanup.forget_removed(chosen)
+    orphans = list(services().cleanup.abort_orphans(chosen))
     _purge_audit(chosen)
-    _finish(results, chosen, as_json=as_json)
+    _finish(results, chosen, orphans, as_json=as_json)
 
 
 @pending_upload.command("delete")
@@ -148,8 +155,15 @@ def _purge_audit(options: CleanupOptions) -> None:
         click.echo(f"Deleted {purged:,} decision(s) older than SIGNED_URL_AUDIT_DAYS.", err=True)
 
 
-def _finish(results: Sequence[CleanupResult], options: CleanupOptions, *, as_json: bool) -> None:
+def _finish(
+    results: Sequence[CleanupResult],
+    options: CleanupOptions,
+    orphans: Sequence[OrphanedParts] = (),
+    *,
+    as_json: bool,
+) -> None:
     report = output.results_json if as_json else output.results
-    click.echo(report(results, options))
-    if any(result.outcome is CleanupOutcome.FAILED for result in results):
+    click.echo(report(results, options, orphans))
+    has_failed = any(result.outcome is CleanupOutcome.FAILED for result in results)
+    if has_failed or any(orphan.failure for orphan in orphans):
         sys.exit(1)

@@ -19,11 +19,13 @@ from dserver_signed_url_plugin.errors import (
     URLsStillValid,
 )
 from dserver_signed_url_plugin.permissions import permit_operator
+from dserver_signed_url_plugin.storage.registry import Storages
 from dserver_signed_url_plugin.storage.values import Freed
 from dserver_signed_url_plugin.uploads import quotas, repository
 from dserver_signed_url_plugin.uploads.cancel import Cancellations
 from dserver_signed_url_plugin.uploads.complete import Completions
 from dserver_signed_url_plugin.uploads.models import PendingUpload as Upload
+from dserver_signed_url_plugin.uploads.orphans import OrphanedParts, abort_orphans
 from dserver_signed_url_plugin.uploads.quotas import Usage
 
 logger = logging.getLogger(__name__)
@@ -33,6 +35,7 @@ __all__ = [
     "CleanupOptions",
     "CleanupOutcome",
     "CleanupResult",
+    "OrphanedParts",
     "Upload",
     "Usage",
 ]
@@ -76,9 +79,14 @@ class Cleanup:
     """Removes abandoned uploads, and registers frozen ones."""
 
     def __init__(
-        self, cancellations: Cancellations, completions: Completions, audit: Audit
+        self,
+        storages: Storages,
+        cancellations: Cancellations,
+        completions: Completions,
+        audit: Audit,
     ) -> None:
-        self._cancellations, self._completions, self._audit = cancellations, completions, audit
+        self._storages, self._audit = storages, audit
+        self._cancellations, self._completions = cancellations, completions
 
     def older_than(self, hours: float | None) -> list[Upload]:
         """Return the pending uploads without activity for that long, oldest first."""
@@ -122,6 +130,12 @@ class Cleanup:
             except Exception as error:  # noqa: BLE001 (each failure is its own, whatever it is)
                 yield _failed(removed, error)
 
+    def abort_orphans(self, options: CleanupOptions) -> Iterator[OrphanedParts]:
+        """Abort parts in storage that belong to no pending upload, if storage is to be deleted."""
+        before = _ago(options.older_than)
+        if options.delete_storage and before is not None:
+            yield from abort_orphans(self._storages, before, dry_run=options.dry_run)
+
     def _removed(self, upload: Upload, options: CleanupOptions) -> Freed:
         if not options.dry_run:
             freed = self._cancellations.remove(
@@ -141,17 +155,19 @@ class Cleanup:
         if options.dry_run:
             return CleanupResult(upload, CleanupOutcome.REPAIRED, reason.message)
         try:
-            self._completions.complete(permit_operator(upload.uri.base), upload.uuid)
+            done = self._completions.complete(permit_operator(upload.uri.base), upload.uuid)
         except UploadBusy as busy:
             return CleanupResult(upload, CleanupOutcome.KEPT, busy.message)
         except database.REFUSALS:
             raise
         except Exception as error:  # noqa: BLE001 (each failure is its own, whatever it is)
             return _failed(upload, error, reason.message)
-        self._record("upload-complete", upload, upload.size_in_bytes)
+        self._record("upload-complete", upload, done.size_in_bytes, done.verified)
         return CleanupResult(upload, CleanupOutcome.REPAIRED, "it is registered now")
 
-    def _record(self, action: str, upload: Upload, size_in_bytes: int | None) -> None:
+    def _record(
+        self, action: str, upload: Upload, size_in_bytes: int | None, verified: str | None = None
+    ) -> None:
         """Record what the operator did, who has no username."""
         self._audit.record(
             Decision(
@@ -160,6 +176,7 @@ class Cleanup:
                 uri=upload.uri_text,
                 items=upload.number_of_items,
                 size_in_bytes=size_in_bytes,
+                verified=verified,
             )
         )
 

@@ -20,6 +20,7 @@ from dserver_signed_url_plugin.uploads.repository import UploadGone, execute
 from dserver_signed_url_plugin.uris import DatasetURI
 
 _UUID_LENGTH = 36
+_IS_PENDING = ItemInParts.pending_upload_id.in_(select(PendingUpload.id))
 
 
 def find(upload: PendingUpload, identifier: str) -> ItemInParts | None:
@@ -118,11 +119,15 @@ def forget_dataset(uri: str) -> None:
 
 def upload_ids() -> set[str]:
     """Return all upload IDs of pending uploads, also of removed ones."""
-    pending = select(PendingUpload.id)
-    statement = select(ItemInParts.upload_id).where(ItemInParts.pending_upload_id.in_(pending))
+    statement = select(ItemInParts.upload_id).where(_IS_PENDING)
     found = set(sql_db.session.scalars(statement))
     sql_db.session.rollback()
     return found
+
+
+def forget_orphans() -> None:
+    """Delete what requests have left that ended while their upload was deleted."""
+    execute(delete(ItemInParts).where(~_IS_PENDING))
 
 
 def _of(upload: PendingUpload) -> Any:

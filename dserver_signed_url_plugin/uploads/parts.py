@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timezone
 
 from dserver_signed_url_plugin import datasets
 from dserver_signed_url_plugin.audit.decisions import Extent
@@ -24,11 +25,13 @@ from dserver_signed_url_plugin.errors import (
     UploadNotFound,
     UploadNotOpened,
 )
+from dserver_signed_url_plugin.lifecycle.rules import Lifecycles
 from dserver_signed_url_plugin.permissions import UploadPermit
 from dserver_signed_url_plugin.storage.parts import Division, PartUpload, StoredPart
 from dserver_signed_url_plugin.storage.protocols import PartStore, Storage
 from dserver_signed_url_plugin.storage.registry import Storages
 from dserver_signed_url_plugin.storage.values import Item, Life, SignedRequest
+from dserver_signed_url_plugin.times import in_utc
 from dserver_signed_url_plugin.uploads import part_repository, repository
 from dserver_signed_url_plugin.uploads.assembly import accepted, part_upload
 from dserver_signed_url_plugin.uploads.division import divisions
@@ -57,11 +60,20 @@ class PartGrant:
         return Extent(1, size, self.life.ends)
 
 
+@dataclass(frozen=True)
+class _Begun:
+    """The parts of an item, those that the store lists, and when they were begun (UTC)."""
+
+    parts: PartUpload
+    stored: Mapping[int, StoredPart]
+    at: datetime
+
+
 class PartSigner:
     """Signs URLs for the parts of items."""
 
-    def __init__(self, settings: Settings, storages: Storages) -> None:
-        self._settings, self._storages = settings, storages
+    def __init__(self, settings: Settings, storages: Storages, lifecycles: Lifecycles) -> None:
+        self._settings, self._storages, self._lifecycles = settings, storages, lifecycles
 
     def sign(self, permit: UploadPermit, uuid: str, identifier: str, plan: PartsPlan) -> PartGrant:
         """Sign PUTs for parts of an item, and list those that are stored.
@@ -82,19 +94,32 @@ class PartSigner:
         storage = self._storages.of(permit.base_uri)
         item, division = _divided(upload, identifier, storage)
         plan.check(division.count)
-        life = storage.uploads.life(seconds)
-        parts = _parts(storage)
         try:
-            begun, stored = _begun(upload, item, storage)
-            requests = parts.part_urls(begun, plan.hashes, life)
+            begun, life = self._living(upload, item, storage, seconds)
+            requests = _parts(storage).part_urls(begun.parts, plan.hashes, life)
             # Before they are handed out: the upload is not completed or removed in between.
             if not repository.extend_urls(upload, life.ends):
-                parts.abort(begun)
-                part_repository.forget(upload, identifier, begun.upload_id)
+                _abort(upload, begun, storage)
                 raise repository.UploadGone
         except repository.UploadGone as gone:
             raise _refusal(uri, repository.find(uuid)) from gone
-        return PartGrant(uri, identifier, life, division, requests, stored)
+        return PartGrant(uri, identifier, life, division, requests, begun.stored)
+
+    def _living(
+        self, upload: PendingUpload, item: Item, storage: Storage, seconds: int
+    ) -> tuple[_Begun, Life]:
+        """Return the parts of an item, and the life of their URLs, which no rule cuts short.
+
+        Parts that a lifecycle rule may delete at any moment are begun anew.
+        """
+        for _ in range(_ATTEMPTS):
+            begun, life = _begun(upload, item, storage), storage.uploads.life(seconds)
+            ends = self._lifecycles.parts_end(upload.uri, begun.at)
+            life = life if ends is None else life.until(ends, "lifecycle")
+            if life.seconds > 0:
+                return begun, life
+            _abort(upload, begun, storage)
+        raise UploadBusy(upload.uuid)
 
 
 def _open(permit: UploadPermit, uri: DatasetURI) -> PendingUpload:
@@ -140,9 +165,12 @@ def _parts(storage: Storage) -> PartStore:
     return storage.parts
 
 
-def _begun(
-    upload: PendingUpload, item: Item, storage: Storage
-) -> tuple[PartUpload, Mapping[int, StoredPart]]:
+def _abort(upload: PendingUpload, begun: _Begun, storage: Storage) -> None:
+    _parts(storage).abort(begun.parts)
+    part_repository.forget(upload, begun.parts.identifier, begun.parts.upload_id)
+
+
+def _begun(upload: PendingUpload, item: Item, storage: Storage) -> _Begun:
     """Return the parts of an item as the store keeps them, begun if they were not."""
     parts = _parts(storage)
     for _ in range(_ATTEMPTS):
@@ -150,12 +178,12 @@ def _begun(
         if kept is None:
             begun = _begin(upload, item, parts)
             if begun is not None:
-                return begun, {}
+                return _Begun(begun, {}, datetime.now(timezone.utc))
             continue
         known = part_upload(upload, kept)
         stored = parts.stored_parts(known)
         if stored is not None:
-            return known, stored
+            return _Begun(known, stored, in_utc(kept.created_at))
         _refuse_stored(upload, item, storage)
         # Aborted by somebody, or by a lifecycle rule.
         part_repository.forget(upload, item.identifier, kept.upload_id)

@@ -52,11 +52,11 @@ class Services:
     def of(cls, settings: Settings) -> Services:
         """Build the services."""
         storages, audit = Storages(settings), Audit(settings)
+        lifecycles = Lifecycles(storages)
         uploads, parts = Uploads(settings, storages), PartSigner(settings, storages, lifecycles)
         completions = Completions(settings, storages)
         statuses = UploadStatuses(settings, storages)
         cancellations = Cancellations(storages)
-        lifecycles = Lifecycles(storages)
         downloads = Downloads(settings, storages, lifecycles)
         return cls(
             settings=settings,

@@ -153,11 +153,15 @@ def list_parts(
     ]
 
 
-def abort(upload: PendingUpload, storage: Storage) -> None:
-    """Abort the parts of an upload that were begun, and not assembled."""
+def abort(upload: PendingUpload, storage: Storage, *, assembled: bool = True) -> None:
+    """Abort the parts of an upload that were begun.
+
+    :param assembled: whether to abort those, too, whose assembly was begun.
+    """
     parts = storage.parts
     if parts is not None:
-        begun = [kept for kept in part_repository.of(upload).values() if kept.assembled_md5 is None]
+        known = part_repository.of(upload).values()
+        begun = [kept for kept in known if assembled or kept.assembled_md5 is None]
         parallel.each(lambda kept: parts.abort(part_upload(upload, kept)), begun)
 
 

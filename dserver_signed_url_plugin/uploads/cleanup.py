@@ -162,7 +162,8 @@ class Cleanup:
             raise
         except Exception as error:  # noqa: BLE001 (each failure is its own, whatever it is)
             return _failed(upload, error, reason.message)
-        self._record("upload-complete", upload, done.size_in_bytes, done.verified)
+        size, verified = done.extent.size_in_bytes, done.extent.verified
+        self._record("upload-complete", upload, size, verified)
         return CleanupResult(upload, CleanupOutcome.REPAIRED, "it is registered now")
 
     def _record(

@@ -152,7 +152,7 @@ class Completions:
             if part_repository.note_dataset(upload):
                 info["verified"] = VERIFIED_PARTS
             datasets.register(uri, info)
-        assembly.abort(upload, storage)
+        assembly.abort(upload, storage, assembled=False)
         storage.uploads.delete_temporary(upload.uuid, temporary)
         lease.delete()
 

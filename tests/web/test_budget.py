@@ -25,7 +25,7 @@ REQUESTS = {
     Bucket: {"begin": 7 + 3, "complete": 10, "dataset": 6, "items": 3, "list": 3, "item": 2},
     Account: {"begin": 11, "complete": 11, "dataset": 4, "items": 1, "list": 1, "item": 1},
 }
-GIVING_UP = {"resume": 2, "status": 1, "dry run": 5, "cleanup": 11}
+GIVING_UP = {"resume": 2, "status": 1, "dry run": 7, "cleanup": 12}
 BEGINNING = REQUESTS[Bucket]["begin"]
 
 DESCRIPTIONS = {

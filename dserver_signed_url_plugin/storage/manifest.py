@@ -55,7 +55,7 @@ class Manifest:
         """
         try:
             document = msgspec.json.decode(content, type=_Document)
-        except ValueError:
+        except (ValueError, RecursionError):
             return cls._from_any_json(content)
         items = {
             key: Item(

@@ -51,7 +51,8 @@ _LAST_ACTIVE = func.coalesce(PendingUpload.last_active_at, PendingUpload.created
 _MANIFEST_INSERTION = insert(AnnouncedManifest.__table__).from_select(
     ["pending_upload_id", "manifest_json"],
     select(PendingUpload.id, bindparam("new_manifest_json", type_=Text)).where(
-        PendingUpload.staging == bindparam("new_staging")
+        PendingUpload.uuid == bindparam("new_uuid"),
+        PendingUpload.staging == bindparam("new_staging"),
     ),
 )
 
@@ -158,7 +159,7 @@ def claim(uuid: str, quota: Quota | None = None, **values: Any) -> PendingUpload
             _lock_quota(quota, values["uploader"])
             sql_db.session.execute(_insertion(quota, row), parameters(row))
             # Only of a row that this request has inserted, which nobody else's staging names.
-            inserted = {"staging": row["staging"], "manifest_json": manifest}
+            inserted = {"uuid": uuid, "staging": row["staging"], "manifest_json": manifest}
             execute(_MANIFEST_INSERTION, parameters(inserted))
             is_tried = True
         except IntegrityError:

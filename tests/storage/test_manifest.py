@@ -41,3 +41,16 @@ def test_half_of_a_surrogate_pair_is_replaced_and_a_whole_one_stays():
         '{"items": {"\\ud800": {"relpath": "a\\udc00"}, "b": {"relpath": "\\ud83d\\ude00"}}}'
     ).items
     assert {name: item.relpath for name, item in items.items()} == {"\ufffd": "a\ufffd", "b": "😀"}
+
+
+@pytest.mark.parametrize("relpath", ['"a.txt"', '""', '"\\ud800"', "7"])
+@pytest.mark.parametrize("size", ["12", "12.0", "12.5", "1e3", "1e400", "true", "9" * 30, "null"])
+@pytest.mark.parametrize("time", ["1.5", "3", "NaN", "true", "null"])
+def test_what_is_read_fast_is_what_is_read_with_care(relpath, size, time):
+    entry = (
+        f'{{"relpath": {relpath}, "size_in_bytes": {size}, "hash": "x", "utc_timestamp": {time}}}'
+    )
+    document = f'{{"items": {{"a": {entry}, "b": {{"relpath": "b"}}}}, "dtoolcore_version": "3"}}'
+    complete = document.replace(', "b": {"relpath": "b"}', "")
+    for text in (document, complete):
+        assert repr(Manifest.from_json(text)) == repr(Manifest.from_dict(json.loads(text)))

@@ -199,6 +199,20 @@ def test_a_key_that_may_not_list_uploads_still_discards(parted, proxy, s3, bucke
     assert s3.list_objects_v2(Bucket=bucket.name)["KeyCount"] == 0
 
 
+def test_no_step_asks_more_of_the_store_than_it_needs(parted, proxy):
+    def cost(act):
+        proxy.forget()
+        act()
+        return len(proxy.requests)
+
+    assert cost(parted.begin) == 1
+    assert cost(parted.urls) == 0
+    seen = parted.stored()
+    assert cost(parted.stored) == 1
+    assert cost(lambda: parted.assemble(seen)) == 2
+    assert cost(lambda: parted.parts.abort(parted.begun)) == 2
+
+
 def test_ten_thousand_parts_are_listed_in_ten_requests(parted, proxy):
     size, md5 = 5 * 1024**2, "0" * 32
 

@@ -71,7 +71,7 @@ def grant_urls(
         whole = _write_urls(upload, storage, large, life, pinned=may_pin)
         urls = _joined(items, urls, whole)
     # Before they are handed out, and before anything is deleted: it verifies the lease.
-    lease.record_urls(life.ends, pinned=urls.pinned)
+    lease.record_urls(life.ends, pinned=urls.pinned, some_pinned=pinned)
     if storage.create_only_items is not None and upload.state is not UploadState.FROZEN:
         storage.create_only_items.delete_outdated_items(upload.uuid, items)
     in_parts = divided if multipart else {}

@@ -101,14 +101,15 @@ class Lease:
         for name, value in values.items():
             setattr(self.upload, name, value)
 
-    def record_urls(self, expire_at: datetime, *, pinned: bool) -> None:
+    def record_urls(self, expire_at: datetime, *, pinned: bool, some_pinned: bool = False) -> None:
         """Record, before URLs are handed out, when the last one ends and if any is not pinned.
 
+        :param some_pinned: whether some may be, although others are not.
         :raises UploadBusy: if another request has taken over; then they must not be handed out.
         """
         # By the database: URLs of parts are recorded meanwhile by requests without a lease.
         values: dict[str, Any] = {"urls_expire_at": latest(PendingUpload.urls_expire_at, expire_at)}
-        if pinned and self.upload.part_bytes is None:
+        if (pinned or some_pinned) and self.upload.part_bytes is None:
             values["pinned_until"] = latest(PendingUpload.pinned_until, expire_at)
         values["pinned"] = self.upload.pinned and pinned
         if not execute(update(PendingUpload).where(self._mine).values(**values)):

@@ -24,6 +24,11 @@ def upgrade() -> None:
     for table, name, kind in ADDED:
         if name not in _columns(table):
             op.add_column(table, sa.Column(name, kind))
+    # URLs of existing uploads may be pinned, and they are not in parts.
+    op.execute(
+        "UPDATE pending_upload SET pinned_until = urls_expire_at "
+        "WHERE pinned_until IS NULL AND part_bytes IS NULL"
+    )
     op.create_table(
         "item_in_parts",
         sa.Column("pending_upload_id", sa.Integer(), nullable=False, autoincrement=False),

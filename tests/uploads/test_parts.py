@@ -15,6 +15,7 @@ from dserver_signed_url_plugin.cli.pending_upload import pending_upload
 from dserver_signed_url_plugin.storage.parts import PartUpload
 from dserver_signed_url_plugin.uploads.models import ItemInParts, PendingUpload
 from tests.support.clients import Deposit, DserverClientJS
+from tests.support.databases import on_each_database
 from tests.support.dserver import Dserver, encoded
 from tests.support.parts import (
     CONTENT,
@@ -152,6 +153,7 @@ def test_a_pinned_part_refuses_other_bytes(dserver):
     assert ask(dserver.alice, grant["uri"], []).json["stored"] == {}
 
 
+@on_each_database
 def test_two_requests_at_once_share_one_upload_id(dserver):
     grant = begin(dserver, deposit())
     with ThreadPoolExecutor(4) as pool:

@@ -58,6 +58,18 @@ def test_the_broker_signs_what_is_deposited_and_what_is_read(dserver, s3):
     assert one["url"] in SIGNED
 
 
+def test_the_broker_signs_lists_and_what_is_verified(dserver, tmp_path):
+    deposit = Deposit()
+    assert DtoolDserver().upload(dserver.alice, dserver.base_uri, deposit).status_code == 200
+    uri = f"{dserver.base_uri}/{deposit.uuid}"
+    listed = dserver.bob.read(uri, format="aria2").text
+    urls = [line for line in listed.splitlines() if line.startswith("http")]
+    assert len(urls) == len(deposit.files)
+    assert set(urls) <= SIGNED
+    result = run(dserver, signed_url, "verify", uri, "--state", tmp_path / "state")
+    assert (result.exit_code, result.stdout) == (0, f"{uri}: 3 item(s): 3 equal.\n")
+
+
 def test_without_the_setting_the_plugin_signs_though_a_broker_could(installed, make_dserver):
     dserver = make_dserver()
     grant = DtoolDserver().begin(dserver.alice, dserver.base_uri, Deposit())

@@ -6,6 +6,9 @@ import hashlib
 import json
 import os
 import signal
+import threading
+import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +18,8 @@ import pytest
 from dtoolcore.utils import generate_identifier
 
 from dserver_signed_url_plugin.cli.signed_url import signed_url
+from dserver_signed_url_plugin.uris import DatasetURI
+from dserver_signed_url_plugin.verification import journal
 from tests.support.audit_records import rows
 from tests.support.blob_client import blob_service
 from tests.support.clients import FILES, Deposit, DtoolDserver
@@ -222,15 +227,30 @@ def hindered(make_dserver, proxy) -> Dserver:
 
 
 @contextmanager
-def broken_after(proxy: StoreProxy, number: int, fault: Fault):
-    proxy.fail(fault, number + 1, 10_000)
+def broken_after(proxy: StoreProxy, number: int, fault: Fault, state: Path) -> Iterator[None]:
+    """Let a number of items pass, and fail the others as soon as one of them is noted."""
+    proxy.forget()
+
+    def fail(request: Request) -> Fault | None:
+        deadline = time.monotonic() + 30
+        while request.number > number and not noted(state) and time.monotonic() < deadline:
+            threading.Event().wait(0.01)
+        return fault if request.number > number else None
+
+    proxy.before = fail
     yield
     proxy.heal()
 
 
+def state_of(uri: str) -> Path:
+    """Return where the state of a run is, unless another file is named."""
+    return journal.default_path(DatasetURI.parse(uri))
+
+
 def noted(state: Path) -> set[str]:
     """Return the identifiers in a state file."""
-    return {json.loads(line) for line in state.read_text().splitlines()[1:]}
+    lines = state.read_text().splitlines(keepends=True)[1:] if state.exists() else []
+    return {json.loads(line) for line in lines if line.endswith("\n")}
 
 
 def requested(proxy: StoreProxy) -> set[str]:
@@ -241,13 +261,12 @@ def requested(proxy: StoreProxy) -> set[str]:
 @pytest.mark.parametrize("fault", [Fault.AWAY, Fault.DROPPED])
 def test_a_run_that_the_store_ended_goes_on_where_it_stopped(hindered, proxy, fault, cache):
     uri = deposited(hindered, MANY)
-    with broken_after(proxy, 7, fault):
+    with broken_after(proxy, 7, fault, state_of(uri)):
         result = verify(hindered, uri)
     assert (result.exit_code, result.stdout) == (1, "")
     assert "The same command goes on where it stopped." in result.stderr
     assert "X-Amz" not in result.output
-    [state] = cache.iterdir()
-    equal = noted(state)
+    equal = noted(state_of(uri))
     proxy.forget()
     found = facts(hindered, uri, exit_code=0)
     assert found["counts"]["equal"] == 12
@@ -258,14 +277,14 @@ def test_a_run_that_the_store_ended_goes_on_where_it_stopped(hindered, proxy, fa
 
 def test_what_was_read_is_read_again_on_request(hindered, proxy):
     uri = deposited(hindered, MANY)
-    with broken_after(proxy, 7, Fault.AWAY):
+    with broken_after(proxy, 7, Fault.AWAY, state_of(uri)):
         verify(hindered, uri)
     assert facts(hindered, uri, "--restart", exit_code=0)["resumed"] == 0
 
 
 def test_a_state_file_is_where_the_operator_wants_it(hindered, proxy, tmp_path, cache):
     uri, state = deposited(hindered, MANY), tmp_path / "state"
-    with broken_after(proxy, 7, Fault.AWAY):
+    with broken_after(proxy, 7, Fault.AWAY, state):
         verify(hindered, uri, "--state", state)
     assert state.exists()
     assert not cache.exists()
@@ -273,12 +292,11 @@ def test_a_state_file_is_where_the_operator_wants_it(hindered, proxy, tmp_path, 
     assert not state.exists()
 
 
-def test_a_sample_is_the_same_when_it_goes_on(hindered, proxy, cache):
+def test_a_sample_is_the_same_when_it_goes_on(hindered, proxy):
     uri = deposited(hindered, MANY)
-    with broken_after(proxy, 3, Fault.AWAY):
+    with broken_after(proxy, 3, Fault.AWAY, state_of(uri)):
         verify(hindered, uri, "--sample", 6)
-    [state] = cache.iterdir()
-    equal = noted(state)
+    equal = noted(state_of(uri))
     proxy.forget()
     facts(hindered, uri, "--sample", 6, exit_code=0)
     assert len(equal | requested(proxy)) == 6

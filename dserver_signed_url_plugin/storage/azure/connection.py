@@ -9,7 +9,6 @@ import base64
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -22,9 +21,10 @@ from dserver_signed_url_plugin.storage import deadline
 from dserver_signed_url_plugin.storage.azure.account import ConfiguredAccount
 from dserver_signed_url_plugin.storage.azure.errors import AzureErrorTranslator, AzureRefusal
 from dserver_signed_url_plugin.storage.azure.layout import BLOBS, base64_md5, part_blob_url
-from dserver_signed_url_plugin.storage.azure.listing import ListedBlob, block_sizes, page
+from dserver_signed_url_plugin.storage.azure.listing import block_sizes, page
 from dserver_signed_url_plugin.storage.azure.sas import BlobSigner
 from dserver_signed_url_plugin.storage.azure.service import make_service
+from dserver_signed_url_plugin.storage.azure.values import FoundBlob, FoundContainer, ListedBlob
 from dserver_signed_url_plugin.storage.documents import type_in
 
 _ABSENT = frozenset({"BlobNotFound", "ContainerNotFound", "ResourceNotFound"})
@@ -35,32 +35,9 @@ _LEASED = frozenset({"LeaseIdMissing"})
 _NOT_BLOCKS = frozenset({"InvalidBlobType"})
 _NO_BLOCK = _LEASED | _NOT_BLOCKS | {"InvalidBlockList"}
 _NOT_COPIED = frozenset({"SourceConditionNotMet", "PendingCopyOperation"})
-_EMPTY = frozenset({"InvalidRange"})
 _ARCHIVE = "Archive"
+_EMPTY = frozenset({"InvalidRange"})
 _MOST_PAGES = 1_000
-
-
-@dataclass(frozen=True)
-class FoundContainer:
-    """A container's metadata, and when it was written last (UTC, whole seconds)."""
-
-    metadata: Mapping[str, str]
-    last_modified: datetime
-
-    @property
-    def dataset_type(self) -> str | None:
-        """Dtool's type of what is in it, as dtool-azure reads it."""
-        return self.metadata.get("type")
-
-
-@dataclass(frozen=True)
-class FoundBlob:
-    """A blob's metadata and ETag, and whether it is archived, so that it cannot be read."""
-
-    metadata: Mapping[str, str]
-    etag: str = ""
-    is_archived: bool = False
-    is_being_restored: bool = False
 
 
 class AzureConnection:

@@ -9,53 +9,12 @@ https://learn.microsoft.com/rest/api/storageservices/list-blobs
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from xml.etree import ElementTree
 
+from dserver_signed_url_plugin.storage.azure.values import BlobPage, ListedBlob
 from dserver_signed_url_plugin.storage.values import StoredItem
-
-PENDING = "pending"
-
-
-@dataclass(frozen=True)
-class ListedBlob:
-    """A blob of a listing; ``etag`` identifies its version.
-
-    ``assembly`` is the status of the copy if the blob was copied from the parts of this item, such
-    as ``PENDING``, ``success`` or ``failed``; None if it was not.
-    """
-
-    name: str
-    etag: str
-    metadata: Mapping[str, str]
-    stored: StoredItem
-    is_copy: bool = False
-    assembly: str | None = None
-
-    @property
-    def is_assembled(self) -> bool:
-        """Whether nothing is missing: not while parts are being copied, nor if that failed."""
-        return self.assembly in (None, "success")
-
-    @property
-    def is_folder(self) -> bool:
-        """Whether the blob is a placeholder that other tools create for a folder.
-
-        Source: Microsoft, "Azure Data Lake Storage: known issues with Blob Storage APIs".
-        """
-        metadata = {name.lower(): value.lower() for name, value in self.metadata.items()}
-        is_empty = self.stored.size_in_bytes == 0
-        return is_empty and (self.name.endswith("/") or metadata.get("hdi_isfolder") == "true")
-
-
-@dataclass(frozen=True)
-class BlobPage:
-    """A page of a listing; ``next_marker`` is None on the last page."""
-
-    blobs: Sequence[ListedBlob]
-    next_marker: str | None
 
 
 def page(document: bytes, parts_url: str) -> BlobPage:

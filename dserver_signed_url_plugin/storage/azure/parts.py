@@ -22,8 +22,8 @@ from dserver_signed_url_plugin.storage.azure.layout import (
     upload_container,
     uuid_of_upload,
 )
-from dserver_signed_url_plugin.storage.azure.listing import PENDING, ListedBlob
 from dserver_signed_url_plugin.storage.azure.sas import WRITE
+from dserver_signed_url_plugin.storage.azure.values import PENDING, ListedBlob
 from dserver_signed_url_plugin.storage.parts import (
     IncompleteUpload,
     PartLimits,

@@ -7,8 +7,9 @@ from itertools import chain
 
 from dserver_signed_url_plugin.errors import UploadFrozen
 from dserver_signed_url_plugin.storage import claims
-from dserver_signed_url_plugin.storage.azure.connection import AzureConnection, FoundContainer
+from dserver_signed_url_plugin.storage.azure.connection import AzureConnection
 from dserver_signed_url_plugin.storage.azure.layout import CLAIM, part_upload, upload_container
+from dserver_signed_url_plugin.storage.azure.values import FoundContainer
 from dserver_signed_url_plugin.storage.parallel import each
 from dserver_signed_url_plugin.storage.protocols import CheckLease
 from dserver_signed_url_plugin.storage.values import Claim, Freed

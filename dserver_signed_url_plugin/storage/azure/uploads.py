@@ -24,8 +24,8 @@ from dserver_signed_url_plugin.storage.azure.layout import (
     staged_document,
     upload_container,
 )
-from dserver_signed_url_plugin.storage.azure.listing import PENDING, ListedBlob
 from dserver_signed_url_plugin.storage.azure.sas import CREATE, WRITE
+from dserver_signed_url_plugin.storage.azure.values import PENDING, ListedBlob
 from dserver_signed_url_plugin.storage.manifest import FrozenDataset
 from dserver_signed_url_plugin.storage.parallel import each
 from dserver_signed_url_plugin.storage.protocols import CheckLease, ItemDone, item_done

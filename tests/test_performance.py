@@ -49,9 +49,10 @@ def test_a_call_costs_no_more_requests_and_statements_with_more_items(rows, rout
 
 
 @pytest.mark.parametrize("route", ["POST upload", "GET dataset"])
-def test_an_item_adds_few_bytes_to_an_answer(rows, route):
+def test_an_item_adds_few_bytes_to_an_answer_and_compressed_a_third_of_them(rows, route):
     few, more = rows[route]
     assert more.bytes - few.bytes <= LIMITS[route][2] * (MORE - FEW)
+    assert more.compressed_bytes - few.compressed_bytes <= (more.bytes - few.bytes) / 3
 
 
 def test_signing_takes_few_times_as_long_as_its_hashes():

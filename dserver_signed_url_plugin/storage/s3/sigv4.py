@@ -69,6 +69,7 @@ class QuerySigner:
         }
         self._token = credentials.token
         self._forms: dict[tuple[str, ...], _Form] = {}
+        self._bare = self._form(())
 
     def sign(
         self,
@@ -85,9 +86,12 @@ class QuerySigner:
             order; each begins with a lower-case letter.
         :param query: such parameters, percent-encoded by the caller.
         """
-        form = self._form(tuple(headers or ()))
-        values = {**headers, "host": self._host} if headers else {"host": self._host}
-        lines = "".join([f"{name}:{' '.join(values[sent].split())}\n" for name, sent in form.names])
+        form, lines = self._bare, f"host:{self._host}\n"
+        if headers:
+            form, values = self._form(tuple(headers)), {**headers, "host": self._host}
+            lines = "".join(
+                [f"{name}:{' '.join(values[sent].split())}\n" for name, sent in form.names]
+            )
         if parameters:
             query = "&".join([f"{name}={_encoded(value)}" for name, value in parameters.items()])
         # Upper case sorts before lower case, so these are last in the canonical query.

@@ -6,12 +6,14 @@ light page and on a dark one.
 
 from __future__ import annotations
 
+from math import ceil, floor, log10
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from benchmarks.tables import as_rst, tables
 
@@ -68,38 +70,41 @@ def _save(figure: Figure, path: Path) -> None:
 
 
 def _time(results: dict[str, Any]) -> Figure:
-    figure = Figure(figsize=(9, 3.6))
-    for number, route in enumerate(("GET dataset", "POST upload"), 1):
-        axes = figure.add_subplot(1, 2, number)
-        _lines(axes, results, {"plugin": route, "naive": route}, "seconds", 1)
-        axes.set_title(route)
-        axes.set_ylabel("seconds")
-        axes.legend()
-    return figure
+    return _lines(results, ("GET dataset", "POST upload"), "seconds", "seconds", 1)
 
 
 def _memory(results: dict[str, Any]) -> Figure:
-    figure = Figure(figsize=(9, 3.6))
-    for number, route in enumerate(("GET dataset", "POST upload"), 1):
-        axes = figure.add_subplot(1, 2, number)
-        _lines(axes, results, {"plugin": route, "naive": route}, "memory", 1024)
-        axes.set_title(route)
-        axes.set_ylabel("MiB above idle")
-        axes.legend()
-    return figure
+    # Repeated requests use memory that the first has left to the process.
+    return _lines(results, ("GET dataset, cold", "POST upload"), "memory", "MiB above idle", 1024)
 
 
 def _lines(
-    axes: Axes, results: dict[str, Any], routes: dict[str, str], field: str, divisor: float
-) -> None:
-    for by, route in routes.items():
-        rows = [row for row in results["routes"] if (row["route"], row["by"]) == (route, by)]
-        points = sorted((row["items"], row[field] / divisor) for row in rows if row[field])
-        if points:
-            axes.plot(*zip(*points, strict=True), marker="o", color=_COLOURS[by], label=by)
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.set_xlabel("items")
+    results: dict[str, Any], routes: tuple[str, ...], field: str, label: str, divisor: float
+) -> Figure:
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    for number, route in enumerate(routes, 1):
+        axes = figure.add_subplot(1, len(routes), number)
+        values: list[float] = []
+        for by, name in (("plugin", route), ("naive", route.partition(",")[0])):
+            rows = [row for row in results["routes"] if (row["route"], row["by"]) == (name, by)]
+            points = sorted((row["items"], row[field] / divisor) for row in rows if row[field])
+            if points:
+                axes.plot(*zip(*points, strict=True), marker="o", color=_COLOURS[by], label=by)
+                values += [value for _, value in points]
+        axes.set(title=route, xlabel="items", ylabel=label)
+        _scale(axes, values)
+    return figure
+
+
+def _scale(axes: Axes, values: list[float]) -> None:
+    """Make both scales logarithmic, with whole powers of ten."""
+    axes.set(xscale="log", yscale="log")
+    if values:
+        axes.set_ylim(10 ** floor(log10(min(values))), 10 ** ceil(log10(max(values))))
+        axes.legend()
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:,g}")
+        axis.set_minor_formatter(NullFormatter())
 
 
 def _signing(results: dict[str, Any]) -> Figure:

@@ -320,10 +320,22 @@ def test_the_part_size_stays_although_the_setting_changes(on_s3, make_dserver):
     assert ask(larger.alice, grant["uri"], [2]).json["part_size"] == PART
 
 
+def test_urls_end_before_a_lifecycle_rule_deletes_the_parts(on_s3, s3):
+    rule = {"ID": "a", "Status": "Enabled", "Filter": {"Prefix": ""}}
+    rule["AbortIncompleteMultipartUpload"] = {"DaysAfterInitiation": 1}
+    s3.put_bucket_lifecycle_configuration(
+        Bucket=on_s3.bucket.name, LifecycleConfiguration={"Rules": [rule]}
+    )
+    uri = begin(on_s3, deposit())["uri"]
+    answer = ask(on_s3.alice, uri, [1], expiry_seconds=604_800).json
+    assert answer["expiry_limited_by"] == "lifecycle"
+    assert 80_000 < answer["expiry_seconds"] <= 2 * 86_400
+
+
 @pytest.mark.parametrize("way", ["cancelled", "cleaned up"])
 def test_what_was_begun_is_aborted_and_its_bytes_are_counted(dserver, way):
     grant = begin(dserver, deposit())
-    send(dserver.alice, grant["uri"], {1: part(1)})
+    signed = send(dserver.alice, grant["uri"], {1: part(1)})["parts"]["1"]
     if way == "cancelled":
         path = f"/signed-urls/upload/{encoded(grant['uri'])}"
         freed = dserver.alice.delete(path).json["bytes"]
@@ -335,6 +347,8 @@ def test_what_was_begun_is_aborted_and_its_bytes_are_counted(dserver, way):
         assert done.exit_code == 0
         freed = json.loads(done.stdout)["freed"]["bytes"]
     assert PART <= freed < PART + 10_000
+    # A part that comes late is not kept.
+    assert put_part(signed, part(1)).status_code >= 400
     assert incomplete(dserver) == []
 
 

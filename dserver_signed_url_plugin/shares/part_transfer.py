@@ -20,7 +20,7 @@ from dserver_signed_url_plugin.shares.local_files import (
 from dserver_signed_url_plugin.shares.transfer import Transfer, TransferFailed, send
 from dserver_signed_url_plugin.storage.parts import Division, StoredPart
 from dserver_signed_url_plugin.uploads.parts import PartGrant
-from dserver_signed_url_plugin.uploads.plan import PartsPlan
+from dserver_signed_url_plugin.uploads.parts_plan import PartsPlan
 
 # Parts for which URLs are requested at once.
 _BATCH = 32

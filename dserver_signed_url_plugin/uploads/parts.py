@@ -36,7 +36,7 @@ from dserver_signed_url_plugin.uploads import part_repository, repository
 from dserver_signed_url_plugin.uploads.assembly import accepted, part_upload
 from dserver_signed_url_plugin.uploads.division import divisions
 from dserver_signed_url_plugin.uploads.models import PendingUpload, UploadState
-from dserver_signed_url_plugin.uploads.plan import PartsPlan
+from dserver_signed_url_plugin.uploads.parts_plan import PartsPlan
 from dserver_signed_url_plugin.uris import DatasetURI
 
 # How often parts are begun, if the store forgets them, or other requests end what they have begun.

@@ -16,7 +16,8 @@ from msgspec import Meta, Raw
 from dserver_signed_url_plugin.errors import InvalidField
 from dserver_signed_url_plugin.storage.manifest import HASH_FUNCTION
 from dserver_signed_url_plugin.storage.values import Item
-from dserver_signed_url_plugin.uploads.plan import EARLIEST, LATEST, PartsPlan, UploadPlan
+from dserver_signed_url_plugin.uploads.parts_plan import PartsPlan
+from dserver_signed_url_plugin.uploads.plan import EARLIEST, LATEST, UploadPlan
 from dserver_signed_url_plugin.uris import MAX_URI_LENGTH, is_canonical_uuid
 from dserver_signed_url_plugin.web.json_decoder import (
     check_is_object,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timezone
 from urllib.parse import parse_qs, urlsplit
 
@@ -197,6 +198,20 @@ def test_a_key_that_may_not_list_uploads_still_discards(parted, proxy, s3, bucke
         parted.parts.incomplete(datetime.now(timezone.utc))
     parted.upload.discard()
     assert s3.list_objects_v2(Bucket=bucket.name)["KeyCount"] == 0
+
+
+def test_where_etags_are_no_md5s_an_assembled_item_is_known_by_its_size_and_parts(
+    parted, proxy, s3, bucket
+):
+    opaque = {n: replace(part, md5=None) for n, part in parted.stored().items()}
+    assert parted.parts.assembled_md5(parted.item, opaque) is None
+    assembled = parted.assemble(opaque)
+    gone = Instead(404, b"<Error><Code>NoSuchUpload</Code></Error>")
+    proxy.before = lambda request: gone if is_complete(request) else None
+    assert parted.assemble(opaque) == assembled
+    key = f"{parted.upload.uuid}/data/{parted.item.identifier}"
+    s3.put_object(Bucket=bucket.name, Key=key, Body=bytes(1500))
+    assert parted.assemble(opaque) is None
 
 
 def test_no_step_asks_more_of_the_store_than_it_needs(parted, proxy):

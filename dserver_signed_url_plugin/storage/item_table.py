@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import ItemsView, Iterator, Mapping, Sequence
+from collections.abc import ItemsView, Iterator, Mapping, Sequence, ValuesView
 from itertools import accumulate, chain, islice
 from typing import Annotated
 
@@ -85,7 +85,11 @@ class ItemTable(Mapping[str, Item]):
 
     def items(self) -> ItemsView[str, Item]:
         """Return pairs of identifier and item."""
-        return _Rows(self)
+        return _Items(self)
+
+    def values(self) -> ValuesView[Item]:
+        """Return the items."""
+        return _Values(self)
 
     def rows(self) -> Iterator[Item]:
         """Yield the items."""
@@ -123,8 +127,17 @@ class ItemTable(Mapping[str, Item]):
         return self._sha1(index).hex()
 
 
-class _Rows(ItemsView[str, Item]):
+class _Values(ValuesView[Item]):
     """The items of a table, without looking up each by its identifier."""
+
+    _mapping: ItemTable
+
+    def __iter__(self) -> Iterator[Item]:
+        return self._mapping.rows()
+
+
+class _Items(ItemsView[str, Item]):
+    """The same with their identifiers."""
 
     _mapping: ItemTable
 

@@ -41,6 +41,7 @@ def test_a_table_has_the_items_of_the_manifest(number):
         for name, item in items.items()
     }
     assert dict(table.items()) == {name: table[name] for name in table} == expected
+    assert list(table.values()) == [table[name] for name in table]
     assert len(table) == number
     assert list(table) == sorted(expected)
 
@@ -79,3 +80,13 @@ def test_a_table_takes_a_fraction_of_its_manifest():
     table = ItemTable.from_json(content)
     assert table.size_in_memory < len(content) / 2
     assert next(iter(table.items()))[1].relpath.startswith("data/")
+
+
+class WithoutLookups(ItemTable):
+    def __getitem__(self, identifier):
+        raise AssertionError("a lookup takes ten times as long")
+
+
+def test_reading_all_items_looks_none_up_by_its_identifier():
+    table = WithoutLookups.from_json(written(RELPATHS))
+    assert len(list(table.values())) == len(list(table.items())) == len(RELPATHS)

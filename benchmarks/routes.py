@@ -21,6 +21,7 @@ from benchmarks.store import BUCKET
 # where the naive way takes minutes.
 CALLS = {10: (20, 3), 1_000: (10, 2), 10_000: (5, 1), 100_000: (2, 0)}
 ITEM_CALLS = 40
+MANY = 100_000  # items, of which one listing takes seconds
 NAIVE_COMPLETION = 1_000  # items, at most
 STAGED = 5_000  # items
 UPLOAD = f"/signed-urls/upload/{quote(BASE_URI, safe='')}"
@@ -115,7 +116,8 @@ def uploads(server: Server, items: int, calls: int) -> tuple[list[Row], list[str
         begun.append(server.checked("POST", UPLOAD, _plan(items)))
         grant = begun[-1].json
         server.store.declare(_objects(grant, hashes))
-        listed.append(server.checked("GET", LISTING + grant["uuid"]))
+        if not listed or items < MANY:
+            listed.append(server.checked("GET", LISTING + grant["uuid"]))
         completed.append(
             server.checked("POST", "/signed-urls/upload-complete", {"uri": grant["uri"]})
         )

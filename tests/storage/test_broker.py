@@ -84,6 +84,17 @@ def test_one_item_is_signed_alone(dserver, base_uri):
     assert dserver.bob.read_item(uri, "0" * 40).status_code == 404
 
 
+def test_an_item_is_looked_up_once_a_minute(dserver, base_uri):
+    uri = DtoolDserver().upload(dserver.alice, base_uri, Deposit()).json["uri"]
+    known, other, *_ = dserver.bob.read(uri).json["item_urls"]
+    assert dserver.bob.read_item(uri, known).status_code == 200
+    store = STORES[base_uri.removeprefix("own://")]
+    [manifest] = [key for key in store if key.endswith("manifest.json")]
+    del store[manifest]
+    assert dserver.bob.read_item(uri, known).status_code == 200
+    assert dserver.bob.read_item(uri, other).status_code in (404, 502)
+
+
 def test_what_is_missing_is_reported_and_can_follow(dserver, base_uri):
     client, deposit = DtoolDserver(), Deposit()
     grant = client.begin(dserver.alice, base_uri, deposit)

@@ -16,6 +16,7 @@ from dserver_signed_url_plugin import datasets
 from dserver_signed_url_plugin.audit.decisions import Extent
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import (
+    AssemblyPending,
     NoPendingUpload,
     NotUploader,
     UploadBusy,
@@ -102,6 +103,7 @@ class Completions:
         :raises UploadIncomplete: with what is missing or different, item by item.
         :raises NoPendingUpload: if there is neither an upload nor a dataset.
         :raises UploadBusy: without ``wait_seconds``, if another completion is running.
+        :raises AssemblyPending: without ``wait_seconds``, while the store assembles an item.
         :raises UploadElsewhere: if the UUID is pending at another base URI.
         """
         uri = permit.base_uri.dataset(uuid)
@@ -119,7 +121,7 @@ class Completions:
         except repository.UploadGone:
             # Another request has completed or removed it.
             pass
-        except (UploadBusy, WaitOver):
+        except (AssemblyPending, UploadBusy, WaitOver):
             if wait_seconds is None:
                 raise
             return _completing(uri)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from time import monotonic
 
+from dserver_signed_url_plugin.errors import AssemblyPending
 from dserver_signed_url_plugin.uploads.lease import Lease
 
 
@@ -31,7 +32,7 @@ class Progress:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None and not issubclass(kind, WaitOver):
+        if kind is not None and not issubclass(kind, (AssemblyPending, WaitOver)):
             self._lease.items_done = None
 
     def begin(self, items_done: int) -> None:

@@ -50,7 +50,7 @@ def test_a_cancelled_upload_reports_the_bytes_of_its_parts(dserver, blobs):
 
 def test_a_completion_goes_on_when_the_store_has_copied_an_item(make_azure_dserver, account, blobs):
     with StoreProxy(account) as proxy:
-        proxy.rewritten = copying(looks=5)
+        proxy.rewritten = copying(looks=10)
         dserver = make_azure_dserver(**SETTINGS, **HASTE, **proxy.settings())
         wanted = deposit()
         grant = begin(dserver, wanted)
@@ -59,6 +59,9 @@ def test_a_completion_goes_on_when_the_store_has_copied_an_item(make_azure_dserv
         pending = dserver.alice.complete(grant["uri"])
         assert (pending.status_code, pending.json["errors"]["slug"]) == (502, "assembly-pending")
         assert int(pending.headers["Retry-After"]) > 0
+        waiting = {"uri": grant["uri"], "wait_seconds": 1}
+        under_way = dserver.alice.post("/signed-urls/upload-complete", waiting)
+        assert (under_way.status_code, under_way.json["items_done"]) == (202, 1)
         assert dserver.alice.complete(grant["uri"]).status_code == 200
         assert sum("x-ms-copy-source" in asked.headers for asked in proxy.requests) == 1
     check_dataset(dserver, blobs, wanted)

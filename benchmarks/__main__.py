@@ -27,7 +27,7 @@ def main() -> None:
     results = json.loads(options.results.read_text()) if options.results else measure(options)
     before = goals.recorded()
     if options.base:
-        before = goals.portable(_measure_at(options.base, options))
+        before |= goals.portable(_measure_at(options.base, options))
         if options.record:
             goals.record(before)
     results["goals"] = goals.evaluate(results, before)

@@ -97,8 +97,7 @@ def total_size(sizes: Collection[int | None]) -> int | None:
     return sum(known) if len(known) == len(sizes) else None
 
 
-@dataclass(frozen=True)
-class StoredItem:
+class StoredItem(msgspec.Struct, frozen=True, gc=False):
     """An object as the store lists it: bytes, MD5 (32 hex digits), time of its last write (UTC).
 
     ``md5`` of an item that was assembled from parts is what assembled_md5() says, which is no MD5.
@@ -258,8 +257,7 @@ class Freed:
     old_versions_remain: bool = False
 
 
-@dataclass(frozen=True)
-class Promotion:
+class Promotion(msgspec.Struct, frozen=True, gc=False):
     """A verified staged object, and the item that it is to become."""
 
     item: Item

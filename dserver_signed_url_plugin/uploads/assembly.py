@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
+
+import msgspec
 
 from dserver_signed_url_plugin.errors import URLsStillValid
 from dserver_signed_url_plugin.storage import parallel
@@ -121,7 +123,7 @@ def accepted(kept: ItemInParts, item: Item, stored: StoredItem | None) -> Stored
         is_assembled = _MD5.fullmatch(stored.md5) is None
     else:
         is_assembled = stored.md5 == kept.assembled_md5
-    return replace(stored, md5=item.hash or stored.md5) if is_assembled else None
+    return msgspec.structs.replace(stored, md5=item.hash or stored.md5) if is_assembled else None
 
 
 def part_upload(upload: PendingUpload, kept: ItemInParts) -> PartUpload:

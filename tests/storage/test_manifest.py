@@ -2,9 +2,11 @@
 
 import json
 
+import dtoolcore
 import pytest
 
 from dserver_signed_url_plugin.storage.manifest import Manifest
+from dserver_signed_url_plugin.storage.values import Item
 
 
 def read(text):
@@ -54,3 +56,18 @@ def test_what_is_read_fast_is_what_is_read_with_care(relpath, size, time):
     complete = document.replace(', "b": {"relpath": "b"}', "")
     for text in (document, complete):
         assert repr(Manifest.from_json(text)) == repr(Manifest.from_dict(json.loads(text)))
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        [],
+        [Item("b", 'a "quoted"\\name\n', 5 * 1024**4, "0" * 32, 1e-7), Item("a", "größe/\u2028😀")],
+        [Item("a", "a", 1, None, 1e16), Item("b", "b", 0, "x", 1_700_000_000)],
+    ],
+)
+def test_a_manifest_is_written_as_dtool_writes_it(items):
+    manifest = Manifest.of(items, dtoolcore.__version__)
+    as_dtool = json.dumps(manifest.as_dict(), indent=2, sort_keys=True)
+    assert manifest.as_dtool_writes_it() == as_dtool
+    assert Manifest.from_json(as_dtool) == manifest

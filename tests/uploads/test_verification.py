@@ -1,6 +1,5 @@
 """Does the store hold what was announced? Every way in which it may not."""
 
-from dataclasses import replace
 from datetime import datetime, timezone
 
 import msgspec
@@ -24,6 +23,7 @@ ITEM = Item("id-1", "a.txt", 7, GOOD, 1.5)
 BARE = Item("id-1", "a.txt")
 SIZED = Item("id-1", "a.txt", 7)
 RIGHT = StoredItem(7, GOOD, WHEN)
+EARLIER = StoredItem(7, GOOD, WHEN.replace(year=2025))
 LONGER = StoredItem(8, GOOD, WHEN)
 OTHER = StoredItem(7, BAD, WHEN)
 
@@ -54,7 +54,7 @@ def mismatch(item, found):
         (BARE, RIGHT, None),
         # Promoted by a completion that then ended: no need to copy again.
         (BARE, RIGHT, RIGHT),
-        (BARE, RIGHT, replace(RIGHT, last_modified=WHEN.replace(year=2025))),
+        (BARE, RIGHT, EARLIER),
     ],
 )
 def test_what_is_right_at_its_place_stays(item, final, staged):
@@ -136,7 +136,7 @@ def test_a_long_list_is_cut_and_its_total_told():
 PROMOTED = [Promotion(BARE, RIGHT)]
 
 
-@pytest.mark.parametrize("later", [RIGHT, replace(RIGHT, last_modified=WHEN.replace(year=2025))])
+@pytest.mark.parametrize("later", [RIGHT, EARLIER])
 def test_a_copy_of_what_was_verified_is_in_place(later):
     outcome = verify_promoted(PROMOTED, {"id-1": later, "id-2": OTHER})
     assert outcome == Verification(in_place={"id-1": later})

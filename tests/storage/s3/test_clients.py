@@ -10,10 +10,12 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 import urllib3
+from botocore.utils import parse_timestamp
 
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import StorageUnavailable
 from dserver_signed_url_plugin.storage.s3 import s3_storage
+from dserver_signed_url_plugin.storage.s3.clients import parsed_timestamp
 from dserver_signed_url_plugin.storage.s3.connection import S3Connection
 from dserver_signed_url_plugin.uris import BaseURI
 from tests.support.dserver import in_capitals
@@ -313,3 +315,23 @@ def test_where_the_region_is_set_aws_is_not_asked_for_it(environment):
     environment({"AWS_ACCESS_KEY_ID": "AK", "AWS_SECRET_ACCESS_KEY": "SK"})
     settings = Settings.load({"DTOOL_S3_REGION_lab-far": "eu-central-1"}, {})
     assert S3Connection("lab-far", settings).endpoint.region == "eu-central-1"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2026-01-31T23:59:59.123Z",
+        "2026-01-31T23:59:59Z",
+        "2026-01-31T23:59:59.123456+02:00",
+        "Sat, 31 Jan 2026 23:59:59 GMT",
+        1769900000,
+    ],
+)
+def test_a_timestamp_is_read_as_botocore_reads_it(value):
+    assert parsed_timestamp(value) == parse_timestamp(value)
+
+
+@pytest.mark.parametrize("value", ["", "yesterday", "2026-13-01T00:00:00Z"])
+def test_what_is_no_timestamp_is_refused_as_botocore_refuses_it(value):
+    with pytest.raises(ValueError, match="."):
+        parsed_timestamp(value)

@@ -161,6 +161,22 @@ def test_an_initiation_that_resumes_keeps_to_the_budget(dserver, proxy):
     assert len(cost.requests) <= BEGINNING
 
 
+def test_resuming_and_fresh_urls_cost_the_same_for_many_items(dserver, proxy):
+    spent = []
+    for number in (FEW, PAGE):
+        deposit, cost = deposit_of(number), {}
+        DtoolDserver().begin(dserver.alice, dserver.base_uri, deposit)
+        with counted(dserver, proxy) as cost["resume"]:
+            DtoolDserver().begin(dserver.alice, dserver.base_uri, deposit)
+        status = f"/signed-urls/upload/{encoded(f'{dserver.base_uri}/{deposit.uuid}')}?urls=true"
+        with counted(dserver, proxy) as cost["status"]:
+            found = dserver.alice.get(status).json
+        assert len(found["upload"]["upload_urls"]["items"]) == number
+        calls = cost.values()
+        spent.append([(len(call.requests), call.queries) for call in calls])
+    assert spent[0] == spent[1]
+
+
 @pytest.mark.parametrize("client", CLIENTS[:2], ids=lambda client: type(client).__name__)
 def test_a_completion_by_another_worker_keeps_to_the_budget(make_dserver, proxy, client):
     first = make_dserver(**proxy.settings())

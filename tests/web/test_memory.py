@@ -150,19 +150,20 @@ def test_nesting_takes_nothing(worker):
     assert worker.settled(before + 30) < before + 30
 
 
-def test_the_memory_of_large_announcements_comes_back(worker):
+def test_large_announcements_take_little_memory_which_comes_back(worker):
+    """An announcement of 100,000 items is 10 MB, and its answer 65 MB."""
     before, after = worker.megabytes(), []
     worker.forget_peak()
-    for _ in range(4):
+    for _ in range(2):
         items = [
             {"relpath": f"images/{n:06d}.tif", "size_in_bytes": n, "hash": f"{n:032x}"}
             for n in range(100_000)
         ]
         body = plan(items=items, hash_function="md5sum_hexdigest")
-        assert worker.post("alice", body).status_code == 200
+        answer = worker.post("alice", body)
+        assert len(answer.json()["upload_urls"]["items"]) == len(items)
         after.append(worker.megabytes())
-    # The answers are 65 MB each; what is left over grows no further.
-    after.append(worker.settled(before + 130))
     figures = f"{before:.0f} MB before, {worker.peak():.0f} at most, {after} after each"
     print(figures)  # noqa: T201
-    assert after[-1] < before + 130, figures
+    assert worker.peak() < before + 125, figures
+    assert worker.settled(before + 80) < before + 80, figures

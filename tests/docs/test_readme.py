@@ -58,7 +58,7 @@ def test_the_operator_commands_install_examine_and_share(tmp_path, flask, bucket
 
 
 def test_the_readme_fits_on_a_few_screens():
-    assert len(text_of(README).splitlines()) <= 160
+    assert len(text_of(README).splitlines()) <= 150
 
 
 def test_every_make_target_of_the_readme_exists():

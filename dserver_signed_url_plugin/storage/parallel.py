@@ -33,14 +33,20 @@ class Pace:
     at a time. The rate is measured over four times as many calls as run at a time.
 
     :param most: the most calls at a time; ``first`` if their number is not to adapt.
+    :param clock: the time in seconds, from any start.
     """
 
-    def __init__(self, first: int = PARALLEL, most: int = MOST_PARALLEL) -> None:
-        self.limit, self._most = first, most
+    def __init__(
+        self,
+        first: int = PARALLEL,
+        most: int = MOST_PARALLEL,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self.limit, self._most, self._clock = first, most, clock
         self._lock = threading.Lock()
         self._slower, self._rate = first, 0.0
         self._growth = self._doubled
-        self._calls, self._since = 0, monotonic()
+        self._calls, self._since = 0, clock()
         self._overloaded_at: float | None = None
 
     def done(self) -> None:
@@ -48,7 +54,7 @@ class Pace:
         with self._lock:
             self._calls += 1
             if self._calls >= 4 * self.limit:
-                now = monotonic()
+                now = self._clock()
                 rate = self._calls / max(now - self._since, 1e-6)
                 self.limit = min(self._growth(rate), self._most)
                 self._calls, self._since = 0, now
@@ -56,7 +62,7 @@ class Pace:
     def slow_down(self) -> None:
         """Note that the store is overloaded."""
         with self._lock:
-            now, before = monotonic(), self._overloaded_at
+            now, before = self._clock(), self._overloaded_at
             if before is None or now - before > _SAME_OVERLOAD:
                 self._overloaded_at = now
                 self.limit, self._growth = max(1, self.limit // 2), self._one_more

@@ -232,13 +232,13 @@ def test_a_base_uri_that_dserver_does_not_know_is_refused_with_the_command(run, 
     assert "flask base_uri add s3://unheard-of" in refused
 
 
-def test_a_file_larger_than_one_put_is_refused_before_it_is_read(run, dserver, results):
+def test_a_file_larger_than_the_store_takes_is_refused_before_it_is_read(run, dserver, results):
     large = results / "large.bin"
     with large.open("wb") as stream:
-        stream.truncate(5 * 1024**3 + 1)
+        stream.truncate(5 * 1024**4 + 1)
     refused = refusal(run("create", dserver.base_uri, results))
     assert str(large) in refused
-    assert "5368709120 bytes" in refused
+    assert f"{5 * 1024**4} bytes" in refused
 
 
 @pytest.mark.parametrize(

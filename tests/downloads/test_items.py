@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from uuid import uuid4
 
 import pytest
@@ -160,9 +159,8 @@ def entries(*relpaths: str) -> dict[str, Item]:
 )
 def test_no_pattern_takes_long_on_100_000_relpaths(pattern):
     everything = entries(*["a" * 80] * 100_000)
-    began = time.process_time()
+    # It is refused above two seconds.
     assert Selection(match=pattern).chosen(everything) == ({}, [])
-    assert time.process_time() - began < 2
 
 
 def test_a_pattern_that_takes_too_long_in_all_is_refused():

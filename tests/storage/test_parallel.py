@@ -1,4 +1,4 @@
-"""Batches: what fails for a moment is repeated, and what is an answer is not."""
+"""Batches: what fails for a moment is repeated, and how many calls run at a time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from dserver_signed_url_plugin.errors import StorageAway, StorageUnavailable
 from dserver_signed_url_plugin.storage import deadline
 from dserver_signed_url_plugin.storage.deadline import Deadline
-from dserver_signed_url_plugin.storage.parallel import each
+from dserver_signed_url_plugin.storage.parallel import MOST_PARALLEL, PARALLEL, Pace, each
 
 
 class Failing:
@@ -71,3 +71,64 @@ def test_all_of_a_batch_is_under_the_deadline_of_the_call():
     call = Deadline(30)
     with deadline.under(call):
         assert each(lambda _: deadline.current(), range(3)) == [call] * 3
+
+
+# The pace --------------------------------------------------------------------------------------
+
+
+class Load:
+    """A store that answers so many calls per second, on a clock of its own."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.pace = Pace(clock=lambda: self.now)
+
+    def limit_after(self, calls_per_second: float) -> int:
+        """Return how many calls run at a time after as many as are measured together."""
+        for _ in range(4 * self.pace.limit):
+            self.now += 1 / calls_per_second
+            self.pace.done()
+        return self.pace.limit
+
+    def limit_after_overload(self, seconds_later: float) -> int:
+        self.now += seconds_later
+        self.pace.slow_down()
+        return self.pace.limit
+
+
+def test_twice_as_many_calls_run_at_a_time_while_that_is_faster():
+    load = Load()
+    assert load.pace.limit == PARALLEL == 16
+    assert [load.limit_after(rate) for rate in (100, 200, 400, 800)] == [32, 64, 64, 64]
+    assert MOST_PARALLEL == 64
+
+
+@pytest.mark.parametrize("rate", [50, 100, 109])
+def test_where_more_calls_are_not_faster_their_number_goes_back_and_stays(rate):
+    load = Load()
+    assert load.limit_after(100) == 32
+    assert [load.limit_after(rate), load.limit_after(1000), load.limit_after(1000)] == [16] * 3
+
+
+def test_an_overload_halves_the_calls_once_a_second_and_then_one_more_runs_at_a_time():
+    load = Load()
+    assert [load.limit_after(rate) for rate in (100, 200)] == [32, 64]
+    assert [load.limit_after_overload(seconds) for seconds in (0, 0.6, 0.3, 0.2)] == [
+        32,
+        32,
+        32,
+        16,
+    ]
+    assert [load.limit_after(rate) for rate in (1000, 10, 1000)] == [17, 18, 19]
+
+
+def test_there_is_always_one_call_at_a_time():
+    load = Load()
+    assert [load.limit_after_overload(2) for _ in range(6)] == [8, 4, 2, 1, 1, 1]
+
+
+def test_a_number_of_calls_that_is_not_to_adapt_does_not_grow():
+    pace = Pace(4, 4)
+    for _ in range(100):
+        pace.done()
+    assert pace.limit == 4

@@ -21,7 +21,7 @@ from tests.support.proxy import StoreProxy
 
 # Statements of one call, dservercore's own for person and permission included.
 # Two of them are the decision's, one on SQLite.
-QUERIES = {"begin": 24, "complete": 40, "dataset": 7, "items": 7, "list": 7, "item": 7}
+QUERIES = {"begin": 25, "complete": 40, "dataset": 7, "items": 7, "list": 7, "item": 7}
 
 
 @dataclass

@@ -13,7 +13,7 @@ from botocore.credentials import Credentials as BotocoreCredentials
 
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import StorageUnavailable
-from dserver_signed_url_plugin.storage.parallel import MOST_PARALLEL, PARALLEL, Pace, each
+from dserver_signed_url_plugin.storage.parallel import PARALLEL, Pace, each
 from dserver_signed_url_plugin.storage.s3.connection import S3Connection
 from dserver_signed_url_plugin.storage.s3.request_signer import RequestSigner
 from dserver_signed_url_plugin.storage.s3.sigv4 import Credentials, Endpoint
@@ -77,12 +77,6 @@ def test_each_object_costs_one_request(large):
     assert large.requests == {"COPY": 100}
     expected = {"x-amz-meta-handle": "YQ==", "x-amz-meta-checksum": MD5}
     assert large.objects["to/99"] == StoredObject(MD5, 1, b"", expected)
-
-
-def test_more_copies_run_at_a_time_while_that_is_faster(large):
-    large.seconds["COPY"] = 0.02
-    copied(large, 600, Pace())
-    assert PARALLEL < large.most_copies_seen <= MOST_PARALLEL
 
 
 def test_an_overloaded_store_is_given_fewer_copies_at_a_time(large):

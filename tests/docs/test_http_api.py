@@ -38,7 +38,7 @@ UUID, ANOTHER_UUID = "550e8400-e29b-41d4-a716-446655440000", "7c9e6679-7425-40de
 # Completeness -----------------------------------------------------------------------------
 
 
-def test_every_route_and_method_has_a_section(lab):
+def test_every_route_and_method_has_a_section_and_is_in_the_table(lab):
     routes = {
         f"{method} {re.sub('<path:', '<', rule.rule)}"
         for rule in lab.app.url_map.iter_rules()
@@ -46,6 +46,8 @@ def test_every_route_and_method_has_a_section(lab):
         for method in rule.methods - {"HEAD", "OPTIONS"}
     }
     assert {title for title in SECTIONS if "/signed-urls" in title} == routes
+    table = PAGE.partition("\nRequests\n---")[0]
+    assert sorted(re.findall(r"   \* - `(.+)`_\n", table)) == sorted(routes)
 
 
 def test_every_parameter_and_every_field_is_in_the_section_of_its_route(lab):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 from hashlib import md5
 from typing import Any
 
 import pytest
 from dtoolcore.utils import generate_identifier
 
+from dserver_signed_url_plugin.demo.store import s3_client
 from dserver_signed_url_plugin.uris import DatasetURI
 from tests.support.clients import Deposit, DtoolDserver
 from tests.support.databases import on_each_database
@@ -137,10 +137,10 @@ def test_head_and_options_are_answered_as_ever(each_lab, uri):
 NUMBER = 20_000
 
 
-@pytest.fixture
-def large(dserver: Dserver, s3: Any) -> str:
+@pytest.fixture(scope="module")
+def large(lab: Dserver) -> str:
     """A dataset whose manifest has many items."""
-    uri = deposited(dserver)
+    uri = deposited(lab)
     items = {
         generate_identifier(str(number)): {
             "relpath": f"data/{number}.raw",
@@ -150,27 +150,28 @@ def large(dserver: Dserver, s3: Any) -> str:
         }
         for number in range(NUMBER)
     }
-    key = f"{DatasetURI.parse(uri).uuid}/manifest.json"
-    s3.put_object(Bucket=dserver.bucket.name, Key=key, Body=json.dumps({"items": items}))
+    put_manifest(lab, uri, json.dumps({"items": items}).encode())
     return uri
 
 
+def put_manifest(dserver: Dserver, uri: str, content: bytes) -> None:
+    bucket = dserver.bucket
+    key = f"{DatasetURI.parse(uri).uuid}/manifest.json"
+    client = s3_client(bucket.endpoint, bucket.access_key, bucket.secret_key)
+    client.put_object(Bucket=bucket.name, Key=key, Body=content)
+
+
 @pytest.mark.parametrize("accepted", ["application/json", NDJSON])
-def test_the_first_bytes_are_sent_before_most_is_signed(dserver, large, accepted):
-    read(dserver, large)
-    started = time.process_time()
-    answer = read(dserver, large, Accept=accepted)
-    # The test client stops after the first chunk, as a slow client does.
-    first = time.process_time() - started
+def test_a_large_answer_is_sent_in_chunks(lab, large, accepted):
+    answer = read(lab, large, Accept=accepted)
     chunks = list(answer.response)
     assert "Content-Length" not in answer.headers
-    assert b"".join(chunks).count(b"https" if b"https" in chunks[0] else b"http:") >= NUMBER
-    assert first < (time.process_time() - started) / 3
+    assert b"".join(chunks).count(lab.bucket.endpoint.encode()) >= NUMBER
     assert max(map(len, chunks)) < 512 * 1024
 
 
 @on_each_database
-def test_no_connection_of_the_database_is_held_while_an_answer_is_read(make_dserver, s3):
+def test_no_connection_of_the_database_is_held_while_an_answer_is_read(make_dserver):
     only_one = {"pool_size": 1, "max_overflow": 0, "pool_timeout": 0.1}
     dserver = make_dserver(SQLALCHEMY_ENGINE_OPTIONS=only_one)
     uri = deposited(dserver)
@@ -178,13 +179,13 @@ def test_no_connection_of_the_database_is_held_while_an_answer_is_read(make_dser
     assert first.text.count("\n") == second.text.count("\n") == len(FILES) + 1
 
 
-def test_a_large_answer_is_compressed(dserver, large):
-    answer = read(dserver, large, Accept_Encoding="gzip")
+def test_a_large_answer_is_compressed(lab, large):
+    answer = read(lab, large, Accept_Encoding="gzip")
     assert answer.headers["Content-Encoding"] == "gzip"
     assert len(answer.data) < NUMBER * 200
 
 
-def test_what_fails_fails_before_the_first_byte(dserver, large, s3):
-    key = f"{DatasetURI.parse(large).uuid}/manifest.json"
-    s3.put_object(Bucket=dserver.bucket.name, Key=key, Body=b'{"items": 7}')
-    assert_refused(read(dserver, large, Accept=NDJSON), 502, "manifest")
+def test_what_fails_fails_before_the_first_byte(lab):
+    uri = deposited(lab)
+    put_manifest(lab, uri, b'{"items": 7}')
+    assert_refused(read(lab, uri, Accept=NDJSON), 502, "manifest")

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import chain
 
 import pytest
 from dtoolcore.utils import generate_identifier
 
-from dserver_signed_url_plugin.web.streamed import Members, json_response
+from dserver_signed_url_plugin.web.streamed import (
+    Members,
+    json_response,
+    ndjson_response,
+    text_response,
+)
 from tests.support.clients import Deposit, DtoolDserver
 from tests.support.dserver import encoded
 
@@ -42,6 +48,31 @@ def test_a_short_answer_has_a_length_and_a_long_one_is_made_while_it_is_sent():
     assert long.content_length is None
     assert len(made) < 300
     assert len(json.loads(long.get_data())) == MANY
+
+
+@pytest.mark.parametrize(
+    "respond",
+    [
+        lambda texts: ndjson_response("head", texts),
+        lambda texts: text_response(f'"{text}"\n' for text in chain(["head"], texts)),
+    ],
+    ids=["ndjson", "text"],
+)
+def test_lines_are_made_while_they_are_sent(respond):
+    made = []
+
+    def texts() -> Iterator[str]:
+        for index in range(MANY):
+            made.append(index)
+            yield "x" * 1000
+
+    response = respond(texts())
+    chunks = response.iter_encoded()
+    assert response.content_length is None
+    beginning = next(chunks)
+    assert 0 < len(made) < 300
+    lines = (beginning + b"".join(chunks)).splitlines()
+    assert list(map(json.loads, lines)) == ["head", *["x" * 1000] * MANY]
 
 
 def test_what_fails_at_its_beginning_is_an_error_and_no_broken_answer():

@@ -1,6 +1,6 @@
 # Every target creates the environment it needs, from Python 3.10 or newer. The tests on Azure need
-# npm as well, to install a local Azure store; without it they are skipped, or fail if
-# REQUIRE_AZURITE=1 is set.
+# npm as well, to install a local Azure store, and those of lists need curl and aria2c; without
+# them they are skipped, or fail if REQUIRE_AZURITE=1 or REQUIRE_LIST_PROGRAMS=1 is set.
 #   PYTHON=python3.12     the Python for new environments (run `make clean` to change it)
 #   TESTS=tests/uploads   the tests to run
 #   WORKERS=0             the number of parallel test processes; 0 is easiest to debug
@@ -50,7 +50,7 @@ demo: $(VENV)/.has-demo $(if $(filter azure://%,$(BASE_URI)),$(FOR_AZURE))  ## d
 test: $(VENV)/.has-test $(VENV)/.azurite-$(AZURITE) $(VENV)/.aria2-unpacked  ## run the tests against the released dserver
 	$(VENV)/bin/python -m pytest --numprocesses $(WORKERS) $(TESTS) $(ARGS)
 
-test-next: $(NEXT)/.has-next $(NEXT)/.azurite-$(AZURITE)  ## run the tests with Flask 3, marshmallow 4 and flask-smorest 0.47
+test-next: $(NEXT)/.has-next $(NEXT)/.azurite-$(AZURITE) $(NEXT)/.aria2-unpacked  ## run the tests with Flask 3, marshmallow 4 and flask-smorest 0.47
 	$(NEXT)/bin/python -m pytest --numprocesses $(WORKERS) $(TESTS) $(ARGS)
 
 test-ceph: $(VENV)/.has-test ceph  ## run the tests against a Ceph RGW from Debian's packages
@@ -107,9 +107,9 @@ $(VENV)/ceph/root: | $(VENV)/.made
 	@$(VENV)/bin/python -m tests.support.debian_packages $(@D) ceph-common ceph-mon ceph-osd radosgw
 
 # One program of which tests read lists; without it they are skipped.
-$(VENV)/.aria2-unpacked: | $(VENV)/.made
+%/.aria2-unpacked: | %/.made
 	@if command -v aria2c >/dev/null || \
-		$(VENV)/bin/python -m tests.support.debian_packages $(VENV)/aria2 aria2 >/dev/null; then \
+		$(@D)/bin/python -m tests.support.debian_packages $(@D)/aria2 aria2 >/dev/null; then \
 		touch $@; \
 	else \
 		echo 'Without aria2c the tests that run it are skipped. To run them: sudo apt-get install aria2' >&2; \

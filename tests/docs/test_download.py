@@ -37,7 +37,7 @@ def test_the_commands_for_curl_download_and_compare_a_dataset(environ, tmp_path)
 
 
 def test_the_commands_for_aria2_download_a_dataset_and_can_be_repeated(environ, tmp_path):
-    directory = Path(list_programs.aria2c()).parent
+    directory = Path(list_programs.program("aria2c")).parent
     lines = [f'PATH="{directory}:$PATH"; set -o pipefail', *code_blocks("bash", PAGE, "With aria2")]
     environ["LD_LIBRARY_PATH"] = ":".join(list_programs.libraries())
     for _ in range(2):

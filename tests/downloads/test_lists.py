@@ -164,7 +164,7 @@ def test_curl_goes_on_after_an_item_that_is_refused(here, address):
 
 
 def test_aria2c_downloads_and_verifies_every_item_below_the_directory(here, address):
-    command = [list_programs.aria2c(), "--no-conf", "--console-log-level=warn", "-j8", "-i-"]
+    command = ["aria2c", "--no-conf", "--console-log-level=warn", "-j8", "-i-"]
     done = list_programs.run(command, here, listed("aria2", address))
     assert done.returncode == 0, done.stdout
     assert_downloaded(here.parent)
@@ -172,7 +172,7 @@ def test_aria2c_downloads_and_verifies_every_item_below_the_directory(here, addr
 
 def test_aria2c_refuses_bytes_that_differ_from_the_manifest(here, address):
     text = listed("aria2", address, [item("x", hash="0" * 32)])
-    done = list_programs.run([list_programs.aria2c(), "--no-conf", "-i-"], here, text)
+    done = list_programs.run(["aria2c", "--no-conf", "-i-"], here, text)
     assert done.returncode != 0
     assert b"checksum" in done.stdout.lower()
 

@@ -20,6 +20,7 @@ from dserver_signed_url_plugin.demo.store import free_port, s3_client
 from tests.support.clients import Deposit, DserverClientJS, DtoolDserver, RelpathsOnly
 from tests.support.compose_container import PublicSide
 from tests.support.dserver import Dserver
+from tests.support.list_programs import program
 from tests.support.refusals import assert_refused
 from tests.support.stored_upload import AWKWARD
 
@@ -99,7 +100,7 @@ def test_curl_saves_an_item_under_its_name(lab, uri, tmp_path):
         (HIDDEN, "_bashrc"),
     ]:
         url = item_url(lab, uri, relpath)
-        subprocess.run(["curl", "-sSfOJ", url], cwd=tmp_path, check=True, timeout=30)
+        subprocess.run([program("curl"), "-sSfOJ", url], cwd=tmp_path, check=True, timeout=30)
         assert (tmp_path / name).read_bytes() == FILES[relpath]
     assert len(list(tmp_path.iterdir())) == 3
 

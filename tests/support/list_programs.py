@@ -16,10 +16,8 @@ UNPACKED = Path(sys.prefix, "aria2", "root", "usr")
 
 def run(command: Sequence[str], directory: Path, text: str = "") -> subprocess.CompletedProcess:
     """Run a program in a directory, with a text as its standard input."""
-    if shutil.which(command[0]) is None:
-        pytest.skip(f"here is no {command[0]}")
     return subprocess.run(
-        command,
+        [program(command[0]), *command[1:]],
         cwd=directory,
         input=text.encode(),
         env={**os.environ, "LC_ALL": "C.UTF-8", "LD_LIBRARY_PATH": ":".join(libraries())},
@@ -29,11 +27,15 @@ def run(command: Sequence[str], directory: Path, text: str = "") -> subprocess.C
     )
 
 
-def aria2c() -> str:
-    """Return the path of aria2c: the installed one, or the one that `make test` unpacks."""
-    found = shutil.which("aria2c") or shutil.which("aria2c", path=str(UNPACKED / "bin"))
+def program(name: str) -> str:
+    """Return the path of a program: the installed one, or the one that `make test` unpacks.
+
+    Without it the test is skipped, or fails if REQUIRE_LIST_PROGRAMS is set.
+    """
+    found = shutil.which(name) or shutil.which(name, path=str(UNPACKED / "bin"))
     if found is None:
-        pytest.skip("here is no aria2c: `make test` unpacks it where apt-get is")
+        give_up = pytest.fail if "REQUIRE_LIST_PROGRAMS" in os.environ else pytest.skip
+        give_up(f"There is no {name}.")
     return found
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from urllib.parse import urlsplit
 
@@ -19,6 +18,7 @@ from dserver_signed_url_plugin.storage.s3.clients import parsed_timestamp
 from dserver_signed_url_plugin.storage.s3.connection import S3Connection
 from dserver_signed_url_plugin.uris import BaseURI
 from tests.support.dserver import in_capitals
+from tests.support.list_programs import program
 from tests.support.proxy import StoreProxy
 from tests.support.stored_upload import README, Upload, put, uninterrupted
 from tests.support.stub_store import Faults, StubStore
@@ -223,12 +223,9 @@ def by_urllib3(url, proxy):
 
 
 def by_curl(url, proxy):
-    program = shutil.which("curl")
-    if program is None:
-        pytest.skip("There is no curl.")
     through = ["--proxy", proxy] if proxy else ["--noproxy", "*"]
     return subprocess.run(
-        [program, "-sS", *through, url], check=True, capture_output=True, timeout=30
+        [program("curl"), "-sS", *through, url], check=True, capture_output=True, timeout=30
     ).stdout
 
 

@@ -67,20 +67,7 @@ class StoredPart:
 
 @dataclass(frozen=True)
 class PartUpload:
-    """The parts of one item of one upload, which the store keeps under ``upload_id``.
-
-    ``staging`` is that of the upload.
-    """
-
-    uuid: str
-    staging: str
-    identifier: str
-    upload_id: str
-
-
-@dataclass(frozen=True)
-class IncompleteUpload:
-    """Parts that a store keeps below a key that may be an item's, and that nobody assembled yet."""
+    """The parts of one item of one upload, which the store keeps under ``upload_id``."""
 
     uuid: str
     identifier: str

@@ -14,12 +14,7 @@ from typing import Protocol
 from dserver_signed_url_plugin.filenames import Disposition
 from dserver_signed_url_plugin.storage.dataset_cache import NOTHING_KNOWN, KnownDataset
 from dserver_signed_url_plugin.storage.manifest import FrozenDataset
-from dserver_signed_url_plugin.storage.parts import (
-    IncompleteUpload,
-    PartLimits,
-    PartUpload,
-    StoredPart,
-)
+from dserver_signed_url_plugin.storage.parts import PartLimits, PartUpload, StoredPart
 from dserver_signed_url_plugin.storage.values import (
     Claim,
     Contents,
@@ -189,7 +184,7 @@ class PartStore(Protocol):
 
     limits: PartLimits
 
-    def begin(self, uuid: str, staging: str, item: Item) -> PartUpload:
+    def begin(self, uuid: str, item: Item) -> PartUpload:
         """Prepare the store for the parts of an item whose size and hash are announced."""
 
     def part_urls(
@@ -220,7 +215,7 @@ class PartStore(Protocol):
     def abort(self, upload: PartUpload) -> None:
         """Delete the parts; nothing if there are none."""
 
-    def incomplete(self, before: datetime) -> Iterable[IncompleteUpload]:
+    def incomplete(self, before: datetime) -> Iterable[PartUpload]:
         """List the parts of items that were begun before (UTC), wherever in the store.
 
         Left out are those of proto-datasets that somebody may be writing directly with dtool.

@@ -217,10 +217,9 @@ class Claim:
 
 @dataclass(frozen=True)
 class ProtoDataset:
-    """What a proto-dataset is created with; ``staging`` names the folder of staged objects."""
+    """What a proto-dataset is created with."""
 
     uuid: str
-    staging: str
     claim: Claim
     admin_metadata: Mapping[str, Any]
     tags: Sequence[str] = ()

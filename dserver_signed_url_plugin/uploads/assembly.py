@@ -128,7 +128,7 @@ def accepted(kept: ItemInParts, item: Item, stored: StoredItem | None) -> Stored
 
 def part_upload(upload: PendingUpload, kept: ItemInParts) -> PartUpload:
     """Return the parts of an item as a storage names them."""
-    return PartUpload(upload.uuid, upload.staging, kept.identifier, kept.upload_id)
+    return PartUpload(upload.uuid, kept.identifier, kept.upload_id)
 
 
 def list_parts(

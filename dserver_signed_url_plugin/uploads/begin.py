@@ -175,7 +175,6 @@ def _create(lease: Lease, plan: UploadPlan, storage: Storage) -> None:
         return
     proto_dataset = ProtoDataset(
         uuid=upload.uuid,
-        staging=upload.staging,
         claim=upload.storage_claim,
         admin_metadata=upload.admin_metadata("protodataset"),
         tags=plan.tags,

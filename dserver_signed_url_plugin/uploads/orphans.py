@@ -12,7 +12,7 @@ from datetime import datetime
 
 from dserver_signed_url_plugin import datasets
 from dserver_signed_url_plugin.errors import SignedURLError, SigningUnsupported
-from dserver_signed_url_plugin.storage.parts import IncompleteUpload, PartUpload
+from dserver_signed_url_plugin.storage.parts import PartUpload
 from dserver_signed_url_plugin.storage.protocols import PartStore
 from dserver_signed_url_plugin.storage.registry import Storages
 from dserver_signed_url_plugin.uploads import part_repository
@@ -66,14 +66,13 @@ def _below(
 
 
 def _aborted(
-    base_uri: str, parts: PartStore, orphan: IncompleteUpload, *, dry_run: bool
+    base_uri: str, parts: PartStore, orphan: PartUpload, *, dry_run: bool
 ) -> OrphanedParts:
-    upload = PartUpload(orphan.uuid, "", orphan.identifier, orphan.upload_id)
-    stored = parts.stored_parts(upload) or {}
+    stored = parts.stored_parts(orphan) or {}
     size = sum(part.size_in_bytes for part in stored.values())
     try:
         if not dry_run:
-            parts.abort(upload)
+            parts.abort(orphan)
     except SignedURLError as error:
         return OrphanedParts(base_uri, orphan.uuid, orphan.identifier, 0, error.message)
     return OrphanedParts(base_uri, orphan.uuid, orphan.identifier, size)

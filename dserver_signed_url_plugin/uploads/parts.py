@@ -192,7 +192,7 @@ def _begun(upload: PendingUpload, item: Item, storage: Storage) -> _Begun:
 
 def _begin(upload: PendingUpload, item: Item, parts: PartStore) -> PartUpload | None:
     """Begin the parts of an item; None if another request has done so at the same time."""
-    begun = parts.begin(upload.uuid, upload.staging, item)
+    begun = parts.begin(upload.uuid, item)
     try:
         kept = part_repository.claim(upload, item.identifier, begun.upload_id)
     except repository.UploadGone:

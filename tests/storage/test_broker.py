@@ -210,6 +210,6 @@ def test_a_database_that_is_away_when_a_lease_is_checked_is_no_failure_of_the_br
     storage = dserver.services.storages.of(BaseURI.parse(base_uri))
     uuid, metadata = "550e8400-e29b-41d4-a716-446655440000", {"type": "protodataset"}
     with pytest.raises(OperationalError):
-        storage.uploads.create(ProtoDataset(uuid, "s", Claim({}), metadata), check)
+        storage.uploads.create(ProtoDataset(uuid, Claim({}), metadata), check)
     with pytest.raises(OperationalError):
         storage.uploads.freeze(uuid, FrozenDataset("", Manifest(), metadata), check)

@@ -53,7 +53,7 @@ class PartedItem:
         return range(1, Division(len(self.content), self.part_bytes).count + 1)
 
     def begin(self) -> PartUpload:
-        return self.parts.begin(self.upload.uuid, self.upload.staging, self.item)
+        return self.parts.begin(self.upload.uuid, self.item)
 
     def part(self, number: int) -> bytes:
         return self.content[(number - 1) * self.part_bytes : number * self.part_bytes]

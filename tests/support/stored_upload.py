@@ -74,7 +74,6 @@ class Upload:
     def opening(self) -> ProtoDataset:
         return ProtoDataset(
             self.uuid,
-            self.staging,
             Claim({"uploader": self.uploader}, self.was_written),
             self.admin_metadata("protodataset"),
             tags=("red", "blue"),

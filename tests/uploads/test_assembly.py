@@ -45,7 +45,7 @@ def test_of_ten_thousand_parts_the_missing_and_the_short_ones_are_named():
     division = Division(9_999 * 5 + 1, 5)
     stored = {number: StoredPart(5) for number in range(1, 10_001) if number != 17}
     stored[10_000], stored[3] = StoredPart(1), StoredPart(4)
-    parts = ListedParts(ITEM, division, PartUpload("", "", "", ""), stored)
+    parts = ListedParts(ITEM, division, PartUpload("", "", ""), stored)
     assert (parts.missing, parts.number_stored) == ([3, 17], 9_998)
     stored |= {3: StoredPart(5), 17: StoredPart(5), 10_001: StoredPart(5)}
     assert (parts.missing, list(parts.wanted)) == ([], list(range(1, 10_001)))

@@ -12,7 +12,6 @@ from dservercore import sql_db
 from sqlalchemy import delete, select, update
 
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
-from dserver_signed_url_plugin.storage.parts import PartUpload
 from dserver_signed_url_plugin.uploads.models import ItemInParts, PendingUpload
 from tests.support.clients import Deposit, DserverClientJS
 from tests.support.databases import on_each_database
@@ -170,8 +169,7 @@ def test_parts_that_were_aborted_behind_our_back_are_begun_anew(dserver, holding
     send_all(dserver.alice, grant["uri"])
     with dserver.app.app_context():
         [one] = incomplete(dserver)
-        upload = PartUpload(one.uuid, "", one.identifier, one.upload_id)
-        dserver.storage.parts.abort(upload)
+        dserver.storage.parts.abort(one)
     assert found_wrong(dserver.alice.complete(grant["uri"]))["missing_parts"] == [1, 2]
     assert send_all(dserver.alice, grant["uri"])["stored"] == {}
     assert dserver.alice.complete(grant["uri"]).status_code == 200

@@ -19,7 +19,7 @@ from dtool_azure.storagebroker import AzureStorageBroker
 from dtoolcore.utils import generate_identifier
 
 from dserver_signed_url_plugin.storage.manifest import FrozenDataset
-from dserver_signed_url_plugin.storage.parts import IncompleteUpload, PartUpload
+from dserver_signed_url_plugin.storage.parts import PartUpload
 from dserver_signed_url_plugin.storage.values import Item, ProtoDataset
 
 BLOBS = {
@@ -74,12 +74,12 @@ def part_blob(upload: PartUpload) -> str:
     return f"{_PARTS}/{upload.identifier}/{upload.upload_id}"
 
 
-def part_upload(uuid: str, blob: str) -> IncompleteUpload | None:
+def part_upload(uuid: str, blob: str) -> PartUpload | None:
     """Return whose parts a blob has; None if it is for something else."""
     kind, _, name = blob.partition("/")
     identifier, _, upload_id = name.partition("/")
     is_ours = kind == _PARTS and is_item(identifier) and upload_id.isalnum()
-    return IncompleteUpload(uuid, identifier, upload_id) if is_ours else None
+    return PartUpload(uuid, identifier, upload_id) if is_ours else None
 
 
 def part_blob_url(account_url: str, uuid: str) -> str:

@@ -24,12 +24,7 @@ from dserver_signed_url_plugin.storage.azure.layout import (
 )
 from dserver_signed_url_plugin.storage.azure.sas import WRITE
 from dserver_signed_url_plugin.storage.azure.values import PENDING, ListedBlob
-from dserver_signed_url_plugin.storage.parts import (
-    IncompleteUpload,
-    PartLimits,
-    PartUpload,
-    StoredPart,
-)
+from dserver_signed_url_plugin.storage.parts import PartLimits, PartUpload, StoredPart
 from dserver_signed_url_plugin.storage.values import Item, Life, SignedRequest, StoredItem
 
 # Between two looks at a copy that takes long, in seconds.
@@ -58,9 +53,9 @@ class AzureParts:
     def __init__(self, azure: AzureConnection) -> None:
         self._azure = azure
 
-    def begin(self, uuid: str, staging: str, item: Item) -> PartUpload:
+    def begin(self, uuid: str, item: Item) -> PartUpload:
         """Write an empty blob, by which the store knows the upload before its first part."""
-        upload = PartUpload(uuid, staging, item.identifier, uuid4().hex)
+        upload = PartUpload(uuid, item.identifier, uuid4().hex)
         self._azure.create(upload_container(uuid), part_blob(upload), "", {})
         return upload
 
@@ -115,7 +110,7 @@ class AzureParts:
         if blob is not None:
             self._azure.delete(container, blob)
 
-    def incomplete(self, before: datetime) -> Iterator[IncompleteUpload]:
+    def incomplete(self, before: datetime) -> Iterator[PartUpload]:
         """List the parts of items that were begun before (UTC), in all containers of uploads."""
         for container in self._azure.containers():
             uuid = uuid_of_upload(container)

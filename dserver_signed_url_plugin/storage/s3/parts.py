@@ -13,12 +13,7 @@ from hashlib import md5
 
 from dserver_signed_url_plugin.errors import StorageAway, StorageUnavailable
 from dserver_signed_url_plugin.storage import deadline
-from dserver_signed_url_plugin.storage.parts import (
-    IncompleteUpload,
-    PartLimits,
-    PartUpload,
-    StoredPart,
-)
+from dserver_signed_url_plugin.storage.parts import PartLimits, PartUpload, StoredPart
 from dserver_signed_url_plugin.storage.s3.connection import S3Connection
 from dserver_signed_url_plugin.storage.s3.layout import content_md5, item_metadata, part_parameters
 from dserver_signed_url_plugin.storage.s3.multipart import MAX_PARTS, MultipartUpload
@@ -49,12 +44,12 @@ class S3Parts:
         self._s3, self._prefixes = s3, prefixes
         self._multipart = s3.multipart
 
-    def begin(self, uuid: str, staging: str, item: Item) -> PartUpload:
+    def begin(self, uuid: str, item: Item) -> PartUpload:
         """Create a multipart upload, with the user metadata that dtool reads."""
         metadata = item_metadata(item.relpath, item.hash or "")
         key = self._prefixes.of(uuid).item(item.identifier)
         created = self._multipart.create(key, metadata)
-        return PartUpload(uuid, staging, item.identifier, created.upload_id)
+        return PartUpload(uuid, item.identifier, created.upload_id)
 
     def part_urls(
         self, upload: PartUpload, hashes: Mapping[int, str | None], life: Life
@@ -123,7 +118,7 @@ class S3Parts:
         """Abort the multipart upload."""
         self._multipart.abort(self._multipart_upload(upload))
 
-    def incomplete(self, before: datetime) -> Sequence[IncompleteUpload]:
+    def incomplete(self, before: datetime) -> Sequence[PartUpload]:
         """List multipart uploads to keys of items, one request per 1,000 in the bucket.
 
         For each UUID, two requests or three tell whether somebody may be writing it with dtool,
@@ -137,7 +132,7 @@ class S3Parts:
         ]
         ours = {uuid: self._may_abort(uuid) for uuid in {match[1] for match, _ in found}}
         return [
-            IncompleteUpload(match[1], match[2], upload.upload_id)
+            PartUpload(match[1], match[2], upload.upload_id)
             for match, upload in found
             if ours[match[1]] and upload.key == self._key(match[1], match[2])
         ]

@@ -181,7 +181,7 @@ def _to_assemble(
     outcome = verify(items, contents)
     to_send = outcome.to_send
     found = list_parts(upload, storage, known, [item for item in items if item.relpath in to_send])
-    _replaced(outcome, found).require(storage.uploads.limits.max_item_bytes)
+    _replaced(outcome, found).require(storage.uploads.limits, in_parts=True)
     return found
 
 

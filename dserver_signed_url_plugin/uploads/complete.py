@@ -192,9 +192,9 @@ class Completions:
 def _promoted(work: _Work) -> Mapping[str, StoredItem]:
     """Verify the items, and promote those that are staged; return all by identifier."""
     upload, storage, lease = work.upload, work.storage, work.lease
-    limit = storage.uploads.limits.max_item_bytes
+    limits, in_parts = storage.uploads.limits, storage.parts is not None
     outcome = verify(work.items, work.contents)
-    outcome.require(limit)
+    outcome.require(limits, in_parts=in_parts)
     work.progress.begin(len(outcome.in_place))
     if storage.staged_items is None or not outcome.promotions:
         return outcome.in_place
@@ -203,7 +203,7 @@ def _promoted(work: _Work) -> Mapping[str, StoredItem]:
         upload.uuid, upload.staging, outcome.promotions, work.progress.item_done
     )
     promoted = verify_promoted(outcome.promotions, found)
-    promoted.require(limit)
+    promoted.require(limits, in_parts=in_parts)
     return {**outcome.in_place, **promoted.in_place}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from dserver_signed_url_plugin.errors import UnannouncedItems, UploadIncomplete
-from dserver_signed_url_plugin.storage.values import Contents, Item, Promotion, StoredItem
+from dserver_signed_url_plugin.storage.values import Contents, Item, Limits, Promotion, StoredItem
 from dserver_signed_url_plugin.uploads.plan import is_time
 
 
@@ -33,10 +33,10 @@ class Verification:
         """Relpaths of items that are missing or wrong."""
         return {*self.missing, *(entry["relpath"] for entry in self.mismatched)}
 
-    def require(self, most_item_bytes: int) -> None:
+    def require(self, limits: Limits, *, in_parts: bool) -> None:
         """Check that nothing is missing, different or unannounced.
 
-        :param most_item_bytes: the most that a single PUT can carry.
+        :param in_parts: whether the storage accepts items in parts.
         :raises UploadIncomplete: with relpaths, what was expected and what was found.
         :raises UnannouncedItems: with the identifiers of what was not announced, too.
         """
@@ -48,18 +48,22 @@ class Verification:
                 [*self.mismatched, *strays],
             )
         if self.missing or self.mismatched:
-            limit = (
-                f" (a single PUT carries at most {most_item_bytes} bytes, so a larger item cannot "
-                "arrive)"
-                if self.has_missing_of_any_size
-                else ""
-            )
+            limit = _limit(limits, in_parts=in_parts) if self.has_missing_of_any_size else ""
             raise UploadIncomplete(
                 f"{len(self.missing)} item(s) are missing and {len(self.mismatched)} differ from "
                 f"what was announced{limit}",
                 self.missing,
                 self.mismatched,
             )
+
+
+def _limit(limits: Limits, *, in_parts: bool) -> str:
+    advice = (
+        "announce a larger item under a new UUID, with multipart: true, its size and its MD5"
+        if in_parts
+        else "a larger item cannot arrive"
+    )
+    return f" (a single PUT carries at most {limits.max_item_bytes} bytes; {advice})"
 
 
 def verify(items: Sequence[Item], contents: Contents) -> Verification:

@@ -46,7 +46,7 @@ def test_the_largest_item_that_a_put_can_carry_is_told(request, make_dserver_on,
     assert grant["max_size_in_bytes"] == progress["upload"]["max_size_in_bytes"] == most
     refused = dserver.alice.complete(grant["uri"])
     assert refused.status_code == 400
-    assert f"a single PUT carries at most {most} bytes" in refused.json["message"]
+    assert f"a single PUT carries at most {most} bytes; announce" in refused.json["message"]
 
 
 def test_nothing_is_said_of_limits_where_every_size_was_announced(dserver):

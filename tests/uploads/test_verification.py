@@ -7,7 +7,7 @@ import pytest
 
 from dserver_signed_url_plugin.errors import UnannouncedItems, UploadIncomplete
 from dserver_signed_url_plugin.storage.manifest import Manifest
-from dserver_signed_url_plugin.storage.values import Contents, Item, Promotion, StoredItem
+from dserver_signed_url_plugin.storage.values import Contents, Item, Limits, Promotion, StoredItem
 from dserver_signed_url_plugin.uploads.verification import (
     Verification,
     frozen_item,
@@ -15,7 +15,7 @@ from dserver_signed_url_plugin.uploads.verification import (
     verify_promoted,
 )
 
-MOST = 5 * 1024**3
+LIMITS = Limits()
 WHEN = datetime(2024, 1, 15, 14, 30, tzinfo=timezone.utc)
 GOOD, BAD = "9a0364b9e99bb480dd25e1f0284c8555", "0" * 32
 
@@ -60,7 +60,7 @@ def mismatch(item, found):
 def test_what_is_right_at_its_place_stays(item, final, staged):
     outcome = verify([item], holdings(final, staged))
     assert outcome == Verification(in_place={"id-1": final})
-    outcome.require(MOST)
+    outcome.require(LIMITS, in_parts=False)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_what_is_right_at_its_place_stays(item, final, staged):
 def test_what_is_right_where_it_is_staged_is_promoted(item, final, staged):
     outcome = verify([item], holdings(final, staged))
     assert outcome == Verification(promotions=[Promotion(item, staged)])
-    outcome.require(MOST)
+    outcome.require(LIMITS, in_parts=False)
 
 
 @pytest.mark.parametrize(
@@ -98,19 +98,21 @@ def test_what_differs_is_listed_with_what_was_found(item, final, staged, shown):
     outcome = verify([item], holdings(final, staged))
     assert outcome == Verification(mismatched=[mismatch(item, shown)])
     with pytest.raises(UploadIncomplete, match=r"0 item.s. are missing and 1 differ") as refusal:
-        outcome.require(MOST)
+        outcome.require(LIMITS, in_parts=False)
     assert refusal.value.details["mismatched"] == [mismatch(item, shown)]
 
 
+@pytest.mark.parametrize("in_parts", [True, False])
 @pytest.mark.parametrize("item", [ITEM, SIZED, BARE])
-def test_what_is_nowhere_is_missing(item):
+def test_what_is_nowhere_is_missing(item, in_parts):
     outcome = verify([item], holdings())
     of_any_size = item.size_in_bytes is None
     assert outcome == Verification(missing=["a.txt"], has_missing_of_any_size=of_any_size)
     with pytest.raises(UploadIncomplete, match=r"1 item.s. are missing and 0 differ") as refusal:
-        outcome.require(MOST)
+        outcome.require(LIMITS, in_parts=in_parts)
     assert refusal.value.details["missing"] == ["a.txt"]
     assert ("at most 5368709120 bytes" in str(refusal.value)) == of_any_size
+    assert ("multipart: true" in str(refusal.value)) == (of_any_size and in_parts)
 
 
 def test_an_empty_item_and_no_items_at_all_are_fine():
@@ -124,7 +126,7 @@ def test_a_long_list_is_cut_and_its_total_told():
     items = [Item(f"id-{n}", f"file-{n}", 7, GOOD) for n in range(350)]
     wrong = Contents(staged={f"id-{n}": OTHER for n in range(150)})
     with pytest.raises(UploadIncomplete, match=r"200 .* missing and 150 differ") as refusal:
-        verify(items, wrong).require(MOST)
+        verify(items, wrong).require(LIMITS, in_parts=False)
     facts = refusal.value.details
     assert [entry["relpath"] for entry in facts["mismatched"]] == [f"file-{n}" for n in range(100)]
     assert facts["missing"] == [f"file-{n}" for n in range(150, 250)]
@@ -153,11 +155,13 @@ def test_a_copy_that_was_not_made_is_missing():
 
 
 def test_items_that_nobody_announced_are_named_counted_and_refused():
-    verify([BARE], holdings(RIGHT, RIGHT)).require(MOST)
-    verify([BARE], Contents(final={"id-1": RIGHT}, staged={"stranger": RIGHT})).require(MOST)
+    verify([BARE], holdings(RIGHT, RIGHT)).require(LIMITS, in_parts=False)
+    verify([BARE], Contents(final={"id-1": RIGHT}, staged={"stranger": RIGHT})).require(
+        LIMITS, in_parts=False
+    )
     strangers = Contents(final={"id-3": RIGHT, "id-1": RIGHT, "id-2": RIGHT})
     with pytest.raises(UploadIncomplete, match="2 item.* not announced") as refused:
-        verify([BARE], strangers).require(MOST)
+        verify([BARE], strangers).require(LIMITS, in_parts=False)
     facts = refused.value.details
     assert facts["mismatched"] == [
         {"relpath": "id-2", "expected": None, "found": "stray"},
@@ -170,7 +174,7 @@ def test_a_stray_is_named_beside_what_is_missing_and_is_nothing_to_send():
     outcome = verify([BARE], Contents(final={"id-2": RIGHT}))
     assert outcome.to_send == {"a.txt"}
     with pytest.raises(UnannouncedItems, match="1 item.* not announced") as why:
-        outcome.require(MOST)
+        outcome.require(LIMITS, in_parts=False)
     assert (why.value.details["missing"], why.value.details["mismatched_total"]) == (["a.txt"], 1)
 
 

@@ -36,19 +36,12 @@ class BodySchema(Schema):
 
 
 class StreamedSchema(Schema):
-    """Base of schemas that only document an answer, which is written while it is sent."""
+    """Base of schemas that only document an answer: ``document`` builds it, not marshmallow."""
 
     @staticmethod
     @abstractmethod
     def document(result: Any) -> dict[str, Any]:
         """Return the answer to what a view returns; ``Members`` in it are written last."""
-
-
-class PreparedDict(fields.Dict):
-    """A dict that is dumped unchanged: its values need no conversion, and may be 100,000."""
-
-    def _serialize(self, value: Any, *_: Any, **__: Any) -> Any:
-        return value
 
 
 class GrantSchema(Schema):

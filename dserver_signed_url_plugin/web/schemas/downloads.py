@@ -28,7 +28,6 @@ from dserver_signed_url_plugin.web.schemas.common import (
     URI,
     BodySchema,
     GrantSchema,
-    PreparedDict,
     ReadingSchema,
     Seconds,
     StreamedSchema,
@@ -38,8 +37,8 @@ from dserver_signed_url_plugin.web.schemas.common import (
 from dserver_signed_url_plugin.web.streamed import Members
 
 
-def _urls(text: str) -> PreparedDict:
-    return PreparedDict(
+def _urls(text: str) -> fields.Dict:
+    return fields.Dict(
         keys=fields.String(),
         values=fields.String(metadata=URI),
         required=True,
@@ -109,7 +108,7 @@ class DatasetGrantSchema(GrantSchema, StreamedSchema):
     overlay_urls = _urls("URLs by overlay name.")
     annotation_urls = _urls("URLs by annotation name.")
     tags = fields.List(fields.String(), required=True)
-    items = PreparedDict(
+    items = fields.Dict(
         keys=fields.String(),
         values=fields.Nested(ItemDetailsSchema),
         metadata=described("The items by identifier; only with details=true."),
@@ -207,7 +206,7 @@ class SelectedItemSchema(ItemDetailsSchema):
 class SelectedItemsSchema(GrantSchema, StreamedSchema):
     """Signed URLs for some items of a dataset."""
 
-    items = PreparedDict(
+    items = fields.Dict(
         keys=fields.String(),
         values=fields.Nested(SelectedItemSchema),
         required=True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import Schema, fields, pre_dump, validate
+from marshmallow import Schema, fields, validate
 
 from dserver_signed_url_plugin.uploads.parts import PartGrant
 from dserver_signed_url_plugin.web.announcement import MAX_NUMBERS, PartsRequest
@@ -12,8 +12,8 @@ from dserver_signed_url_plugin.web.schemas.common import (
     URI,
     BodySchema,
     GrantSchema,
-    PreparedDict,
     Seconds,
+    StreamedSchema,
     described,
 )
 
@@ -59,7 +59,7 @@ class StoredPartSchema(Schema):
     )
 
 
-class PartGrantSchema(GrantSchema):
+class PartGrantSchema(GrantSchema, StreamedSchema):
     """Signed URLs for parts of an item, and what is stored of it."""
 
     identifier = fields.String(required=True)
@@ -67,21 +67,21 @@ class PartGrantSchema(GrantSchema):
         required=True, metadata=described("The bytes of each part; the last one has the rest.")
     )
     count = fields.Integer(required=True, metadata=described("The number of parts of the item."))
-    parts = PreparedDict(
+    parts = fields.Dict(
         keys=fields.String(),
         values=fields.Nested(SignedPartSchema),
         required=True,
         metadata=described("By number."),
     )
-    stored = PreparedDict(
+    stored = fields.Dict(
         keys=fields.String(),
         values=fields.Nested(StoredPartSchema),
         required=True,
         metadata=described("By number: the parts that need not be sent again."),
     )
 
-    @pre_dump
-    def to_json(self, grant: PartGrant, **_: Any) -> dict[str, Any]:
+    @staticmethod
+    def document(grant: PartGrant) -> dict[str, Any]:
         """Return the fields of the answer."""
         return {
             "uri": str(grant.uri),

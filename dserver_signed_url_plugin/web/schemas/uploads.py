@@ -149,9 +149,8 @@ class UploadGrantSchema(GrantSchema, StreamedSchema):
     upload_urls = fields.Nested(UploadURLsSchema, required=True)
 
     @staticmethod
-    def document(result: UploadGrant) -> dict[str, Any]:
+    def document(grant: UploadGrant) -> dict[str, Any]:
         """Return the answer, whose items are signed while it is sent."""
-        grant = result
         return {
             "uri": str(grant.uri),
             **grant.life.as_answer(),

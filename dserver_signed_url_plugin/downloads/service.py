@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from dserver_signed_url_plugin import datasets
 from dserver_signed_url_plugin.audit.decisions import Extent
 from dserver_signed_url_plugin.config import Settings, chosen_life
-from dserver_signed_url_plugin.datasets import RegisteredDataset
 from dserver_signed_url_plugin.downloads.grants import (
     DatasetGrant,
     ItemGrant,
@@ -33,8 +32,25 @@ from dserver_signed_url_plugin.uris import DatasetURI
 _IDENTIFIER = re.compile(r"[0-9a-f]{40}")
 
 
+@dataclass(frozen=True)
+class _Readable:
+    """A registered dataset whose URLs are to be signed, and what signs them."""
+
+    uri: DatasetURI
+    size_in_bytes: int | None
+    signer: ReadSigner
+    life: Life
+    known: KnownDataset
+
+
 class Downloads:
-    """Signs URLs to read registered datasets."""
+    """Signs URLs to read registered datasets.
+
+    ``expiry_seconds`` is how long the URLs should work, None for the server's default;
+    ``disposition`` is whether browsers save the items or show them. Every method raises
+    DatasetNotFound if dserver does not know the dataset or storage no longer holds it, and
+    DatasetExpiring if a lifecycle rule of its store is about to delete it.
+    """
 
     def __init__(self, settings: Settings, storages: Storages, lifecycles: Lifecycles) -> None:
         self._settings, self._storages, self._lifecycles = settings, storages, lifecycles
@@ -50,23 +66,16 @@ class Downloads:
     ) -> DatasetGrant:
         """Sign all of a dataset, its items while the grant is read.
 
-        :param expiry_seconds: how long the URLs should work; None for the server's default.
-        :param disposition: whether browsers save the items or show them.
         :param page: which items; None for all.
         :raises PageNotFound: if there is no such page.
-        :raises DatasetNotFound: if dserver does not know it, or storage no longer holds it.
-        :raises DatasetExpiring: if a lifecycle rule of its store is about to delete it.
         """
-        uri, seconds = permit.base_uri.dataset(uuid), self._seconds(expiry_seconds)
-        registered, storage = _registered(uri), self._storages.reads(permit.base_uri)
-        life = self._life(storage, uri, seconds, None)
-        known = KnownDataset(self._cache, registered)
-        urls = storage.read_urls(uri.uuid, life, disposition, known)
-        if page is None:
-            return DatasetGrant(uri, life, urls, registered.size_in_bytes)
-        items, found = Page.of(urls.items, page)
-        urls = replace(urls, items=items)
-        return DatasetGrant(uri, life, urls, registered.size_in_bytes, found)
+        dataset = self._readable(permit, uuid, expiry_seconds)
+        urls = dataset.signer.read_urls(uuid, dataset.life, disposition, dataset.known)
+        found = None
+        if page is not None:
+            items, found = Page.of(urls.items, page)
+            urls = replace(urls, items=items)
+        return DatasetGrant(dataset.uri, dataset.life, urls, dataset.size_in_bytes, found)
 
     def items(
         self,
@@ -75,19 +84,10 @@ class Downloads:
         expiry_seconds: int | None,
         disposition: Disposition = "attachment",
     ) -> ItemsGrant:
-        """Return the items of a dataset, each of which is signed when it is looked up.
-
-        :param expiry_seconds: how long the URLs should work; None for the server's default.
-        :param disposition: whether browsers save the items or show them.
-        :raises DatasetNotFound: if dserver does not know it, or storage no longer holds it.
-        :raises DatasetExpiring: if a lifecycle rule of its store is about to delete it.
-        """
-        uri, seconds = permit.base_uri.dataset(uuid), self._seconds(expiry_seconds)
-        registered, storage = _registered(uri), self._storages.reads(permit.base_uri)
-        life = self._life(storage, uri, seconds, None)
-        known = KnownDataset(self._cache, registered)
-        items = storage.items(uri.uuid, life, disposition, known)
-        return ItemsGrant(uri, life, items, registered.size_in_bytes)
+        """Return the items of a dataset, each of which is signed when it is looked up."""
+        dataset = self._readable(permit, uuid, expiry_seconds)
+        items = dataset.signer.items(uuid, dataset.life, disposition, dataset.known)
+        return ItemsGrant(dataset.uri, dataset.life, items, dataset.size_in_bytes)
 
     def selected(
         self,
@@ -99,11 +99,7 @@ class Downloads:
     ) -> SelectedItems:
         """Sign some items.
 
-        :param expiry_seconds: how long the URLs should work; None for the server's default.
-        :param disposition: whether browsers save the items or show them.
         :raises InvalidField: if a pattern matches too many items.
-        :raises DatasetNotFound: if dserver does not know it, or storage no longer holds it.
-        :raises DatasetExpiring: if a lifecycle rule of its store is about to delete it.
         """
         grant = self.items(permit, uuid, expiry_seconds, disposition)
         chosen, missing = selection.chosen(grant.items.entries)
@@ -117,13 +113,7 @@ class Downloads:
         expiry_seconds: int | None,
         disposition: Disposition = "attachment",
     ) -> ItemList:
-        """Return a list of all items for another program, signed while it is read.
-
-        :param expiry_seconds: how long the URLs should work; None for the server's default.
-        :param disposition: whether browsers save the items or show them.
-        :raises DatasetNotFound: if dserver does not know it, or storage no longer holds it.
-        :raises DatasetExpiring: if a lifecycle rule of its store is about to delete it.
-        """
+        """Return a list of all items for another program, signed while it is read."""
         grant = self.items(permit, uuid, expiry_seconds, disposition)
         number, ends = len(grant.items), grant.life.ends
         title = f"{grant.uri}: {number:,} item(s); the URLs end at {timestamp(ends)}"
@@ -140,43 +130,43 @@ class Downloads:
     ) -> ItemGrant:
         """Sign one item.
 
-        :param expiry_seconds: how long the URL should work; None for the server's default.
-        :param disposition: whether browsers save the item or show it.
-        :raises DatasetNotFound: if dserver does not know the dataset.
         :raises ItemNotFound: if the dataset has no such item.
-        :raises DatasetExpiring: if a lifecycle rule of its store is about to delete it.
         """
-        uri, seconds = permit.base_uri.dataset(uuid), self._seconds(expiry_seconds)
-        registered = _registered(uri)
-        if not _IDENTIFIER.fullmatch(identifier):
+        dataset = self._readable(permit, uuid, expiry_seconds, identifier)
+        url = dataset.signer.item_url(uuid, identifier, dataset.life, disposition, dataset.known)
+        return ItemGrant(dataset.uri, dataset.life, identifier, url)
+
+    def _readable(
+        self,
+        permit: ReadPermit,
+        uuid: str,
+        expiry_seconds: int | None,
+        identifier: str | None = None,
+    ) -> _Readable:
+        """Find a dataset and what signs its URLs, or those of one item."""
+        uri = permit.base_uri.dataset(uuid)
+        seconds = chosen_life(
+            expiry_seconds, self._settings.read_expiry, self._settings.max_read_expiry
+        )
+        registered = datasets.find(uri)
+        if registered is None:
+            raise DatasetNotFound("dserver", uri)
+        if identifier is not None and not _IDENTIFIER.fullmatch(identifier):
             raise ItemNotFound(identifier[:40])
-        storage = self._storages.reads(permit.base_uri)
-        life = self._life(storage, uri, seconds, identifier)
+        signer = self._storages.reads(permit.base_uri)
+        life = self._life(signer, uri, seconds, identifier)
         known = KnownDataset(self._cache, registered)
-        url = storage.item_url(uri.uuid, identifier, life, disposition, known)
-        return ItemGrant(uri, life, identifier, url)
+        return _Readable(uri, registered.size_in_bytes, signer, life, known)
 
     def _life(
-        self, storage: ReadSigner, uri: DatasetURI, seconds: int, identifier: str | None
+        self, signer: ReadSigner, uri: DatasetURI, seconds: int, identifier: str | None
     ) -> Life:
         """Return the life of the URLs, which end before the objects do."""
         ends = self._lifecycles.ends(uri, identifier)
-        life = storage.life(seconds)
+        life = signer.life(seconds)
         if ends is None:
             return life
         life = life.until(ends, "lifecycle")
         if life.seconds < 1:
             raise DatasetExpiring(uri)
         return life
-
-    def _seconds(self, expiry_seconds: int | None) -> int:
-        return chosen_life(
-            expiry_seconds, self._settings.read_expiry, self._settings.max_read_expiry
-        )
-
-
-def _registered(uri: DatasetURI) -> RegisteredDataset:
-    dataset = datasets.find(uri)
-    if dataset is None:
-        raise DatasetNotFound("dserver", uri)
-    return dataset

@@ -37,8 +37,8 @@ CheckLease = Callable[[], None]
 ItemDone = Callable[[], None]
 
 
-def item_done() -> None:
-    """Let the work go on, for who neither counts items nor ends it."""
+def ignore_item_done() -> None:
+    """Do nothing: the default where nobody counts items."""
 
 
 class ReadSigner(Protocol):
@@ -126,7 +126,7 @@ class UploadStore(Protocol):
         uuid: str,
         frozen: FrozenDataset,
         check_lease: CheckLease,
-        item_done: ItemDone = item_done,
+        item_done: ItemDone = ignore_item_done,
     ) -> None:
         """Write README, manifest, and admin metadata last, which makes it a dataset.
 
@@ -163,7 +163,7 @@ class StagedItems(Protocol):
         uuid: str,
         staging: str,
         promotions: Sequence[Promotion],
-        item_done: ItemDone = item_done,
+        item_done: ItemDone = ignore_item_done,
     ) -> Mapping[str, StoredItem]:
         """Copy staged objects; return the items that the store lists afterwards."""
 

@@ -181,12 +181,12 @@ def _to_assemble(
     outcome = verify(items, contents)
     to_send = outcome.to_send
     found = list_parts(upload, storage, known, [item for item in items if item.relpath in to_send])
-    _replaced(outcome, found).require(storage.uploads.limits, in_parts=True)
+    _report_parts(outcome, found).require(storage.uploads.limits, in_parts=True)
     return found
 
 
-def _replaced(outcome: Verification, found: Sequence[ListedParts]) -> Verification:
-    """Report of items in parts which parts are missing, and nothing if none are."""
+def _report_parts(outcome: Verification, found: Sequence[ListedParts]) -> Verification:
+    """List items in parts with their missing parts, and not as missing or different."""
     in_parts = {parts.item.relpath for parts in found}
     outcome.missing = [relpath for relpath in outcome.missing if relpath not in in_parts]
     outcome.mismatched = [

@@ -28,7 +28,7 @@ from dserver_signed_url_plugin.storage.azure.sas import CREATE, WRITE
 from dserver_signed_url_plugin.storage.azure.values import PENDING, ListedBlob
 from dserver_signed_url_plugin.storage.manifest import FrozenDataset
 from dserver_signed_url_plugin.storage.parallel import each
-from dserver_signed_url_plugin.storage.protocols import CheckLease, ItemDone, item_done
+from dserver_signed_url_plugin.storage.protocols import CheckLease, ItemDone, ignore_item_done
 from dserver_signed_url_plugin.storage.values import (
     DOCUMENTS,
     Contents,
@@ -157,7 +157,7 @@ class AzureUploads:
         uuid: str,
         frozen: FrozenDataset,
         check_lease: CheckLease,
-        item_done: ItemDone = item_done,
+        item_done: ItemDone = ignore_item_done,
     ) -> None:
         """Correct items' metadata, write README and manifest, and admin metadata last."""
         found, wrong = self._wrong(uuid, frozen)

@@ -17,7 +17,7 @@ from dserver_signed_url_plugin.errors import StorageUnavailable
 from dserver_signed_url_plugin.storage import claims
 from dserver_signed_url_plugin.storage.broker.connection import BrokerConnection, item_key
 from dserver_signed_url_plugin.storage.manifest import FrozenDataset
-from dserver_signed_url_plugin.storage.protocols import CheckLease, ItemDone, item_done
+from dserver_signed_url_plugin.storage.protocols import CheckLease, ItemDone, ignore_item_done
 from dserver_signed_url_plugin.storage.values import (
     DOCUMENTS,
     Contents,
@@ -119,7 +119,7 @@ class BrokerUploads:
         uuid: str,
         frozen: FrozenDataset,
         check_lease: CheckLease,
-        item_done: ItemDone = item_done,
+        item_done: ItemDone = ignore_item_done,
     ) -> None:
         """Write README, manifest, and admin metadata last, as dtool's freeze does."""
         with self._broker.of(uuid) as broker:

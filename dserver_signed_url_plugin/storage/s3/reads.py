@@ -75,7 +75,7 @@ class S3Reads:
         disposition: Disposition = "attachment",
         known: KnownDataset = NOTHING_KNOWN,
     ) -> str:
-        """Sign a GET for one item, after one HEAD, which has its relpath too.
+        """Sign a GET for one item; unless it is known, after one HEAD, which has its relpath too.
 
         If its metadata was lost, the relpath is read from the manifest.
         """

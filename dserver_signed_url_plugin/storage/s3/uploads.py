@@ -11,7 +11,7 @@ from dserver_signed_url_plugin.errors import StorageUnavailable
 from dserver_signed_url_plugin.storage import claims, deadline
 from dserver_signed_url_plugin.storage.manifest import FrozenDataset
 from dserver_signed_url_plugin.storage.parallel import Pace, each
-from dserver_signed_url_plugin.storage.protocols import CheckLease, ItemDone, item_done
+from dserver_signed_url_plugin.storage.protocols import CheckLease, ItemDone, ignore_item_done
 from dserver_signed_url_plugin.storage.s3.connection import S3Connection
 from dserver_signed_url_plugin.storage.s3.layout import (
     Layout,
@@ -131,7 +131,7 @@ class S3Uploads:
         uuid: str,
         staging: str,
         promotions: Sequence[Promotion],
-        item_done: ItemDone = item_done,
+        item_done: ItemDone = ignore_item_done,
     ) -> dict[str, StoredItem]:
         """Copy, as many at a time as the store takes, what still is as verified; then list."""
         layout, pace = self._prefixes.of(uuid), Pace()
@@ -158,7 +158,7 @@ class S3Uploads:
         uuid: str,
         frozen: FrozenDataset,
         check_lease: CheckLease,
-        item_done: ItemDone = item_done,
+        item_done: ItemDone = ignore_item_done,
     ) -> None:
         """Write README, manifest, and admin metadata last; then verify that they are there."""
         texts = list(self._prefixes.of(uuid).frozen_texts(frozen))

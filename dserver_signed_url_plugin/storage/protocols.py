@@ -179,7 +179,7 @@ class PartStore(Protocol):
     """Keeps the parts of large items, and assembles them.
 
     Until an item is assembled there is no object at its real key, or none that these parts have
-    made; afterwards its part URLs are dead.
+    made; afterwards the URLs of its parts can no longer change it.
     """
 
     limits: PartLimits

@@ -90,7 +90,7 @@ class PartSigner:
             plan.expiry_seconds, self._settings.write_expiry, self._settings.max_write_expiry
         )
         uri = permit.base_uri.dataset(uuid)
-        upload = _open(permit, uri)
+        upload = _open_upload(permit, uri)
         storage = self._storages.of(permit.base_uri)
         item, division = _divided(upload, identifier, storage)
         plan.check(division.count)
@@ -122,7 +122,7 @@ class PartSigner:
         raise UploadBusy(upload.uuid)
 
 
-def _open(permit: UploadPermit, uri: DatasetURI) -> PendingUpload:
+def _open_upload(permit: UploadPermit, uri: DatasetURI) -> PendingUpload:
     upload = repository.find(uri.uuid)
     is_there = upload is not None and upload.uri_text == str(uri)
     if upload is None or not is_there or upload.state is UploadState.REMOVED:

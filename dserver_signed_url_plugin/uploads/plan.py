@@ -199,7 +199,9 @@ def _too_large(
     number: int, limits: Limits, parts: PartLimits | None, in_parts: PartLimits | None
 ) -> InvalidField:
     if in_parts is not None:
-        reason = f"is above {in_parts.max_item_bytes} bytes, which is what parts can make up here."
+        reason = (
+            f"is above {in_parts.max_item_bytes} bytes, which is the most that can be assembled."
+        )
     else:
         advice = "announce it with multipart: true, and send it in parts."
         reason = (

@@ -191,13 +191,13 @@ def read_dataset(query: DatasetQuery, uri: str) -> DatasetGrant | ItemList:
     """Return signed URLs for all of a dataset. Requires search permission on its base URI."""
     dataset = DatasetURI.parse(uri)
     permit = permit_read(identity(), dataset.base)
-    asked, disposition = query["expiry_seconds"], query["disposition"]
+    seconds, disposition = query["expiry_seconds"], query["disposition"]
     if query["format"] != "json":
         return services().downloads.item_list(
-            permit, dataset.uuid, query["format"], asked, disposition
+            permit, dataset.uuid, query["format"], seconds, disposition
         )
     page = query["page"]
-    grant = services().downloads.dataset(permit, dataset.uuid, asked, disposition, page)
+    grant = services().downloads.dataset(permit, dataset.uuid, seconds, disposition, page)
     return replace(grant, details=query["details"])
 
 
@@ -211,8 +211,8 @@ def read_dataset(query: DatasetQuery, uri: str) -> DatasetGrant | ItemList:
 @_refuses(openapi.READING_ITEMS)
 def read_items(permit: ReadPermit, uuid: str, requested: ItemRequest) -> SelectedItems:
     """Return signed URLs for some items. Requires search permission on the base URI."""
-    life, disposition = requested.expiry_seconds, requested.disposition
-    return services().downloads.selected(permit, uuid, requested.selection, life, disposition)
+    seconds, disposition = requested.expiry_seconds, requested.disposition
+    return services().downloads.selected(permit, uuid, requested.selection, seconds, disposition)
 
 
 @blueprint.route(
@@ -229,8 +229,8 @@ def read_item(query: ReadingQuery, uri: str, identifier: str) -> ItemGrant:
     """Return a signed URL for one item. Requires search permission on the base URI."""
     dataset = DatasetURI.parse(uri)
     permit = permit_read(identity(), dataset.base)
-    asked, disposition = query["expiry_seconds"], query["disposition"]
-    return services().downloads.item(permit, dataset.uuid, identifier, asked, disposition)
+    seconds, disposition = query["expiry_seconds"], query["disposition"]
+    return services().downloads.item(permit, dataset.uuid, identifier, seconds, disposition)
 
 
 @blueprint.route(

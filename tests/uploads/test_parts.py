@@ -162,7 +162,7 @@ def test_two_requests_at_once_share_one_upload_id(dserver):
     assert [one.upload_id for one in incomplete(dserver)] == [rows(dserver)[0][1]]
 
 
-def test_parts_that_were_aborted_behind_our_back_are_begun_anew(dserver, holdings):
+def test_parts_that_the_store_has_dropped_are_begun_anew(dserver, holdings):
     wanted = deposit()
     grant = begin(dserver, wanted)
     put_small(grant, wanted)
@@ -425,7 +425,7 @@ def test_an_item_that_is_sent_whole_or_unknown_has_no_parts(parts_lab):
     ("item", "multipart", "field", "words"),
     [
         ({"size_in_bytes": 5 * 1024**3 + 1, "hash": "0" * 32}, False, "size", "multipart: true"),
-        ({"size_in_bytes": 5 * 1024**4 + 1, "hash": "0" * 32}, True, "size", "parts can make up"),
+        ({"size_in_bytes": 5 * 1024**4 + 1, "hash": "0" * 32}, True, "size", "can be assembled"),
         ({"size_in_bytes": 5 * 1024**3 + 1}, True, "hash", "is required"),
         ({"size_in_bytes": 5 * 1024**4, "hash": "0" * 32}, True, None, ""),
     ],

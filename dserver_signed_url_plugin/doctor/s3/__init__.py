@@ -55,7 +55,7 @@ _STEPS: tuple[Step[BucketProbe], ...] = (
 
     Step("parts", "PUT …/parts?partNumber=1", parts.put, None, _STAGED, _PARTS),
     Step("parts-bytes", "PUT other bytes, as part 1", parts.other_bytes, None, _SENT, _PARTS),
-    Step("parts-assembled", "put …/assembled together, then PUT part 1", parts.assembled,
+    Step("parts-assembled", "assemble …/assembled, then PUT part 1", parts.assembled,
          UPLOADING, _STAGED, _PARTS),
     Step("parts-aborted", "abort …/aborted, then PUT part 1", parts.aborted, None, _SENT, _ABORT),
     Step("incomplete", "look for multipart uploads that were given up", parts.incomplete, None,

@@ -99,7 +99,7 @@ def attack_part(
 ) -> Iterator[AttackResult]:
     """PUT an empty part with more headers than its URL signs; one that is not empty was copied.
 
-    There is nothing to attack after completion, when URLs of parts are dead.
+    There is nothing to attack after completion, when URLs of parts no longer work.
     """
     if "parts" not in context.passed:
         return

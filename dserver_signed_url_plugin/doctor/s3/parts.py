@@ -57,11 +57,11 @@ def assembled(context: CheckContext[BucketProbe]) -> CheckResult:
         is_done = context.probe.complete_parts(key, upload_id)
         if not is_done or context.probe.read(key) != ANNOUNCED:
             return failed(
-                "nothing, or something else, was put together",
+                "nothing, or something else, was assembled",
                 _NO_LARGE_ITEMS,
                 "Use a store that supports multipart uploads.",
             )
-        return _dead(context, request, "an item is complete")
+        return _check_refused(context, request, "an item is complete")
 
 
 def aborted(context: CheckContext[BucketProbe]) -> CheckResult:
@@ -70,7 +70,7 @@ def aborted(context: CheckContext[BucketProbe]) -> CheckResult:
         request = context.probe.part_put(key, upload_id)
         context.put(request, ANNOUNCED).raise_for_status()
         context.probe.abort_parts(key, upload_id)
-        return _dead(context, request, "an upload is cancelled")
+        return _check_refused(context, request, "an upload is cancelled")
 
 
 @contextmanager
@@ -86,10 +86,12 @@ def begun_parts(context: CheckContext[BucketProbe], name: str) -> Iterator[tuple
             context.probe.abort_parts(key, upload_id)
 
 
-def _dead(context: CheckContext[BucketProbe], request: SignedRequest, moment: str) -> CheckResult:
+def _check_refused(
+    context: CheckContext[BucketProbe], request: SignedRequest, moment: str
+) -> CheckResult:
     answer = context.put(request, OTHER)
     if answer.code in _UNKNOWN_UPLOAD or answer.is_refusal:
-        return ok(f"{answer.summary}: refused", f"URLs of parts are dead when {moment}.")
+        return ok(f"{answer.summary}: refused", f"URLs of parts no longer work when {moment}.")
     if answer.status >= 300:
         raise Refused(answer.status, answer.code)
     return failed(

@@ -1,7 +1,7 @@
 """Items in parts: multipart uploads to the items' real keys.
 
-Until a multipart upload is completed there is no object, and afterwards the URLs of its parts are
-dead; so parts are neither staged nor copied.
+Until a multipart upload is completed there is no object, and afterwards the URLs of its parts no
+longer work; so parts are neither staged nor copied.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dserver_signed_url_plugin.storage.s3.prefixes import DatasetPrefixes
 from dserver_signed_url_plugin.storage.values import Item, Life, SignedRequest, StoredItem
 
 _MIB = 1024**2
-# Parts that any store puts together in a second: many of them may take longer than a call.
+# Parts that any store assembles in a second: many of them may take longer than a call.
 _ASSEMBLED_PER_SECOND = 20
 _UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _ITEM_KEY = re.compile(rf"(?:.*/)?[^/]*?({_UUID})/data/([0-9a-f]{{40}})", re.DOTALL)
@@ -92,7 +92,7 @@ class S3Parts:
         if stored is None:
             raise StorageUnavailable(
                 f"The store of {self._s3.bucket}",
-                "has not kept an item, although it said that it had put its parts together",
+                "has not kept an item, although it said that it had assembled its parts",
                 StorageUnavailable.PAUSE,
             )
         return stored

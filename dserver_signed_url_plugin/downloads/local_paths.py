@@ -47,10 +47,13 @@ def local_path(relpath: str, directories: Set[str] = frozenset()) -> str:
 
 def directories_of(relpaths: Iterable[str]) -> Set[str]:
     """Return the directories that are needed to save these items, as ``local_path`` names them."""
+    # As in the relpaths, and as they are named: those of one may be equal to others of the other.
+    seen: set[str] = set()
     found: set[str] = set()
     for relpath in relpaths:
         directory = relpath.rpartition("/")[0]
-        if directory not in found and "/" in relpath:
+        if directory not in seen and "/" in relpath:
+            seen.add(directory)
             path = local_path(relpath)
             while "/" in path:
                 path = path.rpartition("/")[0]

@@ -72,6 +72,14 @@ def test_a_file_does_not_take_the_name_of_a_directory():
     assert paths == ["a^", "a/b^", "a/b/c", "a^5E", "x"]
 
 
+def test_an_escaped_directory_does_not_hide_another_with_its_name():
+    relpaths = ["/x", "^/y", "^"]
+    directories = directories_of(relpaths)
+    assert directories == {"^", "^5E"}
+    paths = [local_path(relpath, directories) for relpath in relpaths]
+    assert paths == ["^/x", "^5E/y", "^5E^"]
+
+
 @given(ODD)
 def test_no_path_leaves_its_directory_or_breaks_a_line(relpath):
     path = local_path(relpath)

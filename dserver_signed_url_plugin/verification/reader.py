@@ -29,7 +29,7 @@ from dserver_signed_url_plugin.verification.comparison import (
 
 _PIECE_BYTES = 1024 * 1024
 _MOST_ERROR_BYTES = 4096
-# Before each repetition; they begin anew whenever bytes arrive.
+# Before each repetition; they begin anew whenever more of the item is read than ever before.
 PAUSES = (0.2, 1.0, 4.0)
 # S3 and Azure both have it in the XML of an error.
 _CODE = re.compile(r"<Code>(\w{1,64})</Code>")
@@ -101,9 +101,8 @@ class ItemReader:
 
         :raises StorageAway: if the store does not answer, also when it is repeated.
         """
-        reading, failures = _Reading(), 0
+        reading, furthest, failures = _Reading(), 0, 0
         while True:
-            before = reading.received
             try:
                 return self._attempt(item, reading)
             except _Changed:
@@ -111,7 +110,9 @@ class ItemReader:
                 reason = "changes while it is read"
             except _Away as error:
                 reason = str(error)
-            failures = 0 if reading.received > before else failures + 1
+            # What is read once more is no progress, or an item that keeps changing has no end.
+            failures = 0 if reading.received > furthest else failures + 1
+            furthest = max(furthest, reading.received)
             if failures > len(self._pauses) or self._is_stopped.is_set():
                 raise StorageAway("The store", f"could not be read: {reason}")
             self._is_stopped.wait(self._pauses[max(failures - 1, 0)] if self._pauses else 0)
@@ -154,7 +155,7 @@ class ItemReader:
                 return compared(item, Content(size, None))
         elif not _begins_at(response, reading.received):
             raise _Changed
-        reading.etag = response.headers.get("ETag")
+        reading.etag = _strong_etag(response)
         for piece in response.stream(_PIECE_BYTES, decode_content=False):
             self._received(reading, piece)
         return compared(item, Content(reading.received, reading.digest.hexdigest()))
@@ -170,6 +171,12 @@ class ItemReader:
 
 def _begins_at(response: urllib3.BaseHTTPResponse, start: int) -> bool:
     return response.headers.get("Content-Range", "").startswith(f"bytes {start}-")
+
+
+def _strong_etag(response: urllib3.BaseHTTPResponse) -> str | None:
+    """Return the ETag, or None if it is weak: no ``If-Match`` is true of that (section 13.1.1)."""
+    etag = response.headers.get("ETag")
+    return None if etag is None or etag.startswith("W/") else etag
 
 
 def _refusal(response: urllib3.BaseHTTPResponse) -> str:

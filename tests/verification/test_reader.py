@@ -118,8 +118,9 @@ def test_an_item_is_read_from_the_start_where_ranges_are_ignored(read, store):
     assert read() == EQUAL
 
 
-def test_an_item_without_an_etag_is_read_from_the_start(read, store):
-    store.cuts, store.etag = [1_000_000], None
+@pytest.mark.parametrize("etag", [None, 'W/"1"'], ids=["none", "weak"])
+def test_an_item_without_a_strong_etag_is_read_from_the_start(read, store, etag):
+    store.cuts, store.etag = [1_000_000], etag
     assert read() == EQUAL
     assert store.ranges == [None, None]
 
@@ -132,6 +133,18 @@ def test_an_item_that_changes_meanwhile_is_read_from_the_start(read, store):
     compared = read()
     assert compared.result is Result.DIFFERENT
     assert compared.found == Content(len(CONTENT), hashlib.md5(CONTENT[::-1]).hexdigest())
+
+
+@pytest.mark.parametrize("takes_ranges", [True, False], ids=["changed", "ranges ignored"])
+def test_an_item_that_never_can_be_read_to_its_end_ends_the_reading(read, store, takes_ranges):
+    def replace(store: Store) -> None:
+        store.etag = f'"changed {len(store.ranges)}"'
+
+    store.cuts, store.takes_ranges = [1_000_000, 900_000] * 10, takes_ranges
+    store.after_cut = replace if takes_ranges else store.after_cut
+    with pytest.raises(StorageAway):
+        read()
+    assert len(store.ranges) == 4
 
 
 def test_what_passes_by_itself_is_repeated(read, store):

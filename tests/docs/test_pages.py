@@ -38,7 +38,9 @@ def test_the_second_flask_line_asks_the_doctor_about_an_account(
 
 def test_every_curl_command_stops_and_says_why_when_it_fails():
     text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
-    assert {options[:3] for options in re.findall(r"(?m)^ {4}.*\bcurl -(\w+)", text)} == {"sSf"}
+    commands = re.findall(r"(?m)^ {4}.*\bcurl -(\w+(?: --fail-with-body)?)", text)
+    assert commands
+    assert all(command.startswith(("sSf", "sS --fail-with-body")) for command in commands)
 
 
 def test_the_broker_that_is_shown_has_the_methods_that_sign():

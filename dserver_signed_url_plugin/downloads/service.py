@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 
 from dserver_signed_url_plugin import datasets
@@ -25,11 +24,9 @@ from dserver_signed_url_plugin.permissions import ReadPermit
 from dserver_signed_url_plugin.storage.dataset_cache import BoundedCache, KnownDataset
 from dserver_signed_url_plugin.storage.protocols import ReadSigner
 from dserver_signed_url_plugin.storage.registry import Storages
-from dserver_signed_url_plugin.storage.values import Life
+from dserver_signed_url_plugin.storage.values import IDENTIFIER, Life
 from dserver_signed_url_plugin.times import timestamp
 from dserver_signed_url_plugin.uris import DatasetURI
-
-_IDENTIFIER = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
@@ -151,7 +148,7 @@ class Downloads:
         registered = datasets.find(uri)
         if registered is None:
             raise DatasetNotFound("dserver", uri)
-        if identifier is not None and not _IDENTIFIER.fullmatch(identifier):
+        if identifier is not None and not IDENTIFIER.fullmatch(identifier):
             raise ItemNotFound(identifier[:40])
         signer = self._storages.reads(permit.base_uri)
         life = self._life(signer, uri, seconds, identifier)

@@ -5,6 +5,7 @@ Knows no vendor. Datasets are named by UUID, items by identifier.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 Signed = TypeVar("Signed")
+
+# Of an item: the SHA-1 of its relpath.
+IDENTIFIER = re.compile(r"[0-9a-f]{40}")
 
 DOCUMENTS = ("readme", "admin_metadata", "manifest", "structure")
 

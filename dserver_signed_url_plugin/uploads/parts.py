@@ -30,7 +30,7 @@ from dserver_signed_url_plugin.permissions import UploadPermit
 from dserver_signed_url_plugin.storage.parts import Division, PartUpload, StoredPart
 from dserver_signed_url_plugin.storage.protocols import PartStore, Storage
 from dserver_signed_url_plugin.storage.registry import Storages
-from dserver_signed_url_plugin.storage.values import Item, Life, SignedRequest
+from dserver_signed_url_plugin.storage.values import IDENTIFIER, Item, Life, SignedRequest
 from dserver_signed_url_plugin.times import in_utc
 from dserver_signed_url_plugin.uploads import part_repository, repository
 from dserver_signed_url_plugin.uploads.assembly import accepted, part_upload
@@ -146,6 +146,9 @@ def _refusal(uri: DatasetURI, upload: PendingUpload | None) -> SignedURLError:
 
 
 def _divided(upload: PendingUpload, identifier: str, storage: Storage) -> tuple[Item, Division]:
+    # Others have characters with a meaning for the databases' paths to JSON.
+    if not IDENTIFIER.fullmatch(identifier):
+        raise ItemNotFound(identifier[:40])
     item = repository.announced_item(upload, identifier)
     if item is None:
         raise ItemNotFound(identifier)

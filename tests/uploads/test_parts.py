@@ -411,6 +411,16 @@ def parts_lab(lab) -> tuple[Dserver, str]:
     return lab, lab.alice.begin(lab.base_uri, plan).json["uri"]
 
 
+@pytest.mark.parametrize(
+    "identifier",
+    ["{", "%22", "%5C", "%00", f"{IDENTIFIER}%22.%22relpath", IDENTIFIER.upper(), "0" * 300],
+)
+def test_what_is_no_identifier_is_of_no_item(parts_lab, identifier):
+    dserver, uri = parts_lab
+    answer = ask(dserver.alice, uri, [1], identifier)
+    assert (answer.status_code, answer.json["errors"]["slug"]) == (404, "item-not-found")
+
+
 def test_an_item_that_is_sent_whole_or_unknown_has_no_parts(parts_lab):
     dserver, uri = parts_lab
     unknown = ask(dserver.alice, uri, [1], "0" * 40)

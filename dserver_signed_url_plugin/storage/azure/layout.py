@@ -20,7 +20,7 @@ from dtoolcore.utils import generate_identifier
 
 from dserver_signed_url_plugin.storage.manifest import FrozenDataset
 from dserver_signed_url_plugin.storage.parts import PartUpload
-from dserver_signed_url_plugin.storage.values import Item, ProtoDataset
+from dserver_signed_url_plugin.storage.values import IDENTIFIER, Item, ProtoDataset
 
 BLOBS = {
     "readme": "README.yml",
@@ -38,7 +38,6 @@ _UPLOAD = "-upload"
 _PARTS = "parts"
 _BLOCK_DIGITS = 5
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_IDENTIFIER = re.compile(r"[0-9a-f]{40}")
 _PLAIN = re.compile(r"[!-~]([ -~]*[!-~])?")
 
 
@@ -102,7 +101,7 @@ def part_numbers(blocks: Mapping[str, int]) -> dict[int, int]:
 
 def is_item(name: str) -> bool:
     """Tell whether a blob is named as items are."""
-    return _IDENTIFIER.fullmatch(name) is not None
+    return IDENTIFIER.fullmatch(name) is not None
 
 
 def created_texts(created: ProtoDataset) -> Iterator[tuple[str, str]]:

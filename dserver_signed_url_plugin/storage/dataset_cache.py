@@ -10,6 +10,8 @@ import threading
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
+from sys import getsizeof
 from time import monotonic
 from typing import Any
 
@@ -65,27 +67,29 @@ class BoundedCache:
 class KnownDataset:
     """What a cache knows of one dataset.
 
-    :param dataset: differs from what it was if the dataset was registered anew.
+    :param dataset: its ``repr`` differs from what it was if the dataset was registered anew.
     """
 
-    def __init__(self, cache: BoundedCache, dataset: Hashable) -> None:
-        self._cache, self._dataset = cache, dataset
+    def __init__(self, cache: BoundedCache, dataset: object) -> None:
+        self._cache = cache
+        # Every entry keeps its key: a digest is many times smaller than a dataset.
+        self._key = blake2b(repr(dataset).encode(), digest_size=16).digest()
 
     @property
     def manifest(self) -> CachedManifest | None:
         """The manifest, which may have changed if its ETag has."""
-        found: CachedManifest | None = self._cache.get(self._dataset)
+        found: CachedManifest | None = self._cache.get(self._key)
         return found
 
     def keep(self, items: Mapping[str, Item], etag: str) -> None:
         """Keep the items of a manifest that the store has just shown to have this ETag."""
         size = getattr(items, "size_in_memory", _ITEM_BYTES * len(items))
-        self._cache.put(self._dataset, CachedManifest(items, etag, monotonic()), size)
+        self._cache.put(self._key, CachedManifest(items, etag, monotonic()), size)
 
     def relpath(self, identifier: str) -> str | None:
         """Return the relpath of an item that the store had within the last minute, or None."""
         now = monotonic()
-        relpath, seen_at = self._cache.get((self._dataset, identifier)) or (None, 0.0)
+        relpath, seen_at = self._cache.get(self._item_key(identifier)) or (None, 0.0)
         if relpath is not None and now - seen_at < SECONDS:
             return str(relpath)
         manifest = self.manifest
@@ -96,7 +100,10 @@ class KnownDataset:
 
     def keep_relpath(self, identifier: str, relpath: str) -> None:
         """Keep the relpath of an item that the store has just shown."""
-        self._cache.put((self._dataset, identifier), (relpath, monotonic()), len(relpath))
+        self._cache.put(self._item_key(identifier), (relpath, monotonic()), getsizeof(relpath))
+
+    def _item_key(self, identifier: str) -> bytes:
+        return self._key + identifier.encode()
 
 
 NOTHING_KNOWN = KnownDataset(BoundedCache(0), None)

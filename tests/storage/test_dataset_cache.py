@@ -1,5 +1,9 @@
 """The cache of datasets: never more bytes than it may have, and the oldest go first."""
 
+import tracemalloc
+from datetime import datetime, timezone
+
+from dserver_signed_url_plugin.datasets import RegisteredDataset
 from dserver_signed_url_plugin.storage.dataset_cache import BoundedCache, KnownDataset
 from dserver_signed_url_plugin.storage.values import Item
 
@@ -46,3 +50,24 @@ def test_an_item_is_known_from_the_manifest_or_by_itself():
     assert [known.relpath(name) for name in "abcd"] == ["a.txt", "b.txt", "c.txt", None]
     assert [other.relpath(name) for name in "abcd"] == [None] * 4
     assert other.manifest is None
+
+
+def registered(number: int) -> RegisteredDataset:
+    """Return a dataset that shares nothing with others, as if it was read from the database."""
+    uuid, now = f"550e8400-e29b-41d4-a716-{number:012}", datetime.now(timezone.utc)
+    size = 10**9 + number
+    return RegisteredDataset(size, f"s3://lab/{uuid}", uuid, f"name-{number}", size, size, now, now)
+
+
+def test_the_items_of_many_datasets_take_no_more_memory_than_was_allowed():
+    allowed = 2**20
+    cache = BoundedCache(allowed)
+    tracemalloc.start()
+    try:
+        for number in range(3_000):
+            known = KnownDataset(cache, registered(number))
+            known.keep_relpath(f"{number:040x}", f"images/{number}.tif")
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert allowed / 2 < taken < allowed

@@ -20,9 +20,9 @@ from tests.support.shared_files import waiting
 from tests.support.stored_upload import put
 
 PART = 5 * 1024**2
-CONTENT = bytes(range(256)) * (2 * PART // 256) + b"the end\n"
+CONTENT = bytes(range(256)) * (PART // 256) + b"the end\n"
 SMALL = b"small"
-PARTS = 3
+PARTS = 2
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def check_shared(result):
 
 
 def test_what_is_stored_is_not_sent_again_after_an_interruption(dserver, proxy, share):
-    # The small file and two parts arrive.
+    # The small file and one part arrive.
     proxy.before = lambda request: Fault.REFUSED if request.number > PARTS else None
     refused = share()
     assert (refused.exit_code, refused.stdout) == (1, "")
@@ -170,5 +170,5 @@ def spoil_a_part(dserver):
         permit = permit_operator(BaseURI.parse(dserver.base_uri))
         identifier = generate_identifier("scans/large.tif")
         grant = dserver.services.parts.sign(permit, uuid, identifier, PartsPlan({1: None, 2: None}))
-    # Of three parts two are.
+    # Of two parts one is.
     assert put(grant.requests[min(grant.stored)], bytes(PART)) == 200

@@ -133,8 +133,6 @@ class UploadPlan:
                     f"is longer than the {limits.max_relpath_bytes} bytes of UTF-8 that object "
                     "metadata can carry.",
                 )
-        if sum(item.size_in_bytes or 0 for item in self.items) > MOST_BYTES:
-            raise InvalidField("items", "are more bytes in all than dserver can count.")
 
     def check_sizes(self, limits: Limits, parts: PartLimits | None, part_bytes: int) -> None:
         """Check that every item can be sent, in one PUT or in parts.
@@ -153,6 +151,8 @@ class UploadPlan:
                 raise InvalidField(
                     f"items.{number}.hash", "is required of an item that is sent in parts."
                 )
+        if sum(item.size_in_bytes or 0 for item in self.items) > MOST_BYTES:
+            raise InvalidField("items", "are more bytes in all than dserver can count.")
 
 
 def is_time(value: object) -> bool:

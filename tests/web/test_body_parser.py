@@ -157,12 +157,21 @@ def test_an_item_that_says_something_impossible_is_refused(lab, field, value, st
         assert_refused(post(lab, body), status, "items.0", field)
 
 
-def test_items_above_five_gibibytes_are_said_to_be_unsupported_yet(lab):
+def test_items_above_five_gibibytes_have_to_be_sent_in_parts(lab):
     for size in (5 * GIB + 1, 2**63, 10**4000):
         with nothing_is_written(lab):
             answer = lab.alice.begin(lab.base_uri, item(size_in_bytes=size))
-            assert_refused(answer, 400, "items.0.size_in_bytes", "not supported yet")
+            assert_refused(answer, 400, "items.0.size_in_bytes", "with multipart: true")
     assert lab.alice.begin(lab.base_uri, item(size_in_bytes=5 * GIB)).status_code == 200
+
+
+def test_items_above_what_the_store_assembles_are_refused(lab):
+    most = 5 * 1024 * GIB
+    for size in (most + 1, 2**63, 10**4000):
+        with nothing_is_written(lab):
+            body = {**item(size_in_bytes=size, hash=MD5), "multipart": True}
+            answer = lab.alice.begin(lab.base_uri, body)
+            assert_refused(answer, 400, "items.0.size_in_bytes", f"above {most} bytes")
 
 
 def test_an_item_announced_twice_is_refused(lab):

@@ -43,15 +43,15 @@ VERIFIED_MD5, VERIFIED_PARTS = "md5", "parts"
 class Completion:
     """The dataset that an upload has become; bytes as registered, or else as announced.
 
-    ``verified`` is ``md5``, or ``parts`` if the MD5 of an item that came in parts is the client's
-    claim.
+    ``verified`` is ``parts`` if the MD5 of an item that came in parts is the client's claim, or
+    else ``md5`` if this completion has compared every MD5; None if an earlier one may have.
     """
 
     uri: DatasetURI
     name: str
     number_of_items: int | None
     size_in_bytes: int | None
-    verified: str
+    verified: str | None
 
     @property
     def extent(self) -> Extent:
@@ -110,14 +110,14 @@ class Completions:
         upload = _find(permit, uri)
         if upload is None:
             return _finished(uri)
-        storage = self._storages.of(permit.base_uri)
+        storage, verified = self._storages.of(permit.base_uri), None
         try:
             # A repair by the operator does not count as activity of the user.
             with (
                 leased(upload, active=not permit.is_operator) as lease,
                 Progress(lease, wait_seconds) as progress,
             ):
-                self._finish(uri, storage, lease, progress)
+                verified = self._finish(uri, storage, lease, progress)
         except repository.UploadGone:
             # Another request has completed or removed it.
             pass
@@ -125,10 +125,13 @@ class Completions:
             if wait_seconds is None:
                 raise
             return _completing(uri)
-        return _finished(uri)
+        return _finished(uri, verified)
 
-    def _finish(self, uri: DatasetURI, storage: Storage, lease: Lease, progress: Progress) -> None:
-        upload = lease.upload
+    def _finish(
+        self, uri: DatasetURI, storage: Storage, lease: Lease, progress: Progress
+    ) -> str | None:
+        """Finish an upload; return how it was verified, or None if it was registered before."""
+        upload, verified = lease.upload, None
         if upload.state is UploadState.REMOVED:
             raise repository.UploadGone
         temporary: Mapping[str, StoredItem | None] | None = None
@@ -151,12 +154,14 @@ class Completions:
                 manifest, readme = self._freeze(work)
             lease.check()
             info = _dataset_info(upload, manifest, descriptions, readme)
+            verified = VERIFIED_MD5
             if part_repository.note_dataset(upload):
-                info["verified"] = VERIFIED_PARTS
+                info["verified"] = verified = VERIFIED_PARTS
             datasets.register(uri, info)
         assembly.abort(upload, storage, assembled=False)
         storage.uploads.delete_temporary(upload.uuid, temporary)
         lease.delete()
+        return verified
 
     def _freeze(self, work: _Work) -> tuple[Manifest, str]:
         """Verify, promote, and write what makes it a dataset; return its manifest and README."""
@@ -221,11 +226,12 @@ def _find(permit: UploadPermit, uri: DatasetURI) -> PendingUpload | None:
     raise NotUploader("complete")
 
 
-def _finished(uri: DatasetURI) -> Completion:
+def _finished(uri: DatasetURI, verified: str | None = None) -> Completion:
     dataset = datasets.find(uri)
     if dataset is None:
         raise NoPendingUpload(uri)
-    verified = VERIFIED_PARTS if part_repository.is_in_parts(uri) else VERIFIED_MD5
+    if verified is None and part_repository.is_in_parts(uri):
+        verified = VERIFIED_PARTS
     return Completion(uri, dataset.name, dataset.number_of_items, dataset.size_in_bytes, verified)
 
 

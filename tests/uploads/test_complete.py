@@ -12,6 +12,7 @@ from dservercore import ValidationError
 from dtoolcore.utils import generate_identifier
 
 from dserver_signed_url_plugin.uploads.readmes import MOST_README_BYTES
+from tests.support.audit_records import rows
 from tests.support.clients import (
     README,
     Deposit,
@@ -66,6 +67,14 @@ def test_an_upload_that_was_not_registered_is_finished_with_its_readme(
         assert requests.put(again["upload_urls"]["readme"], data="other", timeout=30).ok
     assert dserver.alice.complete(again["uri"]).status_code == 200
     check_dataset(dserver, s3, deposit, README)
+
+
+def test_the_audit_says_verified_of_the_completion_that_has_verified(dserver):
+    deposit = Deposit(FILES)
+    uri = DserverClientJS().upload(dserver.alice, dserver.base_uri, deposit).json["uri"]
+    assert dserver.alice.complete(uri).status_code == 200
+    completions = [row for row in rows(dserver) if row["action"] == "upload-complete"]
+    assert [row["verified"] for row in completions] == ["md5", None]
 
 
 def uploads(s3: Any, dserver: Dserver, uuid: str) -> list[str]:

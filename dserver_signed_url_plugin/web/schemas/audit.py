@@ -70,7 +70,8 @@ class DecisionSchema(Schema):
         required=True,
         allow_none=True,
         metadata=described(
-            "How the items of a completed upload were verified; null for other actions.",
+            "How the items of a completed upload were verified; null for other actions, and for "
+            "a dataset that was registered before.",
             enum=["md5", "parts", None],
         ),
     )

@@ -182,8 +182,8 @@ class CompletionSchema(Schema):
     uuid = fields.String(required=True, metadata=UUID)
     verified = fields.String(
         metadata=described(
-            "parts if an item came in parts, so that its MD5 is what the client announced; absent "
-            "if the MD5 of every item was compared with the store's.",
+            "parts if an item came in parts, so that its MD5 is what the client announced; else "
+            "absent.",
             enum=[VERIFIED_PARTS],
         ),
     )

@@ -60,6 +60,7 @@ memstore device bytes = 4294967296
 rgw data = {directory}/rgw
 rgw frontends = beast endpoint={host}:{port}
 rgw thread pool size = 64
+rgw multipart min part size = 1000
 """
 
 

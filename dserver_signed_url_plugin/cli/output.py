@@ -152,9 +152,9 @@ def _sentence(result: CleanupResult, options: CleanupOptions) -> str:
 
 
 def _orphan_sentence(orphan: OrphanedParts, options: CleanupOptions) -> str:
-    if not orphan.uuid:
-        return f"{orphan.base_uri}: failed: {orphan.failure}"
-    what = f"{orphan.base_uri}/{orphan.uuid} parts of {orphan.identifier}"
+    what = f"{orphan.base_uri}/{orphan.uuid}" if orphan.uuid else orphan.base_uri
+    if orphan.identifier:
+        what += f" parts of {orphan.identifier}"
     if orphan.failure:
         return f"{what}: failed: {orphan.failure}"
     word = "would abort" if options.dry_run else "aborted"

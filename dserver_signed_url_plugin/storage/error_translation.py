@@ -95,9 +95,9 @@ def _recording(argument: Any, foreign: list[Exception]) -> Any:
     if not callable(argument):
         return argument
 
-    def call() -> Any:
+    def call(*args: Any) -> Any:
         try:
-            return argument()
+            return argument(*args)
         except Exception as error:
             foreign.append(error)
             raise

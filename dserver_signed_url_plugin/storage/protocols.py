@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from dserver_signed_url_plugin.errors import SignedURLError
 from dserver_signed_url_plugin.filenames import Disposition
 from dserver_signed_url_plugin.storage.dataset_cache import NOTHING_KNOWN, KnownDataset
 from dserver_signed_url_plugin.storage.manifest import FrozenDataset
@@ -33,8 +34,15 @@ from dserver_signed_url_plugin.storage.values import (
 
 # Raises if another request has taken over the upload; called before what must not come late.
 CheckLease = Callable[[], None]
+# Called with the UUID of a dataset that could not be looked at, and why.
+DatasetFailed = Callable[[str, SignedURLError], None]
 # Called after each item, in any thread; raises to end the work on further items.
 ItemDone = Callable[[], None]
+
+
+def raise_failure(_uuid: str, error: SignedURLError) -> None:
+    """Raise the error, as a DatasetFailed for which one failure ends all."""
+    raise error
 
 
 def ignore_item_done() -> None:
@@ -215,10 +223,13 @@ class PartStore(Protocol):
     def abort(self, upload: PartUpload) -> None:
         """Delete the parts; nothing if there are none."""
 
-    def incomplete(self, before: datetime) -> Iterable[PartUpload]:
+    def incomplete(
+        self, before: datetime, failed: DatasetFailed = raise_failure
+    ) -> Iterable[PartUpload]:
         """List the parts of items that were begun before (UTC), wherever in the store.
 
-        Left out are those of proto-datasets that somebody may be writing directly with dtool.
+        Left out are those of proto-datasets that somebody may be writing directly with dtool, and
+        those of datasets that ``failed`` is called with.
         """
 
 

@@ -23,7 +23,7 @@ from dserver_signed_url_plugin.uris import BaseURI
 class OrphanedParts:
     """Parts that were, or would be, aborted; with a ``failure``, they were not.
 
-    ``uuid`` and ``identifier`` are empty for the failure of a whole base URI.
+    For the failure of a whole dataset, ``identifier`` is empty; of a base URI, ``uuid`` also.
     """
 
     base_uri: str
@@ -57,7 +57,13 @@ def _below(
     parts = storages.of(BaseURI.parse(base_uri)).parts
     if parts is None:
         return
-    found = list(parts.incomplete(before))
+    failures: list[OrphanedParts] = []
+
+    def failed(uuid: str, error: SignedURLError) -> None:
+        failures.append(OrphanedParts(base_uri, uuid, failure=error.message))
+
+    found = list(parts.incomplete(before, failed))
+    yield from failures
     # Read afterwards: what was begun since then is not among those that were listed.
     known: Set[str] = part_repository.upload_ids() if found else set()
     for one in found:
@@ -68,9 +74,9 @@ def _below(
 def _aborted(
     base_uri: str, parts: PartStore, orphan: PartUpload, *, dry_run: bool
 ) -> OrphanedParts:
-    stored = parts.stored_parts(orphan) or {}
-    size = sum(part.size_in_bytes for part in stored.values())
     try:
+        stored = parts.stored_parts(orphan) or {}
+        size = sum(part.size_in_bytes for part in stored.values())
         if not dry_run:
             parts.abort(orphan)
     except SignedURLError as error:

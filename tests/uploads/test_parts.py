@@ -32,7 +32,7 @@ from tests.support.parts import (
     send,
     send_all,
 )
-from tests.support.proxy import Fault, Request
+from tests.support.proxy import Fault, Instead, Request
 from tests.support.request_costs import counted
 from tests.support.s3_holdings import check_dataset
 
@@ -363,6 +363,32 @@ def test_parts_of_no_upload_are_found_and_aborted_by_the_cleanup(dserver):
     done = runner.invoke(pending_upload, command)
     assert (done.exit_code, f"aborted ({PART:,} bytes" in done.stdout) == (0, True)
     assert incomplete(dserver) == []
+
+
+@pytest.mark.parametrize("broken", ["dataset", "parts"])
+def test_parts_that_cannot_be_looked_at_do_not_keep_others_from_being_aborted(
+    placed_in_parts, place_proxy, broken
+):
+    dserver = placed_in_parts
+    uris = [begin(dserver, deposit())["uri"] for _ in range(3)]
+    for uri in uris:
+        ask(dserver.alice, uri, [1])
+    execute(dserver, delete(ItemInParts))
+    uuid, refusal = incomplete(dserver)[0].uuid, Instead(403)
+
+    def refuse(request: Request) -> Instead | None:
+        of_parts = "uploadId=" in request.target or "comp=blocklist" in request.target
+        refused = uuid in request.target and (of_parts or broken == "dataset")
+        return refusal if refused else None
+
+    place_proxy.before = refuse
+    command = ["cleanup", "--older-than", "0", "--delete-storage"]
+    done = dserver.app.test_cli_runner().invoke(pending_upload, command)
+    place_proxy.heal()
+    assert done.exit_code == 1
+    [failed] = [line for line in done.output.splitlines() if "failed" in line]
+    assert uuid in failed
+    assert [one.uuid for one in incomplete(dserver)] == [uuid]
 
 
 def test_only_the_uploader_or_an_admin_gets_urls_of_parts(on_s3):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from uuid import uuid4
 
-from dserver_signed_url_plugin.errors import AssemblyPending
+from dserver_signed_url_plugin.errors import AssemblyPending, SignedURLError
 from dserver_signed_url_plugin.storage import deadline
 from dserver_signed_url_plugin.storage.azure.connection import AzureConnection
 from dserver_signed_url_plugin.storage.azure.layout import (
@@ -25,6 +25,7 @@ from dserver_signed_url_plugin.storage.azure.layout import (
 from dserver_signed_url_plugin.storage.azure.sas import WRITE
 from dserver_signed_url_plugin.storage.azure.values import PENDING, ListedBlob
 from dserver_signed_url_plugin.storage.parts import PartLimits, PartUpload, StoredPart
+from dserver_signed_url_plugin.storage.protocols import DatasetFailed, raise_failure
 from dserver_signed_url_plugin.storage.values import Item, Life, SignedRequest, StoredItem
 
 # Between two looks at a copy that takes long, in seconds.
@@ -110,11 +111,18 @@ class AzureParts:
         if blob is not None:
             self._azure.delete(container, blob)
 
-    def incomplete(self, before: datetime) -> Iterator[PartUpload]:
+    def incomplete(
+        self, before: datetime, failed: DatasetFailed = raise_failure
+    ) -> Iterator[PartUpload]:
         """List the parts of items that were begun before (UTC), in all containers of uploads."""
         for container in self._azure.containers():
             uuid = uuid_of_upload(container)
-            for blob in [] if uuid is None else self._azure.listing(container):
+            try:
+                blobs = [] if uuid is None else list(self._azure.listing(container))
+            except SignedURLError as error:
+                failed(str(uuid), error)
+                continue
+            for blob in blobs:
                 found = part_upload(str(uuid), blob.name)
                 if found is not None and blob.stored.last_modified < before:
                     yield found

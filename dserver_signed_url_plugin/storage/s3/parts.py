@@ -7,13 +7,15 @@ longer work; so parts are neither staged nor copied.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from hashlib import md5
 
-from dserver_signed_url_plugin.errors import StorageAway, StorageUnavailable
+from dserver_signed_url_plugin.errors import SignedURLError, StorageAway, StorageUnavailable
 from dserver_signed_url_plugin.storage import deadline
 from dserver_signed_url_plugin.storage.parts import PartLimits, PartUpload, StoredPart
+from dserver_signed_url_plugin.storage.protocols import DatasetFailed, raise_failure
 from dserver_signed_url_plugin.storage.s3.connection import S3Connection
 from dserver_signed_url_plugin.storage.s3.layout import content_md5, item_metadata, part_parameters
 from dserver_signed_url_plugin.storage.s3.multipart import MAX_PARTS, MultipartUpload
@@ -118,24 +120,32 @@ class S3Parts:
         """Abort the multipart upload."""
         self._multipart.abort(self._multipart_upload(upload))
 
-    def incomplete(self, before: datetime) -> Sequence[PartUpload]:
+    def incomplete(
+        self, before: datetime, failed: DatasetFailed = raise_failure
+    ) -> Sequence[PartUpload]:
         """List multipart uploads to keys of items, one request per 1,000 in the bucket.
 
         For each UUID, two requests or three tell whether somebody may be writing it with dtool,
         which creates a proto-dataset before its items, and no claim.
         """
-        found = [
-            (match, upload)
-            for upload in self._multipart.below("")
-            if upload.initiated is not None and upload.initiated < before
-            if (match := _ITEM_KEY.fullmatch(upload.key)) is not None
-        ]
-        ours = {uuid: self._may_abort(uuid) for uuid in {match[1] for match, _ in found}}
-        return [
-            PartUpload(match[1], match[2], upload.upload_id)
-            for match, upload in found
-            if ours[match[1]] and upload.key == self._key(match[1], match[2])
-        ]
+        found: dict[str, dict[PartUpload, str]] = defaultdict(dict)
+        for upload in self._multipart.below(""):
+            if upload.initiated is not None and upload.initiated < before:
+                match = _ITEM_KEY.fullmatch(upload.key)
+                if match is not None:
+                    found[match[1]][PartUpload(match[1], match[2], upload.upload_id)] = upload.key
+        abandoned: list[PartUpload] = []
+        for uuid, keys in found.items():
+            try:
+                abandoned += self._abandoned(uuid, keys)
+            except SignedURLError as error:
+                failed(uuid, error)
+        return abandoned
+
+    def _abandoned(self, uuid: str, keys: Mapping[PartUpload, str]) -> Sequence[PartUpload]:
+        if not self._may_abort(uuid):
+            return []
+        return [one for one, key in keys.items() if key == self._key(uuid, one.identifier)]
 
     def _may_abort(self, uuid: str) -> bool:
         found = self._prefixes.find(uuid)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import requests
+from dservercore import sql_db
 from dtoolcore.utils import generate_identifier
+from sqlalchemy import select
 from werkzeug.test import TestResponse
 
+from dserver_signed_url_plugin.uploads.models import ItemInParts
 from tests.support.clients import Deposit, DtoolDserver
 from tests.support.dserver import Dserver, Person, encoded
 
@@ -77,3 +81,24 @@ def send(
 def send_all(person: Person, uri: str, **options: Any) -> dict[str, Any]:
     """Send every part of the large item."""
     return send(person, uri, {1: part(1), 2: part(2)}, **options)
+
+
+def rows(dserver: Dserver) -> list[tuple]:
+    """Return the identifier, upload ID and MD5 of each item in parts that the database has."""
+    with dserver.app.app_context():
+        columns = (ItemInParts.identifier, ItemInParts.upload_id, ItemInParts.assembled_md5)
+        return [tuple(row) for row in sql_db.session.execute(select(*columns))]
+
+
+def execute(dserver: Dserver, statement: object) -> None:
+    """Change the database, and commit."""
+    with dserver.app.app_context():
+        sql_db.session.execute(statement)
+        sql_db.session.commit()
+
+
+def incomplete(dserver: Dserver) -> list:
+    """Return what was begun in parts in the store, and not assembled."""
+    tomorrow = datetime.now(timezone.utc) + timedelta(days=1)
+    with dserver.app.app_context():
+        return list(dserver.storage.parts.incomplete(tomorrow))

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta, timezone
 
 import pytest
-import requests
-from dservercore import sql_db
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete
 
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
-from dserver_signed_url_plugin.uploads.models import ItemInParts, PendingUpload
-from tests.support.clients import Deposit, DserverClientJS
-from tests.support.databases import on_each_database
+from dserver_signed_url_plugin.uploads.models import ItemInParts
+from tests.support.clients import Deposit
 from tests.support.dserver import Dserver, encoded
 from tests.support.parts import (
     CONTENT,
@@ -25,16 +20,18 @@ from tests.support.parts import (
     ask,
     begin,
     deposit,
+    execute,
+    incomplete,
     md5,
     part,
     put_part,
     put_small,
+    rows,
     send,
     send_all,
 )
 from tests.support.proxy import Fault, Instead, Request
 from tests.support.request_costs import counted
-from tests.support.s3_holdings import check_dataset
 
 OTHER = b"\xff" * PART
 
@@ -50,36 +47,12 @@ def placed_in_parts(make_dserver_on, place, place_proxy) -> Dserver:
 
 
 @pytest.fixture
-def on_s3_proxied(make_dserver, proxy) -> Dserver:
-    return make_dserver(**proxy.settings(), **SETTINGS)
-
-
-@pytest.fixture
 def on_s3(make_dserver) -> Dserver:
     return make_dserver(**SETTINGS)
 
 
 def look(dserver: Dserver, uri: str, **query: object) -> dict:
     return dserver.alice.get(f"/signed-urls/upload/{encoded(uri)}", query_string=query).json
-
-
-def rows(dserver: Dserver) -> list[tuple]:
-    with dserver.app.app_context():
-        columns = (ItemInParts.identifier, ItemInParts.upload_id, ItemInParts.assembled_md5)
-        return [tuple(row) for row in sql_db.session.execute(select(*columns))]
-
-
-def execute(dserver: Dserver, statement: object) -> None:
-    with dserver.app.app_context():
-        sql_db.session.execute(statement)
-        sql_db.session.commit()
-
-
-def incomplete(dserver: Dserver) -> list:
-    """What the store keeps of parts."""
-    tomorrow = datetime.now(timezone.utc) + timedelta(days=1)
-    with dserver.app.app_context():
-        return list(dserver.storage.parts.incomplete(tomorrow))
 
 
 def found_wrong(answer) -> dict:
@@ -152,16 +125,6 @@ def test_a_pinned_part_refuses_other_bytes(dserver):
     assert ask(dserver.alice, grant["uri"], []).json["stored"] == {}
 
 
-@on_each_database
-def test_two_requests_at_once_share_one_upload_id(dserver):
-    grant = begin(dserver, deposit())
-    with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda n: ask(dserver.alice, grant["uri"], [n]), [1, 2, 1, 2]))
-    assert [answer.status_code for answer in answers] == [200] * 4
-    assert len(rows(dserver)) == 1
-    assert [one.upload_id for one in incomplete(dserver)] == [rows(dserver)[0][1]]
-
-
 def test_parts_that_the_store_has_dropped_are_begun_anew(dserver, holdings):
     wanted = deposit()
     grant = begin(dserver, wanted)
@@ -212,28 +175,6 @@ def test_what_was_assembled_before_a_crash_is_not_sent_again(
     holdings.check_dataset(dserver, wanted)
 
 
-def test_a_part_that_is_sent_again_while_it_is_assembled_is_not_taken(on_s3_proxied, proxy, s3):
-    """Listed are the right parts; before they are assembled, another takes the place of one."""
-    dserver, wanted = on_s3_proxied, deposit()
-    grant = begin(dserver, wanted)
-    put_small(grant, wanted)
-    signed = send_all(dserver.alice, grant["uri"])["parts"]["1"]
-
-    def send_another(request: Request) -> None:
-        if request.method == "POST" and "uploadId=" in request.target:
-            proxy.heal()
-            assert put_part(signed, OTHER).ok
-
-    proxy.before = send_another
-    answer = dserver.alice.complete(grant["uri"])
-    assert answer.status_code == 400
-    assert answer.json["errors"]["missing"] == [LARGE]
-    # The bytes have the right size, and their MD5 was not pinned: they are what the client sent.
-    send(dserver.alice, grant["uri"], {1: part(1)})
-    assert dserver.alice.complete(grant["uri"]).status_code == 200
-    check_dataset(dserver, s3, wanted)
-
-
 def test_urls_of_parts_cost_the_same_for_one_part_and_for_a_thousand(make_dserver, proxy):
     dserver = make_dserver(**proxy.settings(), **SETTINGS)
     item = {"relpath": LARGE, "size_in_bytes": 1000 * PART, "hash": "0" * 32}
@@ -247,63 +188,6 @@ def test_urls_of_parts_cost_the_same_for_one_part_and_for_a_thousand(make_dserve
         spent.append((len(cost.requests), len(cost.queries)))
     assert spent[0] == spent[1]
     assert (spent[0][0] <= 2, spent[0][1] <= 16) == (True, True), spent
-
-
-def test_of_a_whole_item_and_its_parts_the_right_one_wins(dserver, holdings):
-    wanted = deposit()
-    grant = begin(dserver, wanted)
-    put_small(grant, wanted)
-    send(dserver.alice, grant["uri"], {1: OTHER, 2: part(2)})
-    whole = begin(dserver, Deposit(wanted.files, uuid=wanted.uuid))
-    entry = whole["upload_urls"]["items"][IDENTIFIER]
-    assert requests.put(entry["url"], CONTENT, headers=entry["headers"], timeout=30).ok
-    done = dserver.alice.complete(grant["uri"])
-    assert (done.status_code, done.json.get("verified")) == (200, None)
-    assert incomplete(dserver) == []
-    holdings.check_dataset(dserver, wanted)
-
-
-def test_right_parts_win_over_a_wrong_whole_item(on_s3, s3):
-    wanted = deposit()
-    # This client's URLs are not pinned, so that it can send other bytes.
-    client = DserverClientJS()
-    grant = client.begin(on_s3.alice, on_s3.base_uri, wanted)
-    put_small(grant, wanted)
-    whole = client.begin(on_s3.alice, on_s3.base_uri, Deposit(wanted.files, uuid=wanted.uuid))
-    entry = whole["upload_urls"]["items"][IDENTIFIER]
-    assert requests.put(entry["url"], b"wrong", timeout=30).ok
-    send_all(on_s3.alice, grant["uri"])
-    done = on_s3.alice.complete(grant["uri"])
-    assert (done.status_code, done.json["verified"]) == (200, "parts")
-
-
-@pytest.mark.parametrize("order", ["whole first", "parts first"])
-def test_no_url_of_a_whole_item_changes_one_whose_parts_were_others(on_s3, s3, order):
-    """The parts are not those of the announced MD5, which is that of the bytes sent later."""
-    wanted = deposit()
-    whole = Deposit(wanted.files, uuid=wanted.uuid)
-    for each in (whole, wanted) if order == "whole first" else (wanted, whole):
-        grant = begin(on_s3, each)
-        if each is whole:
-            entry = grant["upload_urls"]["items"][IDENTIFIER]
-    put_small({"upload_urls": {**grant["upload_urls"], "items": {
-        name: item for name, item in grant["upload_urls"]["items"].items() if name != IDENTIFIER
-    }}}, wanted)  # fmt: skip
-    send(on_s3.alice, grant["uri"], {1: OTHER, 2: part(2)})
-    done = on_s3.alice.complete(grant["uri"])
-    if order == "whole first":
-        assert (done.status_code, done.json["errors"]["slug"]) == (409, "urls-alive")
-        assert int(done.headers["Retry-After"]) > 0
-        past = datetime.now(timezone.utc) - timedelta(seconds=1)
-        execute(on_s3, update(PendingUpload).values(pinned_until=past))
-        done = on_s3.alice.complete(grant["uri"])
-        assert done.status_code == 200
-        return
-    assert done.status_code == 200
-    key = f"{wanted.uuid}/data/{IDENTIFIER}"
-    before = s3.head_object(Bucket=on_s3.bucket.name, Key=key)["ETag"]
-    requests.put(entry["url"], CONTENT, headers=entry["headers"], timeout=30)
-    assert s3.head_object(Bucket=on_s3.bucket.name, Key=key)["ETag"] == before
 
 
 def test_the_part_size_stays_although_the_setting_changes(on_s3, make_dserver):
@@ -389,93 +273,3 @@ def test_parts_that_cannot_be_looked_at_do_not_keep_others_from_being_aborted(
     [failed] = [line for line in done.output.splitlines() if "failed" in line]
     assert uuid in failed
     assert [one.uuid for one in incomplete(dserver)] == [uuid]
-
-
-def test_only_the_uploader_or_an_admin_gets_urls_of_parts(on_s3):
-    grant = begin(on_s3, deposit())
-    uri = grant["uri"]
-    bad = {"numbers": "no list"}
-    path = f"/signed-urls/parts/{encoded(uri)}/{IDENTIFIER}"
-    assert (
-        ask(on_s3.nobody, uri, [1]).status_code == on_s3.nobody.post(path, bad).status_code == 401
-    )
-    assert ask(on_s3.bob, uri, [1]).status_code == on_s3.bob.post(path, bad).status_code == 403
-    carol = ask(on_s3.carol, uri, [1])
-    assert (carol.status_code, carol.json["errors"]["slug"]) == (403, "not-uploader")
-    assert ask(on_s3.admin, uri, [1]).status_code == 200
-
-
-@pytest.mark.parametrize(
-    ("body", "status", "field"),
-    [
-        ({}, 422, "numbers"),
-        ({"numbers": [0]}, 422, "numbers"),
-        ({"numbers": [3]}, 422, "numbers"),
-        ({"numbers": [1, 1]}, 422, "numbers"),
-        ({"numbers": list(range(1, 1002))}, 422, "numbers"),
-        ({"numbers": ["1"]}, 422, "numbers"),
-        ({"numbers": [1], "hashes": {"1": "abc"}}, 422, "hashes"),
-        ({"numbers": [1], "hashes": {"2": "0" * 32}}, 422, "hashes.2"),
-        ({"numbers": [1], "expiry_seconds": 604_801}, 422, "expiry_seconds"),
-        ({"numbers": [1], "more": 1}, 422, "more"),
-    ],
-)
-def test_a_bad_request_names_the_field(parts_lab, body, status, field):
-    dserver, uri = parts_lab
-    answer = dserver.alice.post(f"/signed-urls/parts/{encoded(uri)}/{IDENTIFIER}", body)
-    assert answer.status_code == status, answer.json
-    assert any(name.startswith(field) for name in answer.json["errors"]), answer.json
-
-
-@pytest.fixture(scope="module")
-def parts_lab(lab) -> tuple[Dserver, str]:
-    """A dserver with the default part size, and a pending upload with an item of two parts."""
-    item = {"relpath": LARGE, "size_in_bytes": 100 * 1024**2, "hash": "0" * 32}
-    plan = {"uuid": deposit().uuid, "name": "large", "items": [item], "multipart": True}
-    return lab, lab.alice.begin(lab.base_uri, plan).json["uri"]
-
-
-@pytest.mark.parametrize(
-    "identifier",
-    ["{", "%22", "%5C", "%00", f"{IDENTIFIER}%22.%22relpath", IDENTIFIER.upper(), "0" * 300],
-)
-def test_what_is_no_identifier_is_of_no_item(parts_lab, identifier):
-    dserver, uri = parts_lab
-    answer = ask(dserver.alice, uri, [1], identifier)
-    assert (answer.status_code, answer.json["errors"]["slug"]) == (404, "item-not-found")
-
-
-def test_an_item_that_is_sent_whole_or_unknown_has_no_parts(parts_lab):
-    dserver, uri = parts_lab
-    unknown = ask(dserver.alice, uri, [1], "0" * 40)
-    assert (unknown.status_code, unknown.json["errors"]["slug"]) == (404, "item-not-found")
-    plan = {"uuid": deposit().uuid, "name": "small", "items": [{"relpath": LARGE}]}
-    small = dserver.alice.begin(dserver.base_uri, {**plan, "multipart": True}).json["uri"]
-    answer = ask(dserver.alice, small, [1])
-    assert (answer.status_code, "multipart: true" in answer.json["message"]) == (400, True)
-
-
-@pytest.mark.parametrize(
-    ("item", "multipart", "field", "words"),
-    [
-        ({"size_in_bytes": 5 * 1024**3 + 1, "hash": "0" * 32}, False, "size", "multipart: true"),
-        ({"size_in_bytes": 5 * 1024**4 + 1, "hash": "0" * 32}, True, "size", "can be assembled"),
-        ({"size_in_bytes": 5 * 1024**3 + 1}, True, "hash", "is required"),
-        ({"size_in_bytes": 5 * 1024**4, "hash": "0" * 32}, True, None, ""),
-    ],
-)
-def test_an_item_that_cannot_be_sent_is_refused_with_what_to_do(
-    parts_lab, item, multipart, field, words
-):
-    dserver, _ = parts_lab
-    items = [{"relpath": LARGE, **item}]
-    plan = {"uuid": deposit().uuid, "name": "large", "items": items, "multipart": multipart}
-    answer = dserver.alice.begin(dserver.base_uri, plan)
-    if field is None:
-        assert answer.status_code == 200
-        [entry] = answer.json["upload_urls"]["items"].values()
-        assert (entry["parts"]["count"] <= 10_000, entry["url"]) == (True, None)
-        return
-    assert answer.status_code == 400
-    [name] = answer.json["errors"].keys() - {"slug"}
-    assert (name.startswith(f"items.0.{field}"), words in answer.json["message"]) == (True, True)

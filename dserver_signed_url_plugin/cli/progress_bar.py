@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
 import click
 
+from dserver_signed_url_plugin.progress import Progress
+
 T = TypeVar("T")
 
 
 @contextmanager
-def progress_bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
+def progress_bar(label: str, total: int) -> Iterator[Progress]:
     """Show progress towards a total; what is yielded advances it by a number.
 
     A log gets nothing: cron would send even the label by mail.

@@ -10,7 +10,7 @@ import getpass
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence, Set
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TypeVar
 from uuid import uuid4
@@ -25,11 +25,11 @@ from dserver_signed_url_plugin.errors import (
     UploadBusy,
 )
 from dserver_signed_url_plugin.permissions import UploadPermit, permit_operator
+from dserver_signed_url_plugin.progress import ProgressBar
 from dserver_signed_url_plugin.shares.local_files import (
     ChangedFile,
     FileRange,
     LocalFile,
-    Progress,
     UnusableFile,
 )
 from dserver_signed_url_plugin.shares.part_transfer import PartTransfers, SignParts
@@ -51,9 +51,6 @@ from dserver_signed_url_plugin.uris import BaseURI, DatasetURI
 _PATIENCE, _PAUSE = 60, 0.5
 
 Result = TypeVar("Result")
-
-# Shows progress under a label towards a total number of bytes; yields what advances it.
-ProgressBar = Callable[[str, int], AbstractContextManager[Progress]]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import os
 import re
 import stat
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import md5
@@ -18,6 +18,7 @@ import dtoolcore.utils
 import msgspec
 
 from dserver_signed_url_plugin.errors import SignedURLError
+from dserver_signed_url_plugin.progress import Progress
 from dserver_signed_url_plugin.storage.values import Item
 from dserver_signed_url_plugin.uploads.plan import is_time
 
@@ -25,9 +26,6 @@ _BLOCK = 256 * 1024  # bytes
 # Follows no link, and does not wait for a writer of a pipe.
 _OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NO_NAME = re.compile(r"[^A-Za-z0-9._-]+")
-
-# Called with a number of bytes.
-Progress = Callable[[int], None]
 
 
 @dataclass(eq=False)

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from hashlib import md5
 from typing import Any
 
+from dserver_signed_url_plugin.progress import Progress
 from dserver_signed_url_plugin.shares.local_files import (
     ChangedFile,
     FileRange,
     LocalFile,
-    Progress,
 )
 from dserver_signed_url_plugin.shares.transfer import Transfer, TransferFailed, send
 from dserver_signed_url_plugin.storage.parts import Division, StoredPart

@@ -19,7 +19,8 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from dserver_signed_url_plugin.errors import SignedURLError
-from dserver_signed_url_plugin.shares.local_files import FileRange, LocalFile, Progress
+from dserver_signed_url_plugin.progress import Progress
+from dserver_signed_url_plugin.shares.local_files import FileRange, LocalFile
 from dserver_signed_url_plugin.signed_http import (
     UnusableConnections,
     causes,

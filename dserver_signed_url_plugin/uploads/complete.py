@@ -31,7 +31,7 @@ from dserver_signed_url_plugin.storage.values import Contents, Item, StoredItem
 from dserver_signed_url_plugin.uploads import assembly, part_repository, repository
 from dserver_signed_url_plugin.uploads.lease import Lease, leased
 from dserver_signed_url_plugin.uploads.models import PendingUpload, UploadState
-from dserver_signed_url_plugin.uploads.progress import Progress, WaitOver
+from dserver_signed_url_plugin.uploads.progress import CompletionProgress, WaitOver
 from dserver_signed_url_plugin.uploads.readmes import frozen_readme, staged_readme, stored_readme
 from dserver_signed_url_plugin.uploads.verification import frozen_item, verify, verify_promoted
 from dserver_signed_url_plugin.uris import DatasetURI
@@ -73,7 +73,7 @@ class _Work:
     """A completion under way: the lease, the storage, the announced items, what is stored."""
 
     lease: Lease
-    progress: Progress
+    progress: CompletionProgress
     storage: Storage
     announced: Manifest
     contents: Contents
@@ -115,7 +115,7 @@ class Completions:
             # A repair by the operator does not count as activity of the user.
             with (
                 leased(upload, active=not permit.is_operator) as lease,
-                Progress(lease, wait_seconds) as progress,
+                CompletionProgress(lease, wait_seconds) as progress,
             ):
                 verified = self._finish(uri, storage, lease, progress)
         except repository.UploadGone:
@@ -128,7 +128,7 @@ class Completions:
         return _finished(uri, verified)
 
     def _finish(
-        self, uri: DatasetURI, storage: Storage, lease: Lease, progress: Progress
+        self, uri: DatasetURI, storage: Storage, lease: Lease, progress: CompletionProgress
     ) -> str | None:
         """Finish an upload; return how it was verified, or None if it was registered before."""
         upload, verified = lease.upload, None

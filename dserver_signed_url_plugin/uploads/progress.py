@@ -13,7 +13,7 @@ class WaitOver(Exception):
     """The call has worked for as long as the client waits; the next one goes on from here."""
 
 
-class Progress:
+class CompletionProgress:
     """Counts the items that are in place, and ends the call in time; safe to share between threads.
 
     The lease writes the count into the row. A ``with`` block that fails forgets it.
@@ -28,7 +28,7 @@ class Progress:
         self._ends: float | None = None
         lease.items_done = lease.upload.items_done or 0
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> CompletionProgress:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

@@ -18,6 +18,7 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from dserver_signed_url_plugin.errors import StorageAway
+from dserver_signed_url_plugin.progress import Progress
 from dserver_signed_url_plugin.signed_http import no_answer
 from dserver_signed_url_plugin.storage.values import Item
 from dserver_signed_url_plugin.verification.comparison import (
@@ -39,8 +40,6 @@ _REPEATED = {
     HTTPStatus.TOO_MANY_REQUESTS,
 }
 _STOPPED = "the verification was ended"
-
-Progress = Callable[[int], None]
 
 
 class _Away(Exception):

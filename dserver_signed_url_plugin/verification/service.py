@@ -6,7 +6,7 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from multiprocessing.pool import ThreadPool
@@ -18,6 +18,7 @@ from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.downloads.selection import matches
 from dserver_signed_url_plugin.errors import DatasetNotFound, InvalidField, StorageMisconfigured
 from dserver_signed_url_plugin.permissions import permit_operator_read
+from dserver_signed_url_plugin.progress import ProgressBar
 from dserver_signed_url_plugin.signed_http import UnusableConnections, connections
 from dserver_signed_url_plugin.storage.registry import Storages
 from dserver_signed_url_plugin.storage.values import Item, SignedItems, total_size
@@ -32,9 +33,6 @@ _CONCURRENCY = 8
 _URL_SECONDS = 3600
 # A URL is signed again if it works for less than this.
 _LEAST_LIFE = timedelta(minutes=5)
-
-# Shows progress towards a number of bytes, under a label.
-ProgressBar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
 
 @dataclass(frozen=True)

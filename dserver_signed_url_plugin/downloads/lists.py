@@ -14,12 +14,11 @@ from typing import Literal, get_args
 from urllib.parse import quote
 
 from dserver_signed_url_plugin.downloads.local_paths import directories_of, local_path
-from dserver_signed_url_plugin.storage.values import Item, SignedItems
+from dserver_signed_url_plugin.storage.values import Item, SignedItems, as_md5
 
 ListFormat = Literal["curl", "aria2", "md5sum", "bagit"]
 FORMATS: tuple[ListFormat, ...] = get_args(ListFormat)
 
-_MD5 = re.compile(r"[0-9a-f]{32}")
 _URL = re.compile(r"[!#-\[\]-~]*")
 _UNSAFE_IN_URL = re.compile(r'[^!-~]|["\\]')
 _QUOTED_BY_CURL = str.maketrans({"\\": r"\\", '"': r"\""})
@@ -50,13 +49,13 @@ def _curl(item: Item, path: str, items: SignedItems) -> str:
 
 
 def _aria2(item: Item, path: str, items: SignedItems) -> str:
-    md5 = _md5(item)
+    md5 = as_md5(item.hash)
     checksum = "" if md5 is None else f"  checksum=md5={md5}\n"
     return f"{_url(item, items)}\n  out={path}\n{checksum}"
 
 
 def _md5sum(item: Item, path: str, _: SignedItems) -> str:
-    md5 = _md5(item)
+    md5 = as_md5(item.hash)
     return f"# no MD5 is known of {path}\n" if md5 is None else f"{md5}  {path}\n"
 
 
@@ -80,9 +79,3 @@ def _url(item: Item, items: SignedItems) -> str:
     if _URL.fullmatch(url):
         return url
     return _UNSAFE_IN_URL.sub(lambda found: quote(found[0], safe="", errors="replace"), url)
-
-
-def _md5(item: Item) -> str | None:
-    """Return an MD5 in lower case, or None: manifests may hold another hash, or any text."""
-    lowered = (item.hash or "").lower()
-    return lowered if _MD5.fullmatch(lowered) else None

@@ -24,8 +24,14 @@ Signed = TypeVar("Signed")
 
 # Of an item: the SHA-1 of its relpath.
 IDENTIFIER = re.compile(r"[0-9a-f]{40}")
+_is_md5 = re.compile(r"[0-9a-fA-F]{32}").fullmatch
 
 DOCUMENTS = ("readme", "admin_metadata", "manifest", "structure")
+
+
+def as_md5(text: str | None) -> str | None:
+    """Return an MD5 (32 hexadecimal digits) in lower case, or None if the text is none."""
+    return text.lower() if text is not None and _is_md5(text) else None
 
 
 class Refused(Exception):

@@ -6,7 +6,6 @@ come out is noted before, so that the same call again recognises what an earlier
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -19,7 +18,7 @@ from dserver_signed_url_plugin.storage import parallel
 from dserver_signed_url_plugin.storage.manifest import Manifest
 from dserver_signed_url_plugin.storage.parts import Division, PartUpload, StoredPart
 from dserver_signed_url_plugin.storage.protocols import ItemDone, PartStore, Storage
-from dserver_signed_url_plugin.storage.values import Contents, Item, StoredItem
+from dserver_signed_url_plugin.storage.values import Contents, Item, StoredItem, as_md5
 from dserver_signed_url_plugin.uploads import part_repository
 from dserver_signed_url_plugin.uploads.division import divisions
 from dserver_signed_url_plugin.uploads.lease import Lease
@@ -28,7 +27,6 @@ from dserver_signed_url_plugin.uploads.verification import Verification, verify
 
 # Noted of an item whose MD5 or ETag is not known before it is assembled.
 _UNKNOWN = ""
-_MD5 = re.compile(r"[0-9a-f]{32}")
 _MOST_LISTED = 100
 
 
@@ -120,7 +118,7 @@ def accepted(kept: ItemInParts, item: Item, stored: StoredItem | None) -> Stored
     if kept.assembled_md5 == _UNKNOWN:
         # A store that encrypts with keys of its own does not tell the MD5s of parts. Its ETag of a
         # single PUT has 32 hexadecimal digits all the same, and only this server assembles parts.
-        is_assembled = _MD5.fullmatch(stored.md5) is None
+        is_assembled = as_md5(stored.md5) is None
     else:
         is_assembled = stored.md5 == kept.assembled_md5
     return msgspec.structs.replace(stored, md5=item.hash or stored.md5) if is_assembled else None

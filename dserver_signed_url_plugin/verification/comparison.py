@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from enum import Enum
 
-from dserver_signed_url_plugin.storage.values import Item
-
-_MD5 = re.compile(r"[0-9a-f]{32}")
+from dserver_signed_url_plugin.storage.values import Item, as_md5
 
 
 class Result(Enum):
@@ -44,10 +41,10 @@ class ComparedItem:
 
 def compared(item: Item, content: Content) -> ComparedItem:
     """Compare what was read of an item with the manifest."""
-    md5 = (item.hash or "").lower()
+    md5 = as_md5(item.hash)
     if item.size_in_bytes not in (None, content.size_in_bytes):
         return ComparedItem(item, Result.DIFFERENT, content)
-    if not _MD5.fullmatch(md5):
+    if md5 is None:
         reason = "the manifest has no MD5 of it"
         return ComparedItem(item, Result.NOT_COMPARABLE, content, reason)
     result = Result.EQUAL if content.md5 == md5 else Result.DIFFERENT

@@ -29,11 +29,10 @@ from dserver_signed_url_plugin.storage.s3.response_checks import (
     UnexpectedS3Answer,
     entries,
     etag_of,
-    is_md5,
     md5_of,
 )
 from dserver_signed_url_plugin.storage.s3.sigv4 import Credentials, QuerySigner
-from dserver_signed_url_plugin.storage.values import Life, StoredItem
+from dserver_signed_url_plugin.storage.values import Life, StoredItem, as_md5
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
@@ -138,7 +137,7 @@ class S3Connection:
         """Return what get() does, and the object's ETag; empty if it is encrypted with a KMS."""
         content, etag = self._read(key, limit)
         is_whole = content is not None and (limit is None or len(content) <= limit)
-        if content is None or not is_whole or not is_md5(etag) or etag == md5_of(content):
+        if content is None or not is_whole or as_md5(etag) is None or etag == md5_of(content):
             return content, etag
         # Either the store's ETags are not MD5s, or something has changed the answer.
         again, _ = self._read(key, limit)

@@ -20,8 +20,8 @@ from dserver_signed_url_plugin.storage.s3.errors import ErrorTranslator, code_of
 from dserver_signed_url_plugin.storage.s3.response_checks import (
     UnexpectedS3Answer,
     etag_of,
-    is_md5,
 )
+from dserver_signed_url_plugin.storage.values import as_md5
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -202,8 +202,7 @@ def _parts_in(
         if not (last < number <= MAX_PARTS and size >= 0 and etag):
             raise UnexpectedS3Answer("a listing of something else")
         last = number
-        md5 = etag_of(part)
-        yield number, StoredPart(size, md5 if is_md5(md5) else None, etag.strip('"'))
+        yield number, StoredPart(size, as_md5(etag_of(part)), etag.strip('"'))
 
 
 def _uploads_in(pages: Iterable[Mapping[str, Any]], prefix: str) -> Iterator[MultipartUpload]:

@@ -35,7 +35,6 @@ _FIRST_ELEMENT = re.compile(
     rb"<(?:[\w.-]+:)?([\w.-]+)[\s/>]",
     re.DOTALL,
 )
-_MD5 = re.compile("[0-9a-f]{32}")
 _MAX_PAGES = 1_000
 _MAX_PAGES_OF_BUCKET = 100_000
 
@@ -98,11 +97,6 @@ def etag_of(answer: Mapping[str, Any]) -> str:
 def md5_of(content: bytes) -> str:
     """Return the MD5, which is the ETag of an object that is not encrypted, in hexadecimal."""
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
-
-
-def is_md5(etag: str) -> bool:
-    """Return whether an ETag has the form of an MD5."""
-    return _MD5.fullmatch(etag) is not None
 
 
 def entries(pages: Iterable[Mapping[str, Any]], prefix: str) -> Iterator[tuple[str, StoredItem]]:

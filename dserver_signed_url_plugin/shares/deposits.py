@@ -169,7 +169,7 @@ class Deposits:
         """Return the relpaths of what the store does not hold yet."""
         uuid = prepared.plan.uuid
         status = self.statuses.of(prepared.permit, uuid)
-        return set() if status.verification is None else status.verification.to_send
+        return set() if status.comparison is None else status.comparison.to_send
 
 
 def _patiently(act: Callable[[], Result]) -> Result:

@@ -20,10 +20,10 @@ from dserver_signed_url_plugin.storage.parts import Division, PartUpload, Stored
 from dserver_signed_url_plugin.storage.protocols import ItemDone, PartStore, Storage
 from dserver_signed_url_plugin.storage.values import Contents, Item, StoredItem, as_md5
 from dserver_signed_url_plugin.uploads import part_repository
+from dserver_signed_url_plugin.uploads.comparison import Comparison, compare
 from dserver_signed_url_plugin.uploads.division import divisions
 from dserver_signed_url_plugin.uploads.lease import Lease
 from dserver_signed_url_plugin.uploads.models import ItemInParts, PendingUpload
-from dserver_signed_url_plugin.uploads.verification import Verification, verify
 
 # Noted of an item whose MD5 or ETag is not known before it is assembled.
 _UNKNOWN = ""
@@ -176,14 +176,14 @@ def _to_assemble(
 
     :raises UploadIncomplete: if anything is missing or wrong.
     """
-    outcome = verify(items, contents)
+    outcome = compare(items, contents)
     to_send = outcome.to_send
     found = list_parts(upload, storage, known, [item for item in items if item.relpath in to_send])
     _report_parts(outcome, found).require(storage.uploads.limits, in_parts=True)
     return found
 
 
-def _report_parts(outcome: Verification, found: Sequence[ListedParts]) -> Verification:
+def _report_parts(outcome: Comparison, found: Sequence[ListedParts]) -> Comparison:
     """List items in parts with their missing parts, and not as missing or different."""
     in_parts = {parts.item.relpath for parts in found}
     outcome.missing = [relpath for relpath in outcome.missing if relpath not in in_parts]

@@ -29,11 +29,11 @@ from dserver_signed_url_plugin.storage.protocols import Storage
 from dserver_signed_url_plugin.storage.registry import Storages
 from dserver_signed_url_plugin.storage.values import Contents, Item, StoredItem
 from dserver_signed_url_plugin.uploads import assembly, part_repository, repository
+from dserver_signed_url_plugin.uploads.comparison import compare, compare_promoted, frozen_item
 from dserver_signed_url_plugin.uploads.lease import Lease, leased
 from dserver_signed_url_plugin.uploads.models import PendingUpload, UploadState
 from dserver_signed_url_plugin.uploads.progress import CompletionProgress, WaitOver
 from dserver_signed_url_plugin.uploads.readmes import frozen_readme, staged_readme, stored_readme
-from dserver_signed_url_plugin.uploads.verification import frozen_item, verify, verify_promoted
 from dserver_signed_url_plugin.uris import DatasetURI
 
 VERIFIED_MD5, VERIFIED_PARTS = "md5", "parts"
@@ -198,7 +198,7 @@ def _promoted(work: _Work) -> Mapping[str, StoredItem]:
     """Verify the items, and promote those that are staged; return all by identifier."""
     upload, storage, lease = work.upload, work.storage, work.lease
     limits, in_parts = storage.uploads.limits, storage.parts is not None
-    outcome = verify(work.items, work.contents)
+    outcome = compare(work.items, work.contents)
     outcome.require(limits, in_parts=in_parts)
     work.progress.begin(len(outcome.in_place))
     if storage.staged_items is None or not outcome.promotions:
@@ -207,7 +207,7 @@ def _promoted(work: _Work) -> Mapping[str, StoredItem]:
     found = storage.staged_items.promote(
         upload.uuid, upload.staging, outcome.promotions, work.progress.item_done
     )
-    promoted = verify_promoted(outcome.promotions, found)
+    promoted = compare_promoted(outcome.promotions, found)
     promoted.require(limits, in_parts=in_parts)
     return {**outcome.in_place, **promoted.in_place}
 

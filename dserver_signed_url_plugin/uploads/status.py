@@ -21,10 +21,10 @@ from dserver_signed_url_plugin.storage.registry import Storages
 from dserver_signed_url_plugin.storage.values import Contents, Item
 from dserver_signed_url_plugin.uploads import repository
 from dserver_signed_url_plugin.uploads.assembly import ListedParts, accept, list_parts
+from dserver_signed_url_plugin.uploads.comparison import Comparison, compare
 from dserver_signed_url_plugin.uploads.grant import UploadGrant, grant_urls
 from dserver_signed_url_plugin.uploads.lease import Lease, leased
 from dserver_signed_url_plugin.uploads.models import ItemInParts, PendingUpload, UploadState
-from dserver_signed_url_plugin.uploads.verification import Verification, verify
 from dserver_signed_url_plugin.uris import DatasetURI
 
 
@@ -40,7 +40,7 @@ class UploadStatus:
     upload: PendingUpload | None = None
     items: Sequence[Item] = ()
     stored_bytes: int = 0
-    verification: Verification | None = None
+    comparison: Comparison | None = None
     parts: Sequence[ListedParts] = ()
     grant: UploadGrant | None = None
 
@@ -104,14 +104,14 @@ def _status(upload: PendingUpload, storage: Storage) -> UploadStatus:
     opened = upload.state is not UploadState.OPENING
     contents = storage.uploads.contents(upload.uuid, upload.staging) if opened else Contents()
     known = accept(upload, items, contents)
-    found = verify(items, contents)
+    found = compare(items, contents)
     return UploadStatus(
         upload.uri,
         contents.opened,
         upload,
         items,
         _bytes_stored(found),
-        verification=found,
+        comparison=found,
         parts=_parts(upload, storage, known, items, found) if known else (),
     )
 
@@ -121,7 +121,7 @@ def _parts(
     storage: Storage,
     known: Mapping[str, ItemInParts],
     items: Sequence[Item],
-    found: Verification,
+    found: Comparison,
 ) -> Sequence[ListedParts]:
     to_send = found.to_send
     begun = [item for item in items if item.identifier in known and item.relpath in to_send]
@@ -135,7 +135,7 @@ def _registered(uri: DatasetURI) -> UploadStatus:
     return UploadStatus(uri)
 
 
-def _bytes_stored(found: Verification) -> int:
+def _bytes_stored(found: Comparison) -> int:
     stored = [*found.in_place.values(), *(promotion.stored for promotion in found.promotions)]
     return sum(each.size_in_bytes for each in stored)
 
@@ -150,7 +150,7 @@ def _granted(lease: Lease, storage: Storage, seconds: int) -> UploadStatus:
         raise UploadNotOpened(upload.uuid)
     if upload.state is UploadState.FROZEN:
         raise UploadFrozen(upload.uuid)
-    to_send = set() if status.verification is None else status.verification.to_send
+    to_send = set() if status.comparison is None else status.comparison.to_send
     items = [item for item in status.items if item.relpath in to_send]
     life = storage.uploads.life(seconds)
     # An upload stays pinned if all of its URLs so far were, and in parts if it was once.

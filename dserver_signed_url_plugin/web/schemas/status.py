@@ -135,7 +135,7 @@ class CancelSchema(Schema):
 
 
 def _details(status: UploadStatus) -> dict[str, Any]:
-    upload, found = status.upload, status.verification
+    upload, found = status.upload, status.comparison
     if upload is None or found is None:
         return {}
     missing, wrong, ends = len(found.missing), len(found.mismatched), upload.urls_expire_at_utc

@@ -14,7 +14,7 @@ from dserver_signed_url_plugin.uploads.plan import is_time
 
 
 @dataclass
-class Verification:
+class Comparison:
     """What is in place, what is to be promoted, and what is wrong.
 
     ``has_missing_of_any_size`` is True if an item is missing whose size was not announced.
@@ -66,10 +66,10 @@ def _limit(limits: Limits, *, in_parts: bool) -> str:
     return f" (a single PUT carries at most {limits.max_item_bytes} bytes; {advice})"
 
 
-def verify(items: Sequence[Item], contents: Contents) -> Verification:
+def compare(items: Sequence[Item], contents: Contents) -> Comparison:
     """Compare the announced items with the contents of the store, by size and MD5."""
     announced = {item.identifier for item in items}
-    outcome = Verification(strays=sorted(contents.final.keys() - announced))
+    outcome = Comparison(strays=sorted(contents.final.keys() - announced))
     for item in items:
         final = contents.final.get(item.identifier)
         staged = contents.staged.get(item.identifier)
@@ -88,11 +88,11 @@ def verify(items: Sequence[Item], contents: Contents) -> Verification:
     return outcome
 
 
-def verify_promoted(
+def compare_promoted(
     promotions: Sequence[Promotion], found: Mapping[str, StoredItem]
-) -> Verification:
+) -> Comparison:
     """Compare what a listing shows after promotion with what was verified before."""
-    outcome = Verification()
+    outcome = Comparison()
     for promotion in promotions:
         item = promotion.item
         now = found.get(item.identifier)

@@ -8,11 +8,11 @@ import pytest
 from dserver_signed_url_plugin.errors import UnannouncedItems, UploadIncomplete
 from dserver_signed_url_plugin.storage.manifest import Manifest
 from dserver_signed_url_plugin.storage.values import Contents, Item, Limits, Promotion, StoredItem
-from dserver_signed_url_plugin.uploads.verification import (
-    Verification,
+from dserver_signed_url_plugin.uploads.comparison import (
+    Comparison,
+    compare,
+    compare_promoted,
     frozen_item,
-    verify,
-    verify_promoted,
 )
 
 LIMITS = Limits()
@@ -58,8 +58,8 @@ def mismatch(item, found):
     ],
 )
 def test_what_is_right_at_its_place_stays(item, final, staged):
-    outcome = verify([item], holdings(final, staged))
-    assert outcome == Verification(in_place={"id-1": final})
+    outcome = compare([item], holdings(final, staged))
+    assert outcome == Comparison(in_place={"id-1": final})
     outcome.require(LIMITS, in_parts=False)
 
 
@@ -77,8 +77,8 @@ def test_what_is_right_at_its_place_stays(item, final, staged):
     ],
 )
 def test_what_is_right_where_it_is_staged_is_promoted(item, final, staged):
-    outcome = verify([item], holdings(final, staged))
-    assert outcome == Verification(promotions=[Promotion(item, staged)])
+    outcome = compare([item], holdings(final, staged))
+    assert outcome == Comparison(promotions=[Promotion(item, staged)])
     outcome.require(LIMITS, in_parts=False)
 
 
@@ -95,8 +95,8 @@ def test_what_is_right_where_it_is_staged_is_promoted(item, final, staged):
     ],
 )
 def test_what_differs_is_listed_with_what_was_found(item, final, staged, shown):
-    outcome = verify([item], holdings(final, staged))
-    assert outcome == Verification(mismatched=[mismatch(item, shown)])
+    outcome = compare([item], holdings(final, staged))
+    assert outcome == Comparison(mismatched=[mismatch(item, shown)])
     with pytest.raises(UploadIncomplete, match=r"0 item.s. are missing and 1 differ") as refusal:
         outcome.require(LIMITS, in_parts=False)
     assert refusal.value.details["mismatched"] == [mismatch(item, shown)]
@@ -105,9 +105,9 @@ def test_what_differs_is_listed_with_what_was_found(item, final, staged, shown):
 @pytest.mark.parametrize("in_parts", [True, False])
 @pytest.mark.parametrize("item", [ITEM, SIZED, BARE])
 def test_what_is_nowhere_is_missing(item, in_parts):
-    outcome = verify([item], holdings())
+    outcome = compare([item], holdings())
     of_any_size = item.size_in_bytes is None
-    assert outcome == Verification(missing=["a.txt"], has_missing_of_any_size=of_any_size)
+    assert outcome == Comparison(missing=["a.txt"], has_missing_of_any_size=of_any_size)
     with pytest.raises(UploadIncomplete, match=r"1 item.s. are missing and 0 differ") as refusal:
         outcome.require(LIMITS, in_parts=in_parts)
     assert refusal.value.details["missing"] == ["a.txt"]
@@ -118,15 +118,15 @@ def test_what_is_nowhere_is_missing(item, in_parts):
 def test_an_empty_item_and_no_items_at_all_are_fine():
     empty = Item("id-1", "a.txt", 0, "d41d8cd98f00b204e9800998ecf8427e")
     stored = StoredItem(0, "d41d8cd98f00b204e9800998ecf8427e", WHEN)
-    assert verify([empty], holdings(stored)).in_place == {"id-1": stored}
-    assert verify([], holdings()) == Verification()
+    assert compare([empty], holdings(stored)).in_place == {"id-1": stored}
+    assert compare([], holdings()) == Comparison()
 
 
 def test_a_long_list_is_cut_and_its_total_told():
     items = [Item(f"id-{n}", f"file-{n}", 7, GOOD) for n in range(350)]
     wrong = Contents(staged={f"id-{n}": OTHER for n in range(150)})
     with pytest.raises(UploadIncomplete, match=r"200 .* missing and 150 differ") as refusal:
-        verify(items, wrong).require(LIMITS, in_parts=False)
+        compare(items, wrong).require(LIMITS, in_parts=False)
     facts = refusal.value.details
     assert [entry["relpath"] for entry in facts["mismatched"]] == [f"file-{n}" for n in range(100)]
     assert facts["missing"] == [f"file-{n}" for n in range(150, 250)]
@@ -140,28 +140,28 @@ PROMOTED = [Promotion(BARE, RIGHT)]
 
 @pytest.mark.parametrize("later", [RIGHT, EARLIER])
 def test_a_copy_of_what_was_verified_is_in_place(later):
-    outcome = verify_promoted(PROMOTED, {"id-1": later, "id-2": OTHER})
-    assert outcome == Verification(in_place={"id-1": later})
+    outcome = compare_promoted(PROMOTED, {"id-1": later, "id-2": OTHER})
+    assert outcome == Comparison(in_place={"id-1": later})
 
 
 @pytest.mark.parametrize("copied", [OTHER, LONGER])
 def test_a_copy_of_something_else_is_a_mismatch(copied):
-    outcome = verify_promoted(PROMOTED, {"id-1": copied})
-    assert outcome == Verification(mismatched=[mismatch(BARE, copied)])
+    outcome = compare_promoted(PROMOTED, {"id-1": copied})
+    assert outcome == Comparison(mismatched=[mismatch(BARE, copied)])
 
 
 def test_a_copy_that_was_not_made_is_missing():
-    assert verify_promoted(PROMOTED, {"id-2": RIGHT}) == Verification(missing=["a.txt"])
+    assert compare_promoted(PROMOTED, {"id-2": RIGHT}) == Comparison(missing=["a.txt"])
 
 
 def test_items_that_nobody_announced_are_named_counted_and_refused():
-    verify([BARE], holdings(RIGHT, RIGHT)).require(LIMITS, in_parts=False)
-    verify([BARE], Contents(final={"id-1": RIGHT}, staged={"stranger": RIGHT})).require(
+    compare([BARE], holdings(RIGHT, RIGHT)).require(LIMITS, in_parts=False)
+    compare([BARE], Contents(final={"id-1": RIGHT}, staged={"stranger": RIGHT})).require(
         LIMITS, in_parts=False
     )
     strangers = Contents(final={"id-3": RIGHT, "id-1": RIGHT, "id-2": RIGHT})
     with pytest.raises(UploadIncomplete, match="2 item.* not announced") as refused:
-        verify([BARE], strangers).require(LIMITS, in_parts=False)
+        compare([BARE], strangers).require(LIMITS, in_parts=False)
     facts = refused.value.details
     assert facts["mismatched"] == [
         {"relpath": "id-2", "expected": None, "found": "stray"},
@@ -171,7 +171,7 @@ def test_items_that_nobody_announced_are_named_counted_and_refused():
 
 
 def test_a_stray_is_named_beside_what_is_missing_and_is_nothing_to_send():
-    outcome = verify([BARE], Contents(final={"id-2": RIGHT}))
+    outcome = compare([BARE], Contents(final={"id-2": RIGHT}))
     assert outcome.to_send == {"a.txt"}
     with pytest.raises(UnannouncedItems, match="1 item.* not announced") as why:
         outcome.require(LIMITS, in_parts=False)

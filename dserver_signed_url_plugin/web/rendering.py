@@ -23,14 +23,14 @@ from dserver_signed_url_plugin.web.streamed import json_response, ndjson_respons
 JSON, NDJSON = "application/json", "application/x-ndjson"
 
 
-def streamed(schema: type[Schema], view: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a view that streams what its schema says, or the request asks for.
+def rendered(schema: type[Schema], view: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a view that answers as its schema says, or the request asks for.
 
     A completion that goes on is answered with 202.
     """
 
     @wraps(view)
-    def streaming(*args: Any, **kwargs: Any) -> Any:
+    def with_rendering(*args: Any, **kwargs: Any) -> Any:
         result = view(*args, **kwargs)
         if isinstance(result, ItemList):
             return text_response(result.lines)
@@ -42,7 +42,7 @@ def streamed(schema: type[Schema], view: Callable[..., Any]) -> Callable[..., An
             return json_response(schema.document(result))
         return result
 
-    return streaming
+    return with_rendering
 
 
 def _accepted(completing: Completing) -> Response:

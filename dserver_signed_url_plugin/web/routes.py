@@ -6,13 +6,8 @@ A route's endpoint is the name of its action in the audit. Errors become respons
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from functools import wraps
-from typing import Any, Literal, TypedDict, TypeVar
-
-from flask_smorest import Blueprint
-from marshmallow import Schema
+from typing import Literal, TypedDict
 
 from dserver_signed_url_plugin import database
 from dserver_signed_url_plugin.audit.decisions import DecisionPage, parsed
@@ -46,7 +41,6 @@ from dserver_signed_url_plugin.web import (
     error_handlers,
     examples,
     openapi,
-    rendering,
 )
 from dserver_signed_url_plugin.web.announcement import Announcement, CompletionRequest, PartsRequest
 from dserver_signed_url_plugin.web.authentication import (
@@ -56,12 +50,10 @@ from dserver_signed_url_plugin.web.authentication import (
     may_read,
     may_register,
 )
+from dserver_signed_url_plugin.web.blueprint import SignedURLBlueprint
 from dserver_signed_url_plugin.web.item_request import ItemRequest
 from dserver_signed_url_plugin.web.schemas.audit import AuditQuerySchema, AuditSchema
-from dserver_signed_url_plugin.web.schemas.common import (
-    ReadingSchema,
-    RefusalSchema,
-)
+from dserver_signed_url_plugin.web.schemas.common import ReadingSchema
 from dserver_signed_url_plugin.web.schemas.downloads import (
     DatasetGrantSchema,
     DatasetQuerySchema,
@@ -82,47 +74,6 @@ from dserver_signed_url_plugin.web.schemas.uploads import (
     UploadGrantSchema,
     UploadPlanSchema,
 )
-
-View = TypeVar("View", bound=Callable[..., object])
-
-
-class SignedURLBlueprint(Blueprint):  # type: ignore[misc]  # untyped in flask-smorest
-    """flask-smorest's blueprint, with limits for bodies and stores, and with an audit."""
-
-    ARGUMENTS_PARSER = body_parser.BodyParser()
-
-    def route(self, rule: str, **options: Any) -> Callable[[View], View]:
-        """Register a view, whose name is the operation's ID in the OpenAPI document."""
-        register = super().route(rule, **options)
-
-        def decorate(view: View) -> View:
-            operation_id = openapi.operation_id(view.__name__)
-            registered: View = register(self.doc(operationId=operation_id)(view))
-            return registered
-
-        return decorate
-
-    def register_views_in_doc(self, api: Any, app: Any, spec: Any, **options: Any) -> None:
-        """Add the routes to dserver's OpenAPI document, and correct that."""
-        super().register_views_in_doc(api, app, spec, **options)
-        openapi.correct(spec.to_dict(), f"{self.url_prefix}/")
-
-    def response(self, status: int, schema: type[Schema], **options: Any) -> Callable[[View], View]:
-        """Note the extent of a view's result, then dump it, or stream it."""
-        dump = super().response(status, schema, **options)
-        return lambda view: dump(rendering.streamed(schema, audit_hooks.audited(_limited(view))))
-
-
-def _limited(view: Callable[..., Any]) -> Callable[..., Any]:
-    """Limit how long a view may wait for its store."""
-
-    @wraps(view)
-    def limited(*args: Any, **kwargs: Any) -> Any:
-        with services().storages.call():
-            return view(*args, **kwargs)
-
-    return limited
-
 
 blueprint = SignedURLBlueprint(
     "signed_urls",
@@ -166,27 +117,13 @@ class AuditQuery(TypedDict):
     before: int | None
 
 
-def _refuses(more: dict[int, str]) -> Callable[[View], View]:
-    """Document the refusals of a route, beside those of every route."""
-
-    def decorate(view: View) -> View:
-        for status, description in sorted({**openapi.REFUSALS, **more}.items(), reverse=True):
-            documented = blueprint.alt_response(
-                status, schema=RefusalSchema, description=description
-            )
-            view = documented(view)
-        return view
-
-    return decorate
-
-
 @blueprint.route(
     "/dataset/<path:uri>", methods=["GET"], parameters=[openapi.URI], endpoint="read-dataset"
 )
 @identified
 @blueprint.arguments(DatasetQuerySchema(), location="query")
 @blueprint.response(200, DatasetGrantSchema, example=examples.DATASET_GRANT)
-@_refuses(openapi.READING_DATASET)
+@blueprint.refuses(openapi.READING_DATASET)
 def read_dataset(query: DatasetQuery, uri: str) -> DatasetGrant | ItemList:
     """Return signed URLs for all of a dataset. Requires search permission on its base URI."""
     dataset = DatasetURI.parse(uri)
@@ -208,7 +145,7 @@ def read_dataset(query: DatasetQuery, uri: str) -> DatasetGrant | ItemList:
 @may_read
 @blueprint.arguments(ItemRequestSchema, example=examples.ITEM_REQUEST)
 @blueprint.response(200, SelectedItemsSchema, example=examples.SELECTED_ITEMS)
-@_refuses(openapi.READING_ITEMS)
+@blueprint.refuses(openapi.READING_ITEMS)
 def read_items(permit: ReadPermit, uuid: str, requested: ItemRequest) -> SelectedItems:
     """Return signed URLs for some items. Requires search permission on the base URI."""
     seconds, disposition = requested.expiry_seconds, requested.disposition
@@ -224,7 +161,7 @@ def read_items(permit: ReadPermit, uuid: str, requested: ItemRequest) -> Selecte
 @identified
 @blueprint.arguments(ReadingSchema(), location="query")
 @blueprint.response(200, ItemGrantSchema, example=examples.ITEM_GRANT)
-@_refuses(openapi.READING)
+@blueprint.refuses(openapi.READING)
 def read_item(query: ReadingQuery, uri: str, identifier: str) -> ItemGrant:
     """Return a signed URL for one item. Requires search permission on the base URI."""
     dataset = DatasetURI.parse(uri)
@@ -240,7 +177,7 @@ def read_item(query: ReadingQuery, uri: str, identifier: str) -> ItemGrant:
 @may_register
 @blueprint.arguments(UploadPlanSchema, example=examples.ANNOUNCEMENT)
 @blueprint.response(200, UploadGrantSchema, example=examples.UPLOAD_GRANT)
-@_refuses(openapi.ANNOUNCING)
+@blueprint.refuses(openapi.ANNOUNCING)
 def begin_upload(permit: UploadPermit, announced: Announcement) -> UploadGrant:
     """Announce an upload and return signed URLs for its items. The same request resumes it."""
     audit_hooks.about(f"{permit.base_uri}/{announced.uuid}")
@@ -254,7 +191,7 @@ def begin_upload(permit: UploadPermit, announced: Announcement) -> UploadGrant:
 @identified
 @blueprint.arguments(UploadStatusQuerySchema, location="query")
 @blueprint.response(200, UploadStatusSchema, example=examples.UPLOAD_STATUS)
-@_refuses(openapi.STATUS)
+@blueprint.refuses(openapi.STATUS)
 def upload_status(query: UploadStatusQuery, uri: str) -> UploadStatus:
     """Return how far an upload has come and, with ?urls=true, URLs for what is missing."""
     dataset = DatasetURI.parse(uri)
@@ -272,7 +209,7 @@ def upload_status(query: UploadStatusQuery, uri: str) -> UploadStatus:
 )
 @identified
 @blueprint.response(200, CancelSchema, example=examples.CANCELLATION)
-@_refuses(openapi.CANCELLING)
+@blueprint.refuses(openapi.CANCELLING)
 def cancel_upload(uri: str) -> Cancellation:
     """Cancel an upload and delete what it has stored. Idempotent."""
     dataset = DatasetURI.parse(uri)
@@ -290,7 +227,7 @@ def cancel_upload(uri: str) -> Cancellation:
 @may_complete
 @blueprint.arguments(PartsPlanSchema, example=examples.PARTS_REQUEST)
 @blueprint.response(200, PartGrantSchema, example=examples.PART_GRANT)
-@_refuses(openapi.PARTS)
+@blueprint.refuses(openapi.PARTS)
 def sign_parts(permit: UploadPermit, parts: PartsRequest, uuid: str, identifier: str) -> PartGrant:
     """Return signed URLs for parts of an item, and the parts that are stored already."""
     return services().parts.sign(permit, uuid, identifier, parts.plan())
@@ -307,7 +244,7 @@ def sign_parts(permit: UploadPermit, parts: PartsRequest, uuid: str, identifier:
     description="After `wait_seconds`, or while another request works on the upload: send the "
     "same request again after `Retry-After`",
 )
-@_refuses(openapi.COMPLETING)
+@blueprint.refuses(openapi.COMPLETING)
 def complete_upload(completion: CompletionRequest) -> Completion | Completing:
     """Verify every item of an upload, freeze it and register the dataset. Idempotent."""
     audit_hooks.about(completion.uri)
@@ -322,7 +259,7 @@ def complete_upload(completion: CompletionRequest) -> Completion | Completing:
 @identified
 @blueprint.arguments(AuditQuerySchema, location="query")
 @blueprint.response(200, AuditSchema, example=examples.DECISIONS)
-@_refuses(openapi.AUDIT)
+@blueprint.refuses(openapi.AUDIT)
 def read_audit(query: AuditQuery, uri: str) -> DecisionPage:
     """Return who was granted or refused what, newest first. Requires register permission.
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,7 @@ from dserver_signed_url_plugin.storage.s3.errors import (
     code_of,
     is_bare,
 )
+from dserver_signed_url_plugin.storage.s3.found_object import FoundObject
 from dserver_signed_url_plugin.storage.s3.multipart import MultipartUploads
 from dserver_signed_url_plugin.storage.s3.response_checks import (
     UnexpectedS3Answer,
@@ -38,38 +38,10 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
 _DELETIONS_PER_REQUEST = 1000  # the most that DeleteObjects takes
-# Storage classes out of which nothing is read before it is restored.
-_ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 _UNKNOWN = frozenset({"501", "NotImplemented"})
 
 # Copies an object; takes source, ETag, target and metadata, and returns False if the ETag differs.
 Copy = Callable[[str, str, str, Mapping[str, str]], bool]
-
-
-@dataclass(frozen=True)
-class FoundObject:
-    """An object, as HEAD describes it.
-
-    ``metadata`` has names in lower case: proxies change the case of header names, and boto3 does
-    not. An object that ``is_archived`` cannot be read.
-    """
-
-    metadata: Mapping[str, str]
-    etag: str
-    is_archived: bool = False
-    is_being_restored: bool = False
-
-    @classmethod
-    def of(cls, answer: Mapping[str, Any]) -> FoundObject:
-        """Read an answer to HeadObject; source: AWS, "HeadObject", section "Response Syntax"."""
-        restored = answer.get("Restore", "")
-        archived = answer.get("StorageClass") in _ARCHIVES or "ArchiveStatus" in answer
-        return cls(
-            {name.lower(): value for name, value in answer["Metadata"].items()},
-            etag_of(answer),
-            archived and 'ongoing-request="false"' not in restored,
-            'ongoing-request="true"' in restored,
-        )
 
 
 class S3Connection:

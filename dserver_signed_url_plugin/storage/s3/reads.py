@@ -16,8 +16,9 @@ from dserver_signed_url_plugin.storage.read_urls import (
     manifest_items,
     read_urls,
 )
-from dserver_signed_url_plugin.storage.s3.connection import FoundObject, S3Connection
+from dserver_signed_url_plugin.storage.s3.connection import S3Connection
 from dserver_signed_url_plugin.storage.s3.errors import RESTORE
+from dserver_signed_url_plugin.storage.s3.found_object import FoundObject
 from dserver_signed_url_plugin.storage.s3.layout import Layout, relpath_beside, served
 from dserver_signed_url_plugin.storage.s3.prefixes import DatasetPrefixes
 from dserver_signed_url_plugin.storage.values import Item, Life, ReadURLs, SignedItems

@@ -28,7 +28,10 @@ _HEADER = ("RESULT", "MANIFEST", "STORE", "ITEM")
 @click.argument("uri", metavar="URI")
 @click.option("--items", "match", metavar="GLOB", help="Only items whose relpath matches.")
 @click.option(
-    "--sample", type=click.IntRange(min=1), metavar="N", help="Only N of them, chosen at random."
+    "--sample",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Only N of them, chosen at random anew by every run.",
 )
 @click.option(
     "--state",
@@ -53,9 +56,9 @@ def verify(
 
     Items are read through signed URLs, eight at a time, and nothing is kept of them but which are
     equal. If the command is interrupted, or the store stops answering, the same command goes on
-    where it stopped, for seven days; an item that was half read is read again. When all items have
-    been read, the next run begins anew. --items takes a pattern of Python's fnmatch: case counts,
-    and an asterisk also matches slashes.
+    where it stopped, for seven days, but for a sample; an item that was half read is read again.
+    When all items have been read, the next run begins anew. --items takes a pattern of Python's
+    fnmatch: case counts, and an asterisk also matches slashes.
 
     \b
     Exit code:
@@ -70,15 +73,16 @@ def verify(
       flask signed_url verify s3://my-bucket/550e8400-e29b-41d4-a716-446655440000 --sample 100
     """  # noqa: D301 (click looks for the character itself, not for its name)
     verifications = services().verifications
+    advice = "" if sample is not None else f" {_RESUMABLE}"
     try:
         dataset, scope = DatasetURI.parse(uri), Scope(match, sample)
         report = verifications.verify(dataset, scope, progress_bar, state, restart=restart)
     except InvalidField as error:
         raise click.UsageError(error.message) from error
     except StorageAway as error:
-        raise click.ClickException(f"{error.message} {_RESUMABLE}") from error
+        raise click.ClickException(f"{error.message}{advice}") from error
     except KeyboardInterrupt:
-        click.echo(f"Interrupted. {_RESUMABLE}", err=True)
+        click.echo(f"Interrupted.{advice}", err=True)
         sys.exit(_INTERRUPTED)
     click.echo(json.dumps(_facts(report), indent=2) if as_json else "\n".join(_lines(report)))
     if not report.is_equal:

@@ -1,7 +1,7 @@
 """A file that holds which items of a dataset have been found equal, so that a run can go on.
 
-One line of JSON for each item, after one about the run. The file is removed when a run has read all
-its items: the next one reads everything again.
+One line of JSON for each item, after one about the run. The file is removed when the run that began
+it, or one of all items, has read all that it was to read: the next one reads everything again.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import fcntl
 import hashlib
 import json
 import os
-import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -42,12 +41,15 @@ class JournalUnusable(SignedURLError):
 
 @dataclass
 class Journal:
-    """An open file: when the run began, its random seed, and what it has found equal before."""
+    """An open file: when the run began, and what it has found equal before.
+
+    ``match`` is the pattern of the items that it was to read; None for all.
+    """
 
     path: Path
     file: IO[str]
     began_at: datetime
-    seed: str
+    match: str | None
     equal: set[str] = field(default_factory=set)
 
     def add(self, identifier: str) -> None:
@@ -62,7 +64,7 @@ class Journal:
             raise JournalUnusable(self.path, error.strerror or "it cannot be written") from error
 
     def remove(self) -> None:
-        """Remove the file, because everything has been read."""
+        """Remove the file, because the run that began it is complete."""
         self.path.unlink(missing_ok=True)
 
 
@@ -81,12 +83,19 @@ def default_path(uri: DatasetURI) -> Path:
 
 @contextmanager
 def opened(
-    path: Path, uri: DatasetURI, entries: Mapping[str, Item], *, restart: bool
+    path: Path,
+    uri: DatasetURI,
+    entries: Mapping[str, Item],
+    match: str | None,
+    *,
+    restart: bool,
 ) -> Iterator[Journal]:
     """Open the journal of a dataset, locked against other runs; create it if necessary.
 
-    What it holds is dropped if ``restart``, if it is about another dataset or manifest, or if it
-    was begun more than seven days ago.
+    What it holds is dropped if ``restart``, if it is about another dataset or manifest, if it was
+    begun more than seven days ago, or by a run of fewer items than this one, or of others.
+
+    :param match: the pattern of the items that this run reads; None for all.
 
     :raises JournalUnusable: if it cannot be read or written, or another run is using it.
     """
@@ -102,7 +111,9 @@ def opened(
             raise JournalUnusable(path, "another run is using it") from error
         key = {"uri": str(uri), "manifest": _fingerprint(entries)}
         journal = _resumed(path, file, key)
-        yield _begun(path, file, key) if restart or journal is None else journal
+        if restart or journal is None or journal.match not in (None, match):
+            journal = _begun(path, file, key, match)
+        yield journal
 
 
 def _resumed(path: Path, file: IO[str], key: Mapping[str, str]) -> Journal | None:
@@ -120,21 +131,21 @@ def _resumed(path: Path, file: IO[str], key: Mapping[str, str]) -> Journal | Non
         first, *lines = complete.splitlines()
         header, equal = json.loads(first), set(map(json.loads, lines))
         began_at = datetime.fromtimestamp(header["began_at"], timezone.utc)
-        seed, found = header["seed"], {name: header[name] for name in key}
+        match, found = header.get("match"), {name: header[name] for name in key}
     except (ValueError, LookupError, TypeError) as error:
         raise JournalUnusable(path, "it holds something else") from error
     file.truncate(len(complete.encode()))
     if found != key or datetime.now(timezone.utc) - began_at > _MAX_AGE:
         return None
-    return Journal(path, file, began_at, seed, equal)
+    return Journal(path, file, began_at, match, equal)
 
 
-def _begun(path: Path, file: IO[str], key: Mapping[str, str]) -> Journal:
-    now, seed = datetime.now(timezone.utc), secrets.token_hex(8)
+def _begun(path: Path, file: IO[str], key: Mapping[str, str], match: str | None) -> Journal:
+    now = datetime.now(timezone.utc)
     file.truncate(0)
-    file.write(f"{json.dumps({**key, 'began_at': now.timestamp(), 'seed': seed})}\n")
+    file.write(f"{json.dumps({**key, 'began_at': now.timestamp(), 'match': match})}\n")
     file.flush()
-    return Journal(path, file, now, seed)
+    return Journal(path, file, now, match)
 
 
 def _fingerprint(entries: Mapping[str, Item]) -> str:

@@ -93,7 +93,8 @@ class Verifications:
     ) -> Report:
         """Read items of a registered dataset, and compare size and MD5 with the manifest.
 
-        An interrupted run goes on where it stopped, if it is called with the same ``state``.
+        An interrupted run goes on where it stopped, if it is called with the same ``state``; one of
+        a sample does not, and uses no journal.
 
         :param state: the journal's path; None for one of this dataset in the cache directory.
         :param restart: whether to read again what an interrupted run has read.
@@ -105,20 +106,36 @@ class Verifications:
         if datasets.find(uri) is None:
             raise DatasetNotFound("dserver", uri)
         urls = _URLs(self.settings, self.storages, uri)
-        path = state or journal.default_path(uri)
-        with journal.opened(path, uri, urls.entries, restart=restart) as opened:
-            selected = _selected(urls.entries, scope, opened.seed)
-            unread = [item for item in selected if item.identifier not in opened.equal]
-            resumed = len(selected) - len(unread)
-            report = Report(uri, len(urls.entries), len(selected), resumed, opened.began_at)
-            report.counts[Result.EQUAL] = resumed
-            try:
-                size = sum(item.size_in_bytes or 0 for item in unread)
-                with progress_bar("Reading", size) as progress:
-                    self._read(unread, urls, progress, report, opened)
-            finally:
-                self._record(report, selected)
-            opened.remove()
+        selected = _selected(urls.entries, scope)
+        if scope.sample is not None:
+            return self._report(urls, selected, progress_bar, None)
+        path, match = state or journal.default_path(uri), scope.match
+        with journal.opened(path, uri, urls.entries, match, restart=restart) as opened:
+            report = self._report(urls, selected, progress_bar, opened)
+            # One that a run of all items has begun is for that to go on with.
+            if opened.match == match or report.selected == report.items:
+                opened.remove()
+        return report
+
+    def _report(
+        self,
+        urls: _URLs,
+        selected: Sequence[Item],
+        progress_bar: ProgressBar,
+        opened: Journal | None,
+    ) -> Report:
+        equal = frozenset() if opened is None else opened.equal
+        began_at = datetime.now(timezone.utc) if opened is None else opened.began_at
+        unread = [item for item in selected if item.identifier not in equal]
+        resumed = len(selected) - len(unread)
+        report = Report(urls.uri, len(urls.entries), len(selected), resumed, began_at)
+        report.counts[Result.EQUAL] = resumed
+        try:
+            size = sum(item.size_in_bytes or 0 for item in unread)
+            with progress_bar("Reading", size) as progress:
+                self._read(unread, urls, progress, report, opened)
+        finally:
+            self._record(report, selected)
         return report
 
     def _read(
@@ -127,12 +144,12 @@ class Verifications:
         urls: _URLs,
         progress: Callable[[int], None],
         report: Report,
-        opened: Journal,
+        opened: Journal | None,
     ) -> None:
         with _reader(items, urls, progress, self.pauses) as results:
             for compared in results:
                 report.add(compared)
-                if compared.result is Result.EQUAL:
+                if opened is not None and compared.result is Result.EQUAL:
                     opened.add(compared.item.identifier)
 
     def _record(self, report: Report, selected: Sequence[Item]) -> None:
@@ -173,7 +190,7 @@ def _reader(
             reader.stop()
 
 
-def _selected(entries: Mapping[str, Item], scope: Scope, seed: str) -> list[Item]:
+def _selected(entries: Mapping[str, Item], scope: Scope) -> list[Item]:
     items = list(entries.values())
     if scope.match is not None:
         expression = matches(scope.match)
@@ -181,8 +198,7 @@ def _selected(entries: Mapping[str, Item], scope: Scope, seed: str) -> list[Item
         if not items:
             raise InvalidField("items", "no relpath of the dataset matches.")
     if scope.sample is not None and scope.sample < len(items):
-        # The same sample in a run that goes on.
-        return random.Random(seed).sample(items, scope.sample)  # noqa: S311 (no secret)
+        return random.sample(items, scope.sample)
     return items
 
 
@@ -191,7 +207,7 @@ class _URLs:
 
     def __init__(self, settings: Settings, storages: Storages, uri: DatasetURI) -> None:
         self._seconds = min(_URL_SECONDS, settings.max_read_expiry)
-        self._storages, self._uri = storages, uri
+        self._storages, self.uri = storages, uri
         self._lock = threading.Lock()
         self._items, self._ends = self._signed()
         self.entries: Mapping[str, Item] = self._items.entries
@@ -204,8 +220,8 @@ class _URLs:
             return self._items[item.identifier]
 
     def _signed(self) -> tuple[SignedItems, datetime]:
-        reads = self._storages.reads(self._uri.base)
+        reads = self._storages.reads(self.uri.base)
         with self._storages.call():
             life = reads.life(self._seconds)
             self._life = timedelta(seconds=life.seconds)
-            return reads.items(self._uri.uuid, life), life.ends
+            return reads.items(self.uri.uuid, life), life.ends

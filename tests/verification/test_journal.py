@@ -23,8 +23,8 @@ def path(tmp_path) -> Path:
     return tmp_path / "cache" / "journal"
 
 
-def opened(path, uri=URI, entries=ENTRIES, *, restart=False):
-    return journal.opened(path, uri, entries, restart=restart)
+def opened(path, uri=URI, entries=ENTRIES, match=None, *, restart=False):
+    return journal.opened(path, uri, entries, match, restart=restart)
 
 
 def test_a_journal_holds_what_was_added_until_it_is_removed(path):
@@ -32,7 +32,7 @@ def test_a_journal_holds_what_was_added_until_it_is_removed(path):
         assert begun.equal == set()
         begun.add("a")
     with opened(path) as resumed:
-        assert (resumed.equal, resumed.seed) == ({"a"}, begun.seed)
+        assert resumed.equal == {"a"}
         assert resumed.began_at == begun.began_at
         resumed.add("b")
         resumed.remove()
@@ -66,6 +66,18 @@ def test_what_is_about_something_else_is_dropped(path, uri, entries, restart):
     with opened(path, uri, entries, restart=restart) as other:
         assert other.equal == set()
     assert len(path.read_text().splitlines()) == 1
+
+
+def test_what_a_run_of_other_items_has_left_is_dropped_and_that_of_a_run_of_all_used(path):
+    with opened(path, match="a*") as begun:
+        begun.add("a")
+    with opened(path, match="a*") as same:
+        assert (same.equal, same.match) == ({"a"}, "a*")
+    with opened(path) as of_all:
+        assert of_all.equal == set()
+        of_all.add("b")
+    with opened(path, match="b*") as part:
+        assert (part.equal, part.match) == ({"b"}, None)
 
 
 def test_what_was_read_more_than_a_week_ago_is_read_again(path):

@@ -292,14 +292,33 @@ def test_a_state_file_is_where_the_operator_wants_it(hindered, proxy, tmp_path, 
     assert not state.exists()
 
 
-def test_a_sample_is_the_same_when_it_goes_on(hindered, proxy):
+@pytest.mark.parametrize("part", [["--sample", 12], ["--sample", 3], ["--items", "images/*1.tif"]])
+def test_a_run_of_some_items_leaves_what_a_run_of_all_goes_on_with(hindered, proxy, part):
     uri = deposited(hindered, MANY)
-    with broken_after(proxy, 3, Fault.AWAY, state_of(uri)):
-        verify(hindered, uri, "--sample", 6)
+    with broken_after(proxy, 7, Fault.AWAY, state_of(uri)):
+        verify(hindered, uri)
     equal = noted(state_of(uri))
+    found = facts(hindered, uri, *part, exit_code=0)
+    assert "--sample" not in part or found["resumed"] == 0
+    assert facts(hindered, uri, exit_code=0)["resumed"] >= len(equal) > 0
+    assert not state_of(uri).exists()
+
+
+def test_a_sample_is_read_while_a_run_of_all_items_goes_on(lab, many):
+    uri = DatasetURI.parse(many)
+    with journal.opened(state_of(many), uri, {}, None, restart=False):
+        assert facts(lab, many, "--sample", 5, exit_code=0)["counts"]["equal"] == 5
+
+
+def test_an_interrupted_sample_is_not_said_to_go_on(hindered, proxy, cache):
+    uri = deposited(hindered, MANY)
     proxy.forget()
-    facts(hindered, uri, "--sample", 6, exit_code=0)
-    assert len(equal | requested(proxy)) == 6
+    proxy.before = lambda request: Fault.AWAY if request.number > 3 else None
+    result = verify(hindered, uri, "--sample", 12)
+    proxy.heal()
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "goes on" not in result.stderr
+    assert not cache.exists()
 
 
 def test_single_failures_are_repeated(hindered, proxy):

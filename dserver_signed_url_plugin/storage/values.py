@@ -111,13 +111,15 @@ class StoredItem(msgspec.Struct, frozen=True, gc=False):
     """An object as the store lists it: bytes, MD5 (32 hex digits), time of its last write (UTC).
 
     ``md5`` of an item that was assembled from parts is what assembled_md5() says, which is no MD5.
-    ``defect`` says why it cannot be an item, whatever its bytes are.
+    ``defect`` says why it cannot be an item, whatever its bytes are. ``in_parts`` is True if the
+    store tells that it was assembled from parts, so that its MD5 may be a client's claim.
     """
 
     size_in_bytes: int
     md5: str
     last_modified: datetime
     defect: str | None = None
+    in_parts: bool = False
 
     def fits(self, item: Item) -> bool:
         """Tell whether this is the announced item, as far as its properties were announced."""

@@ -88,11 +88,7 @@ def assemble(
     }
     part_repository.note_assembly(lease.upload, noted)
     lease.check()
-    results = parallel.each(_assembler(storage.parts, item_done), found)
-    # A part was sent again since it was listed.
-    changed = [parts.item for parts, is_done in zip(found, results, strict=True) if not is_done]
-    if changed:
-        part_repository.note_assembly(lease.upload, {item.identifier: None for item in changed})
+    parallel.each(_assembler(storage.parts, item_done), found)
     contents = storage.uploads.contents(lease.upload.uuid, lease.upload.staging)
     accept(lease.upload, items, contents)
     return contents
@@ -121,7 +117,11 @@ def accepted(kept: ItemInParts, item: Item, stored: StoredItem | None) -> Stored
         is_assembled = as_md5(stored.md5) is None
     else:
         is_assembled = stored.md5 == kept.assembled_md5
-    return msgspec.structs.replace(stored, md5=item.hash or stored.md5) if is_assembled else None
+    if not is_assembled:
+        return None
+    # Azure keeps the MD5 that it is given, also of an item that was sent whole after all.
+    in_parts = stored.in_parts or stored.md5 != item.hash
+    return msgspec.structs.replace(stored, md5=item.hash or stored.md5, in_parts=in_parts)
 
 
 def part_upload(upload: PendingUpload, kept: ItemInParts) -> PartUpload:
@@ -153,15 +153,11 @@ def list_parts(
     ]
 
 
-def abort(upload: PendingUpload, storage: Storage, *, assembled: bool = True) -> None:
-    """Abort the parts of an upload that were begun.
-
-    :param assembled: whether to abort those, too, whose assembly was begun.
-    """
+def abort(upload: PendingUpload, storage: Storage) -> None:
+    """Abort the parts of an upload that were begun, as far as they were not assembled."""
     parts = storage.parts
     if parts is not None:
-        known = part_repository.of(upload).values()
-        begun = [kept for kept in known if assembled or kept.assembled_md5 is None]
+        begun = list(part_repository.of(upload).values())
         parallel.each(lambda kept: parts.abort(part_upload(upload, kept)), begun)
 
 
@@ -215,10 +211,10 @@ def _refuse_replaceable(upload: PendingUpload, storage: Storage) -> None:
         raise URLsStillValid(upload.uuid, ends)
 
 
-def _assembler(store: PartStore, item_done: ItemDone) -> Callable[[ListedParts], bool]:
-    def assemble_one(parts: ListedParts) -> bool:
-        is_done = store.assemble(parts.upload, parts.item, parts.wanted) is not None
+def _assembler(store: PartStore, item_done: ItemDone) -> Callable[[ListedParts], None]:
+    def assemble_one(parts: ListedParts) -> None:
+        # What is not assembled, because a part was sent again since, is not in place afterwards.
+        store.assemble(parts.upload, parts.item, parts.wanted)
         item_done()
-        return is_done
 
     return assemble_one

@@ -155,10 +155,10 @@ class Completions:
             lease.check()
             info = _dataset_info(upload, manifest, descriptions, readme)
             verified = VERIFIED_MD5
-            if part_repository.note_dataset(upload):
+            if part_repository.is_in_parts(uri):
                 info["verified"] = verified = VERIFIED_PARTS
             datasets.register(uri, info)
-        assembly.abort(upload, storage, assembled=False)
+        assembly.abort(upload, storage)
         storage.uploads.delete_temporary(upload.uuid, temporary)
         lease.delete()
         return verified
@@ -168,10 +168,13 @@ class Completions:
         upload, storage = work.upload, work.storage
         readme = staged_readme(upload, storage)
         kept = stored_readme(upload, storage) if readme is None else None
-        manifest = self._manifest(work, _promoted(work))
+        stored = _promoted(work)
+        manifest = self._manifest(work, stored)
         frozen_at = upload.frozen_at if upload.frozen_at is not None else time.time()
         # Recorded first, so that a repeated completion freezes with the same time.
         work.lease.update(frozen_at=frozen_at)
+        in_parts = any(item.in_parts for item in stored.values())
+        part_repository.note_dataset(upload.uri, in_parts=in_parts)
         written = None if kept is not None else readme or ""
         frozen = FrozenDataset(written, manifest, _frozen_metadata(upload))
         storage.uploads.freeze(upload.uuid, frozen, work.lease.check, work.progress.item_done)

@@ -69,8 +69,8 @@ def forget(upload: PendingUpload, identifier: str, upload_id: str) -> None:
     execute(delete(ItemInParts).where(row, ItemInParts.upload_id == upload_id))
 
 
-def note_assembly(upload: PendingUpload, assembled: Mapping[str, str | None]) -> None:
-    """Note that items are about to be assembled, or that they were not.
+def note_assembly(upload: PendingUpload, assembled: Mapping[str, str]) -> None:
+    """Note that items are about to be assembled.
 
     :param assembled: by identifier, ``assembled_md5``.
     """
@@ -82,25 +82,21 @@ def note_assembly(upload: PendingUpload, assembled: Mapping[str, str | None]) ->
     sql_db.session.commit()
 
 
-def note_dataset(upload: PendingUpload) -> bool:
-    """Note, and return, whether an item of the upload was assembled from parts."""
-    if upload.part_bytes is None:
-        return False
-    uuid, uri = upload.uuid, upload.uri_text
-    assembled = select(ItemInParts.identifier).where(
-        _of(upload), ItemInParts.assembled_md5.is_not(None)
-    )
-    known = select(DatasetInParts.id).where(_is(uuid, uri))
+def note_dataset(uri: DatasetURI, *, in_parts: bool) -> None:
+    """Note whether a dataset that is about to be frozen has items in parts."""
+    if not in_parts:
+        forget_dataset(str(uri))
+        return
+    known = select(DatasetInParts.id).where(_is(uri.uuid, str(uri)))
     columns = DatasetInParts.__table__.c
     values = (bindparam(f"new_{name}", type_=columns[name].type) for name in ("uuid", "uri"))
-    row = select(*values).where(exists(assembled), ~exists(known))
+    row = select(*values).where(~exists(known))
     statement = insert(DatasetInParts.__table__).from_select(["uuid", "uri"], row)
-    is_noted = execute(statement, {"new_uuid": uuid, "new_uri": uri})
-    return is_noted or is_in_parts(upload.uri)
+    execute(statement, {"new_uuid": uri.uuid, "new_uri": str(uri)})
 
 
 def is_in_parts(uri: DatasetURI) -> bool:
-    """Tell whether a registered dataset has items in parts."""
+    """Tell whether a dataset that this server has frozen has items in parts."""
     statement = select(exists(select(DatasetInParts.id).where(_is(uri.uuid, str(uri)))))
     found = bool(sql_db.session.scalar(statement))
     sql_db.session.rollback()

@@ -99,7 +99,8 @@ class PartSigner:
             requests = _parts(storage).part_urls(begun.parts, plan.hashes, life)
             # Before they are handed out: the upload is not completed or removed in between.
             if not repository.extend_urls(upload, life.ends):
-                _abort(upload, begun, storage)
+                # What has ended the upload may need the upload ID, and deletes it with the others.
+                _parts(storage).abort(begun.parts)
                 raise repository.UploadGone
         except repository.UploadGone as gone:
             raise _refusal(uri, repository.find(uuid)) from gone

@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import pytest
+import requests
+from dservercore import sql_db
 from dtoolcore.utils import generate_identifier
+from sqlalchemy import delete
 
+from dserver_signed_url_plugin.uploads.models import ItemInParts, PendingUpload
 from tests.support.azure_holdings import check_dataset, containers
+from tests.support.clients import Deposit
 from tests.support.dserver import encoded
-from tests.support.parts import CONTENT, SETTINGS, begin, deposit, put_small, send_all
+from tests.support.parts import (
+    CONTENT,
+    PART,
+    SETTINGS,
+    begin,
+    deposit,
+    part,
+    put_small,
+    send,
+    send_all,
+)
 from tests.support.pending_copies import HASTE, copying
 from tests.support.proxy import StoreProxy
 from tests.uploads.test_azure_frozen import put_everything
@@ -46,6 +61,25 @@ def test_a_cancelled_upload_reports_the_bytes_of_its_parts(dserver, blobs):
     cancelled = dserver.alice.delete(f"/signed-urls/upload/{encoded(uri)}").json
     assert cancelled["bytes"] > len(CONTENT)
     assert containers(blobs, wanted.uuid) == {}
+
+
+def test_an_item_that_an_earlier_upload_has_assembled_is_verified_by_its_parts_only(dserver):
+    """The MD5 that Azure keeps is the announced one, and not that of the bytes."""
+    wanted = deposit()
+    grant = begin(dserver, wanted)
+    put_small(grant, wanted)
+    send(dserver.alice, grant["uri"], {1: b"\xff" * PART, 2: part(2)})
+    assert requests.put(grant["upload_urls"]["readme"], b"\xff", timeout=30).ok
+    assert dserver.alice.complete(grant["uri"]).status_code == 400
+    # As a clean-up does that keeps what is in the store.
+    with dserver.app.app_context():
+        for table in (ItemInParts, PendingUpload):
+            sql_db.session.execute(delete(table))
+        sql_db.session.commit()
+    again = begin(dserver, Deposit(wanted.files, uuid=wanted.uuid))
+    put_small({"upload_urls": {**again["upload_urls"], "items": {}}}, wanted)
+    done = dserver.alice.complete(grant["uri"])
+    assert (done.status_code, done.json["verified"]) == (200, "parts")
 
 
 @pytest.mark.parametrize(("waiting", "status"), [({}, 502), ({"wait_seconds": 60}, 202)])

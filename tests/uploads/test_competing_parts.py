@@ -7,6 +7,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 import requests
+from dtoolcore.utils import generate_identifier
 from sqlalchemy import update
 
 from dserver_signed_url_plugin.uploads.models import PendingUpload
@@ -31,8 +32,9 @@ from tests.support.parts import (
     send,
     send_all,
 )
-from tests.support.proxy import Request
+from tests.support.proxy import Fault, Request
 from tests.support.s3_holdings import check_dataset
+from tests.support.search_plugins import Index
 
 OTHER = b"\xff" * PART
 
@@ -96,6 +98,54 @@ def test_of_a_whole_item_and_its_parts_the_right_one_wins(dserver, holdings):
     assert (done.status_code, done.json.get("verified")) == (200, None)
     assert incomplete(dserver) == []
     holdings.check_dataset(dserver, wanted)
+
+
+def test_an_item_that_is_sent_whole_after_its_assembly_failed_leaves_no_parts(
+    on_s3_proxied, proxy, s3
+):
+    dserver, wanted = on_s3_proxied, deposit()
+    grant = begin(dserver, wanted)
+    put_small(grant, wanted)
+    send_all(dserver.alice, grant["uri"])
+    proxy.before = lambda request: (
+        Fault.REFUSED if request.method == "POST" and "uploadId=" in request.target else None
+    )
+    assert dserver.alice.complete(grant["uri"]).status_code == 502
+    proxy.heal()
+    whole = begin(dserver, Deposit(wanted.files, uuid=wanted.uuid))
+    entry = whole["upload_urls"]["items"][IDENTIFIER]
+    assert requests.put(entry["url"], CONTENT, headers=entry["headers"], timeout=30).ok
+    done = dserver.alice.complete(grant["uri"])
+    assert (done.status_code, done.json.get("verified")) == (200, None)
+    assert incomplete(dserver) == []
+    check_dataset(dserver, s3, wanted)
+
+
+def test_a_request_for_parts_does_not_undo_what_was_assembled_meanwhile(on_s3_proxied, proxy, s3):
+    """The upload is frozen meanwhile, and opened again, because the store loses another item."""
+    dserver, wanted = on_s3_proxied, deposit()
+    grant = begin(dserver, wanted)
+    put_small(grant, wanted)
+    send_all(dserver.alice, grant["uri"])
+    index = dserver.app.search = Index(dserver.app.search)
+
+    def complete(request: Request) -> None:
+        if request.method == "GET" and "uploadId=" in request.target:
+            proxy.heal()
+            index.is_away = True
+            assert dserver.alice.complete(grant["uri"]).status_code == 502
+
+    proxy.after = complete
+    refused = ask(dserver.alice, grant["uri"], [1])
+    assert (refused.status_code, refused.json["errors"]["slug"]) == (409, "upload-frozen")
+    index.is_away = False
+    small = f"{wanted.uuid}/data/{generate_identifier('notes.txt')}"
+    s3.delete_object(Bucket=dserver.bucket.name, Key=small)
+    assert dserver.alice.complete(grant["uri"]).status_code == 400
+    put_small(begin(dserver, wanted), wanted)
+    done = dserver.alice.complete(grant["uri"])
+    assert (done.status_code, done.json["verified"]) == (200, "parts")
+    check_dataset(dserver, s3, wanted)
 
 
 def test_right_parts_win_over_a_wrong_whole_item(on_s3, s3):

@@ -56,6 +56,7 @@ def _blob(element: ElementTree.Element, parts_url: str) -> ListedBlob:
         md5=base64.b64decode(properties.get("Content-MD5", "")).hex(),
         last_modified=parsedate_to_datetime(properties["Last-Modified"]),
         defect=_defect(properties, is_copy=is_copy and assembly is None),
+        in_parts=assembly is not None,
     )
     return ListedBlob(name, properties["Etag"], metadata, stored, is_copy, assembly)
 

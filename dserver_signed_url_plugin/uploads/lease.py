@@ -46,18 +46,29 @@ class Lease:
     """The right to work on one upload; other requests get UploadBusy meanwhile.
 
     ``upload`` is the row as it is under the lease; what was read before may be out of date. An
-    update is written only if the lease is still held. ``items_done`` of a completion is written by
-    every renewal.
+    update is written only if the lease is still held.
     """
 
     upload: PendingUpload
-    items_done: int | None = None
 
     def __init__(self, engine: Engine, row_id: int, uuid: str) -> None:
         self._engine, self._uuid = engine, uuid
+        self._progress: dict[str, int | None] = {}
         self.token = secrets.token_hex(16)
         self._row = PendingUpload.id == row_id
         self._mine = and_(self._row, PendingUpload.lease == self.token)
+
+    @property
+    def items_done(self) -> int | None:
+        """How many items a completion has in place; None if it does not go on.
+
+        Once it is set, every renewal writes it. Requests that complete nothing leave it as it is.
+        """
+        return self._progress.get("items_done")
+
+    @items_done.setter
+    def items_done(self, number: int | None) -> None:
+        self._progress = {"items_done": number}
 
     def take(self, *, active: bool) -> bool:
         """Take the lease; False if another request holds it, or the row is gone.
@@ -78,7 +89,7 @@ class Lease:
         with self._engine.begin() as connection:
             prolonged = update(PendingUpload).where(self._mine)
             ends = _now(connection) + LEASE
-            values = prolonged.values(lease_ends=ends, items_done=self.items_done)
+            values = prolonged.values(lease_ends=ends, **self._progress)
             return _affected(connection, values)
 
     def check(self) -> None:
@@ -146,7 +157,7 @@ class Lease:
 
     def release(self) -> None:
         """Release the lease, if it is still held."""
-        values = {"lease": None, "lease_ends": None, "items_done": self.items_done}
+        values = {"lease": None, "lease_ends": None, **self._progress}
         execute(update(PendingUpload).where(self._mine).values(values))
 
 

@@ -6,6 +6,7 @@ Beside it what is known of items in parts, and afterwards of the datasets made o
 from __future__ import annotations
 
 import enum
+import time
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
@@ -28,6 +29,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from dserver_signed_url_plugin.storage.values import Claim
 from dserver_signed_url_plugin.times import in_utc
 from dserver_signed_url_plugin.uris import MAX_URI_LENGTH, DatasetURI
+
+# Seconds after which nobody is expected to go on with a completion that has not ended.
+_COMPLETION_PAUSE = 300.0
 
 
 class UploadState(enum.Enum):
@@ -105,7 +109,7 @@ class PendingUpload(sql_db.Model):
     # The token of the request that works on the upload now, and when its lease ends.
     lease: Mapped[str | None] = mapped_column(String(32))
     lease_ends: Mapped[float | None] = mapped_column(Double)
-    # How many items a completion that is under way has in place.
+    # How many items a completion has in place that is under way, or that nobody has gone on with.
     items_done: Mapped[int | None]
 
     @property
@@ -140,6 +144,14 @@ class PendingUpload(sql_db.Model):
     def last_active_at_utc(self) -> datetime:
         """When a user last worked on the upload, with its time zone."""
         return in_utc(self.last_active_at or self.created_at)
+
+    @property
+    def is_completing(self) -> bool:
+        """Whether a completion works on the upload, or has lately and may be gone on with."""
+        if self.items_done is None:
+            return False
+        worked_at = max(self.last_active_at_utc.timestamp(), self.lease_ends or 0)
+        return time.time() - worked_at < _COMPLETION_PAUSE
 
     @property
     def urls_expire_at_utc(self) -> datetime | None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from dservercore import sql_db
+from sqlalchemy import update
 from werkzeug.test import TestResponse
 
 from dserver_signed_url_plugin.permissions import permit_operator
 from dserver_signed_url_plugin.uploads import repository
 from dserver_signed_url_plugin.uploads.complete import Completing, Completion
 from dserver_signed_url_plugin.uploads.lease import leased
+from dserver_signed_url_plugin.uploads.models import PendingUpload
 from dserver_signed_url_plugin.uris import DatasetURI
 from tests.support.clients import Deposit, DserverClientJS, DtoolDserver
 from tests.support.dserver import Dserver, encoded
@@ -115,6 +119,34 @@ def test_a_completion_that_has_failed_is_not_under_way(dserver, large):
     del large.objects[removed]
     assert complete(dserver, uri, 60).status_code == 400
     assert "completing" not in status(dserver, uri)
+
+
+def under_way(dserver: Dserver, large: LargeStore) -> str:
+    """Complete an upload for a while; return its URI."""
+    large.seconds |= {"COPY": 0.1}
+    uri = begun(dserver, large, STAGED, deposit_of(100))
+    assert isinstance(next(slices(dserver, uri)), Completing)
+    return uri
+
+
+def test_urls_for_what_is_missing_leave_the_progress_of_a_completion(dserver, large):
+    uri = under_way(dserver, large)
+    before = status(dserver, uri)["completing"]
+    assert before["items_done"] > 0
+    path = f"/signed-urls/upload/{encoded(uri)}"
+    assert dserver.alice.get(path, query_string={"urls": "true"}).status_code == 200
+    assert status(dserver, uri)["completing"] == before
+
+
+def test_a_completion_that_nobody_goes_on_with_is_not_under_way(dserver, large):
+    uri = under_way(dserver, large)
+    with dserver.app.app_context():
+        long_ago = datetime.now(timezone.utc) - timedelta(hours=1)
+        aged = {"last_active_at": long_ago, "created_at": long_ago}
+        sql_db.session.execute(update(PendingUpload).values(**aged))
+        sql_db.session.commit()
+    assert "completing" not in status(dserver, uri)
+    assert complete(dserver, uri, 60).status_code == 200
 
 
 @pytest.mark.parametrize("wait_seconds", [0, 61, "1", True, []])

@@ -157,7 +157,7 @@ def _details(status: UploadStatus) -> dict[str, Any]:
     }
     if status.parts:
         details["parts"] = {parts.item.identifier: _stored(parts) for parts in status.parts}
-    if upload.items_done is not None:
+    if upload.is_completing:
         details["completing"] = {
             "items_done": upload.items_done,
             "items_total": upload.number_of_items,

@@ -83,7 +83,7 @@ class Cancellations:
         :raises UploadGone: if it was completed or removed meanwhile.
         """
         self.check_removable(upload, force=force, idle_since=idle_since)
-        with leased(upload) as lease:
+        with leased(upload, removal=True) as lease:
             if lease.upload.state is UploadState.REMOVED:
                 raise repository.UploadGone
             # Since it was listed, it may have been resumed, frozen or registered.

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 
 from dservercore import sql_db
-from sqlalchemy import Connection, Engine, and_, bindparam, delete, func, or_, select, update
+from sqlalchemy import Connection, Engine, and_, bindparam, delete, or_, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from dserver_signed_url_plugin import request_ids
@@ -29,6 +29,8 @@ from dserver_signed_url_plugin.uploads.models import (
     UploadState,
 )
 from dserver_signed_url_plugin.uploads.repository import (
+    REMOVAL,
+    database_time,
     execute,
     latest,
     parameters,
@@ -51,10 +53,10 @@ class Lease:
 
     upload: PendingUpload
 
-    def __init__(self, engine: Engine, row_id: int, uuid: str) -> None:
+    def __init__(self, engine: Engine, row_id: int, uuid: str, *, removal: bool = False) -> None:
         self._engine, self._uuid = engine, uuid
         self._progress: dict[str, int | None] = {}
-        self.token = secrets.token_hex(16)
+        self.token = f"{REMOVAL}{secrets.token_hex(12)}" if removal else secrets.token_hex(16)
         self._row = PendingUpload.id == row_id
         self._mine = and_(self._row, PendingUpload.lease == self.token)
 
@@ -79,7 +81,7 @@ class Lease:
         if active:
             values["last_active_at"] = datetime.now(timezone.utc)
         with self._engine.begin() as connection:
-            now = _now(connection)
+            now = database_time(connection)
             free = or_(PendingUpload.lease.is_(None), PendingUpload.lease_ends < now)
             taken = update(PendingUpload).where(self._row, free)
             return _affected(connection, taken.values(lease_ends=now + LEASE, **values))
@@ -88,7 +90,7 @@ class Lease:
         """Renew the lease; False if it is lost. Safe to call from any thread."""
         with self._engine.begin() as connection:
             prolonged = update(PendingUpload).where(self._mine)
-            ends = _now(connection) + LEASE
+            ends = database_time(connection) + LEASE
             values = prolonged.values(lease_ends=ends, **self._progress)
             return _affected(connection, values)
 
@@ -162,14 +164,17 @@ class Lease:
 
 
 @contextmanager
-def leased(upload: PendingUpload, *, active: bool = False) -> Iterator[Lease]:
+def leased(
+    upload: PendingUpload, *, active: bool = False, removal: bool = False
+) -> Iterator[Lease]:
     """Hold the lease of an upload while the block runs.
 
     :param active: whether this counts as activity of a user.
+    :param removal: whether no URLs of parts are handed out meanwhile, which needs no lease.
     :raises UploadBusy: if another request holds it.
     :raises UploadGone: if the row is gone.
     """
-    lease = Lease(sql_db.engine, upload.id, upload.uuid)
+    lease = Lease(sql_db.engine, upload.id, upload.uuid, removal=removal)
     if not lease.take(active=active):
         refetch(upload)
         raise UploadBusy(upload.uuid, int(LEASE))
@@ -197,12 +202,6 @@ def _heartbeat(lease: Lease, done: threading.Event) -> None:
             # The next heartbeat may succeed; if none does, the lease ends, and check() raises.
             kind = type(error).__name__
             logger.warning("A lease could not be renewed: %s%s", kind, request_ids.suffix())
-
-
-def _now(connection: Connection) -> float:
-    """Return the database's time, in seconds since 1970 UTC, because servers' clocks differ."""
-    now: datetime = connection.execute(select(func.current_timestamp())).scalar_one()
-    return now.replace(tzinfo=now.tzinfo or timezone.utc).timestamp()
 
 
 def _affected(connection: Connection, statement: Any) -> bool:

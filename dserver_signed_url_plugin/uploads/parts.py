@@ -136,13 +136,15 @@ def _open_upload(permit: UploadPermit, uri: DatasetURI) -> PendingUpload:
 
 
 def _refusal(uri: DatasetURI, upload: PendingUpload | None) -> SignedURLError:
-    """Return the error for an upload that is not open."""
+    """Return the error for an upload that is not open, or is being removed."""
     if datasets.find(uri) is not None:
         return AlreadyRegistered(uri)
     if upload is None or upload.state is UploadState.REMOVED:
         return UploadNotFound(uri)
     if upload.state is UploadState.FROZEN:
         return UploadFrozen(upload.uuid)
+    if upload.state is UploadState.OPEN:
+        return UploadBusy(upload.uuid)
     return UploadNotOpened(upload.uuid)
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import (
     JSON,
     Case,
     ColumnElement,
+    Connection,
     Insert,
     SQLColumnExpression,
     Text,
@@ -39,6 +40,8 @@ from dserver_signed_url_plugin.uploads.models import AnnouncedManifest, PendingU
 from dserver_signed_url_plugin.uploads.quotas import Quota
 
 _CLAIMS = 5
+# How the token of a lease begins under which an upload is removed.
+REMOVAL = "removal-"
 
 # Rows from before the other table existed have the manifest themselves.
 _WITH_MANIFEST = PendingUpload.__table__.outerjoin(
@@ -119,16 +122,32 @@ def announced_item(upload: PendingUpload, identifier: str) -> Item | None:
 
 
 def extend_urls(upload: PendingUpload, expire_at: datetime) -> bool:
-    """Record that URLs are handed out without a lease; False if the upload is not open any more.
+    """Record that URLs are handed out without a lease.
 
     :param expire_at: when they end (UTC).
+    :return: False if the upload is not open any more, or is being removed.
     """
-    is_open = and_(PendingUpload.id == upload.id, PendingUpload.state == UploadState.OPEN)
+    now = database_time(sql_db.session.connection())
+    is_open = and_(
+        PendingUpload.id == upload.id,
+        PendingUpload.state == UploadState.OPEN,
+        or_(
+            PendingUpload.lease.is_(None),
+            PendingUpload.lease.not_like(f"{REMOVAL}%"),
+            PendingUpload.lease_ends < now,
+        ),
+    )
     statement = update(PendingUpload).values(
         urls_expire_at=latest(PendingUpload.urls_expire_at, expire_at),
         last_active_at=datetime.now(timezone.utc),
     )
     return execute(statement.where(is_open))
+
+
+def database_time(connection: Connection) -> float:
+    """Return the database's time, in seconds since 1970 UTC, because servers' clocks differ."""
+    now: datetime = connection.execute(select(func.current_timestamp())).scalar_one()
+    return now.replace(tzinfo=now.tzinfo or timezone.utc).timestamp()
 
 
 def latest(column: Any, moment: datetime) -> Case[Any]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
+from urllib.parse import urlsplit
 
 import pytest
 import requests
 from dtoolcore.utils import generate_identifier
 from sqlalchemy import update
 
+from dserver_signed_url_plugin.cli.pending_upload import pending_upload
 from dserver_signed_url_plugin.uploads.models import PendingUpload
 from tests.support.clients import Deposit, DserverClientJS
 from tests.support.databases import on_each_database
@@ -146,6 +148,30 @@ def test_a_request_for_parts_does_not_undo_what_was_assembled_meanwhile(on_s3_pr
     done = dserver.alice.complete(grant["uri"])
     assert (done.status_code, done.json["verified"]) == (200, "parts")
     check_dataset(dserver, s3, wanted)
+
+
+def test_no_urls_of_parts_are_handed_out_while_a_clean_up_deletes_the_upload(
+    on_s3_proxied, proxy, s3
+):
+    dserver, answers = on_s3_proxied, []
+    uri = begin(dserver, deposit())["uri"]
+    send(dserver.alice, uri, {1: part(1)})
+    past = datetime.now(timezone.utc) - timedelta(hours=1)
+    execute(dserver, update(PendingUpload).values(urls_expire_at=past))
+
+    def ask_for_more(request: Request) -> None:
+        if request.method == "DELETE" or "delete" in urlsplit(request.target).query:
+            proxy.heal()
+            answers.append(ask(dserver.alice, uri, [2]))
+
+    proxy.before = ask_for_more
+    command = ["cleanup", "--older-than", "0", "--delete-storage"]
+    assert dserver.app.test_cli_runner().invoke(pending_upload, command).exit_code == 0
+    [refused] = answers
+    assert (refused.status_code, refused.json["errors"]["slug"]) == (409, "upload-busy")
+    assert int(refused.headers["Retry-After"]) > 0
+    assert (incomplete(dserver), rows(dserver)) == ([], [])
+    assert ask(dserver.alice, uri, [2]).status_code == 404
 
 
 def test_right_parts_win_over_a_wrong_whole_item(on_s3, s3):

@@ -21,15 +21,15 @@ def divisions(
     if part_bytes is None or storage.parts is None:
         return {}
     limits = storage.parts.limits
+    # What one PUT cannot carry is divided, however large parts are.
+    most_whole = min(part_bytes, storage.uploads.limits.max_item_bytes)
     return {
-        item.identifier: division
+        item.identifier: limits.divide(item.size_in_bytes or 0, part_bytes)
         for item in items
-        if (division := _division(item, limits, part_bytes)) is not None
+        if _is_divided(item, limits, most_whole)
     }
 
 
-def _division(item: Item, limits: PartLimits, part_bytes: int) -> Division | None:
-    size = item.size_in_bytes
-    if size is None or item.hash is None or not part_bytes < size <= limits.max_item_bytes:
-        return None
-    return limits.divide(size, part_bytes)
+def _is_divided(item: Item, limits: PartLimits, most_whole: int) -> bool:
+    size = item.size_in_bytes or 0
+    return item.hash is not None and most_whole < size <= limits.max_item_bytes

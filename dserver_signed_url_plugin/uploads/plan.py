@@ -138,16 +138,17 @@ class UploadPlan:
         """Check that every item can be sent, in one PUT or in parts.
 
         :param parts: None if the store does not assemble parts.
-        :param part_bytes: of the largest item that is not sent in parts.
+        :param part_bytes: of the largest item that is not sent in parts, if one PUT can carry it.
         :raises InvalidField: with the field, and what to send.
         """
         in_parts = parts if self.multipart else None
         most = limits.max_item_bytes if in_parts is None else in_parts.max_item_bytes
+        most_whole = min(part_bytes, limits.max_item_bytes)
         for number, item in enumerate(self.items):
             size = item.size_in_bytes or 0
             if size > most:
                 raise _too_large(number, limits, parts, in_parts)
-            if in_parts is not None and size > part_bytes and item.hash is None:
+            if in_parts is not None and size > most_whole and item.hash is None:
                 raise InvalidField(
                     f"items.{number}.hash", "is required of an item that is sent in parts."
                 )

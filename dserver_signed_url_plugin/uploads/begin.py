@@ -65,7 +65,8 @@ class Uploads:
         uri = permit.base_uri.dataset(plan.uuid)
         datasets.check_registrable(uri)
         _refuse_registered(uri)
-        storage = self.check(permit, plan)
+        begun = repository.find(plan.uuid) if plan.multipart else None
+        storage = self.check(permit, plan, begun)
         life = storage.uploads.life(seconds)
         try:
             with _claimed(permit, _row(permit, plan, uri), self._quota(permit)) as lease:
@@ -78,9 +79,12 @@ class Uploads:
         except repository.UploadGone as gone:
             raise UploadBusy(plan.uuid) from gone
 
-    def check(self, permit: UploadPermit, plan: UploadPlan) -> Storage:
+    def check(
+        self, permit: UploadPermit, plan: UploadPlan, begun: PendingUpload | None = None
+    ) -> Storage:
         """Check a plan against dtool, this server and the store; return the storage.
 
+        :param begun: the upload if it is resumed, whose parts keep their size.
         :raises InvalidField: with the field and the reason.
         """
         storage = self._storages.of(permit.base_uri)
@@ -88,7 +92,8 @@ class Uploads:
         creator = plan.creator_username or permit.username
         plan.check_limits(storage.uploads.limits, self._settings.max_items, creator)
         parts = None if storage.parts is None else storage.parts.limits
-        plan.check_sizes(storage.uploads.limits, parts, self._settings.part_bytes)
+        part_bytes = begun.part_bytes if begun is not None else None
+        plan.check_sizes(storage.uploads.limits, parts, part_bytes or self._settings.part_bytes)
         return storage
 
     def _quota(self, permit: UploadPermit) -> Quota | None:

@@ -15,6 +15,7 @@ from tests.support.parts import (
     CONTENT,
     IDENTIFIER,
     LARGE,
+    MIB,
     PART,
     SETTINGS,
     ask,
@@ -188,6 +189,18 @@ def test_urls_of_parts_cost_the_same_for_one_part_and_for_a_thousand(make_dserve
         spent.append((len(cost.requests), len(cost.queries)))
     assert spent[0] == spent[1]
     assert (spent[0][0] <= 2, spent[0][1] <= 16) == (True, True), spent
+
+
+def test_an_upload_is_resumed_after_the_part_size_was_lowered(on_s3, make_dserver):
+    database = on_s3.app.config["SQLALCHEMY_DATABASE_URI"]
+    larger = make_dserver(SIGNED_URL_PART_BYTES=64 * MIB, SQLALCHEMY_DATABASE_URI=database)
+    item = {"relpath": LARGE, "size_in_bytes": 2 * PART}
+    plan = {"uuid": deposit().uuid, "name": "large", "items": [item], "multipart": True}
+    assert larger.alice.begin(larger.base_uri, plan).status_code == 200
+    again = on_s3.alice.begin(on_s3.base_uri, plan)
+    assert again.status_code == 200, again.json
+    [entry] = again.json["upload_urls"]["items"].values()
+    assert (entry["url"] is None, entry.get("parts")) == (False, None)
 
 
 def test_the_part_size_stays_although_the_setting_changes(on_s3, make_dserver):

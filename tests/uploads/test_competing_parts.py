@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 import requests
+from dservercore import sql_db
 from dtoolcore.utils import generate_identifier
-from sqlalchemy import update
+from sqlalchemy import event, update
 
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
 from dserver_signed_url_plugin.uploads.models import PendingUpload
@@ -172,6 +174,28 @@ def test_no_urls_of_parts_are_handed_out_while_a_clean_up_deletes_the_upload(
     assert int(refused.headers["Retry-After"]) > 0
     assert (incomplete(dserver), rows(dserver)) == ([], [])
     assert ask(dserver.alice, uri, [2]).status_code == 404
+
+
+def test_a_request_whose_parts_others_begin_and_end_is_told_to_call_again(on_s3_proxied, proxy):
+    dserver = on_s3_proxied
+    uri, failed = begin(dserver, deposit())["uri"], []
+
+    def begin_first(request: Request) -> None:
+        if request.method == "POST" and "uploads" in urlsplit(request.target).query:
+            proxy.heal()
+            assert ask(dserver.alice, uri, [1]).status_code == 200
+
+    def end(_: object, cursor: Any, statement: str, *__: object) -> None:
+        if failed and statement.startswith("SELECT item_in_parts"):
+            cursor.execute("DELETE FROM item_in_parts")
+
+    proxy.before = begin_first
+    with dserver.app.app_context():
+        event.listen(sql_db.engine, "handle_error", failed.append)
+        event.listen(sql_db.engine, "before_cursor_execute", end)
+    refused = ask(dserver.alice, uri, [1])
+    assert (len(failed), refused.status_code) == (1, 409)
+    assert refused.json["errors"]["slug"] == "upload-busy"
 
 
 def test_right_parts_win_over_a_wrong_whole_item(on_s3, s3):

@@ -141,6 +141,7 @@ class Completions:
             readme = None
             if upload.state is UploadState.FROZEN:
                 manifest, descriptions = repository.frozen(upload)
+                in_parts = part_repository.is_in_parts(uri)
                 _refuse_lost(manifest, contents, lease)
                 readme = frozen_readme(upload, storage, manifest, _frozen_metadata(upload))
             if readme is None:
@@ -151,11 +152,11 @@ class Completions:
                 )
                 temporary = contents.temporary
                 work = _Work(lease, progress, storage, announced, contents)
-                manifest, readme = self._freeze(work)
+                manifest, readme, in_parts = self._freeze(work)
             lease.check()
             info = _dataset_info(upload, manifest, descriptions, readme)
             verified = VERIFIED_MD5
-            if part_repository.is_in_parts(uri):
+            if in_parts:
                 info["verified"] = verified = VERIFIED_PARTS
             datasets.register(uri, info)
         assembly.abort(upload, storage)
@@ -163,8 +164,11 @@ class Completions:
         lease.delete()
         return verified
 
-    def _freeze(self, work: _Work) -> tuple[Manifest, str]:
-        """Verify, promote, and write what makes it a dataset; return its manifest and README."""
+    def _freeze(self, work: _Work) -> tuple[Manifest, str, bool]:
+        """Verify, promote, and write what makes it a dataset.
+
+        :return: its manifest, its README, and whether an item was assembled from parts.
+        """
         upload, storage = work.upload, work.storage
         readme = staged_readme(upload, storage)
         kept = stored_readme(upload, storage) if readme is None else None
@@ -179,7 +183,7 @@ class Completions:
         frozen = FrozenDataset(written, manifest, _frozen_metadata(upload))
         storage.uploads.freeze(upload.uuid, frozen, work.lease.check, work.progress.item_done)
         work.lease.update(state=UploadState.FROZEN, frozen_manifest_json=manifest.to_json())
-        return manifest, readme or kept or ""
+        return manifest, readme or kept or "", in_parts
 
     def _manifest(self, work: _Work, stored: Mapping[str, StoredItem]) -> Manifest:
         """Return the manifest, with the store's values for what was not announced."""

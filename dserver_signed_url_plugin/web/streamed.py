@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from flask import Response
 
-# Members that are encoded at once, and bytes that are sent at once.
+# Members or lines that are encoded at once, and bytes that are sent at once.
 _BATCH = 128
 _CHUNK_BYTES = 64 * 1024
 
@@ -31,7 +31,7 @@ def json_response(document: Any) -> Response:
     All else is encoded before. After the first bytes nothing that creates members may fail: the
     client would see a connection that breaks. A short answer is sent with its length.
     """
-    chunks = _chunks(*_encoded(document))
+    chunks = _chunks(_pieces(*_encoded(document)))
     first, second = next(chunks), next(chunks, None)
     content = first if second is None else chain((first, second), chunks)
     return Response(content, mimetype="application/json")
@@ -52,56 +52,42 @@ def _encoded(document: Any) -> tuple[list[bytes], list[Members]]:
     return encoded.split(f'"{mark}"'.encode()), members
 
 
-def _chunks(fixed: list[bytes], members: list[Members]) -> Iterator[bytes]:
-    written = bytearray(fixed[0])
+def _pieces(fixed: list[bytes], members: list[Members]) -> Iterator[bytes]:
+    yield fixed[0]
     for these, after in zip(members, fixed[1:], strict=True):
         separator = b"{"
-        for batch in _batches(these):
-            written += separator + msgspec.json.encode(batch)[1:-1]
+        for batch in _batches(these.pairs):
+            yield separator + msgspec.json.encode(dict(batch))[1:-1]
             separator = b","
-            if len(written) >= _CHUNK_BYTES:
-                yield bytes(written)
-                written.clear()
-        written += (b"{}" if separator == b"{" else b"}") + after
-    yield bytes(written)
-
-
-def _batches(members: Members) -> Iterator[dict[str, Any]]:
-    pairs = iter(members.pairs)
-    while batch := dict(islice(pairs, _BATCH)):
-        yield batch
+        yield (b"{}" if separator == b"{" else b"}") + after
 
 
 def ndjson_response(head: Any, lines: Iterable[Any]) -> Response:
     """Return a response with a JSON document in each line, which are created while it is sent."""
-    return Response(_lines(head, lines), content_type="application/x-ndjson")
+    encode = msgspec.json.Encoder().encode_lines
+    batches = chain(([head],), _batches(lines))
+    return Response(_chunks(map(encode, batches)), content_type="application/x-ndjson")
 
 
-def _lines(head: Any, lines: Iterable[Any]) -> Iterator[bytes]:
-    encoder, written, rest = msgspec.json.Encoder(), bytearray(), iter(lines)
-    written += encoder.encode_lines([head])
+def text_response(lines: Iterable[str]) -> Response:
+    """Return a response with a text in UTF-8, which is created while it is sent."""
+    pieces = ("".join(batch).encode() for batch in _batches(lines))
+    return Response(_chunks(pieces), content_type="text/plain; charset=utf-8")
+
+
+def _batches(things: Iterable[Any]) -> Iterator[list[Any]]:
+    rest = iter(things)
     while batch := list(islice(rest, _BATCH)):
-        written += encoder.encode_lines(batch)
+        yield batch
+
+
+def _chunks(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the pieces together: a server sends each chunk in a packet of its own."""
+    written = bytearray()
+    for piece in pieces:
+        written += piece
         if len(written) >= _CHUNK_BYTES:
             yield bytes(written)
             written.clear()
     if written:
         yield bytes(written)
-
-
-def text_response(lines: Iterable[str]) -> Response:
-    """Return a response with a text in UTF-8, which is created while it is sent."""
-    return Response(_joined(lines), content_type="text/plain; charset=utf-8")
-
-
-def _joined(lines: Iterable[str]) -> Iterator[bytes]:
-    """Yield the lines together: a server sends each chunk in a packet of its own."""
-    waiting, length = [], 0
-    for line in lines:
-        waiting.append(line)
-        length += len(line)
-        if length >= _CHUNK_BYTES:
-            yield "".join(waiting).encode()
-            waiting, length = [], 0
-    if waiting:
-        yield "".join(waiting).encode()

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from dserver_signed_url_plugin.errors import ItemArchived, ItemBeingRestored, SignedURLError
+from dserver_signed_url_plugin.errors import ItemArchived, ItemBeingRestored
 from dserver_signed_url_plugin.storage.dataset_cache import KnownDataset
 from dserver_signed_url_plugin.storage.documents import DESCRIPTION, description_names, tag_names
-from dserver_signed_url_plugin.storage.manifest import stored_items
-from dserver_signed_url_plugin.storage.values import Item, ReadURLs, SignedItems
+from dserver_signed_url_plugin.storage.manifest import relpath_in, stored_items
+from dserver_signed_url_plugin.storage.values import FoundObject, Item, ReadURLs, SignedItems
 
 FOLDERS = ("overlays", "annotations", "tags")
 
@@ -57,21 +57,23 @@ def read_urls(
 def manifest_items(
     uuid: str,
     known: KnownDataset,
-    etag: Callable[[], str | None],
+    find: Callable[[], FoundObject | None],
     read: Callable[[], tuple[bytes | None, str]],
 ) -> Mapping[str, Item]:
     """Return the items of a dataset's manifest, which is read only if it has changed.
 
     :param known: what is cached of the dataset, which is updated.
-    :param etag: returns the ETag of the manifest, or None if it cannot be read.
+    :param find: looks the manifest up.
     :param read: returns the manifest, or None if there is none, and its ETag; empty if that does
         not follow from the bytes.
     :raises DatasetNotFound: if there is no manifest.
     """
     cached = known.manifest
-    if cached is not None and cached.etag == etag():
-        known.keep(cached.items, cached.etag)
-        return cached.items
+    if cached is not None:
+        found = find()
+        if found is not None and not found.is_archived and found.etag == cached.etag:
+            known.keep(cached.items, cached.etag)
+            return cached.items
     content, current = read()
     items = stored_items(content, uuid)
     if current:
@@ -79,10 +81,23 @@ def manifest_items(
     return items
 
 
-def archived_item(identifier: str, restore: str, *, is_being_restored: bool) -> SignedURLError:
-    """Return the error for an item that the store keeps in an archive.
+def item_relpath(
+    identifier: str,
+    found: FoundObject,
+    manifest: Callable[[], bytes | None],
+    *,
+    beside: Callable[[str, Mapping[str, str]], str | None],
+    restore: str,
+) -> str:
+    """Return the relpath of an item that was looked up; if its metadata was lost, of the manifest.
 
-    :param restore: the command or the means that restores it.
+    :param manifest: reads the stored manifest.
+    :param beside: reads the relpath from the item's metadata, given its identifier.
+    :param restore: the command or the means that restores an archived item.
+    :raises ItemArchived: or ItemBeingRestored, if the item cannot be read.
     """
-    what = f"Item {identifier}"
-    return ItemBeingRestored(what) if is_being_restored else ItemArchived(what, restore)
+    if found.is_archived:
+        what = f"Item {identifier}"
+        raise ItemBeingRestored(what) if found.is_being_restored else ItemArchived(what, restore)
+    relpath = beside(identifier, found.metadata)
+    return relpath_in(manifest(), identifier) if relpath is None else relpath

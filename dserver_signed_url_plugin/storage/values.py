@@ -164,6 +164,20 @@ class SignedItems(SignedOnDemand[str]):
 
 
 @dataclass(frozen=True)
+class FoundObject:
+    """An object as the store describes it when it is looked up.
+
+    ``metadata`` has names in lower case: proxies change the case of header names, and boto3 does
+    not. An object that ``is_archived`` cannot be read.
+    """
+
+    metadata: Mapping[str, str]
+    etag: str = ""
+    is_archived: bool = False
+    is_being_restored: bool = False
+
+
+@dataclass(frozen=True)
 class ReadURLs:
     """Signed URLs for all of a dataset."""
 

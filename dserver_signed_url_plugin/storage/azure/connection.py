@@ -24,8 +24,9 @@ from dserver_signed_url_plugin.storage.azure.layout import BLOBS, base64_md5, pa
 from dserver_signed_url_plugin.storage.azure.listing import block_sizes, page
 from dserver_signed_url_plugin.storage.azure.sas import BlobSigner
 from dserver_signed_url_plugin.storage.azure.service import make_service
-from dserver_signed_url_plugin.storage.azure.values import FoundBlob, FoundContainer, ListedBlob
+from dserver_signed_url_plugin.storage.azure.values import FoundContainer, ListedBlob
 from dserver_signed_url_plugin.storage.documents import type_in
+from dserver_signed_url_plugin.storage.values import FoundObject
 
 _ABSENT = frozenset({"BlobNotFound", "ContainerNotFound", "ResourceNotFound"})
 _PRESENT = frozenset({"BlobAlreadyExists", "ContainerAlreadyExists"})
@@ -151,14 +152,14 @@ class AzureConnection:
             # The SDK relies on a Content-Range or Content-Length in the answer.
             raise self._errors.unavailable("reading", "no blob's headers") from error
 
-    def find(self, container: str, blob: str) -> FoundBlob | None:
+    def find(self, container: str, blob: str) -> FoundObject | None:
         """Return a blob's metadata, or None if there is none."""
         with suppress(AzureRefusal), self._errors.translated("looking up", _ABSENT):
             found = self._service.get_blob_properties(container, blob)
             properties = found.properties
             # The SDK has no such attribute if the store does not send the header.
             is_being_restored = getattr(properties, "rehydration_status", None) is not None
-            return FoundBlob(
+            return FoundObject(
                 dict(found.metadata),
                 properties.etag,
                 properties.blob_tier == _ARCHIVE,

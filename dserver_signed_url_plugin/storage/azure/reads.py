@@ -12,12 +12,11 @@ from dserver_signed_url_plugin.storage.azure.errors import RESTORE
 from dserver_signed_url_plugin.storage.azure.layout import BLOBS, relpath_beside
 from dserver_signed_url_plugin.storage.azure.sas import READ
 from dserver_signed_url_plugin.storage.dataset_cache import NOTHING_KNOWN, KnownDataset
-from dserver_signed_url_plugin.storage.manifest import relpath_in
 from dserver_signed_url_plugin.storage.parallel import each
 from dserver_signed_url_plugin.storage.read_urls import (
     FOLDERS,
     DatasetSigner,
-    archived_item,
+    item_relpath,
     manifest_items,
     read_urls,
 )
@@ -83,23 +82,22 @@ class AzureReads:
             found = self._azure.find(uuid, identifier)
             if found is None:
                 raise ItemNotFound(identifier)
-            if found.is_archived:
-                raise archived_item(identifier, RESTORE, is_being_restored=found.is_being_restored)
-            relpath = relpath_beside(identifier, found.metadata)
-            if relpath is None:
-                relpath = relpath_in(self._azure.get(uuid, BLOBS["manifest"]), identifier)
+            relpath = item_relpath(
+                identifier,
+                found,
+                lambda: self._azure.get(uuid, BLOBS["manifest"]),
+                beside=relpath_beside,
+                restore=RESTORE,
+            )
             known.keep_relpath(identifier, relpath)
         served = served_as(relpath, disposition)
         return self._azure.signer(life.ends).sign(READ, uuid, identifier, served)
 
     def _items(self, uuid: str, known: KnownDataset) -> Mapping[str, Item]:
-        manifest = BLOBS["manifest"]
-
-        def etag() -> str | None:
-            found = self._azure.find(uuid, manifest)
-            return None if found is None or found.is_archived else found.etag
-
-        return manifest_items(uuid, known, etag, lambda: self._azure.get_with_etag(uuid, manifest))
+        blob = uuid, BLOBS["manifest"]
+        return manifest_items(
+            uuid, known, lambda: self._azure.find(*blob), lambda: self._azure.get_with_etag(*blob)
+        )
 
     def _names(self, uuid: str, folder: str) -> list[str]:
         """Return the names of overlays, annotations or tags."""

@@ -25,16 +25,6 @@ class FoundContainer:
 
 
 @dataclass(frozen=True)
-class FoundBlob:
-    """A blob's metadata and ETag, and whether it is archived, so that it cannot be read."""
-
-    metadata: Mapping[str, str]
-    etag: str = ""
-    is_archived: bool = False
-    is_being_restored: bool = False
-
-
-@dataclass(frozen=True)
 class ListedBlob:
     """A blob of a listing; ``etag`` identifies its version.
 

@@ -23,7 +23,7 @@ from dserver_signed_url_plugin.storage.s3.errors import (
     code_of,
     is_bare,
 )
-from dserver_signed_url_plugin.storage.s3.found_object import FoundObject
+from dserver_signed_url_plugin.storage.s3.found_object import found_object
 from dserver_signed_url_plugin.storage.s3.multipart import MultipartUploads
 from dserver_signed_url_plugin.storage.s3.response_checks import (
     UnexpectedS3Answer,
@@ -32,7 +32,7 @@ from dserver_signed_url_plugin.storage.s3.response_checks import (
     md5_of,
 )
 from dserver_signed_url_plugin.storage.s3.sigv4 import Credentials, QuerySigner
-from dserver_signed_url_plugin.storage.values import Life, StoredItem, as_md5
+from dserver_signed_url_plugin.storage.values import FoundObject, Life, StoredItem, as_md5
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
@@ -133,7 +133,7 @@ class S3Connection:
         """Return an object's metadata, or None if there is none."""
         try:
             with self._failures.translated("looking up", may_miss=True):
-                return FoundObject.of(self._head(key))
+                return found_object(self._head(key))
         except ObjectMissing:
             return None
 

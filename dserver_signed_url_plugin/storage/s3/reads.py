@@ -7,21 +7,19 @@ from collections.abc import Mapping
 from dserver_signed_url_plugin.errors import DatasetNotFound, ItemNotFound
 from dserver_signed_url_plugin.filenames import Disposition
 from dserver_signed_url_plugin.storage.dataset_cache import NOTHING_KNOWN, KnownDataset
-from dserver_signed_url_plugin.storage.manifest import relpath_in
 from dserver_signed_url_plugin.storage.parallel import each
 from dserver_signed_url_plugin.storage.read_urls import (
     FOLDERS,
     DatasetSigner,
-    archived_item,
+    item_relpath,
     manifest_items,
     read_urls,
 )
 from dserver_signed_url_plugin.storage.s3.connection import S3Connection
 from dserver_signed_url_plugin.storage.s3.errors import RESTORE
-from dserver_signed_url_plugin.storage.s3.found_object import FoundObject
 from dserver_signed_url_plugin.storage.s3.layout import Layout, relpath_beside, served
 from dserver_signed_url_plugin.storage.s3.prefixes import DatasetPrefixes
-from dserver_signed_url_plugin.storage.values import Item, Life, ReadURLs, SignedItems
+from dserver_signed_url_plugin.storage.values import FoundObject, Item, Life, ReadURLs, SignedItems
 
 
 class S3Reads:
@@ -90,11 +88,13 @@ class S3Reads:
         if relpath is not None:
             return self._prefixes.of(uuid), relpath
         layout, found = self._find(uuid, identifier)
-        if found.is_archived:
-            raise archived_item(identifier, RESTORE, is_being_restored=found.is_being_restored)
-        relpath = relpath_beside(identifier, found.metadata)
-        if relpath is None:
-            relpath = relpath_in(self._s3.get(layout.document("manifest")), identifier)
+        relpath = item_relpath(
+            identifier,
+            found,
+            lambda: self._s3.get(layout.document("manifest")),
+            beside=relpath_beside,
+            restore=RESTORE,
+        )
         known.keep_relpath(identifier, relpath)
         return layout, relpath
 
@@ -111,12 +111,9 @@ class S3Reads:
 
     def _items_at(self, layout: Layout, known: KnownDataset) -> Mapping[str, Item]:
         key = layout.document("manifest")
-
-        def etag() -> str | None:
-            found = self._s3.find(key)
-            return None if found is None or found.is_archived else found.etag
-
-        return manifest_items(layout.uuid, known, etag, lambda: self._s3.get_with_etag(key))
+        return manifest_items(
+            layout.uuid, known, lambda: self._s3.find(key), lambda: self._s3.get_with_etag(key)
+        )
 
     def _find(self, uuid: str, identifier: str) -> tuple[Layout, FoundObject]:
         """Find an item where its dataset was last known to be, and then where it is."""

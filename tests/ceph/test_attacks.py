@@ -58,10 +58,7 @@ def secrets(store, s3, bucket):
 @pytest.fixture(scope="module")
 def pair(store):
     """Keys that can write, and read nothing."""
-    store.admin("subuser", "create", "--uid", "lab", "--subuser", "lab:only", "--access", "write")
-    pair = ("--access-key", "ONLYWRITES", "--secret-key", "secret-that-only-writes")
-    store.admin("key", "create", "--subuser", "lab:only", "--key-type", "s3", *pair)
-    return pair[1::2]
+    return store.write_only_key("attacks")
 
 
 @pytest.fixture

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from dserver_signed_url_plugin.config import Settings
-from dserver_signed_url_plugin.storage.s3 import s3_storage
-from dserver_signed_url_plugin.uris import BaseURI
-from tests.support.dserver import in_capitals
+from tests.support.s3_storages import storage_of
 from tests.support.staging_contract import StagingContract
 
 
 @pytest.fixture
 def storage(bucket):
-    settings = Settings.load(in_capitals(bucket.settings()), {})
-    return s3_storage(BaseURI.parse(bucket.base_uri), settings)
+    return storage_of(bucket)
 
 
 @pytest.fixture

@@ -8,11 +8,8 @@ import hashlib
 import pytest
 import requests
 
-from dserver_signed_url_plugin.config import Settings
-from dserver_signed_url_plugin.storage.s3 import s3_storage
-from dserver_signed_url_plugin.uris import BaseURI
-from tests.support.dserver import in_capitals
 from tests.support.part_contract import PartContract
+from tests.support.s3_storages import etags_in, storage_of
 from tests.support.stalled_put import stalled
 from tests.support.stored_upload import put
 from tests.support.write_keys import write_key_settings
@@ -32,33 +29,21 @@ UNSIGNED = {
 }
 
 
-def storage_with(bucket, **settings):
-    loaded = Settings.load(in_capitals({**bucket.settings(), **settings}), {})
-    return s3_storage(BaseURI.parse(bucket.base_uri), loaded)
-
-
 @pytest.fixture(scope="module")
 def pair(store):
     """Keys that can write, and read nothing."""
-    store.admin("subuser", "create", "--uid", "lab", "--subuser", "lab:parts", "--access", "write")
-    pair = ("--access-key", "ONLYPARTS", "--secret-key", "secret-that-only-writes-parts")
-    store.admin("key", "create", "--subuser", "lab:parts", "--key-type", "s3", *pair)
-    return pair[1::2]
+    return store.write_only_key("parts")
 
 
 @pytest.fixture
 def storage(bucket, pair):
     """URLs to write are signed with the key pair that can read nothing."""
-    return storage_with(bucket, **write_key_settings(bucket, pair))
+    return storage_of(bucket, **write_key_settings(bucket, pair))
 
 
 @pytest.fixture
 def everything(s3, bucket):
-    def look():
-        found = s3.list_objects_v2(Bucket=bucket.name).get("Contents", [])
-        return {entry["Key"]: entry["ETag"] for entry in found}
-
-    return look
+    return lambda: etags_in(s3, bucket)
 
 
 class TestCephParts(PartContract):

@@ -110,6 +110,15 @@ class LocalCeph:
         answer = self._run("radosgw-admin", "--name", "client.admin", *arguments)
         return json.loads(answer or "null")
 
+    def write_only_key(self, name: str) -> tuple[str, str]:
+        """Make keys that can write, and read nothing; return the access key ID and secret."""
+        pair = f"ONLYWRITES{name.upper()}", f"secret-that-only-writes-{name}"
+        subuser = ("--subuser", f"lab:{name}")
+        self.admin("subuser", "create", "--uid", "lab", *subuser, "--access", "write")
+        keys = ("--access-key", pair[0], "--secret-key", pair[1])
+        self.admin("key", "create", *subuser, "--key-type", "s3", *keys)
+        return pair
+
     def shell(self, commands: str) -> str:
         """Run commands as an administrator types them; return what they say."""
         programs = self._file("bin")

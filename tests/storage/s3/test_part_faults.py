@@ -8,21 +8,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import StorageAway, StorageUnavailable
-from dserver_signed_url_plugin.storage.s3 import s3_storage
-from dserver_signed_url_plugin.uris import BaseURI
-from tests.support.dserver import in_capitals
 from tests.support.part_contract import PartedItem
 from tests.support.proxy import Fault, Instead
+from tests.support.s3_storages import storage_of
 
 PAGE = b"<html><body>Down for maintenance</body></html>"
 XML = b'<?xml version="1.0" encoding="UTF-8"?>\n'
-
-
-def storage_of(bucket, **more):
-    loaded = Settings.load(in_capitals({**bucket.settings(), **more}), {})
-    return s3_storage(BaseURI.parse(bucket.base_uri), loaded)
 
 
 @pytest.fixture

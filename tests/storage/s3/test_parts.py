@@ -10,18 +10,10 @@ import pytest
 import requests
 from dtoolcore.utils import generate_identifier
 
-from dserver_signed_url_plugin.config import Settings
-from dserver_signed_url_plugin.storage.s3 import s3_storage
-from dserver_signed_url_plugin.uris import BaseURI
-from tests.support.dserver import in_capitals
 from tests.support.part_contract import LATER, PartContract, PartedItem
+from tests.support.s3_storages import etags_in, storage_of
 from tests.support.stored_upload import Upload, uninterrupted
 from tests.support.write_keys import write_key
-
-
-def storage_of(bucket, **more):
-    settings = Settings.load(in_capitals({**bucket.settings(), **more}), {})
-    return s3_storage(BaseURI.parse(bucket.base_uri), settings)
 
 
 @pytest.fixture
@@ -31,11 +23,7 @@ def storage(bucket):
 
 @pytest.fixture
 def everything(s3, bucket):
-    def look():
-        found = s3.list_objects_v2(Bucket=bucket.name).get("Contents", [])
-        return {entry["Key"]: entry["ETag"] for entry in found}
-
-    return look
+    return lambda: etags_in(s3, bucket)
 
 
 class TestS3Parts(PartContract):

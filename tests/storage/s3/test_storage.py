@@ -10,23 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from dtoolcore.utils import generate_identifier
 
-from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.demo.store import free_port, s3_client
 from dserver_signed_url_plugin.errors import StorageOccupied, StorageUnavailable
-from dserver_signed_url_plugin.storage.s3 import s3_storage
 from dserver_signed_url_plugin.storage.values import DOCUMENTS, Item
-from dserver_signed_url_plugin.uris import BaseURI
-from tests.support.dserver import Bucket, in_capitals
+from tests.support.dserver import Bucket
+from tests.support.s3_storages import storage_of
 from tests.support.staging_contract import StagingContract
 from tests.support.stored_upload import README, Upload, get, uninterrupted
 
 MANY = 1001
-
-
-def storage_of(bucket, **more):
-    """The storage of a bucket, with settings as Flask's config has them."""
-    config = in_capitals({**bucket.settings(), **more})
-    return s3_storage(BaseURI.parse(bucket.base_uri), Settings.load(config, {}))
 
 
 def listed(s3, bucket):

@@ -13,7 +13,7 @@
 #   ARGS='-k expiry'      options for the command that is run
 
 PYTHON ?= python3
-TESTS ?= tests
+TESTS ?= tests client/tests
 WORKERS ?= 3
 ARGS ?=
 ONCE ?=
@@ -77,16 +77,16 @@ clean:  ## remove the environments and every cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Each of these files marks an installed extra, which is installed again if pyproject.toml changes.
-$(VENV)/.has-%: pyproject.toml | $(VENV)/.made
+$(VENV)/.has-%: pyproject.toml client/pyproject.toml | $(VENV)/.made
 	@echo "Installing the package with its extra '$*' into $(@D) (a minute, the first time)"
-	@$(VENV)/bin/python -m pip install --quiet --editable '.[$*]'
+	@$(VENV)/bin/python -m pip install --quiet --editable '.[$*]' --editable client
 	@touch $@
 
 # requirements-next.txt contradicts a requirement of the released dservercore, so it is installed
 # in a second step, without the warning about the conflict.
-$(NEXT)/.has-next: pyproject.toml requirements-next.txt | $(NEXT)/.made
+$(NEXT)/.has-next: pyproject.toml client/pyproject.toml requirements-next.txt | $(NEXT)/.made
 	@echo "Installing the package into $(@D), then the newer versions of requirements-next.txt"
-	@$(NEXT)/bin/python -m pip install --quiet --editable '.[test]'
+	@$(NEXT)/bin/python -m pip install --quiet --editable '.[test]' --editable client
 	@$(NEXT)/bin/python -m pip install --quiet --upgrade --no-warn-conflicts \
 		--requirement requirements-next.txt
 	@touch $@

@@ -1,0 +1,1 @@
+"""Transfers between local files and the store, by signed URLs."""

@@ -1,0 +1,103 @@
+"""Datasets, items and grants, as dserver answers with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One item of a dataset: size in bytes, MD5 as 32 hexadecimal digits, None where unknown."""
+
+    identifier: str
+    relpath: str
+    size_in_bytes: int | None
+    hash: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SignedItem:
+    """An item and the URL that reads it."""
+
+    item: Item
+    url: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetURLs:
+    """What dserver grants to a reader of a dataset; items are asked for separately."""
+
+    uri: str
+    expires: datetime
+    admin_metadata_url: str = field(repr=False)
+    manifest_url: str = field(repr=False)
+    readme_url: str = field(repr=False)
+    overlay_urls: dict[str, str] = field(repr=False)
+    annotation_urls: dict[str, str] = field(repr=False)
+    tags: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ItemToSend:
+    """Where one item goes: by one PUT to ``url``, or in parts of ``part_size`` bytes."""
+
+    identifier: str
+    relpath: str
+    url: str | None = field(repr=False)
+    headers: dict[str, str] = field(repr=False)
+    part_size: int = 0
+    part_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class UploadGrant:
+    """What dserver grants for a deposit; items that are stored already have no entry."""
+
+    uri: str
+    uuid: str
+    expires: datetime
+    readme_url: str = field(repr=False)
+    items: dict[str, ItemToSend] = field(repr=False)
+    upload_token: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetEntry:
+    """A registered dataset, as dserver's index knows it; times are UTC."""
+
+    uri: str
+    uuid: str
+    name: str
+    base_uri: str
+    creator_username: str
+    frozen_at: datetime | None
+    created_at: datetime | None
+    number_of_items: int | None
+    size_in_bytes: int | None
+    tags: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Deposited:
+    """A deposit that is registered. ``already_stored`` items did not have to be sent."""
+
+    uri: str
+    uuid: str
+    name: str
+    items: int
+    size_in_bytes: int
+    sent_in_bytes: int
+    already_stored: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A dataset, or some items of it, in a local directory."""
+
+    uri: str
+    directory: str
+    items: int
+    size_in_bytes: int
+    fetched_in_bytes: int
+    already_there: int

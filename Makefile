@@ -76,17 +76,19 @@ clean:  ## remove the environments and every cache
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Each of these files marks an installed extra, which is installed again if pyproject.toml changes.
+# Each of these files marks an installed extra, which is installed again if a requirement changes.
+# The demo does without the client.
 $(VENV)/.has-%: pyproject.toml client/pyproject.toml | $(VENV)/.made
 	@echo "Installing the package with its extra '$*' into $(@D) (a minute, the first time)"
-	@$(VENV)/bin/python -m pip install --quiet --editable '.[$*]' --editable client
+	@$(VENV)/bin/python -m pip install --quiet --editable '.[$*]' \
+		$(if $(filter-out demo azure,$*),--editable './client[test]')
 	@touch $@
 
 # requirements-next.txt contradicts a requirement of the released dservercore, so it is installed
 # in a second step, without the warning about the conflict.
 $(NEXT)/.has-next: pyproject.toml client/pyproject.toml requirements-next.txt | $(NEXT)/.made
 	@echo "Installing the package into $(@D), then the newer versions of requirements-next.txt"
-	@$(NEXT)/bin/python -m pip install --quiet --editable '.[test]' --editable client
+	@$(NEXT)/bin/python -m pip install --quiet --editable '.[test]' --editable './client[test]'
 	@$(NEXT)/bin/python -m pip install --quiet --upgrade --no-warn-conflicts \
 		--requirement requirements-next.txt
 	@touch $@

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from tests.support.documentation import ROOT, text_of
 
 PACKAGE = ROOT / "dserver_signed_url_plugin"
+CLIENT = ROOT / "client" / "dserver_client"
 CONTRIBUTING = text_of("CONTRIBUTING.rst")
 
 
-def test_every_module_has_its_place():
-    modules = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or path.is_dir()}
+@pytest.mark.parametrize("package", [PACKAGE, CLIENT], ids=["package", "client"])
+def test_every_module_has_its_place(package):
+    modules = {path.stem for path in package.iterdir() if path.suffix == ".py" or path.is_dir()}
     named = set(re.findall(r"``(\w+)``", CONTRIBUTING))
     assert modules - {"__init__", "__pycache__"} - named == set()
 

@@ -38,6 +38,10 @@ def test_the_citation_names_this_version():
     assert yaml.safe_load(text_of("CITATION.cff"))["version"] == __version__
 
 
+def test_the_client_has_the_licence_of_the_package():
+    assert text_of("client/LICENSE") == text_of("LICENSE")
+
+
 def test_pre_commit_runs_the_commands_of_make_lint():
     hooks = yaml.safe_load(text_of(".pre-commit-config.yaml"))["repos"][0]["hooks"]
     [recipe] = re.findall(r"(?m)^lint:.*\n((?:\t.*\n)+)", text_of("Makefile"))

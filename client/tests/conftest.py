@@ -9,12 +9,20 @@ import pytest
 
 from tests.support.dserver import Dserver
 from tests.support.http_server import serving
+from tests.support.reference_only import ReferenceOnly
 
 
 @pytest.fixture(scope="module")
 def dserver_url(lab: Dserver) -> Iterator[str]:
     """Return the address of the dserver that the tests of one module share."""
     with serving(lab.app) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def reference_url(lab: Dserver) -> Iterator[str]:
+    """Return the address of the same dserver, where it has the reference's four routes only."""
+    with serving(ReferenceOnly(lab.app)) as url:
         yield url
 
 

@@ -1,1 +1,38 @@
-"""The command ``dserver``."""
+"""The command ``dserver``: one module for each subcommand, or for a few that belong together."""
+
+from __future__ import annotations
+
+import click
+
+from dserver_client import __version__
+from dserver_client.cli.command import CommandGroup
+
+_EPILOG = """\
+\b
+Exit codes:
+    0  done
+    1  something failed
+    2  a URI, a setting or an option that cannot be used
+    3  not logged in, or the token has ended
+    4  no permission
+    5  not found
+    6  a conflict on the server, such as a deposit that somebody else has begun
+    7  dserver or the store cannot be reached, or fails: try again
+    8  bytes that differ from what was announced
+  130  interrupted with Ctrl-C
+
+\b
+Completion of commands and options with the tab key, in bash (or zsh, fish):
+  eval "$(_DSERVER_COMPLETE=bash_source dserver)"
+"""
+
+
+@click.group(
+    cls=CommandGroup, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]}
+)
+@click.version_option(__version__, prog_name="dserver", message="%(prog)s %(version)s")
+def main() -> None:
+    """Deposit and fetch datasets through dserver, without bucket credentials.
+
+    Results go to standard output, progress and errors to standard error.
+    """

@@ -1,0 +1,154 @@
+"""The base of the command and its subcommands: common options, and how a command ends.
+
+Whatever goes wrong, a command ends with a sentence and an exit code; with ``--json`` both are in
+a document ``{"error": {"slug", "message", "exit_code", …}}`` on standard output. A traceback is
+shown with ``--verbose`` only.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from dserver_client.cli import output
+from dserver_client.cli.formats import printable
+from dserver_client.cli.interruption import Interrupted
+from dserver_client.errors import ClientError, Refused, UsageError, VerificationFailed
+
+
+class CommandGroup(click.Group):
+    """A group of commands that end with a sentence, never with a traceback."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run a command and exit."""
+        typed = args[0] if args else extra.get("args")
+        words = sys.argv[1:] if typed is None else list(typed)
+        output.tolerate_encodings()
+        extra["standalone_mode"] = False
+        sys.exit(
+            _exit_code(
+                functools.partial(super().main, *args, **extra),
+                as_json="--json" in words,
+                verbose="--verbose" in words,
+            )
+        )
+
+
+class Session:
+    """What every command is given: its common options, and where its result goes."""
+
+    def __init__(self, *, server: str | None, as_json: bool, verbose: bool) -> None:
+        self.server = server
+        self.output = output.Output(as_json=as_json)
+        self.verbose = verbose
+
+
+def command_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that every command has; they become its first argument, a `Session`."""
+
+    @click.option(
+        "--server",
+        metavar="URL",
+        help="Address of dserver, instead of DSERVER_URL or that of the last login.",
+    )
+    @click.option(
+        "--json", "as_json", is_flag=True, help="Print one JSON document; errors are JSON, too."
+    )
+    @click.option(
+        "--verbose",
+        is_flag=True,
+        help="Log requests and retries to standard error, and show where an error comes from.",
+    )
+    @functools.wraps(function)
+    def wrapped(*, server: str | None, as_json: bool, verbose: bool, **options: Any) -> None:
+        if verbose:
+            _log()
+        function(Session(server=server, as_json=as_json, verbose=verbose), **options)
+
+    return wrapped
+
+
+def _exit_code(run: Callable[[], object], *, as_json: bool, verbose: bool) -> int:
+    """Run a command; report what went wrong, and return the exit code."""
+    try:
+        code = run()
+    except (click.exceptions.Abort, KeyboardInterrupt) as error:
+        failure = _aborted(error)
+    except output.OutputClosed:
+        return 1
+    except click.exceptions.NoArgsIsHelpError as error:
+        output.write_message(error.format_message())
+        return error.exit_code
+    except Exception as error:  # noqa: BLE001 (a person gets a sentence, whatever went wrong)
+        if verbose:
+            text = "".join(traceback.format_exception(error))
+            output.write_message(printable(output.without_secrets(text)))
+        failure = _failure(error)
+    else:
+        return code if isinstance(code, int) else 0
+    _report(failure, as_json=as_json)
+    return int(failure["exit_code"])
+
+
+def _report(failure: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        try:
+            output.write(output.json_text({"error": failure}))
+        except output.OutputFailed as error:
+            output.write_message(f"Error: {error}")
+    else:
+        output.write_message(printable(f"Error: {failure['message']}"))
+
+
+def _aborted(error: BaseException) -> dict[str, Any]:
+    """Return what to report after Ctrl-C, or when nobody answers a prompt."""
+    if isinstance(error.__cause__, EOFError):
+        return _failure(UsageError("An answer is needed, and standard input has ended."))
+    return _failure(Interrupted("Interrupted."))
+
+
+def _failure(error: Exception) -> dict[str, Any]:
+    """Return what to report of an error."""
+    if isinstance(error, ClientError):
+        found = {"slug": error.slug, "message": str(error), "exit_code": error.exit_code}
+        if isinstance(error, Refused):
+            return {**error.facts, **found, "status": error.status}
+        if isinstance(error, VerificationFailed):
+            found["items"] = error.items
+        return found
+    if isinstance(error, click.ClickException):
+        return {"slug": "usage", "message": _click_message(error), "exit_code": error.exit_code}
+    if isinstance(error, OSError):
+        name = f": {error.filename}" if error.filename else ""
+        message = f"{error.strerror or error}{name}."
+        return {"slug": "local-file", "message": message, "exit_code": 1}
+    message = f"Unexpected {type(error).__name__}; --verbose shows where it comes from."
+    return {"slug": "unexpected", "message": message, "exit_code": 1}
+
+
+def _click_message(error: click.ClickException) -> str:
+    message = error.format_message()
+    context = getattr(error, "ctx", None)
+    if context is None:
+        return message
+    return f"{message} ('{context.command_path} --help' describes the command.)"
+
+
+def _log() -> None:
+    """Log what this package does to standard error, without signatures and tokens."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Formatter("%(asctime)s %(message)s"))
+    logger = logging.getLogger("dserver_client")
+    logger.setLevel(logging.DEBUG)
+    logger.handlers = [handler]
+
+
+class _Formatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(output.without_secrets(super().format(record)))

@@ -18,6 +18,8 @@ class ClientError(Exception):
     exit_code = 1
     # A word for programs, in the output of --json; the server's own slug for its refusals.
     slug = "failed"
+    # X-Request-ID of the answer, by which operators of dserver find it in their log.
+    request_id: str | None = None
 
 
 class UsageError(ClientError):

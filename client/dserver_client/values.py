@@ -101,3 +101,99 @@ class Fetched:
     size_in_bytes: int
     fetched_in_bytes: int
     already_there: int
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who is logged in, and the base URIs where datasets may be read, and deposited."""
+
+    username: str
+    is_admin: bool
+    search_base_uris: list[str]
+    register_base_uris: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class BaseURI:
+    """A base URI, and what this user may do there: read datasets, deposit datasets."""
+
+    uri: str
+    may_search: bool
+    may_register: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SignedPart:
+    """Where one part of an item goes."""
+
+    url: str = field(repr=False)
+    headers: dict[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPart:
+    """A part that is stored; the MD5 is None if the store does not tell it."""
+
+    size_in_bytes: int
+    hash: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PartURLs:
+    """Where parts of an item go, and which parts are stored; by number, from 1 on."""
+
+    expires: datetime
+    part_size: int
+    count: int
+    parts: dict[int, SignedPart]
+    stored: dict[int, StoredPart]
+
+
+@dataclass(frozen=True, slots=True)
+class UploadStatus:
+    """How far a deposit is. Of a registered dataset there is only the state.
+
+    ``state`` is ``opening``, ``open``, ``frozen`` or ``registered``. ``missing`` and ``wrong`` have
+    the relpaths of the first 100 items that are not stored, or not as announced.
+    """
+
+    uri: str
+    uuid: str
+    state: str
+    name: str | None = None
+    uploader: str | None = None
+    created_at: datetime | None = None
+    urls_expire_at: datetime | None = None
+    items_expected: int | None = None
+    items_stored: int | None = None
+    size_in_bytes: int | None = None
+    stored_in_bytes: int | None = None
+    missing: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    items_completed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A deposit that dserver has completed and registered.
+
+    ``verified`` is ``parts`` if an item came in parts, so that its MD5 is what was announced.
+    """
+
+    uri: str
+    uuid: str
+    name: str
+    verified: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A link to a dataset, or to some items of it. ``link`` is known only when it is made."""
+
+    id: str
+    uri: str
+    items: list[str] | None
+    expires: datetime | None
+    max_downloads: int | None
+    note: str | None
+    link: str | None = field(default=None, repr=False)

@@ -1,0 +1,122 @@
+"""The client: datasets at a dserver, for people without bucket credentials."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import TracebackType
+
+from dserver_client.errors import Refused, UsageError
+from dserver_client.http import HTTP
+from dserver_client.server import Server
+from dserver_client.settings import Settings
+from dserver_client.tokens import TokenSource
+from dserver_client.uris import Address, parse
+from dserver_client.values import DatasetEntry, UploadStatus
+
+
+class Client:
+    """A client of one dserver. Threads may share one; ``close`` it, or use it in ``with``.
+
+    URIs are those of ``dserver_client.uris``, such as ``dserver://host/s3/bucket/uuid`` or
+    ``s3://bucket/uuid``.
+
+    :param url: the address of dserver, such as ``https://dserver.example.org/lookup``; by default
+        ``DSERVER_URL`` of the settings, or else the dserver that was logged in to last.
+    :param token: a token for it; by default that of the settings, or of the last login.
+    :param settings: by default those of the environment and ``dtool.json``.
+    :raises UsageError: if no dserver is known, or a setting cannot be used.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        settings: Settings | None = None,
+    ) -> None:
+        self.settings = settings or Settings.load(url=url, token=token)
+        if self.settings.url is None:
+            raise UsageError("No dserver is known: set DSERVER_URL, or log in to one.")
+        self.http = HTTP(self.settings)
+        tokens = TokenSource(self.settings, self.settings.url, self.http)
+        self.server = Server(self.http, self.settings.url, tokens)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.http.close()
+
+    def datasets(
+        self, search: str | None = None, base_uri: str | None = None
+    ) -> Iterator[DatasetEntry]:
+        """Yield the datasets that may be read, by URI.
+
+        :param search: words that are looked for in names, READMEs and so on.
+        :param base_uri: only datasets there.
+        """
+        base = None if base_uri is None else self.base_uri(base_uri)
+        return self.server.datasets(search=search, base_uri=base)
+
+    def status(self, uri: str) -> UploadStatus:
+        """Return how far the deposit of a dataset is.
+
+        :raises NotSupported: if this dserver cannot tell.
+        """
+        return self.server.status(self.dataset_uri(uri))
+
+    def cancel(self, uri: str) -> None:
+        """Cancel a deposit, and delete what it has stored.
+
+        :raises NotSupported: if this dserver cannot.
+        """
+        self.server.cancel(self.dataset_uri(uri))
+
+    def base_uri(self, text: str) -> str:
+        """Return the base URI that an address means, such as ``s3://bucket``.
+
+        :raises UsageError: if it is none at this dserver.
+        """
+        base = self._address(text).base_uri or self.settings.default_base_uri(self.server.url)
+        if base is None:
+            raise UsageError(f"{text} names no base URI, such as {text.rstrip('/')}/s3/bucket.")
+        return base
+
+    def dataset_uri(self, text: str) -> str:
+        """Return the URI in the store of the dataset that an address means.
+
+        A UUID is looked up: if there are copies, the one at the default base URI is meant.
+
+        :raises UsageError: if it is no dataset at this dserver, or one of several copies.
+        :raises Refused: with status 404 if dserver does not know the UUID.
+        """
+        address = self._address(text)
+        if address.uuid is None:
+            raise UsageError(f"{text} is no dataset: its URI ends with a UUID.")
+        return address.uri or self._looked_up(address.uuid)
+
+    def _address(self, text: str) -> Address:
+        address = parse(text, self.settings)
+        if address.server_url != self.server.url:
+            raise UsageError(f"{text} is at another dserver than {self.server.url}.")
+        return address
+
+    def _looked_up(self, uuid: str) -> str:
+        found = [entry.uri for entry in self.server.lookup(uuid)]
+        if not found:
+            url = self.server.url
+            message = f"{url} has no dataset {uuid}, or none that you may read."
+            raise Refused(message, 404, "not-found", {})
+        default = f"{self.settings.default_base_uri(self.server.url)}/{uuid}"
+        if len(found) > 1 and default not in found:
+            raise UsageError(f"There are copies of {uuid}: choose one of {', '.join(found)}.")
+        return default if default in found else found[0]

@@ -1,0 +1,73 @@
+"""Files that only their owner may read, replaced as a whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import platformdirs
+
+from dserver_client.errors import LocalFileError
+
+_APPLICATION = "dserver-client"
+
+
+def config_directory() -> Path:
+    """Return where tokens are kept."""
+    return Path(platformdirs.user_config_dir(_APPLICATION, appauthor=False))
+
+
+def state_directory() -> Path:
+    """Return where the state of deposits is kept."""
+    return Path(platformdirs.user_state_dir(_APPLICATION, appauthor=False))
+
+
+def make_private_directory(path: Path) -> None:
+    """Make a directory, and those above it, that only its owner may enter.
+
+    On Windows the permissions of a user's own directories are the protection.
+
+    :raises LocalFileError: if it cannot be made.
+    """
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise LocalFileError(f"{path} cannot be made: {error.strerror}.") from error
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file of mode 0600; whoever reads it sees the old content or the new one.
+
+    :raises LocalFileError: if it cannot be written.
+    """
+    make_private_directory(path.parent)
+    try:
+        # mkstemp creates files of mode 0600.
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+        try:
+            with open(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(name, path)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(name)
+            raise
+    except OSError as error:
+        raise LocalFileError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def read_private(path: Path) -> bytes | None:
+    """Return the content of a file, or None if there is none.
+
+    :raises LocalFileError: if it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise LocalFileError(f"{path} cannot be read: {error.strerror}.") from error

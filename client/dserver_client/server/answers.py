@@ -1,0 +1,234 @@
+"""Values from the JSON that dserver answers with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from dserver_client.values import (
+    BaseURI,
+    DatasetEntry,
+    DatasetURLs,
+    Item,
+    ItemToSend,
+    PartURLs,
+    Registered,
+    Share,
+    SignedItem,
+    SignedPart,
+    StoredPart,
+    UploadGrant,
+    UploadStatus,
+    User,
+)
+
+Answer = Mapping[str, Any]
+
+# What a function below raises for an answer that is not as it should be.
+MALFORMED: tuple[type[Exception], ...] = (
+    KeyError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    OverflowError,
+)
+
+_MD5 = re.compile(r"[0-9a-f]{32}")
+
+
+def now() -> datetime:
+    """Return the time, UTC."""
+    return datetime.now(timezone.utc)
+
+
+def user(answer: Answer) -> User:
+    """Return who is logged in."""
+    return User(
+        username=str(answer["username"]),
+        is_admin=bool(answer.get("is_admin")),
+        search_base_uris=sorted(map(str, answer["search_permissions_on_base_uris"])),
+        register_base_uris=sorted(map(str, answer["register_permissions_on_base_uris"])),
+    )
+
+
+def base_uris(who: User) -> list[BaseURI]:
+    """Return the base URIs where a user may do anything."""
+    search, register = set(who.search_base_uris), set(who.register_base_uris)
+    return [BaseURI(uri, uri in search, uri in register) for uri in sorted(search | register)]
+
+
+def entry(answer: Answer) -> DatasetEntry:
+    """Return a registered dataset."""
+    return DatasetEntry(
+        uri=str(answer["uri"]),
+        uuid=str(answer["uuid"]),
+        name=str(answer["name"]),
+        base_uri=str(answer["base_uri"]),
+        creator_username=str(answer["creator_username"]),
+        frozen_at=_time(answer.get("frozen_at")),
+        created_at=_time(answer.get("created_at")),
+        number_of_items=_number(answer.get("number_of_items")),
+        size_in_bytes=_number(answer.get("size_in_bytes")),
+        tags=[str(tag) for tag in answer.get("tags") or ()],
+    )
+
+
+def dataset_urls(answer: Answer, asked_at: datetime) -> DatasetURLs:
+    """Return the URLs of a dataset."""
+    return DatasetURLs(
+        uri=str(answer["uri"]),
+        expires=_expiry(answer, asked_at),
+        admin_metadata_url=url(answer["admin_metadata_url"]),
+        manifest_url=url(answer["manifest_url"]),
+        readme_url=url(answer["readme_url"]),
+        overlay_urls=_urls(answer.get("overlay_urls")),
+        annotation_urls=_urls(answer.get("annotation_urls")),
+        tags=[str(tag) for tag in answer.get("tags") or ()],
+    )
+
+
+def signed_item(identifier: str, answer: Answer) -> SignedItem:
+    """Return an item of a dataset, and its URL."""
+    return SignedItem(item(identifier, answer), url(answer["url"]))
+
+
+def item(identifier: str, answer: Answer) -> Item:
+    """Return an item, by what the manifest says of it."""
+    md5 = answer.get("hash")
+    known = isinstance(md5, str) and _MD5.fullmatch(md5)
+    size = _number(answer.get("size_in_bytes"))
+    return Item(identifier, str(answer["relpath"]), size, md5 if known else None)
+
+
+def upload_grant(answer: Answer, asked_at: datetime) -> UploadGrant:
+    """Return where the items of an upload go."""
+    urls, token = answer["upload_urls"], answer.get("upload_token")
+    return UploadGrant(
+        uri=str(answer["uri"]),
+        uuid=str(answer["uuid"]),
+        expires=_expiry(answer, asked_at),
+        readme_url=url(urls["readme"]),
+        items={name: _item_to_send(name, each) for name, each in urls["items"].items()},
+        upload_token=None if token is None else str(token),
+    )
+
+
+def part_urls(answer: Answer, asked_at: datetime) -> PartURLs:
+    """Return where the parts of an item go."""
+    return PartURLs(
+        expires=_expiry(answer, asked_at),
+        part_size=int(answer["part_size"]),
+        count=int(answer["count"]),
+        parts={
+            int(number): SignedPart(url(part["url"]), _headers(part["headers"]))
+            for number, part in answer["parts"].items()
+        },
+        stored={
+            int(number): StoredPart(int(part["size_in_bytes"]), part.get("hash"))
+            for number, part in answer["stored"].items()
+        },
+    )
+
+
+def upload_status(answer: Answer) -> UploadStatus:
+    """Return how far an upload is."""
+    items, completing = answer.get("items") or {}, answer.get("completing") or {}
+    return UploadStatus(
+        uri=str(answer["uri"]),
+        uuid=str(answer["uuid"]),
+        state=str(answer["state"]),
+        name=answer.get("name"),
+        uploader=answer.get("uploader"),
+        created_at=_time(answer.get("created_at")),
+        urls_expire_at=_time(answer.get("urls_expire_at")),
+        items_expected=_number(items.get("expected")),
+        items_stored=_number(items.get("stored")),
+        size_in_bytes=_number(answer.get("expected_bytes")),
+        stored_in_bytes=_number(answer.get("stored_bytes")),
+        missing=[str(each) for each in answer.get("missing") or ()],
+        wrong=[str(each["relpath"]) for each in answer.get("mismatched") or ()],
+        items_completed=_number(completing.get("items_done")),
+    )
+
+
+def registered(answer: Answer) -> Registered:
+    """Return what an upload has become."""
+    return Registered(
+        str(answer["uri"]), str(answer["uuid"]), str(answer["name"]), answer.get("verified")
+    )
+
+
+def share(answer: Answer) -> Share:
+    """Return a share."""
+    items = answer.get("items")
+    return Share(
+        id=str(answer["id"]),
+        uri=str(answer["uri"]),
+        items=None if items is None else [str(each) for each in items],
+        expires=_time(answer.get("expires_timestamp")),
+        max_downloads=_number(answer.get("max_downloads")),
+        note=answer.get("note"),
+        link=answer.get("link"),
+    )
+
+
+def shares(answer: Any) -> list[Share]:
+    """Return the shares of a user."""
+    found = answer["shares"] if isinstance(answer, dict) else answer
+    return [share(each) for each in found]
+
+
+def signed_items(answer: Answer) -> dict[str, SignedItem]:
+    """Return some items and their URLs, by identifier."""
+    return {str(name): signed_item(str(name), each) for name, each in answer["items"].items()}
+
+
+def _item_to_send(identifier: str, answer: Answer) -> ItemToSend:
+    parts = answer.get("parts") or {}
+    return ItemToSend(
+        identifier,
+        str(answer["relpath"]),
+        None if answer["url"] is None else url(answer["url"]),
+        _headers(answer.get("headers") or {}),
+        int(parts.get("size", 0)),
+        int(parts.get("count", 0)),
+    )
+
+
+def _expiry(answer: Answer, asked_at: datetime) -> datetime:
+    """Return when URLs expire by the clock of this machine, which may differ from the server's."""
+    return asked_at + timedelta(seconds=int(answer["expiry_seconds"]))
+
+
+def url(value: Any) -> str:
+    """Return a URL, if it is one."""
+    if not isinstance(value, str) or not value.startswith(("http://", "https://")):
+        raise ValueError
+    return value
+
+
+def _urls(value: Any) -> dict[str, str]:
+    return {str(name): url(each) for name, each in (value or {}).items()}
+
+
+def _headers(value: Answer) -> dict[str, str]:
+    return {str(name): str(text) for name, text in value.items()}
+
+
+def _number(value: Any) -> int | None:
+    return None if value is None else int(value)
+
+
+def _time(value: Any) -> datetime | None:
+    """Return a time that is given in seconds since 1970, or as 2024-01-15T14:30:00.000000Z."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, (int, float)):
+        return datetime.fromtimestamp(value, timezone.utc)
+    text = str(value)
+    if text.replace(".", "", 1).isdecimal():
+        return datetime.fromtimestamp(float(text), timezone.utc)
+    found = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return found if found.tzinfo else found.replace(tzinfo=timezone.utc)

@@ -1,0 +1,171 @@
+"""Requests to one dserver: with a token, in JSON, and errors that are exceptions."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+from urllib3.util.request import ACCEPT_ENCODING
+
+from dserver_client.errors import NotSupported, Unavailable
+from dserver_client.http import HTTP, READ_ERRORS, Response
+from dserver_client.server.answers import MALFORMED
+from dserver_client.server.capabilities import Capabilities
+from dserver_client.server.refusals import refusal
+from dserver_client.tokens import TokenSource
+
+T = TypeVar("T")
+
+_OPENAPI = "/doc/openapi.json"
+
+
+class Calls:
+    """What all routes have in common. Threads may share one.
+
+    :param http: the connections.
+    :param url: the address of the dserver.
+    :param tokens: the token for it.
+    """
+
+    def __init__(self, http: HTTP, url: str, tokens: TokenSource) -> None:
+        self.http, self.url, self.tokens = http, url, tokens
+        self._capabilities: Capabilities | None = None
+        self._upload_tokens: dict[str, str] = {}  # by the URI of an upload
+        self._lock = threading.Lock()
+
+    def capabilities(self) -> Capabilities:
+        """Return what this dserver can do. It is asked once.
+
+        A dserver that serves no OpenAPI document is taken for one with the least.
+        """
+        with self._lock:
+            if self._capabilities is None:
+                response = self.http.request("GET", self.url + _OPENAPI, headers=_headers({}))
+                is_there = response.status not in (401, 403, 404)
+                document = self.decoded(response, _OPENAPI) if is_there else {}
+                self._capabilities = Capabilities.of(document) if document else Capabilities()
+            return self._capabilities
+
+    def require(self, *, there: bool, what: str) -> None:
+        """Raise NotSupported unless this dserver can do something."""
+        if not there:
+            raise NotSupported(f"The dserver at {self.url} cannot {what}: it has no route for it.")
+
+    def call(
+        self, method: str, path: str, *, query: Mapping[str, Any] | None = None, **options: Any
+    ) -> Any:
+        """Send a request, and return the JSON of the answer; None for an empty answer.
+
+        :param path: the path below the address of dserver, quoted.
+        :param options: those of ``respond``.
+        :raises Refused: if dserver refuses it.
+        :raises NotLoggedIn: if there is no token that it accepts.
+        :raises Unavailable: if it does not answer, or not as dserver does.
+        """
+        path = f"{path}?{urlencode(query)}" if query else path
+        return self.decoded(self.respond(method, path, **options), path)
+
+    def read(self, method: str, path: str, value: Callable[[Any], T], **options: Any) -> T:
+        """Send a request, and return what ``value`` makes of the JSON of the answer.
+
+        :raises: as ``call``; Unavailable if ``value`` finds the answer malformed.
+        """
+        answer = self.call(method, path, **options)
+        try:
+            return value(answer)
+        except MALFORMED:
+            raise self.unexpected(path) from None
+
+    def respond(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        accept: str = "application/json",
+        upload: str | None = None,
+        **options: Any,
+    ) -> Response:
+        """Send a request, and return the answer, which is no error.
+
+        :param body: is sent as JSON, unless it is None.
+        :param upload: the URI of an upload, whose own token is sent if there is one.
+        :param options: more of those of ``HTTP.request``.
+        """
+        headers = {"Accept": accept}
+        content = b"" if body is None and method in ("POST", "PUT") else None
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+            content = json.dumps(body).encode()
+        response = self._authorized(method, path, headers, content, upload, options)
+        if response.status >= 300:
+            raise refusal(response, self.url)
+        return response
+
+    def _authorized(
+        self,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        content: bytes | None,
+        upload: str | None,
+        options: dict[str, Any],
+    ) -> Response:
+        """Send a request with a token: with another one if dserver refuses the first."""
+        own = None if upload is None else self._upload_tokens.get(upload)
+        if own is not None:
+            answer = self._send(method, path, {**headers, "Upload-Token": own}, content, options)
+            if answer.status != 401:
+                return answer
+        token = self.tokens.token()
+        response = self._send(method, path, _bearer(headers, token), content, options)
+        if response.status == 401:
+            token = self.tokens.renew(token)
+            response = self._send(method, path, _bearer(headers, token), content, options)
+        return response
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        content: bytes | None,
+        options: dict[str, Any],
+    ) -> Response:
+        return self.http.request(
+            method, self.url + path, headers=_headers(headers), body=content, **options
+        )
+
+    def decoded(self, response: Response, path: str) -> Any:
+        """Return the JSON of an answer."""
+        if response.status >= 300:
+            raise refusal(response, self.url)
+        try:
+            content = response.data
+            if not content:
+                return None
+            if "json" in response.headers.get("Content-Type", ""):
+                return json.loads(content)
+        except READ_ERRORS as error:
+            raise self.http.no_answer(self.url, error) from None
+        except ValueError:
+            pass
+        raise self.unexpected(path.partition("?")[0])
+
+    def unexpected(self, path: str) -> Unavailable:
+        """Return the error for an answer that is not what was asked for."""
+        return Unavailable(
+            f"{self.url}{path} answers with something that no dserver says: is that its address "
+            "(DSERVER_URL), or does a proxy answer in its place?"
+        )
+
+
+def _bearer(headers: dict[str, str], token: str) -> dict[str, str]:
+    return {**headers, "Authorization": f"Bearer {token}"}
+
+
+def _headers(headers: dict[str, str]) -> dict[str, str]:
+    return {"Accept-Encoding": ACCEPT_ENCODING, **headers}

@@ -1,0 +1,81 @@
+"""Answers of dserver that are errors, in this package's exceptions."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from dserver_client.connections import origin
+from dserver_client.errors import ClientError, NotLoggedIn, Refused, Unavailable
+from dserver_client.http import Response, retry_after
+
+# For servers that give no message, as the reference implementation.
+_SENTENCES = {
+    400: "dserver cannot use this request.",
+    401: "dserver does not accept the token: log in again.",
+    403: "You have no permission for this base URI.",
+    404: "dserver does not have it.",
+    409: "This conflicts with what dserver has: it may be registered, or pending elsewhere.",
+    410: "It is no longer there.",
+    422: "dserver does not understand this request.",
+    501: "The storage of this base URI cannot sign URLs.",
+}
+_MAX_MESSAGE = 2_000  # characters
+
+
+def refusal(response: Response, url: str) -> ClientError:
+    """Return the error for an answer of 300 and above."""
+    envelope = _envelope(response)
+    facts = envelope.get("errors")
+    facts = dict(facts) if isinstance(facts, dict) else {}
+    slug = str(facts.pop("slug", f"http-{response.status}"))
+    error = _error(response, url, _message(response, envelope, url), slug, facts)
+    error.request_id = response.headers.get("X-Request-ID")
+    return error
+
+
+def _error(
+    response: Response, url: str, message: str, slug: str, facts: dict[str, Any]
+) -> ClientError:
+    status = response.status
+    if 300 <= status < 400:
+        return _redirected(response, url)
+    # flask-jwt-extended answers 422 to what is no token at all.
+    if status == 401 or (status == 422 and "msg" in _envelope(response)):
+        return NotLoggedIn(message)
+    if status in (429, 500, 502, 503, 504):
+        seconds = retry_after(response)
+        again = "" if seconds is None else f" Try again in {seconds:.0f} s."
+        error = Unavailable(message + again)
+        error.slug = slug
+        return error
+    return Refused(message, status, slug, facts)
+
+
+def _message(response: Response, envelope: dict[str, Any], url: str) -> str:
+    message = envelope.get("message") or envelope.get("msg")
+    if isinstance(message, str) and message:
+        return message[:_MAX_MESSAGE]
+    if envelope.get("errors"):
+        # webargs: {"json": {"field": ["sentence"]}}
+        return f"dserver does not understand this request: {json.dumps(envelope['errors'])}"
+    default = f"{origin(url)} answers {response.status} {response.reason or ''}".rstrip() + "."
+    return _SENTENCES.get(response.status, default)
+
+
+def _envelope(response: Response) -> dict[str, Any]:
+    if "json" not in response.headers.get("Content-Type", ""):
+        return {}
+    try:
+        found = json.loads(response.data)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _redirected(response: Response, url: str) -> ClientError:
+    place = response.headers.get("Location", "").partition("?")[0]
+    return Unavailable(
+        f"{origin(url)} answers with a redirect to {place or 'nowhere'}: is that the address of "
+        "dserver (DSERVER_URL), or a page to log in?"
+    )

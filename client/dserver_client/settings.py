@@ -1,0 +1,190 @@
+"""Settings, from the environment or dtool's file ``dtool.json``, as dtool-lookup-api has them.
+
+========================================  ==========================================================
+``DSERVER_URL``                           address of dserver
+``DSERVER_TOKEN``                         a token for it
+``DSERVER_TOKEN_FILE``                    a file with the token, read whenever one is needed
+``DSERVER_USERNAME``,                     for the token generator; tokens are then renewed by
+``DSERVER_PASSWORD``                      themselves
+``DSERVER_TOKEN_GENERATOR_URL``           where a token is given for them
+``DSERVER_VERIFY_SSL``                    ``false`` trusts any certificate, of dserver and of the
+                                          store; a path names a file of certificates to trust
+``DSERVER_PROTOCOL``                      ``http`` or ``https``, for addresses without either
+``DSERVER_DEFAULT_BASE_URI``,             the base URI where none is given, at any dserver or at
+``DSERVER_DEFAULT_BASE_URI_<server>``     one (``.`` and ``:`` of ``host:port`` are ``_``)
+``DSERVER_CACHE_DIR``                     where the storage broker keeps fetched items
+``REQUESTS_CA_BUNDLE``,                   certificates to trust, instead of the system's
+``CURL_CA_BUNDLE``, ``SSL_CERT_FILE``
+========================================  ==========================================================
+
+``DSERVER_TOKEN_FILE``, ``DSERVER_PROTOCOL``, ``DSERVER_DEFAULT_BASE_URI`` and ``DSERVER_CACHE_DIR``
+are dtool-dserver's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dserver_client.errors import UsageError
+from dserver_client.server_urls import server_url, without_scheme
+from dserver_client.token_store import TokenStore
+
+_CA_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+_DEFAULT_BASE_URI = "DSERVER_DEFAULT_BASE_URI"
+_YES = frozenset({"true", "1", "y", "yes", "on"})
+_NO = frozenset({"false", "0", "n", "no", "off"})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What this person has configured. ``load`` reads it.
+
+    ``url`` is the dserver that is meant where none is named, or None. ``token_url`` is the dserver
+    that ``token``, ``username`` and ``password`` are for; None if for whichever is named, as in
+    dtool-dserver. ``servers`` are all dservers that are known, with their prefixes.
+    """
+
+    url: str | None = None
+    token: str | None = field(default=None, repr=False)
+    token_file: Path | None = None
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    token_generator_url: str | None = None
+    token_url: str | None = None
+    servers: tuple[str, ...] = ()
+    verify_ssl: bool = True
+    ca_bundle: Path | None = None
+    protocol: str | None = None
+    default_base_uris: Mapping[str, str] = field(default_factory=dict)
+    cache_directory: Path | None = None
+
+    @classmethod
+    def load(
+        cls,
+        environ: Mapping[str, str] | None = None,
+        *,
+        url: str | None = None,
+        token: str | None = None,
+    ) -> Settings:
+        """Return the settings: arguments before the environment, that before ``dtool.json``.
+
+        Without ``DSERVER_URL`` the dserver that was logged in to last is the default.
+
+        :param environ: the environment; by default that of this process.
+        :raises UsageError: if a setting cannot be used; the message names it.
+        :raises LocalFileError: if ``dtool.json`` or the file of tokens cannot be read.
+        """
+        source = _Source(os.environ if environ is None else environ)
+        protocol = source.choice("DSERVER_PROTOCOL", ("http", "https"))
+        configured = source.text("DSERVER_URL")
+        chosen = None
+        if url is not None:
+            chosen = server_url(url, protocol=protocol)
+        elif configured is not None:
+            chosen = server_url(configured, "DSERVER_URL", protocol)
+        store = TokenStore()
+        known = store.servers()
+        verify, bundle = source.verification()
+        return cls(
+            url=chosen or store.default,
+            token=_checked(token, "the token") if token else source.token(),
+            token_file=source.path("DSERVER_TOKEN_FILE"),
+            username=source.text("DSERVER_USERNAME"),
+            password=source.text("DSERVER_PASSWORD"),
+            token_generator_url=source.address("DSERVER_TOKEN_GENERATOR_URL"),
+            token_url=chosen,
+            servers=tuple(dict.fromkeys([chosen, *known] if chosen else known)),
+            verify_ssl=verify,
+            ca_bundle=bundle,
+            protocol=protocol,
+            default_base_uris=source.starting_with(_DEFAULT_BASE_URI),
+            cache_directory=source.path("DSERVER_CACHE_DIR"),
+        )
+
+    def default_base_uri(self, server: str) -> str | None:
+        """Return the base URI that is meant at a dserver where none is named, or None."""
+        host = without_scheme(server).partition("/")[0]
+        own = f"{_DEFAULT_BASE_URI}_{host.replace(':', '_').replace('.', '_')}"
+        found = self.default_base_uris.get(own) or self.default_base_uris.get(_DEFAULT_BASE_URI)
+        return found.rstrip("/") if found else None
+
+
+class _Source:
+    """The environment, and behind it ``dtool.json``; empty values count as none."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._file = _read_dtool_json(Path.home() / ".config" / "dtool" / "dtool.json")
+
+    def text(self, name: str) -> str | None:
+        value = self._environ.get(name) or self._file.get(name)
+        if value is None or value == "":
+            return None
+        return str(value).strip()
+
+    def starting_with(self, prefix: str) -> dict[str, str]:
+        names = {name for name in (*self._environ, *self._file) if name.startswith(prefix)}
+        return {name: value for name in names if (value := self.text(name))}
+
+    def path(self, name: str) -> Path | None:
+        value = self.text(name)
+        return None if value is None else Path(value).expanduser()
+
+    def address(self, name: str) -> str | None:
+        value = self.text(name)
+        return None if value is None else server_url(value, name)
+
+    def choice(self, name: str, choices: tuple[str, ...]) -> str | None:
+        value = self.text(name)
+        if value is not None and value.lower() not in choices:
+            raise UsageError(f"{name} is {value!r}: it must be {' or '.join(choices)}.")
+        return None if value is None else value.lower()
+
+    def token(self) -> str | None:
+        value = self.text("DSERVER_TOKEN")
+        return None if value is None else _checked(value, "DSERVER_TOKEN")
+
+    def verification(self) -> tuple[bool, Path | None]:
+        """Return whether to verify certificates, and the file of those to trust."""
+        value = self.text("DSERVER_VERIFY_SSL")
+        if value is None or value.lower() in _YES:
+            found = ((name, self.text(name)) for name in _CA_BUNDLES)
+            name, bundle = next(((name, text) for name, text in found if text), ("", None))
+        elif value.lower() in _NO:
+            return False, None
+        else:
+            name, bundle = "DSERVER_VERIFY_SSL", value
+        if bundle is None:
+            return True, None
+        path = Path(bundle).expanduser()
+        if not path.exists():
+            raise UsageError(f"{name} is {bundle!r}, and there is no such file.")
+        return True, path
+
+
+def _checked(token: str, name: str) -> str:
+    """Return a token without the word Bearer, if it can be sent in a header."""
+    token = token.strip().removeprefix("Bearer ").strip()
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise UsageError(f"{name} holds characters that no token has.")
+    return token
+
+
+def _read_dtool_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
+    except ValueError:
+        # Not chained: the message may hold a secret.
+        raise UsageError(f"{path} is no valid JSON.") from None
+    if not isinstance(content, dict):
+        raise UsageError(f"{path} must hold a JSON object.")
+    return content

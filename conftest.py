@@ -156,9 +156,18 @@ def jwt_tokens(jwt_settings: dict[str, Any]) -> dict[str, str]:
     return tokens(app, timedelta(hours=1))
 
 
+@pytest.fixture(scope="session")
+def described() -> bool:
+    """Tell whether each dserver of a test describes its routes, as that of a module does."""
+    return False
+
+
 @pytest.fixture
 def make_dserver_on(
-    database: Database, jwt_settings: dict[str, Any], jwt_tokens: dict[str, str]
+    database: Database,
+    jwt_settings: dict[str, Any],
+    jwt_tokens: dict[str, str],
+    described: bool,
 ) -> Iterator[Callable[..., Dserver]]:
     """Make a dserver on a bucket or an account, with some of Flask's config changed."""
     made: list[tuple[Dserver, str]] = []
@@ -166,8 +175,9 @@ def make_dserver_on(
     def make(place: Bucket | Account, **config: Any) -> Dserver:
         url = database.create()
         defaults = {**jwt_settings, "SQLALCHEMY_DATABASE_URI": url}
-        made.append((Dserver(place, {**defaults, **config}, jwt_tokens), url))
-        return made[-1][0]
+        dserver = Dserver(place, {**defaults, **config}, jwt_tokens, described=described)
+        made.append((dserver, url))
+        return dserver
 
     yield make
     for dserver, url in made:

@@ -12,6 +12,12 @@ from tests.support.http_server import serving
 from tests.support.reference_only import ReferenceOnly
 
 
+@pytest.fixture(scope="session")
+def described() -> bool:
+    """Let every dserver describe its routes: the client asks which there are."""
+    return True
+
+
 @pytest.fixture(scope="module")
 def dserver_url(lab: Dserver) -> Iterator[str]:
     """Return the address of the dserver that the tests of one module share."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def create_app(config: Mapping[str, Any]) -> Flask:
     for module in (dservercore, dservercore.utils):
         module.search_entrypoints_iterator = (SEARCH,)
         module.retrieve_entrypoints_iterator = (RETRIEVE,)
-        module.extension_entrypoints_iterator = tuple(_extensions())
+        module.extension_entrypoints_iterator = _extensions()
     app: Flask = dservercore.create_app({**_defaults(config), **config})
     app.config["CONFIG_SECRETS_TO_OBFUSCATE"] = _secrets(app)
     return app
@@ -75,10 +76,11 @@ def tokens(app: Flask, lifetime: timedelta) -> dict[str, str]:
         return {name: create_access_token(name, expires_delta=lifetime) for name in USERS}
 
 
-def _extensions() -> Iterable[EntryPoint]:
+@cache
+def _extensions() -> tuple[EntryPoint, ...]:
     """Return the entry points of all extensions; this plugin's even if it is not installed."""
     installed = {point.value: point for point in entry_points(group=EXTENSION.group)}
-    return {EXTENSION.value: EXTENSION, **installed}.values()
+    return tuple({EXTENSION.value: EXTENSION, **installed}.values())
 
 
 def _secrets(app: Any) -> list[str]:

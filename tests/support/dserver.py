@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
+import pytest
 from flask import Flask
+from flask_smorest import Blueprint
 from werkzeug.test import TestResponse
 
 from dserver_signed_url_plugin.demo.app import create_app, prepare, tokens
@@ -93,17 +96,23 @@ class Person:
 
 
 class Dserver:
-    """The app, its people (alice, bob, carol, dave, admin, nobody) and its base URI."""
+    """The app, its people (alice, bob, carol, dave, admin, nobody) and its base URI.
+
+    :param described: whether its OpenAPI document has routes, which is half the work of making one.
+    """
 
     def __init__(
         self,
         place: Bucket | Account,
         config: Mapping[str, Any],
         known: Mapping[str, str] | None = None,
+        *,
+        described: bool = True,
     ) -> None:
         self.place = place
         self.base_uri = place.base_uri
-        self.app = create_app({**in_capitals(place.settings()), "TESTING": True, **config})
+        with nullcontext() if described else _without_openapi():
+            self.app = create_app({**in_capitals(place.settings()), "TESTING": True, **config})
         prepare(self.app, self.base_uri)
         self.tokens = known or tokens(self.app, timedelta(hours=1))
         for name, token in self.tokens.items():
@@ -131,6 +140,13 @@ class Dserver:
     def storage(self) -> Storage:
         """The storage of the base URI."""
         return self.services.storages.of(BaseURI.parse(self.base_uri))
+
+
+@contextmanager
+def _without_openapi() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Blueprint, "register_views_in_doc", lambda *_, **__: None)
+        yield
 
 
 def in_capitals(settings: Mapping[str, str]) -> dict[str, str]:

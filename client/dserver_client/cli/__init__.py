@@ -6,6 +6,10 @@ import click
 
 from dserver_client import __version__
 from dserver_client.cli.command import CommandGroup
+from dserver_client.cli.datasets import info, ls
+from dserver_client.cli.login import login, logout, whoami
+from dserver_client.cli.share import share
+from dserver_client.cli.uploads import cancel, status
 
 _EPILOG = """\
 \b
@@ -36,3 +40,16 @@ def main() -> None:
 
     Results go to standard output, progress and errors to standard error.
     """
+
+
+for command in (
+    login,
+    logout,
+    whoami,
+    ls,
+    info,
+    status,
+    cancel,
+    share,
+):
+    main.add_command(command)

@@ -19,11 +19,16 @@ import click
 from dserver_client.cli import output
 from dserver_client.cli.formats import printable
 from dserver_client.cli.interruption import Interrupted
+from dserver_client.cli.session import Session
 from dserver_client.errors import ClientError, Refused, UsageError, VerificationFailed
 
 
 class CommandGroup(click.Group):
     """A group of commands that end with a sentence, never with a traceback."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order in which they are usually needed."""
+        return list(self.commands)
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run a command and exit."""
@@ -38,15 +43,6 @@ class CommandGroup(click.Group):
                 verbose="--verbose" in words,
             )
         )
-
-
-class Session:
-    """What every command is given: its common options, and where its result goes."""
-
-    def __init__(self, *, server: str | None, as_json: bool, verbose: bool) -> None:
-        self.server = server
-        self.output = output.Output(as_json=as_json)
-        self.verbose = verbose
 
 
 def command_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -69,7 +65,11 @@ def command_options(function: Callable[..., None]) -> Callable[..., None]:
     def wrapped(*, server: str | None, as_json: bool, verbose: bool, **options: Any) -> None:
         if verbose:
             _log()
-        function(Session(server=server, as_json=as_json, verbose=verbose), **options)
+        session = Session(server=server, as_json=as_json)
+        try:
+            function(session, **options)
+        finally:
+            session.close()
 
     return wrapped
 
@@ -108,7 +108,7 @@ def _report(failure: dict[str, Any], *, as_json: bool) -> None:
 
 def _aborted(error: BaseException) -> dict[str, Any]:
     """Return what to report after Ctrl-C, or when nobody answers a prompt."""
-    if isinstance(error.__cause__, EOFError):
+    if isinstance(error.__context__, EOFError):
         return _failure(UsageError("An answer is needed, and standard input has ended."))
     return _failure(Interrupted("Interrupted."))
 
@@ -117,6 +117,8 @@ def _failure(error: Exception) -> dict[str, Any]:
     """Return what to report of an error."""
     if isinstance(error, ClientError):
         found = {"slug": error.slug, "message": str(error), "exit_code": error.exit_code}
+        if error.request_id:
+            found["request_id"] = error.request_id
         if isinstance(error, Refused):
             return {**error.facts, **found, "status": error.status}
         if isinstance(error, VerificationFailed):

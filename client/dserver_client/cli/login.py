@@ -1,0 +1,153 @@
+"""Commands about the person: log in, log out, and who dserver takes them for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timezone
+
+import click
+
+from dserver_client.cli.command import command_options
+from dserver_client.cli.formats import duration_text, table
+from dserver_client.cli.session import Session
+from dserver_client.client import Client
+from dserver_client.errors import UsageError
+from dserver_client.http import HTTP
+from dserver_client.settings import Settings
+from dserver_client.token_store import TokenStore
+from dserver_client.tokens import end_of, generate_token
+from dserver_client.values import BaseURI
+
+
+@click.command()
+@click.argument("url", required=False)
+@click.option(
+    "--token-stdin", is_flag=True, help="Read the token from standard input instead of a prompt."
+)
+@click.option(
+    "--username", metavar="NAME", help="Get a token for this user, whose password is asked for."
+)
+@click.option(
+    "--token-generator",
+    metavar="URL",
+    help="Where to get it, instead of DSERVER_TOKEN_GENERATOR_URL.",
+)
+@command_options
+def login(
+    session: Session,
+    *,
+    url: str | None,
+    token_stdin: bool,
+    username: str | None,
+    token_generator: str | None,
+) -> None:
+    """Log in to the dserver at URL.
+
+    Without options, a token is asked for: paste it, it is not shown. It is kept in the keyring of
+    this machine if the Python package keyring is installed, else in a file that only you may read.
+    The dserver is the default from then on.
+    """
+    settings = _settings(session, url)
+    if token_stdin:
+        token = sys.stdin.readline()
+    elif username is None:
+        token = click.prompt("Token (it is not shown)", hide_input=True, err=True)
+    else:
+        token = _generated(settings, username, token_generator)
+    # This checks the token, so that no error later holds a part of it.
+    settings = replace(Settings.load(url=settings.url, token=token), token_file=None)
+    with Client(settings=settings) as client:
+        server = client.server
+        user, token = server.whoami(), server.tokens.token()
+    place = TokenStore().put(server.url, token, default=True)
+    ends = end_of(token)
+    document = {
+        "server": server.url,
+        "username": user.username,
+        "token_ends": ends,
+        "kept_in": place,
+    }
+    session.output.result(
+        document,
+        f"Logged in to {server.url} as {user.username}. {_ends(ends)}\n"
+        f"The token is kept in {place}.",
+    )
+    if session.settings.token not in (None, token):
+        session.output.message("DSERVER_TOKEN is set, and comes before the token that is kept.")
+
+
+@click.command()
+@click.argument("url", required=False)
+@command_options
+def logout(session: Session, *, url: str | None) -> None:
+    """Forget a token.
+
+    It is the one for the dserver at URL, or for the default one. The token itself works until it
+    ends.
+    """
+    server = _settings(session, url).url
+    removed = server is not None and TokenStore().remove(server)
+    text = f"Logged out of {server}." if removed else f"No token is kept for {server}."
+    session.output.result({"server": server, "removed": removed}, text)
+
+
+@click.command()
+@command_options
+def whoami(session: Session) -> None:
+    """Show who you are, and what you may do.
+
+    That is your user name, your permissions, and when your token ends.
+    """
+    server = session.client().server
+    user, base_uris, ends = server.whoami(), server.base_uris(), server.tokens.ends_at()
+    document = {
+        "server": server.url,
+        "username": user.username,
+        "is_admin": user.is_admin,
+        "base_uris": base_uris,
+        "token_ends": ends,
+    }
+    admin = ", an administrator" if user.is_admin else ""
+    text = f"{user.username}{admin} at {server.url}\n{_ends(ends)}\n{_permissions(base_uris)}"
+    session.output.result(document, text)
+
+
+def _settings(session: Session, url: str | None) -> Settings:
+    settings = session.settings if url is None else Settings.load(url=url)
+    if settings.url is None:
+        raise UsageError("Which dserver? Name its address, such as https://dserver.example.org.")
+    return settings
+
+
+def _generated(settings: Settings, username: str, generator: str | None) -> str:
+    """Return a token from a token generator, for a password that is set or asked for."""
+    generator = generator or settings.token_generator_url
+    if generator is None:
+        raise UsageError(
+            "Where does dserver get tokens? Name its token generator with --token-generator, or "
+            "in DSERVER_TOKEN_GENERATOR_URL."
+        )
+    prompt = f"Password of {username} (it is not shown)"
+    password = settings.password or click.prompt(prompt, hide_input=True, err=True)
+    return generate_token(HTTP(settings), generator, username, password)
+
+
+def _permissions(base_uris: Sequence[BaseURI]) -> str:
+    """Return a table of base URIs, and what one may do there."""
+    if not base_uris:
+        return "You may read and deposit nowhere: ask an administrator of dserver."
+    return table(
+        (each.uri, "read" if each.may_search else "", "deposit" if each.may_register else "")
+        for each in base_uris
+    )
+
+
+def _ends(ends: datetime | None) -> str:
+    if ends is None:
+        return "The token does not say when it ends."
+    left = (ends - datetime.now(timezone.utc)).total_seconds()
+    if left <= 0:
+        return f"The token ended at {ends:%Y-%m-%d %H:%M} UTC."
+    return f"The token ends in {duration_text(left)}, at {ends:%Y-%m-%d %H:%M} UTC."

@@ -1,0 +1,49 @@
+"""Finding datasets."""
+
+from __future__ import annotations
+
+import hashlib
+
+from client.tests.cli.conftest import FILES
+
+
+def test_ls_lists_datasets_with_size_and_name(run, uri, lab):
+    done = run("ls", lab.base_uri)
+    [line] = done.stdout.splitlines()
+    assert line.startswith(uri)
+    assert line.endswith("growth-of-cress")
+
+
+def test_ls_finds_by_words_and_takes_every_kind_of_uri(document, uri, lab, dserver_url):
+    address = dserver_url.removeprefix("http://")
+    for words in (["--search", "cress"], [f"dserver://{address}/s3/{lab.bucket.name}"], []):
+        [found] = document("ls", *words)["datasets"]
+        assert found["uri"] == uri
+    assert document("ls", "--search", "nonsense") == {"datasets": []}
+
+
+def test_ls_says_on_stderr_that_there_is_nothing(run):
+    done = run("ls", "--search", "nonsense")
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "", "No dataset found.\n")
+
+
+def test_info_shows_what_describes_a_dataset(run, uri):
+    shown = run("info", uri).stdout
+    for text in ("growth-of-cress", "alice", "cress", "project = growth", "Cress at 22 °C"):
+        assert text in shown
+
+
+def test_info_lists_items_if_asked(run, document, uri):
+    found = document("info", uri, "--items")
+    assert {item["relpath"]: item["size_in_bytes"] for item in found["items"]} == {
+        relpath: len(content) for relpath, content in FILES.items()
+    }
+    shown = run("info", uri, "--items").stdout
+    assert hashlib.md5(FILES["a.csv"]).hexdigest() + "  11 B  a.csv" in shown
+
+
+def test_a_dataset_that_is_not_there_is_not_found(run, lab, document):
+    uri = f"{lab.base_uri}/00000000-0000-4000-8000-000000000000"
+    assert document("info", uri, code=5)["error"]["status"] == 404
+    assert run("info", "nonsense").exit_code == 2
+    assert run("info", lab.base_uri).exit_code == 2

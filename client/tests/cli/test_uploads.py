@@ -1,0 +1,49 @@
+"""How far deposits are, and cancelling them."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.clients import Deposit
+
+
+@pytest.fixture
+def begun(lab):
+    """The URI of a deposit of which nothing is stored yet."""
+    deposit = Deposit({"a.csv": b"12", "b.csv": b"3"}, name="begun")
+    announcement = {
+        "uuid": deposit.uuid,
+        "name": deposit.name,
+        "hash_function": "md5sum_hexdigest",
+        "items": deposit.described(),
+    }
+    assert lab.alice.begin(lab.base_uri, announcement).status_code == 200
+    return f"{lab.base_uri}/{deposit.uuid}"
+
+
+def test_status_tells_how_much_is_stored(run, document, begun):
+    found = document("status", begun)
+    assert (found["state"], found["items_expected"], found["items_stored"]) == ("open", 2, 0)
+    shown = run("status", begun).stdout
+    assert "begun: not complete" in shown
+    assert "0 of 2 files stored" in shown
+    assert "a.csv" in shown
+
+
+def test_status_of_a_dataset_is_that_it_is_registered(run, uri):
+    assert "registered" in run("status", uri).stdout
+
+
+def test_a_deposit_is_cancelled(run, document, begun):
+    assert document("cancel", begun) == {"uri": begun, "cancelled": True}
+    assert run("status", begun).exit_code == 5
+
+
+def test_a_registered_dataset_cannot_be_cancelled(run, uri):
+    done = run("cancel", uri)
+    assert done.exit_code == 6
+    assert "registered" in done.stderr
+
+
+def test_another_person_may_cancel_nothing(run, begun):
+    assert run("cancel", begun, person="bob").exit_code == 4

@@ -27,6 +27,8 @@ STORAGE = "SIGNED_URL_STORAGE_"
 BROKER = "broker"
 # The schemes for which the plugin has its own storage.
 OWN_SCHEMES = ("s3", "azure")
+# dservercore's SECRET_KEY where the operator sets none: everybody knows it.
+_WELL_KNOWN_KEY = "you-will-never-guess"
 # The default path of dtool's configuration file.
 DTOOLS_FILE = "~/.config/dtool/dtool.json"
 
@@ -64,6 +66,7 @@ class Settings:
     brokered: frozenset[str] = frozenset()
     writes_by_bucket: Mapping[str, str] = field(default_factory=dict)
     dtool: Mapping[str, str] = field(default_factory=dict, repr=False)
+    secret_key: str | bytes | None = field(default=None, repr=False)
 
     @classmethod
     def load(cls, config: Source, environ: Source) -> Settings:
@@ -94,6 +97,7 @@ class Settings:
             ),
             writes_by_bucket=look.choices(WRITES, (PINNED, STAGED)),
             dtool=look.dtool_settings(),
+            secret_key=_secret_key(config),
         )
         settings._check_bounds()
         return settings
@@ -234,6 +238,12 @@ class _Lookup:
             for name, value in self._config.items()
             if isinstance(name, str) and name.startswith("DTOOL_") and value is not None
         }
+
+
+def _secret_key(config: Source) -> str | bytes | None:
+    """Return Flask's key if nobody else knows it."""
+    key: str | bytes | None = config.get("SECRET_KEY")
+    return None if key == _WELL_KNOWN_KEY else key or None
 
 
 def _choice(name: str, value: object, allowed: Collection[str]) -> str:

@@ -22,6 +22,7 @@ from dserver_signed_url_plugin.uploads.cleanup import Cleanup
 from dserver_signed_url_plugin.uploads.complete import Completions
 from dserver_signed_url_plugin.uploads.parts import PartSigner
 from dserver_signed_url_plugin.uploads.status import UploadStatuses
+from dserver_signed_url_plugin.uploads.tokens import UploadTokens
 from dserver_signed_url_plugin.verification.service import Verifications
 
 _NAME = "signed-url"
@@ -34,6 +35,7 @@ class Services:
     settings: Settings
     storages: Storages
     uploads: Uploads
+    upload_tokens: UploadTokens
     parts: PartSigner
     completions: Completions
     statuses: UploadStatuses
@@ -53,15 +55,18 @@ class Services:
         """Build the services."""
         storages, audit = Storages(settings), Audit(settings)
         lifecycles = Lifecycles(storages)
-        uploads, parts = Uploads(settings, storages), PartSigner(settings, storages, lifecycles)
+        upload_tokens = UploadTokens(settings.secret_key)
+        uploads = Uploads(settings, storages, upload_tokens)
+        parts = PartSigner(settings, storages, lifecycles)
         completions = Completions(settings, storages)
-        statuses = UploadStatuses(settings, storages)
+        statuses = UploadStatuses(settings, storages, upload_tokens)
         cancellations = Cancellations(storages)
         downloads = Downloads(settings, storages, lifecycles)
         return cls(
             settings=settings,
             storages=storages,
             uploads=uploads,
+            upload_tokens=upload_tokens,
             parts=parts,
             completions=completions,
             statuses=statuses,

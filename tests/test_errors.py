@@ -41,6 +41,7 @@ STATUS = {
     "MethodNotAllowed": 405,
     "NoPendingUpload": 400,
     "NotAuthenticated": 401,
+    "UploadTokenRefused": 401,
     "NotUploader": 403,
     "PageNotFound": 404,
     "PermissionDenied": 403,

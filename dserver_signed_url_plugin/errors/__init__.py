@@ -29,6 +29,7 @@ from dserver_signed_url_plugin.errors.requests import (
     RouteNotFound,
     TooManyRequests,
     UnreadableBody,
+    UploadTokenRefused,
 )
 from dserver_signed_url_plugin.errors.server import (
     AuditOff,
@@ -122,4 +123,5 @@ __all__ = [
     "UploadNotFound",
     "UploadNotOpened",
     "UploadOfAnother",
+    "UploadTokenRefused",
 ]

@@ -22,6 +22,19 @@ class NotAuthenticated(SignedURLError):
 
 
 @dataclass(eq=False)
+class UploadTokenRefused(NotAuthenticated):
+    """The token of an upload is not valid, has expired, or is of another upload."""
+
+    slug = "upload-token-refused"
+    sentence = (
+        "The token in the header Upload-Token {self.problem}; leave it out, and send "
+        "'Authorization: Bearer <token>'."
+    )
+
+    problem: str = "is not valid"
+
+
+@dataclass(eq=False)
 class PermissionDenied(SignedURLError):
     """The caller lacks a permission on the base URI, or dserver does not know it."""
 

@@ -82,6 +82,16 @@ class Pace:
         return self.limit
 
 
+def each_within(seconds: float, work: Callable[[T], bool], things: Sequence[T]) -> list[T]:
+    """Call ``work`` for each thing in parallel, and return the things for which it was True.
+
+    :param seconds: after which it is called for no other thing.
+    """
+    ends = monotonic() + seconds
+    done = each(lambda thing: monotonic() < ends and work(thing), things)
+    return [thing for thing, is_done in zip(things, done, strict=True) if is_done]
+
+
 def each(work: Callable[[T], R], things: Sequence[T], pace: Pace | None = None) -> list[R]:
     """Call ``work`` for each thing in parallel, and return the results; stop at the first error.
 

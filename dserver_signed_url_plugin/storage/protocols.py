@@ -123,6 +123,13 @@ class UploadStore(Protocol):
         :param pinned: whether the client returns the headers of a pinned URL.
         """
 
+    def write_empty_items(self, uuid: str, items: Sequence[Item], seconds: float) -> Set[str]:
+        """Write items without bytes to their real keys, with their metadata; safe to repeat.
+
+        :param seconds: after which no other one is begun.
+        :return: the identifiers of those that are written.
+        """
+
     def contents(self, uuid: str, staging: str) -> Contents:
         """List what the store holds of an upload, or of the dataset that it has become."""
 

@@ -26,6 +26,8 @@ Signed = TypeVar("Signed")
 IDENTIFIER = re.compile(r"[0-9a-f]{40}")
 _is_md5 = re.compile(r"[0-9a-fA-F]{32}").fullmatch
 
+EMPTY_MD5 = "d41d8cd98f00b204e9800998ecf8427e"
+
 DOCUMENTS = ("readme", "admin_metadata", "manifest", "structure")
 
 
@@ -99,6 +101,16 @@ class Item(msgspec.Struct, frozen=True, gc=False):
     size_in_bytes: int | None = None
     hash: str | None = None
     utc_timestamp: float | None = None
+
+    @property
+    def is_described(self) -> bool:
+        """Whether its size and MD5 are known."""
+        return self.size_in_bytes is not None and self.hash is not None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has no bytes, and the MD5 of none."""
+        return self.size_in_bytes == 0 and self.hash == EMPTY_MD5
 
 
 def total_size(sizes: Collection[int | None]) -> int | None:

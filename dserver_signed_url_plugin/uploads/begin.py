@@ -6,6 +6,7 @@ import json
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -34,6 +35,8 @@ from dserver_signed_url_plugin.uploads.lease import Lease, leased
 from dserver_signed_url_plugin.uploads.models import PendingUpload, UploadState
 from dserver_signed_url_plugin.uploads.plan import UploadPlan
 from dserver_signed_url_plugin.uploads.quotas import Quota
+from dserver_signed_url_plugin.uploads.tokens import UploadTokens
+from dserver_signed_url_plugin.uploads.unsent import items_to_send
 from dserver_signed_url_plugin.uris import DatasetURI
 
 # How often a UUID is claimed anew if it belonged to a removed upload of somebody else.
@@ -43,8 +46,8 @@ _ATTEMPTS = 3
 class Uploads:
     """Begins uploads, and resumes them when the same is announced again."""
 
-    def __init__(self, settings: Settings, storages: Storages) -> None:
-        self._settings, self._storages = settings, storages
+    def __init__(self, settings: Settings, storages: Storages, tokens: UploadTokens) -> None:
+        self._settings, self._storages, self._tokens = settings, storages, tokens
 
     def begin(self, permit: UploadPermit, plan: UploadPlan) -> UploadGrant:
         """Begin an upload, or resume it if the same user announces the same again.
@@ -70,12 +73,19 @@ class Uploads:
         life = storage.uploads.life(seconds)
         try:
             with _claimed(permit, _row(permit, plan, uri), self._quota(permit)) as lease:
+                # Before it is opened, no URL is handed out, so nothing can be stored.
+                is_new = lease.upload.state is UploadState.OPENING
                 _create(lease, plan, storage)
                 if plan.multipart and lease.upload.part_bytes is None:
                     lease.update(part_bytes=self._settings.part_bytes)
-                return grant_urls(
-                    lease, storage, plan.items, life, pinned=plan.pinned, multipart=plan.multipart
+                items = plan.items
+                if plan.skips_stored:
+                    items = items_to_send(lease, storage, items, is_new=is_new)
+                grant = grant_urls(
+                    lease, storage, items, life, pinned=plan.pinned, multipart=plan.multipart
                 )
+                token = self._tokens.make(lease.upload, permit.username, life.ends)
+                return replace(grant, token=token)
         except repository.UploadGone as gone:
             raise UploadBusy(plan.uuid) from gone
 

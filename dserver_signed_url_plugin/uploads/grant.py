@@ -30,7 +30,7 @@ from dserver_signed_url_plugin.uris import DatasetURI
 class UploadGrant:
     """Signed URLs to PUT items of an upload; a single PUT carries ``max_size_in_bytes``.
 
-    Items in ``divisions`` have no URL, but are sent in parts.
+    Items in ``divisions`` have no URL, but are sent in parts. ``token`` is the token of the upload.
     """
 
     uri: DatasetURI
@@ -39,6 +39,7 @@ class UploadGrant:
     urls: WriteURLs
     max_size_in_bytes: int
     divisions: Mapping[str, Division] = field(default_factory=dict)
+    token: str | None = field(default=None, repr=False)
 
     @property
     def extent(self) -> Extent:
@@ -72,7 +73,7 @@ def grant_urls(
         urls = _joined(items, urls, whole)
     # Before they are handed out, and before anything is deleted: it verifies the lease.
     lease.record_urls(life.ends, pinned=urls.pinned, some_pinned=pinned)
-    if storage.create_only_items is not None and upload.state is not UploadState.FROZEN:
+    if items and storage.create_only_items is not None and upload.state is not UploadState.FROZEN:
         storage.create_only_items.delete_outdated_items(upload.uuid, items)
     in_parts = divided if multipart else {}
     return UploadGrant(upload.uri, life, items, urls, uploads.limits.max_item_bytes, in_parts)

@@ -49,7 +49,8 @@ class UploadPlan:
     """An upload as announced; ``creator_username`` and ``frozen_at`` if the client sets them.
 
     ``pinned`` is True if the client returns the headers that come with a URL, ``multipart`` if it
-    sends large items in parts. Neither makes it another upload.
+    sends large items in parts, ``skips_stored`` if it sends only the items for which it is given
+    URLs. None of these makes it another upload.
     """
 
     uuid: str
@@ -62,6 +63,7 @@ class UploadPlan:
     overlays: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     pinned: bool = False
     multipart: bool = False
+    skips_stored: bool = False
     expiry_seconds: int | None = None
 
     @property

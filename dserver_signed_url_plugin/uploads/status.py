@@ -25,6 +25,7 @@ from dserver_signed_url_plugin.uploads.comparison import Comparison, compare
 from dserver_signed_url_plugin.uploads.grant import UploadGrant, grant_urls
 from dserver_signed_url_plugin.uploads.lease import Lease, leased
 from dserver_signed_url_plugin.uploads.models import ItemInParts, PendingUpload, UploadState
+from dserver_signed_url_plugin.uploads.tokens import UploadTokens
 from dserver_signed_url_plugin.uris import DatasetURI
 
 
@@ -57,8 +58,8 @@ class UploadStatus:
 class UploadStatuses:
     """Answers how far pending uploads are."""
 
-    def __init__(self, settings: Settings, storages: Storages) -> None:
-        self._settings, self._storages = settings, storages
+    def __init__(self, settings: Settings, storages: Storages, tokens: UploadTokens) -> None:
+        self._settings, self._storages, self._tokens = settings, storages, tokens
 
     def of(
         self,
@@ -92,7 +93,9 @@ class UploadStatuses:
             if not urls:
                 return _status(upload, storage)
             with leased(upload, active=True) as lease:
-                return _granted(lease, storage, seconds)
+                status, grant = _granted(lease, storage, seconds)
+                token = self._tokens.make(upload, permit.username, grant.life.ends)
+                return replace(status, grant=replace(grant, token=token))
         except repository.UploadGone:
             return _registered(uri)
 
@@ -140,8 +143,8 @@ def _bytes_stored(found: Comparison) -> int:
     return sum(each.size_in_bytes for each in stored)
 
 
-def _granted(lease: Lease, storage: Storage, seconds: int) -> UploadStatus:
-    """Return the status, with URLs for the items that are missing or wrong."""
+def _granted(lease: Lease, storage: Storage, seconds: int) -> tuple[UploadStatus, UploadGrant]:
+    """Return the status, and URLs for the items that are missing or wrong."""
     upload = lease.upload
     if upload.state is UploadState.REMOVED:
         raise repository.UploadGone
@@ -155,4 +158,4 @@ def _granted(lease: Lease, storage: Storage, seconds: int) -> UploadStatus:
     life = storage.uploads.life(seconds)
     # An upload stays pinned if all of its URLs so far were, and in parts if it was once.
     grant = grant_urls(lease, storage, items, life, pinned=upload.pinned, multipart=True)
-    return replace(status, grant=grant)
+    return status, grant

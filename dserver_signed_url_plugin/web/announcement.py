@@ -143,6 +143,8 @@ class Announcement(msgspec.Struct, forbid_unknown_fields=True):
             overlays=self._overlays(),
             pinned=self.hash_function is not None if is_pinned is None else is_pinned,
             multipart=bool(self.multipart),
+            # dtool-dserver, which sends it, skips items without an entry in the answer.
+            skips_stored=self.hash_function is not None,
             expiry_seconds=_whole(self.expiry_seconds, "expiry_seconds"),
         )
 

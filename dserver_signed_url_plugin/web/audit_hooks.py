@@ -13,13 +13,13 @@ from http import HTTPStatus
 from typing import ParamSpec, Protocol, TypeVar
 from uuid import uuid4
 
-from dservercore.utils_auth import get_jwt_identity
 from flask import Blueprint, Response, request
 
 from dserver_signed_url_plugin import request_ids
 from dserver_signed_url_plugin.audit.decisions import Decision, Extent, Outcome, printable_uri
 from dserver_signed_url_plugin.errors import InternalError
 from dserver_signed_url_plugin.services import services
+from dserver_signed_url_plugin.web import caller
 
 REQUEST_ID = "X-Request-ID"
 
@@ -154,7 +154,7 @@ def _action() -> str:
 
 def _identity() -> str:
     try:
-        return str(get_jwt_identity() or "")
+        return str(caller.username() or "")
     except RuntimeError:
         # No token has been looked at yet.
         return ""

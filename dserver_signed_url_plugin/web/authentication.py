@@ -15,10 +15,13 @@ from flask import request
 from flask_jwt_extended.exceptions import JWTExtendedException
 from jwt import PyJWTError
 
-from dserver_signed_url_plugin.errors import NotAuthenticated
+from dserver_signed_url_plugin.errors import NotAuthenticated, UploadTokenRefused
 from dserver_signed_url_plugin.permissions import permit_completion, permit_read, permit_upload
 from dserver_signed_url_plugin.services import services
 from dserver_signed_url_plugin.uris import BaseURI, DatasetURI
+from dserver_signed_url_plugin.web import caller
+
+UPLOAD_TOKEN = "Upload-Token"  # noqa: S105 (the name of a header)
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -54,10 +57,48 @@ def identified(view: Callable[P, Result]) -> Callable[P, Result]:
     return authenticated
 
 
+def identified_for_upload(view: Callable[P, Result]) -> Callable[P, Result]:
+    """Require a valid token, of the caller or of an upload; if both are sent, the latter counts.
+
+    :raises UploadTokenRefused: if that was not made here, or has ended.
+    """
+    by_own_token = identified(view)
+
+    @wraps(view)
+    def authenticated(*args: P.args, **kwargs: P.kwargs) -> Result:
+        token = request.headers.get(UPLOAD_TOKEN)
+        if token is None:
+            return by_own_token(*args, **kwargs)
+        limits, tokens = services().rate_limits, services().upload_tokens
+        try:
+            holder = tokens.check(token)
+        except UploadTokenRefused:
+            limits.check_address(request.remote_addr)
+            raise
+        caller.came_with(holder)
+        limits.check_user(holder.username)
+        return view(*args, **kwargs)
+
+    return authenticated
+
+
 def identity() -> str:
     """Return the username of the caller."""
     name: str = get_jwt_identity()
     return name
+
+
+def uploader(dataset: DatasetURI) -> str:
+    """Return the username of the caller, who may have come with the token of this upload.
+
+    :raises UploadTokenRefused: if it is the token of another upload.
+    """
+    holder = caller.token_holder()
+    if holder is None:
+        return identity()
+    if holder.uri != dataset:
+        raise UploadTokenRefused("is of another upload")
+    return holder.username
 
 
 def may_register(view: Callable[..., Result]) -> Callable[..., Result]:
@@ -96,6 +137,6 @@ def may_complete(view: Callable[..., Result]) -> Callable[..., Result]:
     @wraps(view)
     def permitted(uri: str, **path: str) -> Result:
         dataset = DatasetURI.parse(uri)
-        return view(permit_completion(identity(), dataset.base), uuid=dataset.uuid, **path)
+        return view(permit_completion(uploader(dataset), dataset.base), uuid=dataset.uuid, **path)
 
     return permitted

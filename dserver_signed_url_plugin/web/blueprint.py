@@ -34,6 +34,7 @@ class SignedURLBlueprint(Blueprint):  # type: ignore[misc]  # untyped in flask-s
 
     def register_views_in_doc(self, api: Any, app: Any, spec: Any, **options: Any) -> None:
         """Add the routes to dserver's OpenAPI document, and correct that."""
+        spec.components.security_scheme(openapi.UPLOAD_TOKEN, openapi.UPLOAD_TOKEN_SCHEME)
         super().register_views_in_doc(api, app, spec, **options)
         openapi.correct(spec.to_dict(), f"{self.url_prefix}/")
 

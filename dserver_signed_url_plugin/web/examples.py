@@ -38,6 +38,7 @@ UPLOAD_GRANT: dict[str, Any] = {
     "uuid": UUID,
     "base_uri": BASE_URI,
     "max_size_in_bytes": 5 * 1024**3,
+    "upload_token": "WyJzMzovL215LWJ1Y2tldC81NTBlODQwMC0uLi4iXQ.Q2hhbmdlZA",
     "upload_urls": {
         "readme": _url("upload/6b2e/README.yml"),
         "admin_metadata": _url("upload/6b2e/dtool"),

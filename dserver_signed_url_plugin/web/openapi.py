@@ -65,6 +65,21 @@ _OTHER_FORMATS = {
     ("dataset/{uri}", "get"): {"text/plain": _TEXT, "application/x-ndjson": _TEXT},
 }
 
+UPLOAD_TOKEN = "uploadToken"  # noqa: S105 (the name of a scheme)
+UPLOAD_TOKEN_SCHEME = {
+    "type": "apiKey",
+    "in": "header",
+    "name": "Upload-Token",
+    "description": "`upload_token` of the answer to an announcement, in place of a dserver token",
+}
+# By path below the prefix.
+_TAKE_UPLOAD_TOKENS = {
+    ("upload/{uri}", "get"),
+    ("upload/{uri}", "delete"),
+    ("parts/{uri}/{identifier}", "post"),
+    ("upload-complete", "post"),
+}
+
 _METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 
 _MALFORMED = {
@@ -112,6 +127,8 @@ def correct(document: Mapping[str, Any], prefix: str) -> None:
             responses = operation.get("responses", {}) if method in _METHODS else {}
             if path.startswith(prefix) and "422" in responses:
                 responses["422"] = _MALFORMED
+            if (path.removeprefix(prefix), method) in _TAKE_UPLOAD_TOKENS:
+                operation["security"] = [*document.get("security", []), {UPLOAD_TOKEN: []}]
             more = _OTHER_FORMATS.get((path.removeprefix(prefix), method))
             if more is not None:
                 responses["200"]["content"].update(more)

@@ -45,10 +45,12 @@ from dserver_signed_url_plugin.web import (
 from dserver_signed_url_plugin.web.announcement import Announcement, CompletionRequest, PartsRequest
 from dserver_signed_url_plugin.web.authentication import (
     identified,
+    identified_for_upload,
     identity,
     may_complete,
     may_read,
     may_register,
+    uploader,
 )
 from dserver_signed_url_plugin.web.blueprint import SignedURLBlueprint
 from dserver_signed_url_plugin.web.item_request import ItemRequest
@@ -188,14 +190,14 @@ def begin_upload(permit: UploadPermit, announced: Announcement) -> UploadGrant:
 @blueprint.route(
     "/upload/<path:uri>", methods=["GET"], parameters=[openapi.UPLOAD_URI], endpoint="upload-status"
 )
-@identified
+@identified_for_upload
 @blueprint.arguments(UploadStatusQuerySchema, location="query")
 @blueprint.response(200, UploadStatusSchema, example=examples.UPLOAD_STATUS)
 @blueprint.refuses(openapi.STATUS)
 def upload_status(query: UploadStatusQuery, uri: str) -> UploadStatus:
     """Return how far an upload has come and, with ?urls=true, URLs for what is missing."""
     dataset = DatasetURI.parse(uri)
-    permit = permit_completion(identity(), dataset.base)
+    permit = permit_completion(uploader(dataset), dataset.base)
     return services().statuses.of(
         permit, dataset.uuid, urls=query["urls"], expiry_seconds=query["expiry_seconds"]
     )
@@ -207,13 +209,13 @@ def upload_status(query: UploadStatusQuery, uri: str) -> UploadStatus:
     parameters=[openapi.UPLOAD_URI],
     endpoint="upload-cancel",
 )
-@identified
+@identified_for_upload
 @blueprint.response(200, CancelSchema, example=examples.CANCELLATION)
 @blueprint.refuses(openapi.CANCELLING)
 def cancel_upload(uri: str) -> Cancellation:
     """Cancel an upload and delete what it has stored. Idempotent."""
     dataset = DatasetURI.parse(uri)
-    permit = permit_completion(identity(), dataset.base)
+    permit = permit_completion(uploader(dataset), dataset.base)
     return services().cancellations.cancel(permit, dataset.uuid)
 
 
@@ -223,7 +225,7 @@ def cancel_upload(uri: str) -> Cancellation:
     parameters=[openapi.URI, openapi.IDENTIFIER],
     endpoint="upload-parts",
 )
-@identified
+@identified_for_upload
 @may_complete
 @blueprint.arguments(PartsPlanSchema, example=examples.PARTS_REQUEST)
 @blueprint.response(200, PartGrantSchema, example=examples.PART_GRANT)
@@ -234,7 +236,7 @@ def sign_parts(permit: UploadPermit, parts: PartsRequest, uuid: str, identifier:
 
 
 @blueprint.route("/upload-complete", methods=["POST"], endpoint="upload-complete")
-@identified
+@identified_for_upload
 @blueprint.arguments(CompletionPlanSchema, example=examples.COMPLETION_REQUEST)
 @blueprint.response(200, CompletionSchema, example=examples.COMPLETION)
 @blueprint.alt_response(
@@ -249,7 +251,7 @@ def complete_upload(completion: CompletionRequest) -> Completion | Completing:
     """Verify every item of an upload, freeze it and register the dataset. Idempotent."""
     audit_hooks.about(completion.uri)
     dataset = DatasetURI.parse(completion.uri)
-    permit = permit_completion(identity(), dataset.base)
+    permit = permit_completion(uploader(dataset), dataset.base)
     return services().completions.complete(permit, dataset.uuid, completion.seconds_to_wait)
 
 

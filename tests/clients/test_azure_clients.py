@@ -112,7 +112,7 @@ def test_who_returns_no_headers_is_told_that_items_are_missing_and_why(
     assert sorted(refused.json["errors"]["missing"]) == sorted(FILES)
     assert "headers" in refused.json["message"]
 
-    DtoolDserver().put_items(grant["upload_urls"]["items"], deposit)
+    WithHeaders().put_items(grant["upload_urls"]["items"], deposit)
     assert azure_dserver.alice.complete(grant["uri"]).status_code == 200
     check_dataset(azure_dserver, blobs, deposit)
 

@@ -27,6 +27,7 @@ from tests.support.compose_container import (
     made_env,
 )
 from tests.support.dserver import Dserver, encoded, in_capitals
+from tests.support.refusals import reason_of
 
 pytestmark = pytest.mark.database("postgresql", reason="docker-compose.yml has PostgreSQL")
 
@@ -100,6 +101,23 @@ def test_a_refusal_reaches_whoever_sends_a_large_body(dserver, public):
     assert bob.ask("POST", "upload-complete", json=large).status_code == 413
     path = f"upload/{encoded(dserver.base_uri)}"
     assert bob.ask("POST", path, json=large).status_code == 403
+
+
+def test_the_status_line_says_why_in_one_line_of_latin_1(dserver, public):
+    alice = {"Authorization": f"Bearer {tokens(dserver.app, timedelta(hours=1))['alice']}"}
+    name = "Größe\N{EURO SIGN}\r\nX-Forged: 1"
+    unknown = {"uuid": UUID, "name": "mine", name: 1}
+    for headers, path, body in (
+        ({}, dserver.base_uri, {}),
+        (alice, f"s3://{name}", {}),
+        (alice, dserver.base_uri, unknown),
+        (alice, f"{dserver.base_uri}/{UUID}/x", {}),
+    ):
+        address = f"{public.endpoint}/signed-urls/upload/{encoded(path)}"
+        answer = requests.post(address, json=body, headers=headers, timeout=30)
+        assert answer.status_code >= 400
+        assert answer.reason == reason_of(answer.json()["message"])
+        assert "X-Forged" not in answer.headers
 
 
 def test_nobody_fills_the_proxy_with_bodies_that_never_end(dserver, public):

@@ -49,5 +49,5 @@ def test_the_curl_commands_look_at_an_upload_and_cancel_it(dserver, address, tmp
     lines = [line.replace("2Flab", f"2F{dserver.bucket.name}") for line in lines]
     token = dserver.tokens["alice"]
     output = run(lines, tmp_path, DSERVER=address, TOKEN=token, UUID=deposit.uuid)
-    assert '"missing":3' in output.replace(" ", "")
+    assert '"missing":2' in output.replace(" ", "")
     assert '"cancelled"' in output

@@ -100,7 +100,8 @@ def test_what_is_missing_is_reported_and_can_follow(dserver, base_uri):
     grant = client.begin(dserver.alice, base_uri, deposit)
     report = dserver.alice.complete(grant["uri"])
     assert report.status_code == 400
-    assert report.json["errors"]["missing"] == list(deposit.files)
+    # The server has written the empty one.
+    assert report.json["errors"]["missing"] == list(deposit.files)[:-1]
     client.put(client.begin(dserver.alice, base_uri, deposit), deposit)
     assert dserver.alice.complete(grant["uri"]).status_code == 200
 

@@ -142,6 +142,11 @@ class OwnBroker(BaseStorageBroker):
     def post_freeze_hook(self) -> None:
         """Nothing to clean up."""
 
+    def put_item(self, fpath: str, relpath: str) -> str:
+        key = self.data_key_prefix + generate_identifier(relpath)
+        STORES[self._address][key] = Path(fpath).read_bytes(), relpath
+        return relpath
+
     def iter_item_handles(self) -> Iterator[str]:
         for identifier in self._names("data"):
             relpath = STORES[self._address][self.data_key_prefix + identifier][1]

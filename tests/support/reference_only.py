@@ -119,9 +119,11 @@ def _described(document: dict[str, Any]) -> dict[str, Any]:
             operation["parameters"] = [
                 each for each in operation.get("parameters", []) if each.get("in") == "path"
             ]
+            operation.pop("security", None)
             document["paths"][path] = {**described, method: operation}
             for other in {"get", "post", "delete"} - {method}:
                 document["paths"][path].pop(other, None)
+    document["components"].get("securitySchemes", {}).pop("uploadToken", None)
     schemas = document["components"]["schemas"]
     for name, known in (("UploadPlan", ANNOUNCED), ("UploadGrant", ANSWERED["upload"])):
         properties = schemas.get(name, {}).get("properties", {})

@@ -27,6 +27,7 @@ from dserver_signed_url_plugin.errors import (
 from dserver_signed_url_plugin.storage.protocols import Storage
 from dserver_signed_url_plugin.storage.values import (
     DOCUMENTS,
+    EMPTY_MD5,
     Claim,
     Contents,
     Freed,
@@ -91,6 +92,18 @@ class StorageContract:
         return upload.deposit(soon)
 
     # Reading and writing -------------------------------------------------------------------
+
+    def test_empty_items_are_written_as_if_somebody_had_put_them(self, storage, upload):
+        items = [
+            Item(generate_identifier(relpath), relpath, 0, EMPTY_MD5)
+            for relpath in ("empty", *AWKWARD)
+        ]
+        assert not storage.uploads.write_empty_items(upload.uuid, items, 0)
+        assert not upload.held().final
+        written = storage.uploads.write_empty_items(upload.uuid, items, 30)
+        held = upload.held().final
+        assert written == held.keys() == {item.identifier for item in items}
+        assert all(held[item.identifier].fits(item) for item in items)
 
     @pytest.mark.parametrize("pinned", [True, False], ids=["pinned", "staged"])
     def test_what_is_put_and_frozen_can_be_read(self, upload, soon, everything, pinned):

@@ -119,9 +119,9 @@ def test_an_interrupted_upload_goes_on_through_staged_urls(dserver_that, client)
     progress = look(dserver, grant["uri"])
     assert progress["missing"] == ["one.txt", "three.txt"]
     assert are_staged(progress["upload"])
+    assert are_staged(client.begin(dserver.alice, dserver.base_uri, deposit))
     client.put(progress["upload"], deposit)
     assert look(dserver, grant["uri"])["items"]["stored"] == 3
-    assert are_staged(client.begin(dserver.alice, dserver.base_uri, deposit))
     assert dserver.alice.complete(grant["uri"]).status_code == 200
 
 

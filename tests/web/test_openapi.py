@@ -173,7 +173,8 @@ def test_grants_are_documented_down_to_each_url(document):
     assert answered(document, ITEM, 200)["properties"].keys() == common | {"identifier", "url"}
 
     upload = answered(document, UPLOAD, 200)["properties"]
-    assert upload.keys() == common | {"uuid", "base_uri", "max_size_in_bytes", "upload_urls"}
+    own = {"uuid", "base_uri", "max_size_in_bytes", "upload_urls", "upload_token"}
+    assert upload.keys() == common | own
     urls = resolved(document, upload["upload_urls"])["properties"]
     assert urls.keys() == {"readme", "admin_metadata", "manifest", "structure", "items"}
     item = resolved(document, urls["items"]["additionalProperties"])

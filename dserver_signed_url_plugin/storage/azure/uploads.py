@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 
 from dserver_signed_url_plugin.config import LONGEST_LIFE
 from dserver_signed_url_plugin.errors import StorageUnavailable, UploadBusy
@@ -27,7 +27,7 @@ from dserver_signed_url_plugin.storage.azure.layout import (
 from dserver_signed_url_plugin.storage.azure.sas import CREATE, WRITE
 from dserver_signed_url_plugin.storage.azure.values import PENDING, ListedBlob
 from dserver_signed_url_plugin.storage.manifest import FrozenDataset
-from dserver_signed_url_plugin.storage.parallel import each
+from dserver_signed_url_plugin.storage.parallel import each, each_within
 from dserver_signed_url_plugin.storage.protocols import CheckLease, ItemDone, ignore_item_done
 from dserver_signed_url_plugin.storage.values import (
     DOCUMENTS,
@@ -105,6 +105,17 @@ class AzureUploads:
             items=SignedRequests.of(items, request),
             pinned=pinned and all(item.hash is not None for item in items),
         )
+
+    def write_empty_items(self, uuid: str, items: Sequence[Item], seconds: float) -> Set[str]:
+        """Create items without bytes; what is there already is left to delete_outdated_items()."""
+
+        def write(item: Item) -> bool:
+            metadata = item_metadata(item.relpath)
+            is_written = self._azure.create(uuid, item.identifier, "", metadata)
+            deadline.progress()
+            return is_written
+
+        return {item.identifier for item in each_within(seconds, write, items)}
 
     def delete_outdated_items(self, uuid: str, items: Sequence[Item]) -> None:
         """Delete what differs from its announcement, after a listing: no PUT can replace it."""

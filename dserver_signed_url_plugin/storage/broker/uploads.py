@@ -7,8 +7,11 @@ by one: how firmly a URL is bound to the announced bytes is up to the broker's
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence, Set
 from datetime import datetime, timezone
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import monotonic
 from typing import Any
 
 import dtoolcore
@@ -91,6 +94,23 @@ class BrokerUploads:
                 items=SignedRequests.of(items, lambda item: signed[item.identifier]),
                 pinned=can_pin and all(item.hash is not None for item in items),
             )
+
+    def write_empty_items(self, uuid: str, items: Sequence[Item], seconds: float) -> Set[str]:
+        """Let the broker put an empty file, one item after the other, if it can put any."""
+        written: set[str] = set()
+        ends = monotonic() + seconds
+        with self._broker.of(uuid) as broker, TemporaryDirectory() as directory:
+            empty = Path(directory, "empty")
+            empty.touch()
+            for item in items:
+                if monotonic() >= ends:
+                    break
+                try:
+                    broker.put_item(str(empty), item.relpath)
+                except NotImplementedError:
+                    break
+                written.add(item.identifier)
+        return written
 
     def contents(self, uuid: str, staging: str) -> Contents:
         """Read the properties of every item that the broker lists; no other object counts."""

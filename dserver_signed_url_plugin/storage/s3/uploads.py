@@ -5,12 +5,12 @@ At most one request per 1,000 items, promotion aside.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 
 from dserver_signed_url_plugin.errors import StorageUnavailable
 from dserver_signed_url_plugin.storage import claims, deadline
 from dserver_signed_url_plugin.storage.manifest import FrozenDataset
-from dserver_signed_url_plugin.storage.parallel import Pace, each
+from dserver_signed_url_plugin.storage.parallel import Pace, each, each_within
 from dserver_signed_url_plugin.storage.protocols import CheckLease, ItemDone, ignore_item_done
 from dserver_signed_url_plugin.storage.s3.connection import S3Connection
 from dserver_signed_url_plugin.storage.s3.layout import (
@@ -23,6 +23,7 @@ from dserver_signed_url_plugin.storage.s3.prefixes import DatasetPrefixes
 from dserver_signed_url_plugin.storage.s3.response_checks import md5_of
 from dserver_signed_url_plugin.storage.values import (
     DOCUMENTS,
+    EMPTY_MD5,
     Contents,
     Item,
     Life,
@@ -100,6 +101,18 @@ class S3Uploads:
             items=SignedRequests.of(items, request),
             pinned=may_pin and all(item.hash is not None for item in items),
         )
+
+    def write_empty_items(self, uuid: str, items: Sequence[Item], seconds: float) -> Set[str]:
+        """Write items without bytes, as a pinned PUT does."""
+        layout = self._prefixes.of(uuid)
+
+        def write(item: Item) -> bool:
+            metadata = item_metadata(item.relpath, EMPTY_MD5)
+            self._s3.put(layout.item(item.identifier), "", metadata)
+            deadline.progress()
+            return True
+
+        return {item.identifier for item in each_within(seconds, write, items)}
 
     def contents(self, uuid: str, staging: str) -> Contents:
         """List the dataset's keys, one request per 1,000."""

@@ -133,7 +133,10 @@ class UploadURLsSchema(Schema):
         keys=fields.String(),
         values=fields.Nested(SignedItemSchema),
         required=True,
-        metadata=described("By item identifier."),
+        metadata=described(
+            "By item identifier. After an announcement with hash_function, without the items that "
+            "are stored as announced, and without those of no bytes, which the server writes."
+        ),
     )
 
 
@@ -147,6 +150,12 @@ class UploadGrantSchema(GrantSchema, StreamedSchema):
         metadata=described("The largest item that a PUT to one of these URLs can carry."),
     )
     upload_urls = fields.Nested(UploadURLsSchema, required=True)
+    upload_token = fields.String(
+        metadata=described(
+            "Stands for the caller on this upload's routes, in the header Upload-Token instead of "
+            "Authorization, until the URLs expire; absent where dserver has no SECRET_KEY."
+        )
+    )
 
     @staticmethod
     def document(grant: UploadGrant) -> dict[str, Any]:
@@ -154,6 +163,7 @@ class UploadGrantSchema(GrantSchema, StreamedSchema):
         return {
             "uri": str(grant.uri),
             **grant.life.as_answer(),
+            **({} if grant.token is None else {"upload_token": grant.token}),
             "uuid": grant.uri.uuid,
             "base_uri": str(grant.uri.base),
             "max_size_in_bytes": grant.max_size_in_bytes,

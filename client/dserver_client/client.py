@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
+from typing import Any
 
+from dserver_client.deposit import Description, default_name, deposit
 from dserver_client.errors import Refused, UsageError
 from dserver_client.http import HTTP
+from dserver_client.local_files import find_files
+from dserver_client.progress import Progress
 from dserver_client.server import Server
 from dserver_client.settings import Settings
+from dserver_client.state import forget
 from dserver_client.tokens import TokenSource
 from dserver_client.uris import Address, parse
-from dserver_client.values import DatasetEntry, UploadStatus
+from dserver_client.values import DatasetEntry, Deposited, UploadStatus
 
 
 class Client:
@@ -67,6 +73,42 @@ class Client:
         base = None if base_uri is None else self.base_uri(base_uri)
         return self.server.datasets(search=search, base_uri=base)
 
+    def deposit(
+        self,
+        paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        base_uri: str,
+        *,
+        name: str | None = None,
+        readme: str | None = None,
+        tags: Sequence[str] = (),
+        annotations: Mapping[str, Any] | None = None,
+        ignore: Sequence[str] = (),
+        progress: Progress | None = None,
+    ) -> Deposited:
+        """Deposit a directory, or several files and directories, as one dataset.
+
+        After an interruption the same call goes on with what is stored, also in another process.
+
+        :param paths: of a directory alone, its files are deposited under their paths below it; of
+            several, each keeps its own name.
+        :param name: of the dataset; by default that of the directory or file.
+        :param readme: YAML, as dtool has it.
+        :param annotations: JSON values by name.
+        :param ignore: patterns as in ``.gitignore``.
+        :raises UsageError: if two files would have the same relpath, or there is no name.
+        :raises LocalFileError: if a file cannot be read; FileChanged, if one changes meanwhile.
+        :raises DepositRunning: if another process deposits the same at this moment.
+        :raises Refused: if dserver refuses it, StoreRefused if the store does.
+        :raises Unavailable: if one of them cannot be reached.
+        """
+        given = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
+        base = self.base_uri(base_uri)
+        source = find_files(given, ignore)
+        description = Description(
+            name or default_name(given), readme, tags, dict(annotations or {})
+        )
+        return deposit(self.server, source, base, description, progress=progress)
+
     def status(self, uri: str) -> UploadStatus:
         """Return how far the deposit of a dataset is.
 
@@ -75,11 +117,13 @@ class Client:
         return self.server.status(self.dataset_uri(uri))
 
     def cancel(self, uri: str) -> None:
-        """Cancel a deposit, and delete what it has stored.
+        """Cancel a deposit, delete what it has stored, and forget it on this machine.
 
         :raises NotSupported: if this dserver cannot.
         """
-        self.server.cancel(self.dataset_uri(uri))
+        found = self.dataset_uri(uri)
+        self.server.cancel(found)
+        forget(self.server.url, found)
 
     def base_uri(self, text: str) -> str:
         """Return the base URI that an address means, such as ``s3://bucket``.

@@ -1,0 +1,353 @@
+"""Deposit local files as a dataset: announce them, send them, have dserver register them.
+
+Every step may be interrupted. The journal keeps the UUID from before the first request, so the same
+command goes on with what is stored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from dserver_client.errors import FileChanged, NotSupported, Refused, UsageError
+from dserver_client.local_files import LocalFile, Source, identifier_of
+from dserver_client.progress import NoProgress, Progress
+from dserver_client.server import Server
+from dserver_client.state import Journal, Unfinished
+from dserver_client.transfers.hashing import hash_files
+from dserver_client.transfers.scheduler import Limit
+from dserver_client.transfers.sending import Sending
+from dserver_client.values import Deposited, Registered, UploadGrant
+
+_log = logging.getLogger(__name__)
+
+# dserver's default size of a part, for which MD5s are computed with that of the whole file.
+_PART_SIZE = 64 * 1024 * 1024
+# Bytes that one PUT can carry.
+_MOST_IN_ONE_PUT = {"s3": 5 * 1024**3, "azure": 5_000 * 1024**2}
+# How often completion is asked for if dserver misses items that the store has acknowledged.
+_COMPLETIONS = 5
+
+# dtool's rules for names of datasets.
+_LONGEST_NAME = 80
+_not_in_names = re.compile(r"[^A-Za-z0-9_.-]+")
+
+# Slugs of dserver's refusals; those beginning with http- are of a dserver without slugs.
+_ALL_STORED = frozenset({"upload-frozen", "already-registered"})
+_INCOMPLETE = frozenset({"upload-incomplete", "http-400"})
+_GONE = frozenset({"already-registered", "upload-not-found", "no-pending-upload"})
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a dataset is, beside its files.
+
+    ``overlays`` has a mapping of identifiers to values by name. ``uuid`` is None for a new one,
+    ``creator_username`` for the user, ``frozen_at`` (UTC, seconds since 1970) for the time of
+    completion.
+    """
+
+    name: str
+    readme: str | None = None
+    tags: Sequence[str] = ()
+    annotations: Mapping[str, Any] = field(default_factory=dict)
+    overlays: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    uuid: str | None = None
+    creator_username: str | None = None
+    frozen_at: float | None = None
+
+
+def deposit(
+    server: Server,
+    source: Source,
+    base_uri: str,
+    description: Description,
+    *,
+    progress: Progress | None = None,
+    limit: Limit | None = None,
+) -> Deposited:
+    """Deposit files under a base URI, or go on with a deposit of them that was interrupted.
+
+    :raises DepositRunning: if another command deposits the same at this moment.
+    :raises FileChanged: if a file changes meanwhile.
+    :raises LocalFileError: if a file cannot be read.
+    :raises Refused: if dserver refuses it.
+    :raises StoreRefused: if the store does.
+    :raises Unavailable: if one of them cannot be reached.
+    """
+    with Journal(server.url, base_uri, source.names) as journal:
+        one = _Deposit(server, source, base_uri, description, journal, progress or NoProgress())
+        return one.run(limit or Limit())
+
+
+def default_name(paths: Sequence[str | os.PathLike[str]]) -> str:
+    """Return a dataset's name from that of the only directory or file.
+
+    :raises UsageError: if there are several, or nothing is left of it.
+    """
+    if len(paths) != 1:
+        raise UsageError("Give the dataset a name: it is made of several files or directories.")
+    stem = os.path.basename(os.path.abspath(paths[0]))
+    name = _not_in_names.sub("_", stem)[:_LONGEST_NAME].strip("_")
+    if not name.strip("."):
+        raise UsageError(f"Give the dataset a name: {stem!r} cannot be one.")
+    return name
+
+
+class _Deposit:
+    """One deposit, from the listing of its files to the registered dataset."""
+
+    def __init__(
+        self,
+        server: Server,
+        source: Source,
+        base_uri: str,
+        description: Description,
+        journal: Journal,
+        progress: Progress,
+    ) -> None:
+        self._server, self._source, self._base_uri = server, source, base_uri
+        self._description, self._journal, self._progress = description, journal, progress
+        self._files = {file.identifier: file for file in source.files}
+        self._current = self._begin()
+
+    def run(self, limit: Limit) -> Deposited:
+        """Deposit everything."""
+        self._hash()
+        was_announced = self._keep_contents()
+        grant = self._announce(was_announced=was_announced)
+        with _phase(self._progress, "send", self._source.size_in_bytes, len(self._files)):
+            sending = self._sending(limit)
+            if grant is not None:
+                self._send(sending, grant)
+        registered = self._complete(sending)
+        self._journal.remove()
+        return Deposited(
+            uri=registered.uri,
+            uuid=registered.uuid,
+            name=registered.name,
+            items=len(self._files),
+            size_in_bytes=self._source.size_in_bytes,
+            sent_in_bytes=sending.sent_in_bytes,
+            already_stored=len(self._files) - sending.items_sent,
+        )
+
+    @property
+    def _uri(self) -> str:
+        return self._current.uri
+
+    def _begin(self) -> Unfinished:
+        """Find what was begun, or keep a UUID before the first request with it."""
+        earlier, uuid = self._journal.earlier, self._description.uuid
+        self._journal.look_up(self._source.files)
+        if earlier is None or uuid not in (None, earlier.uuid):
+            return self._journal.begin(self._description.name, uuid)
+        return earlier
+
+    def _hash(self) -> None:
+        """Compute the MD5s that are not known from an earlier attempt."""
+        files = [file for file in self._source.files if file.md5 is None]
+        if not files:
+            return
+        part_size = _PART_SIZE if self._server.capabilities().parts else 0
+        with _phase(self._progress, "hash", sum(f.size_in_bytes for f in files), len(files)):
+            hash_files(files, part_size, self._journal.keep_hashes, self._progress)
+
+    def _keep_contents(self) -> bool:
+        """Keep what is going to be announced; return whether it was announced before."""
+        self._refuse_too_large()
+        contents = self._fingerprint()
+        known = self._current.contents
+        if known not in (None, contents):
+            self._give_up_earlier()
+        self._current = replace(
+            self._current,
+            contents=contents,
+            name=self._description.name,
+            items=len(self._files),
+            size_in_bytes=self._source.size_in_bytes,
+        )
+        self._journal.keep(self._current)
+        return known == contents
+
+    def _refuse_too_large(self) -> None:
+        """Refuse what only parts can carry where dserver does not take parts."""
+        if self._server.capabilities().parts:
+            return
+        scheme = self._base_uri.partition(":")[0]
+        most = _MOST_IN_ONE_PUT.get(scheme, _MOST_IN_ONE_PUT["s3"])
+        for file in self._source.files:
+            if file.size_in_bytes > most:
+                raise NotSupported(
+                    f"{file.path} has {file.size_in_bytes} bytes, and this dserver takes files of "
+                    f"up to {most} bytes: it has no route for files in parts."
+                )
+
+    def _give_up_earlier(self) -> None:
+        """Cancel an upload of what the source was before, and begin under a new UUID.
+
+        An upload of which only the registration is missing is registered: it is complete.
+        """
+        earlier = self._uri
+        _log.warning(
+            "The files or their description have changed since the deposit %s was begun: "
+            "it is cancelled, and everything is sent under a new UUID.",
+            self._current.uuid,
+        )
+        if self._server.capabilities().cancel:
+            try:
+                self._server.cancel(earlier)
+            except Refused as refusal:
+                if refusal.slug == "upload-frozen":
+                    self._server.complete(earlier)
+                elif refusal.slug not in _GONE:
+                    raise
+        self._current = self._journal.begin(self._description.name, self._description.uuid)
+
+    def _announce(self, *, was_announced: bool) -> UploadGrant | None:
+        """Announce the upload; None if everything is stored already."""
+        try:
+            return self._server.announce(self._base_uri, self._announcement())
+        except Refused as refusal:
+            if was_announced and (
+                refusal.slug in _ALL_STORED
+                or (refusal.slug == "http-409" and self._is_registered())
+            ):
+                return None
+            raise
+
+    def _is_registered(self) -> bool:
+        try:
+            self._server.entry(self._uri)
+        except Refused:
+            return False
+        return True
+
+    def _sending(self, limit: Limit) -> Sending:
+        readme = self._description.readme
+        return Sending(
+            self._server,
+            self._files,
+            self._journal.stored,
+            None if readme is None else readme.encode(),
+            self._progress,
+            limit,
+            # A dserver that knows what is stored leaves it out of its next grant.
+            _ignore if self._server.capabilities().status else self._journal.keep_stored,
+        )
+
+    def _send(self, sending: Sending, grant: UploadGrant) -> None:
+        try:
+            sending.send(grant, self._renew)
+        except FileChanged:
+            # Its time may be the same: its MD5 counts no more.
+            self._journal.keep_hashes(file for file in self._source.files if file.md5 is None)
+            raise
+
+    def _renew(self) -> UploadGrant | None:
+        """Return fresh URLs, where possible for exactly what is missing; None if nothing is."""
+        if not self._server.capabilities().status:
+            return self._server.announce(self._base_uri, self._announcement())
+        try:
+            return self._server.unsent(self._uri)
+        except Refused as refusal:
+            if refusal.slug in _ALL_STORED:
+                return None
+            raise
+
+    def _complete(self, sending: Sending) -> Registered:
+        """Have the upload verified and registered; send what dserver does not find."""
+        for attempt in range(1, _COMPLETIONS + 1):
+            try:
+                with _phase(self._progress, "complete", None, len(self._files)):
+                    return self._server.complete(self._uri, self._progress)
+            except Refused as refusal:
+                if refusal.slug not in _INCOMPLETE or attempt == _COMPLETIONS:
+                    raise
+                self._send_missing(sending, refusal)
+        raise AssertionError("unreachable")
+
+    def _send_missing(self, sending: Sending, refusal: Refused) -> None:
+        self._journal.forget_stored()
+        grant = self._renew()
+        if grant is None:
+            return
+        missing = set(grant.items)
+        if not self._server.capabilities().status:
+            missing = missing & _named_in(refusal) or missing
+        size = sum(self._files[identifier].size_in_bytes for identifier in missing)
+        with _phase(self._progress, "send", size, len(missing)):
+            sending.send_again(missing)
+            self._send(sending, grant)
+
+    def _announcement(self) -> dict[str, Any]:
+        description = self._description
+        announcement = {
+            "uuid": self._current.uuid,
+            "name": description.name,
+            "hash_function": "md5sum_hexdigest",
+            "multipart": True,
+            "items": [_announced(file) for file in self._source.files],
+            "tags": list(description.tags),
+            "annotations": dict(description.annotations),
+            "overlays": dict(description.overlays),
+        }
+        if description.creator_username is not None:
+            announcement["creator_username"] = description.creator_username
+        if description.frozen_at is not None:
+            announcement["frozen_at"] = description.frozen_at
+        return announcement
+
+    def _fingerprint(self) -> str:
+        """Return the SHA-256 of what makes two announcements the same upload."""
+        one = self._description
+        described = [
+            one.name,
+            one.creator_username,
+            sorted(one.tags),
+            one.annotations,
+            one.overlays,
+        ]
+        digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
+        for file in self._source.files:
+            digest.update(json.dumps([file.relpath, file.size_in_bytes, file.md5]).encode())
+        return digest.hexdigest()
+
+
+@contextmanager
+def _phase(progress: Progress, phase: str, size_in_bytes: int | None, items: int) -> Iterator[None]:
+    progress.start(phase, size_in_bytes, items)
+    try:
+        yield
+    finally:
+        progress.finish()
+
+
+def _announced(file: LocalFile) -> dict[str, Any]:
+    return {
+        "relpath": file.relpath,
+        "size_in_bytes": file.size_in_bytes,
+        "hash": file.md5,
+        "utc_timestamp": file.mtime_ns / 1e9,
+    }
+
+
+def _named_in(refusal: Refused) -> set[str]:
+    """Return the identifiers of the items that an incomplete upload lacks, as far as it says so."""
+    relpaths: list[Any] = []
+    for kind in ("missing", "mismatched"):
+        entries = refusal.facts.get(kind)
+        for entry in entries if isinstance(entries, list) else ():
+            relpaths.append(entry.get("relpath") if isinstance(entry, dict) else entry)
+    return {identifier_of(relpath) for relpath in relpaths if isinstance(relpath, str)}
+
+
+def _ignore(_: str) -> None:
+    """Keep nothing."""

@@ -1,0 +1,103 @@
+"""What is sent of a local file: all of a small one, or some bytes of a large one by blocks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from io import FileIO
+from typing import IO, cast
+
+from dserver_client.errors import LocalFileError
+from dserver_client.local_files import LocalFile
+
+# A file of up to so many bytes is read in one go.
+SMALL = 1024 * 1024
+
+
+def read_whole(file: LocalFile) -> bytes:
+    """Return the content of a small file.
+
+    :raises FileChanged: if it is not as it was when its MD5 was computed.
+    """
+    try:
+        with open(file.path, "rb", buffering=0) as opened:
+            content = opened.readall()
+            file.check(os.fstat(opened.fileno()))
+    except OSError as error:
+        raise LocalFileError(f"{file.path}: {error.strerror}.") from error
+    if len(content) != file.size_in_bytes:
+        raise file.changed()
+    return content
+
+
+class FileRange:
+    """Opens some bytes of a file for every attempt to send them.
+
+    :param sent: is called with the bytes of every block, and with a negative number when an
+        attempt begins again.
+    """
+
+    def __init__(
+        self, file: LocalFile, offset: int, size_in_bytes: int, sent: Callable[[int], None]
+    ) -> None:
+        self._file, self._offset, self._size, self._sent = file, offset, size_in_bytes, sent
+        self._counted = 0
+
+    def open(self) -> IO[bytes]:
+        """Return the bytes as a file.
+
+        :raises FileChanged: if the file is not as it was when its MD5 was computed.
+        """
+        self.take_back()
+        return cast(IO[bytes], _OpenRange(self._file, self._offset, self._size, self._count))
+
+    def take_back(self) -> None:
+        """Count what was sent as not sent."""
+        self._count(-self._counted)
+
+    def _count(self, size_in_bytes: int) -> None:
+        if size_in_bytes:
+            self._counted += size_in_bytes
+            self._sent(size_in_bytes)
+
+
+class _OpenRange:
+    """What urllib3 needs of a file: ``read`` and ``close``."""
+
+    def __init__(
+        self, file: LocalFile, offset: int, size_in_bytes: int, sent: Callable[[int], None]
+    ) -> None:
+        self._file, self._left, self._sent = file, size_in_bytes, sent
+        try:
+            self._opened = FileIO(file.path)
+            self._opened.seek(offset)
+        except OSError as error:
+            raise LocalFileError(f"{file.path}: {error.strerror}.") from error
+        self._check()
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes; none at the end. Raise FileChanged, also if they are too few."""
+        wanted = self._left if size < 0 else min(size, self._left)
+        try:
+            block = self._opened.read(wanted)
+        except OSError as error:
+            raise LocalFileError(f"{self._file.path}: {error.strerror}.") from error
+        if len(block) < wanted and not block:
+            self.close()
+            raise self._file.changed()
+        self._left -= len(block)
+        self._sent(len(block))
+        if not self._left:
+            self._check()
+        return block
+
+    def close(self) -> None:
+        """Close the file."""
+        self._opened.close()
+
+    def _check(self) -> None:
+        try:
+            self._file.check(os.fstat(self._opened.fileno()))
+        except BaseException:
+            self.close()
+            raise

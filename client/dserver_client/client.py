@@ -13,6 +13,7 @@ from dserver_client.http import HTTP
 from dserver_client.local_files import find_files
 from dserver_client.progress import Progress
 from dserver_client.server import Server
+from dserver_client.server_urls import server_url
 from dserver_client.settings import Settings
 from dserver_client.state import forget
 from dserver_client.tokens import TokenSource
@@ -29,7 +30,8 @@ class Client:
     :param url: the address of dserver, such as ``https://dserver.example.org/lookup``; by default
         ``DSERVER_URL`` of the settings, or else the dserver that was logged in to last.
     :param token: a token for it; by default that of the settings, or of the last login.
-    :param settings: by default those of the environment and ``dtool.json``.
+    :param settings: by default those of the environment and ``dtool.json``; ``token`` is then not
+        used.
     :raises UsageError: if no dserver is known, or a setting cannot be used.
     """
 
@@ -41,11 +43,13 @@ class Client:
         settings: Settings | None = None,
     ) -> None:
         self.settings = settings or Settings.load(url=url, token=token)
-        if self.settings.url is None:
+        address = self.settings.url
+        if url is not None:
+            address = server_url(url, protocol=self.settings.protocol)
+        if address is None:
             raise UsageError("No dserver is known: set DSERVER_URL, or log in to one.")
         self.http = HTTP(self.settings)
-        tokens = TokenSource(self.settings, self.settings.url, self.http)
-        self.server = Server(self.http, self.settings.url, tokens)
+        self.server = Server(self.http, address, TokenSource(self.settings, address, self.http))
 
     def __enter__(self) -> Client:
         return self

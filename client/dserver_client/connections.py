@@ -44,6 +44,11 @@ class _HTTPConnection(_SlowSending, HTTPConnection):
 class _HTTPSConnection(_SlowSending, HTTPSConnection):
     """A connection with TLS."""
 
+    def connect(self) -> None:
+        super().connect()
+        # urllib3 warns of each connection that is not verified. Here somebody has asked for it.
+        self.is_verified = True
+
 
 class _HTTPPool(HTTPConnectionPool):
     """Connections without TLS to a host."""
@@ -68,7 +73,7 @@ class Connections:
         self._context: ssl.SSLContext | None = None
         # By origin: the connections there, and whether requests name the whole URL.
         self._hosts: dict[str, tuple[HTTPConnectionPool, bool]] = {}
-        self._managers: dict[str | None, urllib3.PoolManager] = {}
+        self._managers: dict[tuple[str | None, str], urllib3.PoolManager] = {}
 
     def urlopen(
         self,
@@ -115,19 +120,19 @@ class Connections:
             manager.clear()
 
     def _connect(self, host: str) -> tuple[HTTPConnectionPool, bool]:
-        proxy = _proxy_of(host)
-        manager = self._managers.setdefault(proxy, self._manager(proxy))
-        parts = urlsplit(host)
+        proxy, parts = _proxy_of(host), urlsplit(host)
+        key = (proxy, parts.scheme)
+        manager = self._managers.get(key)
+        if manager is None:
+            manager = self._managers.setdefault(key, self._manager(*key))
         pool = manager.connection_from_host(parts.hostname, parts.port, parts.scheme)
         return pool, proxy is not None and parts.scheme == "http"
 
-    def _manager(self, proxy: str | None) -> urllib3.PoolManager:
-        options: dict[str, Any] = {
-            "num_pools": 64,
-            "maxsize": self._number,
-            "ssl_context": self._ssl_context(),
-            "blocksize": BLOCK,
-        }
+    def _manager(self, proxy: str | None, scheme: str) -> urllib3.PoolManager:
+        options: dict[str, Any] = {"num_pools": 64, "maxsize": self._number, "blocksize": BLOCK}
+        if "https" in (scheme, proxy and urlsplit(proxy).scheme):
+            # Loading the system's certificates takes long.
+            options["ssl_context"] = self._ssl_context()
         if proxy is None:
             manager = urllib3.PoolManager(**options)
         else:

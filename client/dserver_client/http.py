@@ -26,7 +26,6 @@ from urllib3.exceptions import (
     NameResolutionError,
     NewConnectionError,
     ProxyError,
-    ReadTimeoutError,
     SSLError,
 )
 from urllib3.response import BaseHTTPResponse
@@ -217,8 +216,6 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 def _reason(causes: list[BaseException]) -> str:
     """Return what the innermost error says, without the URL that urllib3 puts around it."""
-    if any(isinstance(each, (ConnectTimeoutError, ReadTimeoutError)) for each in causes):
-        return "no answer in time"
     if any(isinstance(each, NameResolutionError) for each in causes):
         return "there is no such host"
     last = causes[-1]
@@ -226,6 +223,8 @@ def _reason(causes: list[BaseException]) -> str:
         return f"its certificate is not trusted ({last.verify_message})"
     if refusal := _TUNNEL_REFUSED.match(str(last)):
         return f"the proxy answers {refusal[1]}"
+    if isinstance(last, (TimeoutError, urllib3.exceptions.TimeoutError)):
+        return "no answer in time"
     return (isinstance(last, OSError) and last.strerror) or type(last).__name__
 
 

@@ -25,14 +25,17 @@ def state_directory() -> Path:
 
 
 def make_private_directory(path: Path) -> None:
-    """Make a directory, and those above it, that only its owner may enter.
+    """Make a directory, and what is missing above it, that only its owner may enter.
 
     On Windows the permissions of a user's own directories are the protection.
 
     :raises LocalFileError: if it cannot be made.
     """
+    if path.is_dir():
+        return
+    make_private_directory(path.parent)
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise LocalFileError(f"{path} cannot be made: {error.strerror}.") from error
 

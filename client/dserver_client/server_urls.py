@@ -13,13 +13,13 @@ _PREFIX = re.compile(r"(/[A-Za-z0-9._~%!$&'()*+,;=:@-]+)*")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-def server_url(text: str, name: str = "the address of dserver", protocol: str | None = None) -> str:
+def server_url(text: str, name: str = "The address of dserver", protocol: str | None = None) -> str:
     """Return the address of a dserver, normalised.
 
     Without a scheme it is https, unless the host is this machine.
 
     :param text: ``host[:port][/prefix]``, with or without ``http://`` or ``https://`` before it.
-    :param name: what the text is, for the error, such as the name of a variable.
+    :param name: what the text is, to begin the error with, such as the name of a variable.
     :param protocol: ``http`` or ``https`` where the text has no scheme; None for the default.
     :raises UsageError: if it is no such address.
     """

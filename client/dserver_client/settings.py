@@ -81,12 +81,8 @@ class Settings:
         """
         source = _Source(os.environ if environ is None else environ)
         protocol = source.choice("DSERVER_PROTOCOL", ("http", "https"))
-        configured = source.text("DSERVER_URL")
-        chosen = None
-        if url is not None:
-            chosen = server_url(url, protocol=protocol)
-        elif configured is not None:
-            chosen = server_url(configured, "DSERVER_URL", protocol)
+        configured = source.address("DSERVER_URL", protocol)
+        chosen = configured if url is None else server_url(url, protocol=protocol)
         store = TokenStore()
         known = store.servers()
         verify, bundle = source.verification()
@@ -97,8 +93,8 @@ class Settings:
             username=source.text("DSERVER_USERNAME"),
             password=source.text("DSERVER_PASSWORD"),
             token_generator_url=source.address("DSERVER_TOKEN_GENERATOR_URL"),
-            token_url=chosen,
-            servers=tuple(dict.fromkeys([chosen, *known] if chosen else known)),
+            token_url=chosen if token else configured,
+            servers=tuple(dict.fromkeys(each for each in (chosen, configured, *known) if each)),
             verify_ssl=verify,
             ca_bundle=bundle,
             protocol=protocol,
@@ -135,9 +131,9 @@ class _Source:
         value = self.text(name)
         return None if value is None else Path(value).expanduser()
 
-    def address(self, name: str) -> str | None:
+    def address(self, name: str, protocol: str | None = None) -> str | None:
         value = self.text(name)
-        return None if value is None else server_url(value, name)
+        return None if value is None else server_url(value, name, protocol)
 
     def choice(self, name: str, choices: tuple[str, ...]) -> str | None:
         value = self.text(name)

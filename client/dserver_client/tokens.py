@@ -7,7 +7,7 @@ import json
 import math
 import threading
 import time
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from dserver_client.errors import NotLoggedIn, Unavailable
@@ -122,10 +122,11 @@ class TokenSource:
         return self._token
 
     def _kept(self) -> str | None:
-        """Return the first token that has not ended, of those that are kept; else any of them."""
+        """Return the first of the tokens that are kept that is good for a while, else any."""
         tokens = [token for token in self._candidates() if token]
-        now = datetime.now(timezone.utc)
-        living = [token for token in tokens if (end := end_of(token)) is None or end > now]
+        margin = _MARGIN if self._can_generate() else 0
+        soon = datetime.now(timezone.utc) + timedelta(seconds=margin)
+        living = [token for token in tokens if (end := end_of(token)) is None or end > soon]
         if living:
             return living[0]
         return tokens[0] if tokens and not self._can_generate() else None
@@ -171,7 +172,9 @@ def _not_logged_in(server_url: str, refused: str | None) -> NotLoggedIn:
     if end is not None and end <= datetime.now(timezone.utc):
         ended = f"{end:%Y-%m-%d %H:%M} UTC"
         return NotLoggedIn(f"The token for {server_url} ended at {ended}: log in again.")
-    return NotLoggedIn(f"{server_url} does not accept the token: log in again.")
+    return NotLoggedIn(
+        f"{server_url} does not accept the token, or does not know its user: log in again."
+    )
 
 
 def _claims(token: str) -> dict[str, Any]:

@@ -120,7 +120,7 @@ def _of_dserver(rest: str, settings: Settings) -> Address:
     host, *segments = rest.split("/")
     prefix, meant = _without_prefix([each for each in segments if each])
     address = "/".join([host, *prefix])
-    return _at(server_url(address, f"{SCHEME}{rest}", settings.protocol), meant)
+    return _at(server_url(address, "What follows dserver://", settings.protocol), meant)
 
 
 def _known(rest: str, settings: Settings) -> str | None:
@@ -168,15 +168,15 @@ def _of_browser(text: str, settings: Settings) -> Address:
     scheme, _, rest = text.partition("://")
     plain = unquote(rest)
     known = _known(rest, settings)
-    origin = server_url(f"{scheme}://{rest.partition('/')[0]}", text)
+    origin = server_url(f"{scheme}://{rest.partition('/')[0]}")
     before, separator, _ = text.partition("/signed-urls/")
-    url = known or (server_url(before, text) if separator else origin)
+    url = known or (server_url(before) if separator else origin)
     # From the path on: a host may look like a scheme.
     if found := _DATASET_URI.search(plain.partition("/")[2]):
         return _at(url, [found[1], found[2], found[3]])
     if found := _UUID.search(plain.partition("/")[2]):
         return Address(url, None, found[0].lower())
-    return Address(known or server_url(text, "the address"))
+    return Address(known or server_url(text))
 
 
 def _segments(path: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -10,11 +11,22 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer; ``code`` is Azure's word for an error."""
+    """One answer; ``code`` is Azure's word for an error. Status 0: the connection is closed."""
 
     status: int = 200
     content: bytes = b""
     code: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request."""
+
+    method: str
+    target: str
+    headers: Mapping[str, str]
+    body: bytes
 
 
 @dataclass
@@ -23,6 +35,7 @@ class Answering:
 
     answers: list[Answer]
     asked: list[str] = field(default_factory=list)
+    requests: list[Asked] = field(default_factory=list)
 
     def __enter__(self) -> Answering:
         class Handler(_Handler):
@@ -39,9 +52,10 @@ class Answering:
         self._server.shutdown()
         self._server.server_close()
 
-    def next(self, target: str) -> Answer:
+    def next(self, request: Asked) -> Answer:
         with self._lock:
-            self.asked.append(target)
+            self.requests.append(request)
+            self.asked.append(f"{request.method} {request.target}")
             return self.answers[min(len(self.asked), len(self.answers)) - 1]
 
 
@@ -50,17 +64,23 @@ class _Handler(BaseHTTPRequestHandler):
     server_of: Answering
 
     def _serve(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        answer = self.server_of.next(f"{self.command} {self.path}")
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        asked = Asked(self.command, self.path, dict(self.headers), body)
+        answer = self.server_of.next(asked)
+        if answer.status == 0:
+            self.close_connection = True
+            return
         self.send_response_only(answer.status)
         if answer.code is not None:
             self.send_header("x-ms-error-code", answer.code)
-        self.send_header("Content-Length", str(len(answer.content)))
+        length = {"Content-Length": str(len(answer.content))}
+        for name, value in {**length, **answer.headers}.items():
+            self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(answer.content)
 
-    do_GET = do_HEAD = do_PUT = do_DELETE = _serve
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = do_OPTIONS = _serve
 
     def log_message(self, *_: Any) -> None:
         """Say nothing."""

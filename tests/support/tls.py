@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
+from tests.support.answering_server import Answering
 from tests.support.proxy import StoreProxy
 
 USER, PASSWORD = "lab", "p@ss:word"
@@ -48,6 +49,18 @@ def certificate(directory: Path) -> tuple[Path, Path]:
     return public, private
 
 
+def serve_tls(running: StoreProxy | Answering, public: Path, private: Path) -> None:
+    """Let a server that is running speak TLS from now on, with this certificate."""
+    server, context = running._server, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(public, private)
+    server.socket = context.wrap_socket(
+        server.socket, server_side=True, do_handshake_on_connect=False
+    )
+    # Who does not trust the certificate hangs up.
+    server.handle_error = lambda *_: None
+    running.endpoint = running.endpoint.replace("http://", "https://")
+
+
 class EncryptedProxy(StoreProxy):
     """The same in front of the store, by https; ``connections`` counts those that were opened."""
 
@@ -55,15 +68,8 @@ class EncryptedProxy(StoreProxy):
 
     def encrypt(self, public: Path, private: Path) -> None:
         """Speak TLS from now on, with this certificate."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(public, private)
-        self._server.socket = context.wrap_socket(
-            self._server.socket, server_side=True, do_handshake_on_connect=False
-        )
+        serve_tls(self, public, private)
         self._server.verify_request = self._count
-        # Who does not trust the certificate hangs up.
-        self._server.handle_error = lambda *_: None
-        self.endpoint = self.endpoint.replace("http://", "https://")
 
     def _count(self, *_: object) -> bool:
         self.connections += 1

@@ -14,12 +14,13 @@ from dserver_client.errors import NotSupported, Unavailable
 from dserver_client.http import HTTP, READ_ERRORS, Response
 from dserver_client.server.answers import MALFORMED
 from dserver_client.server.capabilities import Capabilities
-from dserver_client.server.refusals import refusal
+from dserver_client.server.refusals import is_json, refusal
 from dserver_client.tokens import TokenSource
 
 T = TypeVar("T")
 
 _OPENAPI = "/doc/openapi.json"
+_NO_DOCUMENT = frozenset({401, 403, 404, 410})
 
 
 class Calls:
@@ -37,16 +38,10 @@ class Calls:
         self._lock = threading.Lock()
 
     def capabilities(self) -> Capabilities:
-        """Return what this dserver can do. It is asked once.
-
-        A dserver that serves no OpenAPI document is taken for one with the least.
-        """
+        """Return what this dserver can do. It is asked once."""
         with self._lock:
             if self._capabilities is None:
-                response = self.http.request("GET", self.url + _OPENAPI, headers=_headers({}))
-                is_there = response.status not in (401, 403, 404)
-                document = self.decoded(response, _OPENAPI) if is_there else {}
-                self._capabilities = Capabilities.of(document) if document else Capabilities()
+                self._capabilities = self._asked_capabilities()
             return self._capabilities
 
     def require(self, *, there: bool, what: str) -> None:
@@ -147,13 +142,24 @@ class Calls:
             content = response.data
             if not content:
                 return None
-            if "json" in response.headers.get("Content-Type", ""):
+            if is_json(response):
                 return json.loads(content)
         except READ_ERRORS as error:
             raise self.http.no_answer(self.url, error) from None
         except ValueError:
             pass
         raise self.unexpected(path.partition("?")[0])
+
+    def _asked_capabilities(self) -> Capabilities:
+        response = self._send("GET", _OPENAPI, {"Accept": "application/json"}, None, {})
+        if response.status not in _NO_DOCUMENT and is_json(response):
+            return Capabilities.of(self.decoded(response, _OPENAPI))
+        if response.status >= 300 and response.status not in _NO_DOCUMENT:
+            raise refusal(response, self.url)
+        # An operator may hide the document. Flask answers OPTIONS of every route that it has.
+        options = self._send("OPTIONS", "/signed-urls/parts/a/b", {}, None, {})
+        is_plugin = "POST" in options.headers.get("Allow", "")
+        return Capabilities.of_plugin() if is_plugin else Capabilities()
 
     def unexpected(self, path: str) -> Unavailable:
         """Return the error for an answer that is not what was asked for."""

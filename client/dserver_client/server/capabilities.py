@@ -35,6 +35,7 @@ class Capabilities:
     cancel: bool = False
     parts: bool = False
     items: bool = False
+    pages: bool = False
     details: bool = False
     ndjson: bool = False
     wait: bool = False
@@ -43,6 +44,22 @@ class Capabilities:
     write_tags: bool = False
     write_annotations: bool = False
     announcement_fields: frozenset[str] = _ANNOUNCEMENT
+
+    @classmethod
+    def of_plugin(cls) -> Capabilities:
+        """Return what every dserver with this project's plugin can do."""
+        fields = _ANNOUNCEMENT | {"upload_headers", "multipart", "expiry_seconds"}
+        return cls(
+            status=True,
+            cancel=True,
+            parts=True,
+            items=True,
+            pages=True,
+            details=True,
+            ndjson=True,
+            wait=True,
+            announcement_fields=fields,
+        )
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Capabilities:

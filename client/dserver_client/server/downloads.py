@@ -28,8 +28,8 @@ class Downloads(Calls):
         :raises Refused: with status 403 or 404, or 501 where the storage cannot sign.
         """
         asked_at, query = answers.now(), {}
-        if self.capabilities().ndjson:
-            # One page of one item is the shortest answer; a page costs no more than it holds.
+        if self.capabilities().pages:
+            # The shortest answer.
             query = {"page": 1, "page_size": 1}
         path = f"/signed-urls/dataset/{quoted(uri)}"
         return self.read(

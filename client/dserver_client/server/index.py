@@ -24,6 +24,10 @@ class Index(Calls):
         """Return who is logged in, and at which base URIs this user has permissions."""
         return self.read("GET", "/me", answers.user)
 
+    def versions(self) -> dict[str, str]:
+        """Return the versions of dserver and its plugins."""
+        return self.read("GET", "/config/versions", lambda answer: dict(answer["versions"]))
+
     def base_uris(self) -> list[BaseURI]:
         """Return the base URIs where this user may read or deposit datasets, sorted."""
         return answers.base_uris(self.whoami())

@@ -12,7 +12,7 @@ from dserver_client.http import Response, retry_after
 # For servers that give no message, as the reference implementation.
 _SENTENCES = {
     400: "dserver cannot use this request.",
-    401: "dserver does not accept the token: log in again.",
+    401: "dserver does not accept the token, or does not know its user: log in again.",
     403: "You have no permission for this base URI.",
     404: "dserver does not have it.",
     409: "This conflicts with what dserver has: it may be registered, or pending elsewhere.",
@@ -34,6 +34,11 @@ def refusal(response: Response, url: str) -> ClientError:
     return error
 
 
+def is_json(response: Response) -> bool:
+    """Return whether an answer says that it is JSON."""
+    return "json" in response.headers.get("Content-Type", "")
+
+
 def _error(
     response: Response, url: str, message: str, slug: str, facts: dict[str, Any]
 ) -> ClientError:
@@ -42,7 +47,7 @@ def _error(
         return _redirected(response, url)
     # flask-jwt-extended answers 422 to what is no token at all.
     if status == 401 or (status == 422 and "msg" in _envelope(response)):
-        return NotLoggedIn(message)
+        return NotLoggedIn(message if status == 401 else _SENTENCES[401])
     if status in (429, 500, 502, 503, 504):
         seconds = retry_after(response)
         again = "" if seconds is None else f" Try again in {seconds:.0f} s."
@@ -64,7 +69,7 @@ def _message(response: Response, envelope: dict[str, Any], url: str) -> str:
 
 
 def _envelope(response: Response) -> dict[str, Any]:
-    if "json" not in response.headers.get("Content-Type", ""):
+    if not is_json(response):
         return {}
     try:
         found = json.loads(response.data)

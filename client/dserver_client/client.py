@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from io import BufferedReader
 from types import TracebackType
 from typing import Any
 
 from dserver_client.deposit import Description, default_name, deposit
 from dserver_client.errors import Refused, UsageError
+from dserver_client.fetch import fetch
 from dserver_client.http import HTTP
 from dserver_client.local_files import find_files
+from dserver_client.local_names import Names
 from dserver_client.progress import Progress
+from dserver_client.reading import open_item
 from dserver_client.server import Server
 from dserver_client.server_urls import server_url
 from dserver_client.settings import Settings
 from dserver_client.state import forget
 from dserver_client.tokens import TokenSource
 from dserver_client.uris import Address, parse
-from dserver_client.values import DatasetEntry, Deposited, UploadStatus
+from dserver_client.values import DatasetEntry, Deposited, Fetched, UploadStatus, Verified
+from dserver_client.verify import verify, verify_directory
 
 
 class Client:
@@ -112,6 +117,72 @@ class Client:
             name or default_name(given), readme, tags, dict(annotations or {})
         )
         return deposit(self.server, source, base, description, progress=progress)
+
+    def fetch(
+        self,
+        uri: str,
+        dest: str | os.PathLike[str],
+        *,
+        items: Collection[str] | None = None,
+        as_dataset: bool = False,
+        names: Names = "strict",
+        overwrite: bool = False,
+        progress: Progress | None = None,
+    ) -> Fetched:
+        """Fetch a dataset into a directory, which is made if necessary.
+
+        Files that are there already, with the right size and MD5, are not fetched. If anything
+        interrupts it, the same call continues.
+
+        :param items: relpaths, or patterns of relpaths as of ``fnmatch``; by default all items.
+        :param as_dataset: make the directory itself a dataset that dtool reads, instead of keeping
+            the items under their relpaths.
+        :param names: ``strict`` refuses names that the directory cannot hold, before anything is
+            fetched; ``safe`` changes them.
+        :param overwrite: replace files with another content, which otherwise are an error.
+        :raises ClientError: as ``dserver_client.fetch.fetch`` says.
+        """
+        return fetch(
+            self.server,
+            self.dataset_uri(uri),
+            dest,
+            items=items,
+            as_dataset=as_dataset,
+            names=names,
+            overwrite=overwrite,
+            progress=progress,
+        )
+
+    def open(self, uri: str, relpath: str) -> BufferedReader:
+        """Open an item for reading in place: only the ranges that are read are fetched.
+
+        The file can be sought. It never mixes two versions of an object: if the store has another
+        one than at the beginning, reading raises VerificationFailed.
+
+        :raises Refused: with status 404 if the dataset has no such item.
+        """
+        return open_item(self.server, self.dataset_uri(uri), relpath)
+
+    def verify(
+        self,
+        uri: str,
+        directory: str | os.PathLike[str] | None = None,
+        *,
+        full: bool = False,
+        names: Names = "strict",
+        progress: Progress | None = None,
+    ) -> Verified:
+        """Compare the store, or a directory into which the dataset was fetched, with the manifest.
+
+        :param full: read all bytes, instead of comparing sizes and the MD5s that the store knows.
+        :param names: for a directory, as when it was fetched.
+        """
+        dataset = self.dataset_uri(uri)
+        if directory is None:
+            return verify(self.server, dataset, full=full, progress=progress)
+        return verify_directory(
+            self.server, dataset, directory, full=full, names=names, progress=progress
+        )
 
     def status(self, uri: str) -> UploadStatus:
         """Return how far the deposit of a dataset is.

@@ -75,6 +75,33 @@ class LocalFileError(ClientError):
 
     slug = "local-file"
 
+    @classmethod
+    def of(cls, error: OSError, path: object) -> LocalFileError:
+        """Return what the operating system says of a file, as a sentence."""
+        reason = error.strerror or str(error)
+        return cls(f"{path}: {reason[:1].lower()}{reason[1:]}.")
+
+
+class UnusableNames(LocalFileError):
+    """Names that a directory cannot hold. ``items`` maps relpaths to what is wrong with each."""
+
+    slug = "unusable-names"
+
+    def __init__(self, message: str, items: dict[str, str]) -> None:
+        super().__init__(message)
+        self.items = items
+
+
+class FilesExist(LocalFileError):
+    """Files that are there, with another content. ``items`` maps relpaths to what they are."""
+
+    exit_code = 6
+    slug = "files-exist"
+
+    def __init__(self, message: str, items: dict[str, str]) -> None:
+        super().__init__(message)
+        self.items = items
+
 
 class FileChanged(LocalFileError):
     """A file that changed while it was sent."""

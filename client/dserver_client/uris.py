@@ -87,11 +87,21 @@ def parse_item(text: str, settings: Settings) -> tuple[Address, str]:
 
     :raises UsageError: if it is no address of an item.
     """
-    found = re.search(rf"/{_UUID.pattern}(?=/|$)", text, re.IGNORECASE)
-    relpath = "" if found is None else text[found.end() + 1 :]
-    if found is None or not relpath:
+    dataset, relpath = split_item(text)
+    if not relpath:
         raise UsageError(f"{text!r} is no item of a dataset, such as dserver://host/uuid/relpath.")
-    return parse(text[: found.end()], settings), relpath
+    return parse(dataset, settings), relpath
+
+
+def split_item(text: str) -> tuple[str, str]:
+    """Return the address of a dataset and what follows it: a relpath, or nothing.
+
+    :raises UsageError: if there is no UUID of a dataset.
+    """
+    found = re.search(rf"/{_UUID.pattern}(?=/|$)", text, re.IGNORECASE)
+    if found is None:
+        raise UsageError(f"{text!r} is no dataset, such as dserver://host/uuid.")
+    return text[: found.end()], text[found.end() + 1 :]
 
 
 def dserver_uri(server_url: str, uri: str) -> str:

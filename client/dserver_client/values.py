@@ -104,6 +104,27 @@ class Fetched:
 
 
 @dataclass(frozen=True, slots=True)
+class Verified:
+    """A dataset compared with its manifest: the relpaths of items that differ.
+
+    ``hashes_compared`` is the number of items whose MD5 could be compared.
+    """
+
+    uri: str
+    items: int
+    size_in_bytes: int
+    missing: list[str]
+    wrong_size: list[str]
+    wrong_hash: list[str]
+    hashes_compared: int
+
+    @property
+    def is_right(self) -> bool:
+        """Tell whether nothing differs."""
+        return not (self.missing or self.wrong_size or self.wrong_hash)
+
+
+@dataclass(frozen=True, slots=True)
 class User:
     """Who is logged in, and the base URIs where datasets may be read, and deposited."""
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.support.dserver import Dserver
+from client.tests.support.proxied_lab import ProxiedLab, proxied_lab
+from dserver_signed_url_plugin.demo.store import LocalStore
+from tests.support.databases import Database
+from tests.support.dserver import Bucket, Dserver
 from tests.support.http_server import serving
 from tests.support.reference_only import ReferenceOnly
 
@@ -41,3 +45,28 @@ def own_directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, str(directory))
     for name in ("DSERVER_URL", "DSERVER_TOKEN", "DSERVER_USERNAME", "DSERVER_PASSWORD"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="module")
+def shared_proxied_lab(
+    request: pytest.FixtureRequest,
+    store: LocalStore,
+    jwt_settings: dict[str, Any],
+    database: Database,
+) -> Iterator[ProxiedLab]:
+    """One dserver and one proxy per module, because making them takes long."""
+    name = "proxied-" + request.module.__name__.rpartition(".")[2].replace("_", "-")
+    store.create_bucket(name)
+    bucket = Bucket(name, store.endpoint, store.access_key, store.secret_key)
+    url = database.create()
+    with proxied_lab(bucket, {**jwt_settings, "SQLALCHEMY_DATABASE_URI": url}) as made:
+        yield made
+    database.drop(url)
+
+
+@pytest.fixture
+def proxied(shared_proxied_lab: ProxiedLab) -> ProxiedLab:
+    """The same, with a proxy that forwards everything and has forgotten all requests."""
+    shared_proxied_lab.proxy.heal()
+    shared_proxied_lab.proxy.forget()
+    return shared_proxied_lab

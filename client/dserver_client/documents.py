@@ -1,0 +1,59 @@
+"""What a dataset has beside its items: manifest, README, administrative metadata, annotations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from dserver_client.errors import StoreRefused
+from dserver_client.http import HTTP
+from dserver_client.manifest import ManifestItem, parse_manifest
+from dserver_client.server import Server
+from dserver_client.values import DatasetURLs
+
+
+@dataclass(frozen=True)
+class Documents:
+    """All of them, each in the bytes that the store has: JSON, but for the README."""
+
+    admin_metadata: bytes = field(repr=False)
+    manifest: bytes = field(repr=False)
+    readme: bytes = field(repr=False)
+    overlays: Mapping[str, bytes] = field(repr=False)
+    annotations: Mapping[str, bytes] = field(repr=False)
+    tags: list[str]
+
+
+def read_manifest(server: Server, uri: str) -> list[ManifestItem]:
+    """Return the items of a dataset.
+
+    :raises Refused: with status 403 or 404, or 501 where the storage cannot sign.
+    """
+    return parse_manifest(_read(server.http, server.dataset_urls(uri).manifest_url, "manifest"))
+
+
+def read_documents(http: HTTP, urls: DatasetURLs) -> Documents:
+    """Return the documents of a dataset.
+
+    :raises StoreRefused: if the store does not hand one out.
+    """
+    return Documents(
+        admin_metadata=_read(http, urls.admin_metadata_url, "administrative metadata"),
+        manifest=_read(http, urls.manifest_url, "manifest"),
+        readme=_read(http, urls.readme_url, "README"),
+        overlays=_read_all(http, urls.overlay_urls, "overlay"),
+        annotations=_read_all(http, urls.annotation_urls, "annotation"),
+        tags=urls.tags,
+    )
+
+
+def _read_all(http: HTTP, urls: Mapping[str, str], kind: str) -> dict[str, bytes]:
+    return {name: _read(http, url, f"{kind} {name!r}") for name, url in urls.items()}
+
+
+def _read(http: HTTP, url: str, what: str) -> bytes:
+    response = http.request("GET", url)
+    if response.status != 200:
+        raise StoreRefused(f"The store answered {response.status} for the dataset's {what}.")
+    content: bytes = response.data
+    return content

@@ -1,0 +1,205 @@
+"""Fetch a dataset, or some of its items, into a local directory."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from dserver_client import dtool_directory
+from dserver_client.documents import Documents, read_documents, read_manifest
+from dserver_client.errors import FilesExist, LocalFileError, UsageError
+from dserver_client.existing_files import ItemFile, compare
+from dserver_client.file_lock import FileLock, Locked
+from dserver_client.local_names import STATE_DIRECTORY, Names, local_paths
+from dserver_client.manifest import ManifestItem, parse_manifest
+from dserver_client.name_probe import NameProbe
+from dserver_client.progress import NoProgress, Progress
+from dserver_client.server import Server
+from dserver_client.transfers.fetching import Fetching
+from dserver_client.transfers.item_urls import ItemURLs
+from dserver_client.transfers.scheduler import Limit
+from dserver_client.values import Fetched
+
+_LISTED = 20
+_PLAIN_NAME = re.compile("[A-Za-z0-9-]{1,80}")
+
+
+def fetch(
+    server: Server,
+    uri: str,
+    dest: str | os.PathLike[str],
+    *,
+    items: Collection[str] | None = None,
+    as_dataset: bool = False,
+    names: Names = "strict",
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    limit: Limit | None = None,
+) -> Fetched:
+    """Fetch a dataset into a directory, which is made if necessary.
+
+    Files that are there already, with the right size and MD5, are not fetched. If anything
+    interrupts it, the same call continues: what is not complete waits in ``.dserver-fetch``.
+
+    :param uri: the dataset's URI in its storage, such as ``s3://bucket/uuid``.
+    :param items: relpaths, or patterns of relpaths as of ``fnmatch``; by default all items.
+    :param as_dataset: make the directory itself a dataset that dtool reads, instead of keeping the
+        items under their relpaths. It is a dataset when all is there.
+    :param names: what to do with names that the directory cannot hold, see ``local_names``.
+    :param overwrite: replace files with another content, which otherwise are an error.
+    :raises Refused: if dserver has no such dataset, or does not let this user read it.
+    :raises UnusableNames, FilesExist: with all files concerned, before any is fetched.
+    :raises VerificationFailed: with the items that differ from the manifest, when all others are
+        there.
+    :raises LocalFileError: if a file cannot be read or written.
+    :raises Unavailable, StoreRefused: if dserver or the store does not hand out the bytes.
+    """
+    if as_dataset and (items is not None or names == "safe"):
+        raise UsageError("A dataset is fetched with all of its items, under their own names.")
+    documents = read_documents(server.http, server.dataset_urls(uri)) if as_dataset else None
+    known = parse_manifest(documents.manifest) if documents else read_manifest(server, uri)
+    wanted = known if items is None else select(known, items)
+    directory = Path(os.path.abspath(dest))
+    with _state_of(directory, uri) as state:
+        if documents:
+            dtool_directory.begin(directory, documents)
+            files = _dataset_files(wanted, documents, directory, state)
+        else:
+            files = _files(known, wanted, directory, state, names)
+        missing = _missing(files, directory, progress or NoProgress(), overwrite=overwrite)
+        urls = ItemURLs(server, uri, [item.identifier for item, _ in missing])
+        fetching = Fetching(server.http, urls, state, progress, limit)
+        _check_space(missing, state)
+        _fetch(fetching, missing, progress or NoProgress())
+        if documents:
+            dtool_directory.complete(directory, documents)
+    return Fetched(
+        uri=uri,
+        directory=str(directory),
+        items=len(files),
+        size_in_bytes=sum(item.size_in_bytes for item, _ in files),
+        fetched_in_bytes=fetching.fetched_in_bytes,
+        already_there=len(files) - len(missing),
+    )
+
+
+def select(items: Sequence[ManifestItem], wanted: Collection[str]) -> list[ManifestItem]:
+    """Return the items with these relpaths, or whose relpaths match these patterns.
+
+    Raise UsageError for what no item has.
+    """
+    relpaths = {item.relpath for item in items}
+    patterns = [one for one in wanted if one not in relpaths]
+    matched = {
+        pattern: {relpath for relpath in relpaths if fnmatchcase(relpath, pattern)}
+        for pattern in patterns
+    }
+    if nothing := sorted(pattern for pattern, found in matched.items() if not found):
+        raise UsageError(f"The dataset has no item {', '.join(map(repr, nothing))}.")
+    chosen = set(wanted).union(*matched.values())
+    return [item for item in items if item.relpath in chosen]
+
+
+@contextmanager
+def _state_of(directory: Path, uri: str) -> Iterator[Path]:
+    """Make the directory for what is not complete, which one fetch at a time has."""
+    name = uri.rstrip("/").rpartition("/")[2]
+    state = directory / STATE_DIRECTORY / (name if _PLAIN_NAME.fullmatch(name) else "dataset")
+    is_new = not directory.exists()
+    try:
+        with FileLock(state / "lock"):
+            yield state
+            _remove_fragments(state)
+    except Locked:
+        raise FilesExist(
+            f"Another command is fetching this dataset into {directory}.", {}
+        ) from None
+    except OSError as error:
+        raise LocalFileError.of(error, error.filename or directory) from error
+    finally:
+        # Each only if it is empty.
+        with suppress(OSError):
+            state.rmdir()
+            state.parent.rmdir()
+            if is_new:
+                directory.rmdir()
+
+
+def _remove_fragments(state: Path) -> None:
+    """Delete what an interrupted fetch has left of small items, which are never continued."""
+    for path in state.glob("*.part"):
+        if not path.with_suffix(".arrived").exists():
+            path.unlink()
+
+
+def _files(
+    known: Sequence[ManifestItem],
+    wanted: Sequence[ManifestItem],
+    directory: Path,
+    state: Path,
+    names: Names,
+) -> list[ItemFile]:
+    """Return where the items go; what ``safe`` makes of a name depends on all of the dataset's."""
+    checked = wanted if names == "strict" else known
+    with NameProbe(state) as probe:
+        paths = local_paths([item.relpath for item in checked], directory, probe, names)
+    return [(item, os.path.join(directory, paths[item.relpath])) for item in wanted]
+
+
+def _dataset_files(
+    items: Sequence[ManifestItem], documents: Documents, directory: Path, state: Path
+) -> list[ItemFile]:
+    """Return where the items go in a dtool dataset, if all of its files can have their names."""
+    data = [f"{dtool_directory.DATA}/{item.relpath}" for item in items]
+    with NameProbe(state) as probe:
+        local_paths([*data, *dtool_directory.files(documents)], directory, probe)
+    return [(item, os.path.join(directory, path)) for item, path in zip(items, data, strict=True)]
+
+
+def _missing(
+    files: Sequence[ItemFile], directory: Path, progress: Progress, *, overwrite: bool
+) -> list[ItemFile]:
+    """Return the files to fetch. Raise FilesExist for those that must not be replaced."""
+    found = compare(files, progress)
+    if found.blocked:
+        raise FilesExist(_message(found.blocked, directory), found.blocked)
+    differing = {**found.wrong_size, **found.wrong_hash}
+    if differing and not overwrite:
+        advice = " They are replaced if overwriting is asked for."
+        raise FilesExist(_message(differing, directory) + advice, differing)
+    equal = {item.identifier for item, _ in found.equal}
+    return [(item, path) for item, path in files if item.identifier not in equal]
+
+
+def _check_space(missing: Sequence[ItemFile], state: Path) -> None:
+    """Raise LocalFileError if the disk cannot hold what has not arrived."""
+    arrived = sum(path.stat().st_size for path in state.glob("*.part"))
+    size = sum(item.size_in_bytes for item, _ in missing) - arrived
+    disk = shutil.disk_usage(state)
+    if disk.total and size > disk.free:
+        raise LocalFileError(
+            f"There is not enough space for {state.parent.parent}: {size} bytes are needed, and "
+            f"{disk.free} are free."
+        )
+
+
+def _fetch(fetching: Fetching, missing: Sequence[ItemFile], progress: Progress) -> None:
+    size = sum(item.size_in_bytes for item, _ in missing)
+    progress.start("fetch", size, len(missing))
+    try:
+        fetching.fetch(missing)
+    finally:
+        progress.finish()
+
+
+def _message(items: Mapping[str, str], directory: Path) -> str:
+    listed = [f"{relpath!a} {reason}" for relpath, reason in sorted(items.items())[:_LISTED]]
+    if len(items) > len(listed):
+        listed.append(f"and {len(items) - len(listed)} more")
+    count = "A file is" if len(items) == 1 else f"{len(items)} files are"
+    return f"{count} in {directory} already, but not as in the dataset: {'; '.join(listed)}."

@@ -1,0 +1,59 @@
+"""The manifest of a dataset: which items it has, with their sizes, hashes and times.
+
+Source of the format: dtoolcore, ``generate_manifest``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from dserver_client.errors import ClientError
+
+_IDENTIFIER = re.compile("[0-9a-f]{40}")
+_MD5 = re.compile("[0-9a-fA-F]{32}")
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestItem:
+    """An item as the manifest describes it.
+
+    ``hash`` is the MD5 as 32 lower-case hexadecimal digits, None where the manifest has none;
+    ``utc_timestamp`` is the time of its last change in seconds since 1970, None where unknown.
+    """
+
+    identifier: str
+    relpath: str
+    size_in_bytes: int
+    hash: str | None = None
+    utc_timestamp: float | None = None
+
+
+def parse_manifest(content: bytes) -> list[ManifestItem]:
+    """Return the items of a manifest, in its order. Raise ClientError if it is not one."""
+    try:
+        document = json.loads(content)
+        has_md5 = document.get("hash_function", "md5sum_hexdigest") == "md5sum_hexdigest"
+        return [_item(*entry, has_md5=has_md5) for entry in document["items"].items()]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise ClientError(
+            "The manifest of the dataset cannot be read: the store answered with something else."
+        ) from error
+
+
+def _item(identifier: str, entry: dict[str, Any], *, has_md5: bool) -> ManifestItem:
+    relpath, size = entry["relpath"], entry["size_in_bytes"]
+    is_item = isinstance(relpath, str) and isinstance(size, int) and size >= 0
+    if not is_item or not _IDENTIFIER.fullmatch(identifier):
+        raise ValueError("not an item")
+    md5, time = entry.get("hash"), entry.get("utc_timestamp")
+    known = has_md5 and isinstance(md5, str) and _MD5.fullmatch(md5)
+    return ManifestItem(
+        identifier,
+        relpath,
+        size,
+        str(md5).lower() if known else None,
+        float(time) if isinstance(time, (int, float)) else None,
+    )

@@ -1,0 +1,41 @@
+"""What a store's answer to a signed URL says."""
+
+from __future__ import annotations
+
+import re
+
+from urllib3.response import BaseHTTPResponse
+
+from dserver_client.errors import StoreRefused
+
+_CODE = re.compile(rb"<Code>([A-Za-z0-9]{1,64})</Code>")
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
+# What S3 and Azure answer for an item that has to be restored from an archive first.
+_ARCHIVED = frozenset({"InvalidObjectState", "BlobArchived", "BlobBeingRehydrated"})
+
+
+def code(response: BaseHTTPResponse) -> str:
+    """Return the code of an error, as S3 and Azure have one in the body; "" where there is none."""
+    found = _CODE.search(response.data or b"")
+    return found[1].decode() if found else ""
+
+
+def refusal(response: BaseHTTPResponse, relpath: str) -> StoreRefused:
+    """Return an answer that is no success as an error."""
+    reason = code(response)
+    if reason in _ARCHIVED:
+        return StoreRefused(f"{relpath!r} is in the store's archive: it has to be restored first.")
+    answered = f"{response.status} {reason}".rstrip()
+    return StoreRefused(f"The store refused to hand out {relpath!r}: it answered {answered}.")
+
+
+def strong_etag(response: BaseHTTPResponse) -> str | None:
+    """Return the ETag, if it stands for the very bytes: RFC 9110, section 8.8.1."""
+    etag: str | None = response.headers.get("ETag")
+    return etag if etag and etag.startswith('"') else None
+
+
+def content_range(response: BaseHTTPResponse) -> tuple[int, int, int] | None:
+    """Return the first byte, the first after the last, and the size of the whole object."""
+    found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
+    return (int(found[1]), int(found[2]) + 1, int(found[3])) if found else None

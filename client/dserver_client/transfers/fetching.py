@@ -80,6 +80,8 @@ class Fetching:
 
     def _tasks(self, wanted: Sequence[Wanted]) -> Iterator[Task]:
         for item, path in wanted:
+            # Signed here, a few hundred tasks ahead, so that none has to wait for it.
+            self._urls.get(item.identifier)
             if item.size_in_bytes <= _SMALL:
                 yield partial(self._attempt, item, partial(self._fetch_small, item, path))
             else:

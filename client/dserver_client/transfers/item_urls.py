@@ -31,21 +31,17 @@ class ItemURLs:
             self._batch_of.update(dict.fromkeys(batch, len(self._batches)))
             self._batches.append(set(batch))
         self._urls: dict[str, str] = {}
+        # Of the URLs and batches; not held while dserver signs.
         self._lock = threading.Lock()
+        self._signing = threading.Lock()
 
     def get(self, identifier: str) -> str:
         """Return the URL of an item. Raise Refused if the dataset no longer has it."""
-        with self._lock:
-            if identifier not in self._urls:
-                self._sign(identifier)
-            return self._urls[identifier]
+        return self._urls.get(identifier) or self._signed(identifier, None)
 
     def renewed(self, identifier: str, refused: str) -> str:
         """Return another URL than the one that the store has refused."""
-        with self._lock:
-            if self._urls.get(identifier) in (None, refused):
-                self._sign(identifier)
-            return self._urls[identifier]
+        return self._signed(identifier, refused)
 
     def done(self, identifier: str) -> None:
         """Forget an item whose URL is not needed any more."""
@@ -53,12 +49,24 @@ class ItemURLs:
             self._urls.pop(identifier, None)
             self._batches[self._batch_of[identifier]].discard(identifier)
 
-    def _sign(self, identifier: str) -> None:
-        batch = self._batches[self._batch_of[identifier]] | {identifier}
-        signed = self._server.sign_items(self._uri, sorted(batch))
-        self._urls.update({name: entry.url for name, entry in signed.items()})
-        if identifier not in self._urls:
-            raise Refused("The dataset has lost an item since it was listed.", 404, "no-item", {})
+    def _signed(self, identifier: str, refused: str | None) -> str:
+        """Return an item's URL; sign its batch unless another thread has done so."""
+        with self._signing:
+            url = self._urls.get(identifier)
+            if url not in (None, refused):
+                return url
+            with self._lock:
+                batch = self._batches[self._batch_of[identifier]]
+                batch.add(identifier)
+                wanted = sorted(batch)
+            signed = self._server.sign_items(self._uri, wanted)
+            if identifier not in signed:
+                message = "The dataset has lost an item since it was listed."
+                raise Refused(message, 404, "no-item", {})
+            with self._lock:
+                # Some may be done meanwhile.
+                self._urls.update({name: signed[name].url for name in batch & signed.keys()})
+            return signed[identifier].url
 
 
 def _divided(identifiers: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -54,6 +54,7 @@ class Limit:
         self._window_began = clock()
         self._growing = True
         self._slower: tuple[int, float] | None = None
+        self._is_doubted = False
         self._retry_after = _FIRST_RETRY
         self._retry_at = 0.0
         self._slowed_at = -math.inf
@@ -118,9 +119,14 @@ class Limit:
                 return
             self._growing, self._slower = True, None
         if self._slower is not None and rate < _FASTER * self._slower[1]:
-            self.current = self._slower[0]
-            self._settle(now)
-        elif self.current < self._most:
+            # Measured twice: new connections, or a request to dserver, may have taken the time.
+            if self._is_doubted:
+                self.current = self._slower[0]
+                self._settle(now)
+            self._is_doubted = not self._is_doubted
+            return
+        self._is_doubted = False
+        if self.current < self._most:
             self._slower = (self.current, rate)
             self.current = min(2 * self.current, self._most)
         else:

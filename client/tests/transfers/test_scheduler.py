@@ -143,6 +143,18 @@ def test_the_number_goes_back_where_more_is_not_faster() -> None:
     assert seen.count(16) > 0.8 * len(seen)
 
 
+def test_one_delay_does_not_make_more_seem_slower() -> None:
+    clock = Clock()
+    limit = Limit(clock=clock)
+    seen = _simulate(limit, clock, lambda current: current / 0.03, 200)
+    clock.now += 0.3
+
+    seen += _simulate(limit, clock, lambda current: current / 0.03, 400)
+
+    assert seen[200] == 64
+    assert seen[-1] == 64
+
+
 def test_bytes_count_where_tasks_are_long() -> None:
     clock = Clock()
     limit = Limit(clock=clock)

@@ -7,9 +7,12 @@ import click
 from dserver_client import __version__
 from dserver_client.cli.command import CommandGroup
 from dserver_client.cli.datasets import info, ls
+from dserver_client.cli.get import get
 from dserver_client.cli.login import login, logout, whoami
+from dserver_client.cli.put import put
 from dserver_client.cli.share import share
 from dserver_client.cli.uploads import cancel, status
+from dserver_client.cli.verify import verify
 
 _EPILOG = """\
 \b
@@ -48,6 +51,9 @@ for command in (
     whoami,
     ls,
     info,
+    put,
+    get,
+    verify,
     status,
     cancel,
     share,

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime, timezone
+
 import click
 
 from dserver_client.cli.command import command_options
-from dserver_client.cli.formats import count_text, size_text
+from dserver_client.cli.formats import count_text, size_text, table
 from dserver_client.cli.session import Session
+from dserver_client.state import Unfinished, unfinished
 from dserver_client.values import UploadStatus
 
 _SENTENCES = {
@@ -18,10 +23,19 @@ _SENTENCES = {
 
 
 @click.command()
-@click.argument("uri")
+@click.argument("uri", required=False)
 @command_options
-def status(session: Session, *, uri: str) -> None:
-    """Show how far a deposit is."""
+def status(session: Session, *, uri: str | None) -> None:
+    """Show how far deposits are.
+
+    With URI, how much of it is stored; without, the deposits that were begun on this machine and
+    are not registered yet.
+    """
+    if uri is None:
+        deposits = unfinished()
+        document = {"unfinished": [{**asdict(each), "uri": each.uri} for each in deposits]}
+        session.output.result(document, _list(deposits))
+        return
     found = session.client(uri).status(uri)
     session.output.result(found, _text(found))
 
@@ -36,6 +50,21 @@ def cancel(session: Session, *, uri: str) -> None:
     """
     session.client(uri).cancel(uri)
     session.output.result({"uri": uri, "cancelled": True}, f"{uri} is cancelled.")
+
+
+def _list(deposits: Sequence[Unfinished]) -> str:
+    if not deposits:
+        return "This machine has no deposit that is not finished."
+    return table(
+        (
+            each.uri,
+            f"{datetime.fromtimestamp(each.began, timezone.utc):%Y-%m-%d %H:%M} UTC",
+            "" if each.size_in_bytes is None else size_text(each.size_in_bytes),
+            each.name,
+            ", ".join(each.sources),
+        )
+        for each in deposits
+    )
 
 
 def _text(found: UploadStatus) -> str:

@@ -58,9 +58,11 @@ def _error(
 
 
 def _message(response: Response, envelope: dict[str, Any], url: str) -> str:
-    message = envelope.get("message") or envelope.get("msg")
+    message = envelope.get("message")
     if isinstance(message, str) and message:
         return message[:_MAX_MESSAGE]
+    if reason := envelope.get("msg"):
+        return f"dserver does not accept the token ({reason}): log in again."
     if envelope.get("errors"):
         # webargs: {"json": {"field": ["sentence"]}}
         return f"dserver does not understand this request: {json.dumps(envelope['errors'])}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from dserver_client.state import Journal
 
 from tests.support.clients import Deposit
 
@@ -47,3 +48,18 @@ def test_a_registered_dataset_cannot_be_cancelled(run, uri):
 
 def test_another_person_may_cancel_nothing(run, begun):
     assert run("cancel", begun, person="bob").exit_code == 4
+
+
+def test_deposits_of_this_machine_that_are_not_finished_are_listed(
+    run, document, lab, tmp_path, dserver_url
+):
+    assert document("status") == {"unfinished": []}
+    assert "no deposit that is not finished" in run("status").stdout
+    (tmp_path / "a.csv").write_text("1")
+    with Journal(dserver_url, lab.base_uri, [str(tmp_path)]) as journal:
+        begun = journal.begin("begun-here", None)
+    [listed] = document("status")["unfinished"]
+    assert (listed["uri"], listed["name"]) == (begun.uri, "begun-here")
+    assert str(tmp_path) in run("status").stdout
+    assert run("cancel", begun.uri).exit_code == 0
+    assert document("status") == {"unfinished": []}

@@ -1,0 +1,72 @@
+"""Commands that fetch a dataset, and compare one with its manifest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dserver_client.cli.command import command_options
+from dserver_client.cli.formats import count_text, size_text
+from dserver_client.cli.interruption import resumable
+from dserver_client.cli.session import Session
+from dserver_client.values import Fetched
+
+_RESUMES = "What has been fetched is kept: the same command goes on with the rest."
+
+
+@click.command()
+@click.argument("uri")
+@click.argument("destination", metavar="DEST", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--item",
+    "items",
+    multiple=True,
+    metavar="GLOB",
+    help="Fetch only files with this relpath, or that match it, such as 'images/*.tif'; may be "
+    "repeated.",
+)
+@click.option("--dtool", "as_dataset", is_flag=True, help="Make DEST a dataset that dtool reads.")
+@click.option(
+    "--names",
+    type=click.Choice(["strict", "safe"]),
+    default="strict",
+    show_default=True,
+    help="Of names that this file system cannot hold: refuse them before anything is fetched, or "
+    "change them.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace files that are there and differ.")
+@click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
+@command_options
+def get(
+    session: Session,
+    *,
+    uri: str,
+    destination: Path,
+    items: tuple[str, ...],
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Fetch a dataset.
+
+    Each file comes under its relpath into the directory DEST. It is compared with its MD5 before
+    it gets its name. What is there already is not fetched again. After an interruption, the same
+    command goes on.
+    """
+    client = session.client(uri)
+    with resumable(_RESUMES):
+        fetched = client.fetch(
+            uri,
+            destination,
+            items=items or None,
+            progress=session.progress(quiet=quiet),
+            **options,
+        )
+    session.output.result(fetched, _summary(fetched))
+
+
+def _summary(fetched: Fetched) -> str:
+    total = f"{count_text(fetched.items, 'file')}, {size_text(fetched.size_in_bytes)}"
+    before = f"; {fetched.already_there:,} had been there" if fetched.already_there else ""
+    return f"{fetched.directory}: {total}, all as in the dataset{before}."

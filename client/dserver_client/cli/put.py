@@ -1,0 +1,137 @@
+"""The command that deposits files as a dataset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dserver_client.cli.command import command_options
+from dserver_client.cli.description import Description, read_template
+from dserver_client.cli.formats import count_text, size_text, table
+from dserver_client.cli.interruption import resumable
+from dserver_client.cli.session import Session
+from dserver_client.client import Client
+from dserver_client.errors import UsageError
+from dserver_client.local_files import find_files
+from dserver_client.values import Deposited
+
+_RESUMES = "What is stored stays stored: the same command goes on with the rest."
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, metavar="DIR|FILE... [BASE_URI]")
+@click.option("--name", help="Name of the dataset.  [default: that of the directory or file]")
+@click.option(
+    "--readme",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A file with the README, usually YAML.",
+)
+@click.option("--tag", "tags", multiple=True, metavar="TAG", help="A tag; may be repeated.")
+@click.option(
+    "--annotation",
+    "annotations",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An annotation, whose value is text; may be repeated.",
+)
+@click.option(
+    "--template",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A YAML file with any of: name, readme or readme_file, tags, annotations, ignore. "
+    "A name or README given by an option replaces its own.",
+)
+@click.option(
+    "--ignore",
+    multiple=True,
+    metavar="PATTERN",
+    help="Leave out files, by a pattern as in .gitignore: '*.tmp', 'cache/'; may be repeated.",
+)
+@click.option("--dry-run", is_flag=True, help="Show what would be deposited, and deposit nothing.")
+@click.option("-q", "--quiet", is_flag=True, help="Show neither progress nor a summary.")
+@command_options
+def put(
+    session: Session,
+    *,
+    paths: tuple[str, ...],
+    template: Path | None,
+    dry_run: bool,
+    quiet: bool,
+    **described: Any,
+) -> None:
+    """Deposit files as a dataset.
+
+    They are those of a directory, or several files and directories. BASE_URI says where, such as
+    s3://lab or dserver://host/s3/lab; leave it out if you may deposit in one place only. Symbolic
+    links are followed. The dataset is registered when all files are stored and verified. After an
+    interruption, the same command goes on. The URI of the dataset is printed.
+    """
+    local, base_uri = _split(paths)
+    given = Description() if template is None else read_template(template)
+    description = given.with_options(**described)
+    client = session.client(base_uri)
+    base_uri = _only_base_uri(client) if base_uri is None else client.base_uri(base_uri)
+    if dry_run:
+        _show(session, local, base_uri, description)
+        return
+    with resumable(_RESUMES):
+        deposited = client.deposit(
+            local, base_uri, **vars(description), progress=session.progress(quiet=quiet)
+        )
+    # What a script needs is alone on standard output.
+    if not quiet:
+        session.output.message(_summary(deposited))
+    session.output.result(deposited, deposited.uri)
+
+
+def _split(paths: tuple[str, ...]) -> tuple[list[str], str | None]:
+    """Return the files and directories, and the base URI if there is one."""
+    *before, last = paths
+    if "://" not in last:
+        return list(paths), None
+    if not before:
+        raise UsageError("What is to be deposited? Name a directory or files before the base URI.")
+    return before, last
+
+
+def _only_base_uri(client: Client) -> str:
+    """Return the base URI that is meant where none is given."""
+    default = client.settings.default_base_uri(client.server.url)
+    permitted = [each.uri for each in client.server.base_uris() if each.may_register]
+    if default is not None:
+        return client.base_uri(default)
+    if len(permitted) == 1:
+        return permitted[0]
+    if not permitted:
+        raise UsageError(f"You may deposit nowhere at {client.server.url}.")
+    raise UsageError(f"Where to? You may deposit at {', '.join(permitted)}: name one.")
+
+
+def _show(session: Session, local: list[str], base_uri: str, description: Description) -> None:
+    """Show what would be deposited."""
+    source = find_files(local, description.ignore)
+    files = [
+        {"relpath": each.relpath, "size_in_bytes": each.size_in_bytes} for each in source.files
+    ]
+    rows = [(size_text(each.size_in_bytes), each.relpath) for each in source.files]
+    total = f"{count_text(len(files), 'file')}, {size_text(source.size_in_bytes)}"
+    session.output.result(
+        {
+            "dry_run": True,
+            "base_uri": base_uri,
+            "name": description.name,
+            "tags": description.tags,
+            "annotations": description.annotations,
+            "size_in_bytes": source.size_in_bytes,
+            "items": files,
+        },
+        "\n".join([*([table(rows)] if rows else []), f"{total} would be deposited at {base_uri}."]),
+    )
+
+
+def _summary(deposited: Deposited) -> str:
+    total = f"{count_text(deposited.items, 'file')}, {size_text(deposited.size_in_bytes)}"
+    before = deposited.size_in_bytes - deposited.sent_in_bytes
+    stored = f"; {size_text(before)} had been stored before" if before > 0 else ""
+    return f"{deposited.name}: {total}, registered{stored}."

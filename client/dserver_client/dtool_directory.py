@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-import dtoolcore
 
 from dserver_client.documents import Documents
 from dserver_client.errors import ClientError, FilesExist
@@ -33,7 +32,6 @@ _STRUCTURE = {
     "annotations_directory": [".dtool", "annotations"],
     "tags_directory": [".dtool", "tags"],
     "metadata_fragments_directory": [".dtool", "tmp_fragments"],
-    "storage_broker_version": dtoolcore.__version__,
 }
 _README = """README
 ======
@@ -89,7 +87,9 @@ def files(documents: Documents) -> dict[str, bytes]:
     return {
         "README.yml": documents.readme,
         ".dtool/README.txt": _README.encode(),
-        ".dtool/structure.json": _json(_STRUCTURE),
+        ".dtool/structure.json": _json(
+            {**_STRUCTURE, "storage_broker_version": version("dtoolcore")}
+        ),
         ".dtool/manifest.json": documents.manifest,
         **{f".dtool/overlays/{name}.json": text for name, text in documents.overlays.items()},
         **{f".dtool/annotations/{name}.json": text for name, text in documents.annotations.items()},

@@ -38,7 +38,7 @@ class ItemFile(io.RawIOBase):
         self._position = 0
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         # The block after those of the last request, and how many that request asked for.
-        self._next = 0
+        self._next = -1
         self._ahead = 1
         self._lock = threading.Lock()
 

@@ -19,7 +19,7 @@ from dserver_client.local_names import Names, safe_paths
 from dserver_client.manifest import ManifestItem
 from dserver_client.progress import NoProgress, Progress
 from dserver_client.server import Server
-from dserver_client.transfers.item_reader import ItemReader, ObjectDiffers, ObjectMissing
+from dserver_client.transfers.item_reader import ItemReader, ObjectDiffers, ObjectMissing, WrongSize
 from dserver_client.transfers.item_urls import ItemURLs
 from dserver_client.transfers.scheduler import Limit, run
 from dserver_client.values import Verified
@@ -154,8 +154,10 @@ class _Check:
             yield
         except ObjectMissing:
             self.missing.append(item.relpath)
-        except ObjectDiffers:
+        except WrongSize:
             self.wrong_size.append(item.relpath)
+        except ObjectDiffers:
+            self.wrong_hash.append(item.relpath)
 
     def _note_hash(self, item: ManifestItem, md5: str | None) -> None:
         if md5 is None or item.hash is None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -16,8 +15,9 @@ from dserver_client.errors import (
     VerificationFailed,
 )
 from dserver_client.file_lock import FileLock
+from dtoolcore.utils import generate_identifier
 
-from client.tests.support.proxied_lab import ProxiedLab, cut, some_bytes
+from client.tests.support.proxied_lab import ProxiedLab, cut, etag, some_bytes
 from tests.support.clients import FILES, Deposit, DtoolDserver
 from tests.support.dserver import Dserver
 from tests.support.proxy import Fault, Instead, Request
@@ -150,7 +150,7 @@ def test_bytes_that_go_on_differing_get_no_name(proxied: ProxiedLab, tmp_path: P
 
 def test_an_item_that_the_store_has_lost_is_named(proxied: ProxiedLab, tmp_path: Path) -> None:
     uri = proxied.deposit({"a": b"1", "b": b"2"})
-    identifier = dtoolcore.utils.generate_identifier("a")
+    identifier = generate_identifier("a")
     proxied.proxy.before = lambda request: Instead(404) if identifier in request.target else None
     with pytest.raises(VerificationFailed) as failed:
         proxied.client.fetch(uri, tmp_path)
@@ -170,7 +170,6 @@ def test_a_body_that_is_cut_off_is_continued(proxied: ProxiedLab, tmp_path: Path
 
 def cut_once_after(length: int) -> Callable[[Request], Instead | None]:
     """Let only so many bytes of the first answer about an item pass."""
-    etag = f'"{hashlib.md5(MIDDLE).hexdigest()}"'
     seen: list[Request] = []
 
     def after(request: Request) -> Instead | None:
@@ -179,7 +178,7 @@ def cut_once_after(length: int) -> Callable[[Request], Instead | None]:
         seen.append(request)
         if len(seen) > 1:
             return None
-        return Instead(200, MIDDLE[:length], {"ETag": etag}, length=len(MIDDLE))
+        return Instead(200, MIDDLE[:length], {"ETag": etag(MIDDLE)}, length=len(MIDDLE))
 
     return after
 
@@ -235,8 +234,7 @@ def test_an_answer_with_another_range_is_not_believed(proxied: ProxiedLab, tmp_p
     uri = proxied.deposit({"middle": MIDDLE})
     fail_after_some_bytes(proxied, uri, tmp_path)
     proxied.proxy.heal()
-    etag = f'"{hashlib.md5(MIDDLE).hexdigest()}"'
-    others = iter([cut(MIDDLE, 0, len(MIDDLE), len(MIDDLE), etag)])
+    others = iter([cut(MIDDLE, 0, len(MIDDLE), len(MIDDLE), etag(MIDDLE))])
     proxied.proxy.before = lambda request: (
         next(others, None) if "range" in request.headers else None
     )
@@ -267,6 +265,20 @@ def test_two_commands_do_not_fetch_into_one_directory(proxied: ProxiedLab, tmp_p
         proxied.client.fetch(uri, tmp_path)
     proxied.client.fetch(uri, tmp_path)
     assert contents(tmp_path) == {"a": b"1"}
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has /dev/full")
+@pytest.mark.parametrize("content", [b"1", MIDDLE], ids=["small", "middle"])
+def test_a_full_disk_is_a_sentence(proxied: ProxiedLab, tmp_path: Path, content: bytes) -> None:
+    uri = proxied.deposit({"a": content})
+    state = tmp_path / ".dserver-fetch" / uri.rpartition("/")[2]
+    state.mkdir(parents=True)
+    (state / f"{generate_identifier('a')}.part").symlink_to("/dev/full")
+    with pytest.raises(LocalFileError, match="no space left .* the same fetch goes on"):
+        proxied.client.fetch(uri, tmp_path)
+    (state / f"{generate_identifier('a')}.part").unlink()
+    proxied.client.fetch(uri, tmp_path)
+    assert contents(tmp_path) == {"a": content}
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="permissions do not bind root")

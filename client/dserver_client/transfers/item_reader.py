@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Protocol
 
 from dserver_client.errors import ClientError
@@ -19,6 +19,8 @@ BLOCK = 1 << 18
 _FRUITLESS = 5
 _FIRST_DELAY, _LONGEST_DELAY = 0.5, 16.0  # seconds
 _RENEWALS = 2
+# What stores answer to URLs that have expired, also by the credentials that signed them.
+_SIGN_ANEW = frozenset({400, 401, 403, 410})
 _IDENTITY = {"Accept-Encoding": "identity"}
 
 
@@ -38,6 +40,10 @@ class ObjectDiffers(ClientError):
 
 class ObjectMissing(ObjectDiffers):
     """The store does not have the object."""
+
+
+class WrongSize(ObjectDiffers):
+    """The store's object has another size than the manifest says."""
 
 
 class NoRanges(ClientError):
@@ -96,8 +102,13 @@ class ItemReader:
 
         Raise errors as ``blocks`` does.
         """
-        with self._answer(0, min(1, self.item.size_in_bytes)) as response:
+        end = min(1, self.item.size_in_bytes)
+        with self._answer(0, end) as response:
             headers: Mapping[str, str] = response.headers
+            if end:
+                # A connection is kept only if the answer is read to its end.
+                with suppress(*READ_ERRORS):
+                    response.read(end)
             return headers
 
     @contextmanager
@@ -124,29 +135,39 @@ class ItemReader:
             response = self._http.request(
                 "GET", url, headers=headers, stream=True, pause=self._pause
             )
-            if response.status not in (403, 410) or renewal == _RENEWALS:
+            if response.status not in _SIGN_ANEW or renewal == _RENEWALS:
                 break
             url = self._urls.renewed(identifier, url)
         return response
 
     def _check(self, response: Response, first: int, end: int, *, is_whole: bool) -> None:
         """Raise an error unless the answer is what was asked for."""
-        if response.status in (412, 416):
-            raise ObjectDiffers("it has changed or has another size")
-        if response.status == 404:
-            raise ObjectMissing("it is missing in the store")
-        if response.status == 200 and not is_whole:
-            raise NoRanges("The store does not answer with ranges.")
-        if response.status != (200 if is_whole else 206):
-            raise refusal(response, self.item.relpath)
+        self._check_status(response, is_whole=is_whole)
         self._check_etag(strong_etag(response))
         size = self.item.size_in_bytes
         if is_whole:
-            self._check_length(response, size)
-        elif (answered := content_range(response)) is None or answered[:2] != (first, end):
+            length = response.headers.get("Content-Length", "")
+            if length.isdigit() and int(length) != size:
+                raise WrongSize(f"it has {length} bytes instead of {size}")
+            return
+        answered = content_range(response)
+        if answered is not None and answered[2] != size:
+            raise WrongSize(f"it has {answered[2]} bytes instead of {size}")
+        if answered is None or answered[:2] != (first, end):
             raise _Broken
-        elif answered[2] != size:
-            raise ObjectDiffers(f"it has {answered[2]} bytes instead of {size}")
+
+    def _check_status(self, response: Response, *, is_whole: bool) -> None:
+        if response.status == (200 if is_whole else 206):
+            return
+        if response.status == 412:
+            raise ObjectDiffers("it has changed")
+        if response.status == 416:
+            raise WrongSize(f"it has less than {self.item.size_in_bytes} bytes")
+        if response.status == 404:
+            raise ObjectMissing("it is missing in the store")
+        if response.status == 200:
+            raise NoRanges("The store does not answer with ranges.")
+        raise refusal(response, self.item.relpath)
 
     def _check_etag(self, etag: str | None) -> None:
         with self._lock:
@@ -154,11 +175,6 @@ class ItemReader:
                 self.etag, self._is_known = etag, True
             elif etag != self.etag:
                 raise ObjectDiffers("it has changed")
-
-    def _check_length(self, response: Response, size: int) -> None:
-        length = response.headers.get("Content-Length", "")
-        if length.isdigit() and int(length) != size:
-            raise ObjectDiffers(f"it has {length} bytes instead of {size}")
 
     def _pause(self, seconds: float) -> None:
         self._limit.slow_down()

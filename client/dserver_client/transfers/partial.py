@@ -19,8 +19,9 @@ from pathlib import Path
 
 from dserver_client.manifest import ManifestItem
 
-# Larger items are fetched in parts, several at the same time.
-PART_SIZE = 32 << 20
+# Larger items are fetched in parts, which are small: those that arrive at the same time wait to be
+# hashed one after the other.
+PART_SIZE = 8 << 20
 _READ_BLOCK = 1 << 20
 
 

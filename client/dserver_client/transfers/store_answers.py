@@ -6,7 +6,7 @@ import re
 
 from urllib3.response import BaseHTTPResponse
 
-from dserver_client.errors import StoreRefused
+from dserver_client.errors import StoreRefused, Unavailable
 
 _CODE = re.compile(rb"<Code>([A-Za-z0-9]{1,64})</Code>")
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
@@ -17,16 +17,18 @@ _ARCHIVED = frozenset({"InvalidObjectState", "BlobArchived", "BlobBeingRehydrate
 def code(response: BaseHTTPResponse) -> str:
     """Return the code of an error, as S3 and Azure have one in the body; "" where there is none."""
     found = _CODE.search(response.data or b"")
-    return found[1].decode() if found else ""
+    return found[1].decode() if found else response.headers.get("x-ms-error-code", "")
 
 
-def refusal(response: BaseHTTPResponse, relpath: str) -> StoreRefused:
+def refusal(response: BaseHTTPResponse, relpath: str) -> StoreRefused | Unavailable:
     """Return an answer that is no success as an error."""
     reason = code(response)
     if reason in _ARCHIVED:
         return StoreRefused(f"{relpath!r} is in the store's archive: it has to be restored first.")
-    answered = f"{response.status} {reason}".rstrip()
-    return StoreRefused(f"The store refused to hand out {relpath!r}: it answered {answered}.")
+    answered = f"it answered {f'{response.status} {reason}'.rstrip()}"
+    if response.status >= 500 or response.status in (408, 429):
+        return Unavailable(f"The store failed to hand out {relpath!r}: {answered}.")
+    return StoreRefused(f"The store refused to hand out {relpath!r}: {answered}.")
 
 
 def strong_etag(response: BaseHTTPResponse) -> str | None:

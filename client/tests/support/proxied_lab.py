@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +25,11 @@ class ProxiedLab:
     dserver: Dserver
     proxy: StoreProxy
     client: Client
+
+    @property
+    def token(self) -> str:
+        """Alice's token."""
+        return self.dserver.tokens["alice"]
 
     def deposit(self, files: Mapping[str, bytes], **more: Any) -> str:
         """Deposit a dataset, and forget that; return its URI."""
@@ -49,6 +55,11 @@ def proxied_lab(place: Bucket | Account, config: Mapping[str, Any]) -> Iterator[
             yield ProxiedLab(dserver, proxy, client)
         with dserver.app.app_context():
             sql_db.engine.dispose()
+
+
+def etag(content: bytes) -> str:
+    """Return the ETag that the store gives to what came in one piece."""
+    return f'"{hashlib.md5(content).hexdigest()}"'
 
 
 def some_bytes(size: int, seed: int = 0) -> bytes:

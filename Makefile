@@ -33,6 +33,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Otherwise pip before 23.1 builds dtool-s3 with setup.py, and prints a long warning.
 export PIP_USE_PEP517 := 1
 
+# Each worker gets consecutive tests, whose modules share what takes long to make.
+PYTEST := -m pytest --numprocesses $(WORKERS) --dist worksteal
+
 # Tests start many processes, each of which would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -48,10 +51,10 @@ demo: $(VENV)/.has-demo $(if $(filter azure://%,$(BASE_URI)),$(FOR_AZURE))  ## d
 	$(VENV)/bin/dserver-signed-url-demo $(if $(ONCE),--once) $(if $(BASE_URI),--base-uri $(BASE_URI)) $(ARGS)
 
 test: $(VENV)/.has-test $(VENV)/.azurite-$(AZURITE) $(VENV)/.aria2-unpacked  ## run the tests against the released dserver
-	$(VENV)/bin/python -m pytest --numprocesses $(WORKERS) $(TESTS) $(ARGS)
+	$(VENV)/bin/python $(PYTEST) $(TESTS) $(ARGS)
 
 test-next: $(NEXT)/.has-next $(NEXT)/.azurite-$(AZURITE) $(NEXT)/.aria2-unpacked  ## run the tests with Flask 3, marshmallow 4 and flask-smorest 0.47
-	$(NEXT)/bin/python -m pytest --numprocesses $(WORKERS) $(TESTS) $(ARGS)
+	$(NEXT)/bin/python $(PYTEST) $(TESTS) $(ARGS)
 
 test-ceph: $(VENV)/.has-test ceph  ## run the tests against a Ceph RGW from Debian's packages
 	CEPH_ROOT=$(CEPH_ROOT) $(VENV)/bin/python -m pytest --numprocesses 0 tests/ceph $(ARGS)
@@ -62,6 +65,7 @@ lint: $(VENV)/.has-dev  ## check style, types and import contracts
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/mypy --platform win32 client/dserver_client
 	$(VENV)/bin/lint-imports
 
 docs: $(VENV)/.has-docs  ## build the documentation into build/docs; warnings are errors

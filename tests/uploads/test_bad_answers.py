@@ -17,7 +17,8 @@ from tests.support.dserver import Dserver, encoded
 from tests.support.proxy import Instead, Request, StoreProxy
 from tests.support.s3_holdings import check_dataset
 
-FILES = {"one.txt": b"eins", "two.txt": b"zwei"}
+FILE = {"one.txt": b"eins"}
+FILES = {**FILE, "two.txt": b"zwei"}
 ONE = generate_identifier("one.txt")
 PAGE = b"<html><body>Down for maintenance</body></html>"
 DEEP = b"<ListBucketResult>" + b"<a>" * 50_000 + b"</a>" * 50_000 + b"</ListBucketResult>"
@@ -38,12 +39,11 @@ def listing(entry: str, more: str = "") -> bytes:
 
 
 ENTRY = "<Key>k</Key><Size>1</Size><ETag>e</ETag><LastModified>{}</LastModified>"
-ANSWERS = {
+# Of several, each request gets another.
+ANSWERS: dict[str, Instead | tuple[Instead, ...]] = {
     "page": Instead(200, PAGE),
     "nothing": Instead(200),
-    "204": Instead(204),
-    "307": Instead(307, to_itself=True),
-    "404-page": Instead(404, PAGE),
+    "status": (Instead(204), Instead(307, to_itself=True), Instead(404, PAGE)),
     "cut-off": Instead(200, PAGE, length=10_000),
     "no-UTF-8": Instead(200, b"<ListBucketResult>\xff\xfe</ListBucketResult>"),
     "deep": Instead(200, DEEP),
@@ -124,8 +124,10 @@ def check_done(call: Any, told: TestResponse, dserver: Dserver, s3: Any, deposit
 class Once:
     """Gives another answer to one request, of those that it may fit."""
 
-    def __init__(self, wrong: Instead, at: int, only_listings: bool) -> None:
-        self._wrong, self._at, self._only_listings = wrong, at, only_listings
+    def __init__(self, answer: str, at: int) -> None:
+        wrong = ANSWERS[answer]
+        self._wrong = wrong[at % len(wrong)] if isinstance(wrong, tuple) else wrong
+        self._at, self._only_listings = at, answer in OF_LISTINGS
         self._fitting = count(1)
         self.given = False
 
@@ -151,9 +153,9 @@ def test_an_answer_to_something_else_is_502_or_repeated_and_the_same_call_works_
     dserver, proxy: StoreProxy, s3, call, answer
 ):
     for at in count(1):
-        deposit = Deposit(FILES)
+        deposit = Deposit(FILE)
         act = call(dserver, deposit)
-        proxy.before = once = Once(ANSWERS[answer], at, answer in OF_LISTINGS)
+        proxy.before = once = Once(answer, at)
         told = act()
         proxy.heal()
         if told.status_code != 200:

@@ -301,7 +301,7 @@ def test_of_two_at_once_neither_loses_what_the_other_was_told(lab, index, prepar
     check_pairs(lab, index, prepared, first)
 
 
-@on_each_database
+@pytest.mark.database("postgresql", reason="the first ones are tested on SQLite")
 @each_act
 @pytest.mark.parametrize("prepared", [idle, given_up])
 def test_of_two_at_once_about_an_old_upload_neither_loses(lab, index, prepared, first):

@@ -9,10 +9,12 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-
-import pathspec
+from typing import TYPE_CHECKING
 
 from dserver_client.errors import FileChanged, LocalFileError, UsageError
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
 
 # How many problems one error names.
 _NAMED = 10
@@ -108,9 +110,11 @@ def find_files(paths: Sequence[str | os.PathLike[str]], ignore: Iterable[str] = 
     :raises UsageError: if two files would have the same relpath.
     :raises LocalFileError: with everything that cannot be read, or is no file.
     """
+    # Its import takes longer than many commands need.
+    from pathspec import GitIgnoreSpec  # noqa: PLC0415
+
     given = [os.path.abspath(path) for path in paths]
-    ignored = pathspec.GitIgnoreSpec.from_lines(ignore)
-    listing = _Listing(ignored)
+    listing = _Listing(GitIgnoreSpec.from_lines(ignore))
     for path in given:
         listing.add(path, "" if len(given) == 1 else os.path.basename(path))
     if listing.problems:
@@ -123,7 +127,7 @@ def find_files(paths: Sequence[str | os.PathLike[str]], ignore: Iterable[str] = 
 class _Listing:
     """Files found, and problems."""
 
-    def __init__(self, ignored: pathspec.GitIgnoreSpec) -> None:
+    def __init__(self, ignored: GitIgnoreSpec) -> None:
         self._ignored = ignored
         self.files: list[LocalFile] = []
         self.problems: list[str] = []

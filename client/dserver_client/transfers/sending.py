@@ -75,9 +75,7 @@ class Sending:
                 return
             fruitless = 0 if self._requests > before else fruitless + 1
             if fruitless == _FRUITLESS_ROUNDS:
-                raise StoreRefused(
-                    f"The store refuses {self._last_refusal}. 'dserver doctor' looks for the cause."
-                )
+                raise StoreRefused(f"The store refuses {self._last_refusal}.")
             renewed = renew()
             if renewed is None:
                 return

@@ -6,6 +6,7 @@ or, on macOS and Windows, of the system.
 
 from __future__ import annotations
 
+import re
 import ssl
 from base64 import b64encode
 from pathlib import Path
@@ -25,23 +26,30 @@ BLOCK = 1 << 18  # bytes that are sent at a time
 
 _SEND_TIMEOUT = 60.0  # seconds for a block, or for a body that is smaller
 
+# The target of a request, named as in HTTP/2. It is not sent: no header's name may begin so.
+_TARGET = ":path"
+_is_encoded = re.compile(r'/[!"$-~]*').fullmatch
 
-class _SlowSending:
-    """Gives the timeout for connecting to connecting alone: sending takes longer."""
+
+class _Connection:
+    """What both kinds of connection have of their own."""
 
     def request(self, *args: Any, **options: Any) -> None:
+        """Send a request; connecting may take less time than sending."""
         connection: Any = self
         if connection.sock is None:
             connection.connect()
         connection.timeout = _SEND_TIMEOUT
-        super().request(*args, **options)  # type: ignore[misc]
+        method, url = args
+        target = options["headers"].pop(_TARGET, url)
+        super().request(method, target, **options)  # type: ignore[misc]
 
 
-class _HTTPConnection(_SlowSending, HTTPConnection):
+class _HTTPConnection(_Connection, HTTPConnection):
     """A connection without TLS."""
 
 
-class _HTTPSConnection(_SlowSending, HTTPSConnection):
+class _HTTPSConnection(_Connection, HTTPSConnection):
     """A connection with TLS."""
 
     def connect(self) -> None:
@@ -96,10 +104,14 @@ class Connections:
             # Two threads may make the same: the manager below keeps one.
             found = self._hosts[host] = self._connect(host)
         pool, is_whole = found
+        target = url if is_whole else url[len(host) :] or "/"
+        if _is_encoded(target):
+            # Its query past urllib3, which would encode it again byte by byte, and take 0.1 ms.
+            headers, target = {**headers, _TARGET: target}, target.partition("?")[0]
         # By the pool and not by its manager, which takes 0.1 ms more for each request.
         return pool.urlopen(
             method,
-            url if is_whole else url[len(host) :] or "/",
+            target,
             body=body,
             headers=headers,
             retries=False,

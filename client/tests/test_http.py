@@ -118,6 +118,21 @@ def test_a_large_body_arrives_whole(request_to):
     assert server.requests[0].body == content
 
 
+@pytest.mark.parametrize(
+    ("target", "sent"),
+    [
+        ("/b/k%c3%a9y?X-Amz-Signature=a%2fb&n=%41", "/b/k%c3%a9y?X-Amz-Signature=a%2fb&n=%41"),
+        ("/b/k\u00e9 y?n=\u00fc", "/b/k%C3%A9%20y?n=%C3%BC"),
+        ("/b/k?n=1#fragment", "/b/k?n=1"),
+        ("", "/"),
+    ],
+)
+def test_what_is_encoded_is_sent_as_it_is_and_what_is_not_is_encoded(request_to, target, sent):
+    with Answering([Answer()]) as server:
+        request_to(server, path=target)
+    assert server.requests[0].target == sent
+
+
 def test_redirects_are_not_followed(request_to):
     with Answering([Answer(302, headers={"Location": "http://127.0.0.1:1/"})]) as server:
         assert request_to(server).status == 302

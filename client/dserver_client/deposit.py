@@ -41,7 +41,8 @@ _not_in_names = re.compile(r"[^A-Za-z0-9_.-]+")
 
 # Slugs of dserver's refusals; those beginning with http- are of a dserver without slugs.
 _ALL_STORED = frozenset({"upload-frozen", "already-registered"})
-_INCOMPLETE = frozenset({"upload-incomplete", "http-400"})
+_INCOMPLETE = frozenset({"upload-incomplete", "no-pending-upload", "http-400"})
+_TO_ANNOUNCE = frozenset({"upload-not-found", "upload-not-opened"})
 _GONE = frozenset({"already-registered", "upload-not-found", "no-pending-upload"})
 
 
@@ -197,9 +198,9 @@ class _Deposit:
         """
         earlier = self._uri
         _log.warning(
-            "The files or their description have changed since the deposit %s was begun: "
-            "it is cancelled, and everything is sent under a new UUID.",
-            self._current.uuid,
+            "The files or their description have changed since %s was begun: "
+            "everything is sent again, as another dataset.",
+            self._uri,
         )
         if self._server.capabilities().cancel:
             try:
@@ -253,14 +254,16 @@ class _Deposit:
 
     def _renew(self) -> UploadGrant | None:
         """Return fresh URLs, where possible for exactly what is missing; None if nothing is."""
-        if not self._server.capabilities().status:
-            return self._server.announce(self._base_uri, self._announcement())
-        try:
-            return self._server.unsent(self._uri)
-        except Refused as refusal:
-            if refusal.slug in _ALL_STORED:
-                return None
-            raise
+        if self._server.capabilities().status:
+            try:
+                return self._server.unsent(self._uri)
+            except Refused as refusal:
+                if refusal.slug in _ALL_STORED:
+                    return None
+                # An operator may have removed it.
+                if refusal.slug not in _TO_ANNOUNCE:
+                    raise
+        return self._announce(was_announced=True)
 
     def _complete(self, sending: Sending) -> Registered:
         """Have the upload verified and registered; send what dserver does not find."""
@@ -269,7 +272,9 @@ class _Deposit:
                 with _phase(self._progress, "complete", None, len(self._files)):
                     return self._server.complete(self._uri, self._progress)
             except Refused as refusal:
-                if refusal.slug not in _INCOMPLETE or attempt == _COMPLETIONS:
+                # Without slugs it may be refused for another reason: everything is sent once more.
+                last = 2 if refusal.slug == "http-400" else _COMPLETIONS
+                if refusal.slug not in _INCOMPLETE or attempt >= last:
                     raise
                 self._send_missing(sending, refusal)
         raise AssertionError("unreachable")
@@ -279,7 +284,7 @@ class _Deposit:
         grant = self._renew()
         if grant is None:
             return
-        missing = set(grant.items)
+        missing = self._files.keys() & grant.items.keys()
         if not self._server.capabilities().status:
             missing = missing & _named_in(refusal) or missing
         size = sum(self._files[identifier].size_in_bytes for identifier in missing)

@@ -20,7 +20,14 @@ from dserver_client.cli import output
 from dserver_client.cli.formats import printable
 from dserver_client.cli.interruption import Interrupted
 from dserver_client.cli.session import Session
-from dserver_client.errors import ClientError, Refused, UsageError, VerificationFailed
+from dserver_client.errors import (
+    ClientError,
+    FilesExist,
+    Refused,
+    UnusableNames,
+    UsageError,
+    VerificationFailed,
+)
 
 
 class CommandGroup(click.Group):
@@ -116,14 +123,7 @@ def _aborted(error: BaseException) -> dict[str, Any]:
 def _failure(error: Exception) -> dict[str, Any]:
     """Return what to report of an error."""
     if isinstance(error, ClientError):
-        found = {"slug": error.slug, "message": str(error), "exit_code": error.exit_code}
-        if error.request_id:
-            found["request_id"] = error.request_id
-        if isinstance(error, Refused):
-            return {**error.facts, **found, "status": error.status}
-        if isinstance(error, VerificationFailed):
-            found["items"] = error.items
-        return found
+        return _client_failure(error)
     if isinstance(error, click.ClickException):
         return {"slug": "usage", "message": _click_message(error), "exit_code": error.exit_code}
     if isinstance(error, OSError):
@@ -132,6 +132,19 @@ def _failure(error: Exception) -> dict[str, Any]:
         return {"slug": "local-file", "message": message, "exit_code": 1}
     message = f"Unexpected {type(error).__name__}; --verbose shows where it comes from."
     return {"slug": "unexpected", "message": message, "exit_code": 1}
+
+
+def _client_failure(error: ClientError) -> dict[str, Any]:
+    """Return what to report of an error of this package, with its facts."""
+    facts: dict[str, Any] = {}
+    if isinstance(error, Refused):
+        facts = {**error.facts, "status": error.status}
+    elif isinstance(error, (VerificationFailed, UnusableNames, FilesExist)):
+        facts = {"items": error.items}
+    if error.request_id:
+        facts["request_id"] = error.request_id
+    found = {"slug": error.slug, "message": str(error), "exit_code": error.exit_code}
+    return {**facts, **found}
 
 
 def _click_message(error: click.ClickException) -> str:

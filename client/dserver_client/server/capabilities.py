@@ -26,8 +26,8 @@ _ANNOUNCEMENT = frozenset(
 class Capabilities:
     """Which routes a dserver has, and which fields they take.
 
-    ``announcement_fields`` are those of an announcement; others must not be sent. ``wait`` is
-    whether a completion can be waited for in steps.
+    ``announcement_fields`` are those of an announcement; others must not be sent. ``pages`` is
+    whether URLs of a dataset come in pages, ``wait`` whether a completion answers in between.
     """
 
     signs: bool = True
@@ -36,8 +36,6 @@ class Capabilities:
     parts: bool = False
     items: bool = False
     pages: bool = False
-    details: bool = False
-    ndjson: bool = False
     wait: bool = False
     shares: bool = False
     write_readme: bool = False
@@ -55,8 +53,6 @@ class Capabilities:
             parts=True,
             items=True,
             pages=True,
-            details=True,
-            ndjson=True,
             wait=True,
             announcement_fields=fields,
         )
@@ -73,10 +69,7 @@ class Capabilities:
             cancel=api.has("delete", "/signed-urls/upload/{}"),
             parts=api.has("post", "/signed-urls/parts/{}/{}") and "multipart" in announced,
             items=api.has("post", "/signed-urls/items/{}"),
-            details=any(
-                each.get("name") == "details" for each in (read or {}).get("parameters", [])
-            ),
-            ndjson="application/x-ndjson" in api.answers(read),
+            pages="page_size" in api.parameters(read),
             wait="wait_seconds" in api.body_fields("post", "/signed-urls/upload-complete"),
             shares=api.has("post", "/signed-urls/shares/{}"),
             write_readme=api.has("put", "/readmes/{}"),
@@ -114,11 +107,6 @@ class _Document:
         found = (operation or {}).get("parameters")
         listed = found if isinstance(found, list) else []
         return frozenset(str(self._resolved(each).get("name")) for each in listed)
-
-    def answers(self, operation: Mapping[str, Any] | None) -> frozenset[str]:
-        """Return the media types of the answer 200."""
-        answer = _mapping(_mapping((operation or {}).get("responses")).get("200"))
-        return frozenset(_mapping(self._resolved(answer).get("content")))
 
     def _resolved(self, value: Any) -> Mapping[str, Any]:
         """Follow a reference inside the document."""

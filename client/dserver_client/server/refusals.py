@@ -47,7 +47,7 @@ def _error(
         return _redirected(response, url)
     # flask-jwt-extended answers 422 to what is no token at all.
     if status == 401 or (status == 422 and "msg" in _envelope(response)):
-        return NotLoggedIn(message if status == 401 else _SENTENCES[401])
+        return NotLoggedIn(message)
     if status in (429, 500, 502, 503, 504):
         seconds = retry_after(response)
         again = "" if seconds is None else f" Try again in {seconds:.0f} s."

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import ceil
 
 from dserver_client.errors import Refused
 from dserver_client.local_files import LocalFile
@@ -45,6 +46,7 @@ class ItemInParts:
 
     def __init__(self, context: PartContext, item: ItemToSend, file: LocalFile) -> None:
         self._context, self._item, self._file = context, item, file
+        self._numbers = range(1, ceil(file.size_in_bytes / max(item.part_size, 1)) + 1)
         # Guards what follows: one thread has URLs signed, and the others wait for them.
         self._lock = threading.Lock()
         self._urls: dict[int, SignedPart] = {}
@@ -173,10 +175,6 @@ class ItemInParts:
     def _md5_of(self, number: int) -> str:
         offset, size = self._offset_of(number), self._size_of(number)
         return md5_of_range(self._file, offset, size, self._context.limit)
-
-    @property
-    def _numbers(self) -> range:
-        return range(1, self._item.part_count + 1)
 
     def _offset_of(self, number: int) -> int:
         return (number - 1) * self._item.part_size

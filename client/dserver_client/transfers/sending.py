@@ -75,7 +75,9 @@ class Sending:
                 return
             fruitless = 0 if self._requests > before else fruitless + 1
             if fruitless == _FRUITLESS_ROUNDS:
-                raise StoreRefused(f"The store refuses {self._last_refusal}.")
+                raise StoreRefused(
+                    f"The store refuses {self._last_refusal}. 'dserver doctor' looks for the cause."
+                )
             renewed = renew()
             if renewed is None:
                 return

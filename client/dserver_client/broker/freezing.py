@@ -1,0 +1,58 @@
+"""The deposit of a proto-dataset when dtool freezes it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dtoolcore.utils import generate_identifier
+
+from dserver_client.broker.errors import BrokerError
+from dserver_client.broker.proto_dataset import ProtoDataset
+from dserver_client.deposit import Description, deposit
+from dserver_client.errors import ClientError, FileChanged
+from dserver_client.local_files import LocalFile, Source
+from dserver_client.server import Server
+
+
+def freeze(
+    proto: ProtoDataset, admin_metadata: dict[str, Any], server: Server, base_uri: str
+) -> None:
+    """Deposit a proto-dataset, and delete it here when it is registered.
+
+    After an error or an interruption it waits as before, and the same again goes on.
+
+    :param admin_metadata: as dtool has completed it.
+    :param base_uri: where it goes in the store.
+    """
+    description = Description(
+        name=admin_metadata["name"],
+        uuid=admin_metadata["uuid"],
+        creator_username=admin_metadata["creator_username"],
+        frozen_at=admin_metadata["frozen_at"],
+        readme=proto.readme(),
+        tags=list(proto.entries("tags")),
+        annotations=proto.entries("annotations"),
+        overlays=proto.entries("overlays"),
+    )
+    goes_on = f"The proto-dataset waits; this goes on: dtool freeze {proto.uri}"
+    try:
+        deposit(server, Source([proto.uri], _files(proto)), base_uri, description)
+    except ClientError as error:
+        raise BrokerError(f"{error} {goes_on}", error) from error
+    except KeyboardInterrupt:
+        interrupted = BrokerError(f"Interrupted. {goes_on}")
+        interrupted.exit_code = 130
+        raise interrupted from None
+    proto.remove()
+
+
+def _files(proto: ProtoDataset) -> list[LocalFile]:
+    files = []
+    for relpath, copied in proto.items().items():
+        path = proto.item_path(generate_identifier(relpath))
+        file = LocalFile.of(str(path), relpath)
+        if (file.size_in_bytes, file.mtime_ns) != (copied.size_in_bytes, copied.mtime_ns):
+            raise FileChanged(f"The item {relpath!r} has changed since it was added: add it again.")
+        file.md5 = copied.hash
+        files.append(file)
+    return files

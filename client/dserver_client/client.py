@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from io import BufferedReader
 from types import TracebackType
 from typing import Any
@@ -29,8 +30,8 @@ from dserver_client.verify import verify, verify_directory
 class Client:
     """A client of one dserver. Threads may share one; ``close`` it, or use it in ``with``.
 
-    URIs are those of ``dserver_client.uris``, such as ``dserver://host/s3/bucket/uuid`` or
-    ``s3://bucket/uuid``.
+    URIs are those of ``dserver_client.uris``, such as ``dserver://host/s3/bucket/uuid``,
+    ``s3://bucket/uuid`` or the UUID alone.
 
     :param url: the address of dserver, such as ``https://dserver.example.org/lookup``; by default
         ``DSERVER_URL`` of the settings, or else the dserver that was logged in to last.
@@ -47,12 +48,11 @@ class Client:
         *,
         settings: Settings | None = None,
     ) -> None:
-        self.settings = settings or Settings.load(url=url, token=token)
-        address = self.settings.url
-        if url is not None:
-            address = server_url(url, protocol=self.settings.protocol)
+        found = settings or Settings.load(url=url, token=token)
+        address = found.url if url is None else server_url(url, protocol=found.protocol)
         if address is None:
             raise UsageError("No dserver is known: set DSERVER_URL, or log in to one.")
+        self.settings = replace(found, url=address, servers=(address, *found.servers))
         self.http = HTTP(self.settings)
         self.server = Server(self.http, address, TokenSource(self.settings, address, self.http))
 
@@ -205,7 +205,10 @@ class Client:
 
         :raises UsageError: if it is none at this dserver.
         """
-        base = self._address(text).base_uri or self.settings.default_base_uri(self.server.url)
+        address = self._address(text)
+        if address.uuid is not None:
+            raise UsageError(f"{text} is a dataset, and no base URI.")
+        base = address.uri or self.settings.default_base_uri(self.server.url)
         if base is None:
             raise UsageError(f"{text} names no base URI, such as {text.rstrip('/')}/s3/bucket.")
         return base

@@ -6,7 +6,7 @@
     a base URI, or a dataset there
 ``dserver://host[:port][/prefix]/uuid``
     a dataset, wherever this dserver has it
-``s3://bucket[/uuid]``, ``azure://account[/uuid]``
+``s3://bucket[/uuid]``, ``azure://account[/uuid]``, ``uuid``
     the same at the dserver of the settings
 ``https://host[:port]/…``
     what a browser shows: a dserver, or a dataset if its URI or UUID is somewhere in the address
@@ -66,15 +66,16 @@ def parse(text: str, settings: Settings) -> Address:
 
     :raises UsageError: if it is none of them, or names no dserver and the settings have none.
     """
-    scheme, separator, rest = text.strip().partition("://")
+    text = text.strip()
+    scheme, separator, rest = text.partition("://")
     scheme = scheme.lower()
-    if not separator:
+    if scheme == "dserver" and separator:
+        return _of_dserver(rest, settings)
+    if scheme in ("http", "https") and separator:
+        return _of_browser(text, settings)
+    if not separator and not is_uuid(text):
         forms = "dserver://host/s3/bucket/uuid or s3://bucket/uuid"
         raise UsageError(f"{text!r} is no URI of a dataset or base URI, such as {forms}.")
-    if scheme == "dserver":
-        return _of_dserver(rest, settings)
-    if scheme in ("http", "https"):
-        return _of_browser(text.strip(), settings)
     if settings.url is None:
         raise UsageError(
             f"{text} does not say which dserver to ask: set DSERVER_URL, or log in to one."

@@ -68,6 +68,7 @@ def test_an_unknown_dserver_is_read_from_the_end(text, expected):
             Address("https://lab.org/lookup", f"file://host/data/{UUID}", UUID),
         ),
         ("s3://bucket", Address("https://lab.org/lookup", "s3://bucket")),
+        (UUID, Address("https://lab.org/lookup", None, UUID)),
         (f"azure://lab/{UUID}", Address("https://lab.org/lookup", f"azure://lab/{UUID}", UUID)),
     ],
 )
@@ -100,7 +101,6 @@ def test_addresses_from_a_browser_are_understood(text, expected):
     [
         "",
         "bucket",
-        UUID,
         "dserver://",
         "dserver:///s3/bucket",
         "dserver://user:secret@lab.org/s3/bucket",

@@ -117,7 +117,8 @@ class Uploads(Index):
                 raise self.unexpected(path) from None
             progress.advance(0, now_done - done)
             done = now_done
-            time.sleep(min(retry_after(response) or 1.0, _WAIT))
+            seconds = retry_after(response)
+            time.sleep(1.0 if seconds is None else min(seconds, _WAIT))
 
     def cancel(self, uri: str) -> None:
         """Cancel an upload, and delete what it has stored.

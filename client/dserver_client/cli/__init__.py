@@ -7,6 +7,7 @@ import click
 from dserver_client import __version__
 from dserver_client.cli.command import CommandGroup
 from dserver_client.cli.datasets import info, ls
+from dserver_client.cli.doctor import doctor
 from dserver_client.cli.get import get
 from dserver_client.cli.login import login, logout, whoami
 from dserver_client.cli.put import put
@@ -57,5 +58,6 @@ for command in (
     status,
     cancel,
     share,
+    doctor,
 ):
     main.add_command(command)

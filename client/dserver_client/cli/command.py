@@ -17,9 +17,9 @@ from typing import Any
 import click
 
 from dserver_client.cli import output
-from dserver_client.cli.formats import printable
 from dserver_client.cli.interruption import Interrupted
 from dserver_client.cli.session import Session
+from dserver_client.display.formats import printable
 from dserver_client.errors import (
     ClientError,
     FilesExist,

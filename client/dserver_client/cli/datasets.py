@@ -10,8 +10,8 @@ from itertools import islice
 import click
 
 from dserver_client.cli.command import command_options
-from dserver_client.cli.formats import size_text, table
 from dserver_client.cli.session import Session
+from dserver_client.display.formats import size_text, table
 from dserver_client.values import DatasetEntry, Item
 
 # So many datasets are shown in columns of the same width.

@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from dserver_client.cli.command import command_options
-from dserver_client.cli.formats import count_text, size_text
 from dserver_client.cli.interruption import resumable
 from dserver_client.cli.session import Session
+from dserver_client.display.formats import count_text, size_text
 from dserver_client.values import Fetched
 
 _RESUMES = "What has been fetched is kept: the same command goes on with the rest."

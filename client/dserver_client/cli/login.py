@@ -10,9 +10,9 @@ from datetime import datetime, timezone
 import click
 
 from dserver_client.cli.command import command_options
-from dserver_client.cli.formats import duration_text, table
 from dserver_client.cli.session import Session
 from dserver_client.client import Client
+from dserver_client.display.formats import duration_text, table
 from dserver_client.errors import UsageError
 from dserver_client.http import HTTP
 from dserver_client.settings import Settings

@@ -18,7 +18,7 @@ from typing import Any, TextIO
 
 import click
 
-from dserver_client.cli.formats import printable
+from dserver_client.display.formats import printable
 from dserver_client.errors import ClientError
 
 # Queries of URLs, which may hold signatures, and JWTs.

@@ -7,8 +7,8 @@ from dataclasses import replace
 from functools import cached_property
 
 from dserver_client.cli.output import Output
-from dserver_client.cli.progress_bar import ProgressBar
 from dserver_client.client import Client
+from dserver_client.display.progress_bar import ProgressBar
 from dserver_client.errors import UsageError
 from dserver_client.progress import NoProgress, Progress
 from dserver_client.settings import Settings

@@ -9,8 +9,8 @@ from datetime import datetime, timezone
 import click
 
 from dserver_client.cli.command import command_options
-from dserver_client.cli.formats import count_text, size_text, table
 from dserver_client.cli.session import Session
+from dserver_client.display.formats import count_text, size_text, table
 from dserver_client.state import Unfinished, unfinished
 from dserver_client.values import UploadStatus
 

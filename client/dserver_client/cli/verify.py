@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from dserver_client.cli.command import command_options
-from dserver_client.cli.formats import count_text, one_line, size_text
 from dserver_client.cli.session import Session
+from dserver_client.display.formats import count_text, one_line, size_text
 from dserver_client.errors import VerificationFailed
 from dserver_client.values import Verified
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from threading import Event
 
 import pytest
-
 from dserver_client.token_store import TokenStore
+
 from tests.support.http_server import serving
 from tests.support.terminal import opened
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from threading import Event, Lock, RLock, Thread
 from typing import Any, Protocol, TextIO
 
-from dserver_client.cli.formats import count_text, duration_text, size_text
+from dserver_client.display.formats import count_text, duration_text, size_text
 
 _LABELS = {
     "hash": "Hashing",

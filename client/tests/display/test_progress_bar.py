@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from threading import Thread
 
 import pytest
-from dserver_client.cli.progress_bar import ProgressBar
+from dserver_client.display.progress_bar import ProgressBar
 
 from tests.support.terminal import opened
 

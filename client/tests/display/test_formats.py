@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from dserver_client.cli.formats import count_text, duration_text, one_line, printable, size_text
-from dserver_client.cli.formats import table as table_of
+from dserver_client.display.formats import count_text, duration_text, one_line, printable, size_text
+from dserver_client.display.formats import table as table_of
 
 
 @pytest.mark.parametrize(

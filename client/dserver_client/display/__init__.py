@@ -1,0 +1,1 @@
+"""What people are shown: the progress of a transfer, sizes, durations, names."""

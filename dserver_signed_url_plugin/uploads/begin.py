@@ -85,7 +85,7 @@ class Uploads:
                     lease, storage, items, life, pinned=plan.pinned, multipart=plan.multipart
                 )
                 token = self._tokens.make(lease.upload, permit.username, life.ends)
-                return replace(grant, token=token)
+                return replace(grant, announced=plan.items, token=token)
         except repository.UploadGone as gone:
             raise UploadBusy(plan.uuid) from gone
 

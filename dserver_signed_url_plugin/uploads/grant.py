@@ -30,7 +30,8 @@ from dserver_signed_url_plugin.uris import DatasetURI
 class UploadGrant:
     """Signed URLs to PUT items of an upload; a single PUT carries ``max_size_in_bytes``.
 
-    Items in ``divisions`` have no URL, but are sent in parts. ``token`` is the token of the upload.
+    Items in ``divisions`` have no URL, but are sent in parts. ``announced`` are all items of an
+    announcement, if they are more; ``token`` is the token of the upload.
     """
 
     uri: DatasetURI
@@ -39,12 +40,14 @@ class UploadGrant:
     urls: WriteURLs
     max_size_in_bytes: int
     divisions: Mapping[str, Division] = field(default_factory=dict)
+    announced: Sequence[Item] | None = None
     token: str | None = field(default=None, repr=False)
 
     @property
     def extent(self) -> Extent:
-        size = total_size([item.size_in_bytes for item in self.items])
-        return Extent(len(self.items), size, self.life.ends)
+        items = self.items if self.announced is None else self.announced
+        size = total_size([item.size_in_bytes for item in items])
+        return Extent(len(items), size, self.life.ends)
 
 
 def grant_urls(

@@ -89,7 +89,14 @@ class Instead:
         return cls(200, headers={"ETag": f'"{hashlib.md5(request.body).hexdigest()}"'})
 
 
-def _let_pass(_: Request) -> Fault | Instead | None:
+@dataclass(frozen=True)
+class Cut:
+    """The connection ends when so much of the answer's body has been sent, from 0 to 1."""
+
+    share: float
+
+
+def _let_pass(_: Request) -> Fault | Instead | Cut | None:
     return None
 
 
@@ -144,8 +151,8 @@ class StoreProxy:
 
     def heal(self) -> None:
         """Forward everything from now on."""
-        self.before: Callable[[Request], Fault | Instead | None] = _let_pass
-        self.after: Callable[[Request], Fault | Instead | None] = _let_pass
+        self.before: Callable[[Request], Fault | Instead | Cut | None] = _let_pass
+        self.after: Callable[[Request], Fault | Instead | Cut | None] = _let_pass
         self.rewritten: Callable[[bytes], bytes] = bytes
         self.headed = _as_they_are
 
@@ -197,6 +204,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._drop()
         elif isinstance(fault, Instead):
             self._answer_instead(fault)
+        elif isinstance(fault, Cut):
+            sent = content[: int(len(content) * fault.share)]
+            headers = {n: v for n, v in answered.items() if n.lower() != "content-length"}
+            self._answer(status, {**headers, "Content-Length": str(len(content) or 1)}, sent)
+            self._drop()
         elif fault is not None:
             self._answer(fault.value, {}, b"")
         else:

@@ -88,8 +88,7 @@ def test_the_audit_trail_names_the_dataset_and_holds_no_signature(azure_dserver,
     lines = said(caplog)
     assert [(line["username"], line["action"], line["items"]) for line in lines] == [
         ("alice", "upload-begin", 3),
-        # Nothing is left to be sent.
-        ("alice", "upload-begin", 0),
+        ("alice", "upload-begin", 3),
         ("alice", "upload-complete", 3),
         ("bob", "read-dataset", 3),
         ("bob", "read-item", 1),

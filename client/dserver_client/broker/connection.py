@@ -30,7 +30,6 @@ class Connection:
         self.settings = settings
         self.cache_directory = _cache_directory(settings)
         self._client = Client(settings=settings)
-        self._waiting = ProtoDatasets(state_directory() / "proto-datasets")
         self._datasets: OrderedDict[str, FrozenDataset] = OrderedDict()
         # What dserver's index says of datasets that were just listed.
         self._listed: dict[str, dict[str, Any]] = {}
@@ -40,6 +39,10 @@ class Connection:
     @property
     def server(self) -> Server:
         return self._client.server
+
+    @property
+    def _waiting(self) -> ProtoDatasets:
+        return ProtoDatasets(state_directory() / "proto-datasets")
 
     # Proto-datasets
 

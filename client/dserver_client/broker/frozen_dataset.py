@@ -84,11 +84,20 @@ class FrozenDataset:
 
     def relpaths(self) -> list[str]:
         """Return the items that the store has: dtool verifies by them."""
-        return list(self._stored_sizes())
+        if self._stored is None or time.monotonic() - self._stored[0] > _SNAPSHOT_SECONDS:
+            sizes = self._all().stored_sizes()
+            self._stored = (time.monotonic(), sizes)
+        return list(self._stored[1])
 
     def size_in_bytes(self, relpath: str) -> int:
-        """Return the size that an item has in the store."""
-        return self._stored_sizes()[relpath]
+        """Return the size that an item has in the store, when the store was asked last."""
+        if self._stored is None:
+            self.relpaths()
+        sizes = {} if self._stored is None else self._stored[1]
+        try:
+            return sizes[relpath]
+        except KeyError:
+            raise NoSuchEntry(f"{self._shown} has no item {relpath!r} in the store.") from None
 
     def utc_timestamp(self, relpath: str) -> float | None:
         return self._item(relpath).utc_timestamp
@@ -108,12 +117,6 @@ class FrozenDataset:
             described = list(self._described.values())
             self._items = Items(self._server, self._uri, described, directory)
         return self._items
-
-    def _stored_sizes(self) -> dict[str, int]:
-        if self._stored is None or time.monotonic() - self._stored[0] > _SNAPSHOT_SECONDS:
-            sizes = self._all().stored_sizes()
-            self._stored = (time.monotonic(), sizes)
-        return self._stored[1]
 
     def _item(self, relpath: str) -> ManifestItem:
         self.manifest()

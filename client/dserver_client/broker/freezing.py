@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from dtoolcore.utils import generate_identifier
@@ -9,8 +10,10 @@ from dtoolcore.utils import generate_identifier
 from dserver_client.broker.errors import BrokerError
 from dserver_client.broker.proto_dataset import ProtoDataset
 from dserver_client.deposit import Description, deposit
+from dserver_client.display.progress_bar import ProgressBar
 from dserver_client.errors import ClientError, FileChanged
 from dserver_client.local_files import LocalFile, Source
+from dserver_client.progress import NoProgress, Progress
 from dserver_client.server import Server
 
 
@@ -36,7 +39,8 @@ def freeze(
     )
     goes_on = f"The proto-dataset waits; this goes on: dtool freeze {proto.uri}"
     try:
-        deposit(server, Source([proto.uri], _files(proto)), base_uri, description)
+        source = Source([proto.uri], _files(proto))
+        deposit(server, source, base_uri, description, progress=_progress())
     except ClientError as error:
         raise BrokerError(f"{error} {goes_on}", error) from error
     except KeyboardInterrupt:
@@ -44,6 +48,13 @@ def freeze(
         interrupted.exit_code = 130
         raise interrupted from None
     proto.remove()
+
+
+def _progress() -> Progress:
+    """Return a bar for a terminal: dtool's own has ended before the deposit begins."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        return ProgressBar()
+    return NoProgress()
 
 
 def _files(proto: ProtoDataset) -> list[LocalFile]:

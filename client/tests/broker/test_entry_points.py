@@ -6,8 +6,8 @@ from pathlib import Path
 
 import dtoolcore
 import pytest
-from dserver_client.broker import DserverStorageBroker
 from dserver_client.broker.entry_points import owners
+from dserver_client.broker.storage_broker import DserverStorageBroker
 
 BROKER = """
 class StorageBroker:

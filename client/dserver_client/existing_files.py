@@ -57,7 +57,7 @@ def compare(files: Sequence[ItemFile], progress: Progress, *, hashes: bool = Tru
             compared.wrong_size[item.relpath] = (
                 f"has {found.st_size} bytes instead of {item.size_in_bytes}"
             )
-        elif item.hash is None and not _has_time(found, item):
+        elif item.hash is None and not _has_time(found.st_mtime, item):
             compared.wrong_hash[item.relpath] = "has changed at another time"
         else:
             same_size.append((item, path))
@@ -83,9 +83,16 @@ def _stat(path: str) -> os.stat_result | str | None:
     return found if stat.S_ISREG(found.st_mode) else "is no regular file here"
 
 
-def _has_time(found: os.stat_result, item: ManifestItem) -> bool:
-    """Compare the time of last change, which a fetch sets, where there is no MD5 to compare."""
-    return item.utc_timestamp is None or abs(found.st_mtime - item.utc_timestamp) <= _TIME_STEP
+def was_fetched(item: ManifestItem, path: str) -> bool:
+    """Tell whether a file has the time of last change that a fetch gives to it."""
+    try:
+        return item.utc_timestamp is not None and _has_time(os.stat(path).st_mtime, item)
+    except OSError:
+        return False
+
+
+def _has_time(time: float, item: ManifestItem) -> bool:
+    return item.utc_timestamp is None or abs(time - item.utc_timestamp) <= _TIME_STEP
 
 
 def _compare_hashes(files: Sequence[ItemFile], compared: Comparison, progress: Progress) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from dserver_client import dtool_directory
 from dserver_client.documents import Documents, read_documents, read_manifest
 from dserver_client.errors import FilesExist, LocalFileError, UsageError
-from dserver_client.existing_files import ItemFile, compare
+from dserver_client.existing_files import ItemFile, compare, was_fetched
 from dserver_client.file_lock import FileLock, Locked
 from dserver_client.local_names import STATE_DIRECTORY, Names, local_paths
 from dserver_client.manifest import ManifestItem, parse_manifest
@@ -26,6 +26,8 @@ from dserver_client.transfers.scheduler import Limit
 from dserver_client.values import Fetched
 
 _LISTED = 20
+# In the directory of what is not complete, from when fetching begins until all is there.
+_UNFINISHED = "unfinished"
 _PLAIN_NAME = re.compile("[A-Za-z0-9-]{1,80}")
 
 
@@ -71,13 +73,14 @@ def fetch(
             files = _dataset_files(wanted, documents, directory, state)
         else:
             files = _files(known, wanted, directory, state, names)
-        missing = _missing(files, directory, progress or NoProgress(), overwrite=overwrite)
+        replaced = files if overwrite else _left_by_fetch(files, state)
+        missing = _missing(files, replaced, directory, progress or NoProgress())
         urls = ItemURLs(server, uri, [item.identifier for item, _ in missing])
         fetching = Fetching(server.http, urls, state, progress, limit)
-        _check_space(missing, state)
-        _fetch(fetching, missing, progress or NoProgress())
+        _fetch(fetching, missing, state, progress or NoProgress())
         if documents:
             dtool_directory.complete(directory, documents)
+        _clear(state)
     return Fetched(
         uri=uri,
         directory=str(directory),
@@ -85,6 +88,7 @@ def fetch(
         size_in_bytes=sum(item.size_in_bytes for item, _ in files),
         fetched_in_bytes=fetching.fetched_in_bytes,
         already_there=len(files) - len(missing),
+        renamed=_renamed(files, directory) if names == "safe" else {},
     )
 
 
@@ -114,7 +118,6 @@ def _state_of(directory: Path, uri: str) -> Iterator[Path]:
     try:
         with FileLock(state / "lock"):
             yield state
-            _remove_fragments(state)
     except Locked:
         raise FilesExist(
             f"Another command is fetching this dataset into {directory}.", {}
@@ -130,8 +133,9 @@ def _state_of(directory: Path, uri: str) -> Iterator[Path]:
                 directory.rmdir()
 
 
-def _remove_fragments(state: Path) -> None:
-    """Delete what an interrupted fetch has left of small items, which are never continued."""
+def _clear(state: Path) -> None:
+    """Delete what interrupted fetches have left of small items, which are never continued."""
+    (state / _UNFINISHED).unlink()
     for path in state.glob("*.part"):
         if not path.with_suffix(".arrived").exists():
             path.unlink()
@@ -151,6 +155,11 @@ def _files(
     return [(item, os.path.join(directory, paths[item.relpath])) for item in wanted]
 
 
+def _renamed(files: Sequence[ItemFile], directory: Path) -> dict[str, str]:
+    paths = {item.relpath: Path(path).relative_to(directory).as_posix() for item, path in files}
+    return {relpath: path for relpath, path in paths.items() if relpath != path}
+
+
 def _dataset_files(
     items: Sequence[ManifestItem], documents: Documents, directory: Path, state: Path
 ) -> list[ItemFile]:
@@ -161,25 +170,36 @@ def _dataset_files(
     return [(item, os.path.join(directory, path)) for item, path in zip(items, data, strict=True)]
 
 
+def _left_by_fetch(files: Sequence[ItemFile], state: Path) -> list[ItemFile]:
+    """Return the files that an unfinished fetch has named; a power cut may have emptied them."""
+    if not (state / _UNFINISHED).exists():
+        return []
+    return [(item, path) for item, path in files if was_fetched(item, path)]
+
+
 def _missing(
-    files: Sequence[ItemFile], directory: Path, progress: Progress, *, overwrite: bool
+    files: Sequence[ItemFile],
+    replaced: Sequence[ItemFile],
+    directory: Path,
+    progress: Progress,
 ) -> list[ItemFile]:
     """Return the files to fetch. Raise FilesExist for those that must not be replaced."""
     found = compare(files, progress)
     if found.blocked:
         raise FilesExist(_message(found.blocked, directory), found.blocked)
     differing = {**found.wrong_size, **found.wrong_hash}
-    if differing and not overwrite:
+    for item, _ in replaced:
+        differing.pop(item.relpath, None)
+    if differing:
         advice = " They are replaced if overwriting is asked for."
         raise FilesExist(_message(differing, directory) + advice, differing)
     equal = {item.identifier for item, _ in found.equal}
     return [(item, path) for item, path in files if item.identifier not in equal]
 
 
-def _check_space(missing: Sequence[ItemFile], state: Path) -> None:
+def _check_space(size: int, state: Path) -> None:
     """Raise LocalFileError if the disk cannot hold what has not arrived."""
-    arrived = sum(path.stat().st_size for path in state.glob("*.part"))
-    size = sum(item.size_in_bytes for item, _ in missing) - arrived
+    size -= sum(path.stat().st_size for path in state.glob("*.part"))
     disk = shutil.disk_usage(state)
     if disk.total and size > disk.free:
         raise LocalFileError(
@@ -188,8 +208,12 @@ def _check_space(missing: Sequence[ItemFile], state: Path) -> None:
         )
 
 
-def _fetch(fetching: Fetching, missing: Sequence[ItemFile], progress: Progress) -> None:
+def _fetch(
+    fetching: Fetching, missing: Sequence[ItemFile], state: Path, progress: Progress
+) -> None:
     size = sum(item.size_in_bytes for item, _ in missing)
+    _check_space(size, state)
+    (state / _UNFINISHED).touch()
     progress.start("fetch", size, len(missing))
     try:
         fetching.fetch(missing)

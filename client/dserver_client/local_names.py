@@ -16,6 +16,7 @@ anything is fetched. ``safe`` changes such names, by a rule that is the same on 
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -129,10 +130,8 @@ def _is_too_long(path: Path) -> bool:
         return len(str(path)) > _LONGEST_WINDOWS_PATH
     try:
         path.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:
-        return True
+    except OSError as error:
+        return error.errno == errno.ENAMETOOLONG
     return False
 
 

@@ -93,7 +93,10 @@ class Deposited:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A dataset, or some items of it, in a local directory."""
+    """A dataset, or some items of it, in a local directory.
+
+    ``renamed`` maps relpaths to the paths of files whose names had to be changed.
+    """
 
     uri: str
     directory: str
@@ -101,6 +104,7 @@ class Fetched:
     size_in_bytes: int
     fetched_in_bytes: int
     already_there: int
+    renamed: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

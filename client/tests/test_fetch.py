@@ -106,7 +106,9 @@ def test_names_that_cannot_be_used_are_listed_before_anything_is_fetched(
     assert set(refused.value.items) == {"../a", "x" * 300}
     assert not proxied.item_requests()
     assert not (tmp_path / "dest").exists()
-    proxied.client.fetch(uri, tmp_path / "dest", names="safe")
+    fetched = proxied.client.fetch(uri, tmp_path / "dest", names="safe")
+    assert fetched.renamed["../a"] == "%2E%2E/a"
+    assert "b" not in fetched.renamed
     assert sorted(contents(tmp_path / "dest").values()) == [b"1", b"2", b"3"]
     assert not (tmp_path / "a").exists()
 
@@ -145,7 +147,9 @@ def test_bytes_that_go_on_differing_get_no_name(proxied: ProxiedLab, tmp_path: P
     with pytest.raises(VerificationFailed) as failed:
         proxied.client.fetch(uri, tmp_path)
     assert failed.value.items == {"small": "it has another MD5", "middle": "it has another MD5"}
-    assert contents(tmp_path) == {"other": b"other"}
+    proxied.proxy.heal()
+    assert proxied.client.fetch(uri, tmp_path).already_there == 1
+    assert contents(tmp_path) == {"small": b"right", "middle": MIDDLE, "other": b"other"}
 
 
 def test_an_item_that_the_store_has_lost_is_named(proxied: ProxiedLab, tmp_path: Path) -> None:
@@ -265,6 +269,24 @@ def test_two_commands_do_not_fetch_into_one_directory(proxied: ProxiedLab, tmp_p
         proxied.client.fetch(uri, tmp_path)
     proxied.client.fetch(uri, tmp_path)
     assert contents(tmp_path) == {"a": b"1"}
+
+
+def test_what_a_power_cut_has_taken_is_fetched_again(proxied: ProxiedLab, tmp_path: Path) -> None:
+    uri = proxied.deposit({"a": b"1", "b": b"2"})
+    proxied.client.fetch(uri, tmp_path)
+    (tmp_path / "a").write_bytes(b"")
+    os.utime(tmp_path / "a", (1_700_000_000.5, 1_700_000_000.5))
+    with pytest.raises(FilesExist):
+        proxied.client.fetch(uri, tmp_path)
+    state = tmp_path / ".dserver-fetch" / uri.rpartition("/")[2]
+    state.mkdir(parents=True)
+    (state / "unfinished").touch()
+    (tmp_path / "b").write_bytes(b"mine")
+    with pytest.raises(FilesExist) as refused:
+        proxied.client.fetch(uri, tmp_path)
+    assert set(refused.value.items) == {"b"}
+    proxied.client.fetch(uri, tmp_path, items=["a"])
+    assert contents(tmp_path) == {"a": b"1", "b": b"mine"}
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has /dev/full")

@@ -25,6 +25,12 @@ from tests.support.proxy import Fault, Instead, Request
 MIDDLE = some_bytes(700_000)
 
 
+@pytest.fixture(scope="module")
+def uri(shared_proxied_lab: ProxiedLab) -> str:
+    """A dataset with one item, which is large enough to be continued."""
+    return shared_proxied_lab.deposit({"middle": MIDDLE})
+
+
 def contents(directory: Path) -> dict[str, bytes]:
     return {
         path.relative_to(directory).as_posix(): path.read_bytes()
@@ -161,8 +167,7 @@ def test_an_item_that_the_store_has_lost_is_named(proxied: ProxiedLab, tmp_path:
     assert failed.value.items == {"a": "it is missing in the store"}
 
 
-def test_a_body_that_is_cut_off_is_continued(proxied: ProxiedLab, tmp_path: Path) -> None:
-    uri = proxied.deposit({"middle": MIDDLE})
+def test_a_body_that_is_cut_off_is_continued(proxied: ProxiedLab, uri: str, tmp_path: Path) -> None:
     proxied.proxy.after = cut_once_after(300_000)
     fetched = proxied.client.fetch(uri, tmp_path)
     _, second = proxied.item_requests()
@@ -187,8 +192,9 @@ def cut_once_after(length: int) -> Callable[[Request], Instead | None]:
     return after
 
 
-def test_a_fetch_that_failed_is_continued_by_range(proxied: ProxiedLab, tmp_path: Path) -> None:
-    uri = proxied.deposit({"middle": MIDDLE})
+def test_a_fetch_that_failed_is_continued_by_range(
+    proxied: ProxiedLab, uri: str, tmp_path: Path
+) -> None:
     fail_after_some_bytes(proxied, uri, tmp_path)
     proxied.proxy.heal()
     proxied.proxy.forget()
@@ -212,9 +218,8 @@ def fail_after_some_bytes(proxied: ProxiedLab, uri: str, directory: Path) -> Non
 
 @pytest.mark.parametrize("answer", ["etag", "precondition", "no range"])
 def test_what_cannot_be_continued_is_fetched_from_the_beginning(
-    proxied: ProxiedLab, tmp_path: Path, answer: str
+    proxied: ProxiedLab, uri: str, tmp_path: Path, answer: str
 ) -> None:
-    uri = proxied.deposit({"middle": MIDDLE})
     fail_after_some_bytes(proxied, uri, tmp_path)
     proxied.proxy.heal()
     whole = Instead(200, MIDDLE, {"ETag": '"other"'})
@@ -234,8 +239,9 @@ def test_what_cannot_be_continued_is_fetched_from_the_beginning(
     assert contents(tmp_path) == {"middle": MIDDLE}
 
 
-def test_an_answer_with_another_range_is_not_believed(proxied: ProxiedLab, tmp_path: Path) -> None:
-    uri = proxied.deposit({"middle": MIDDLE})
+def test_an_answer_with_another_range_is_not_believed(
+    proxied: ProxiedLab, uri: str, tmp_path: Path
+) -> None:
     fail_after_some_bytes(proxied, uri, tmp_path)
     proxied.proxy.heal()
     others = iter([cut(MIDDLE, 0, len(MIDDLE), len(MIDDLE), etag(MIDDLE))])

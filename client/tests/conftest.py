@@ -47,15 +47,14 @@ def own_directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shared_proxied_lab(
-    request: pytest.FixtureRequest,
     store: LocalStore,
     jwt_settings: dict[str, Any],
     database: Database,
 ) -> Iterator[ProxiedLab]:
-    """One dserver and one proxy per module, because making them takes long."""
-    name = "proxied-" + request.module.__name__.rpartition(".")[2].replace("_", "-")
+    """One dserver and one proxy for all tests, because making them takes long."""
+    name = f"proxied-{database.name}"
     store.create_bucket(name)
     bucket = Bucket(name, store.endpoint, store.access_key, store.secret_key)
     url = database.create()

@@ -8,7 +8,7 @@ import pytest
 from dserver_client.errors import UnusableNames
 from dserver_client.local_names import local_paths, safe_paths
 from dserver_client.name_probe import NameProbe
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
@@ -128,12 +128,14 @@ def test_names_that_are_safe_are_not_changed() -> None:
     assert safe_paths(names) == {name: name for name in names}
 
 
+@settings(max_examples=40)
 @given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=40))
 def test_a_safe_name_tells_the_relpath(name: str) -> None:
     relpath = "/".join(segment or "x" for segment in name.split("/"))
     assert unquote(safe_paths([relpath])[relpath]) == relpath
 
 
+@settings(max_examples=40)
 @given(st.lists(st.text("aAbé\u0301/.%~ :4", min_size=1, max_size=8), unique=True, max_size=12))
 def test_safe_names_are_never_the_same(names: list[str]) -> None:
     paths = safe_paths(names)

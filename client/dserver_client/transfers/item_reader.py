@@ -18,7 +18,7 @@ BLOCK = 1 << 18
 # How often in a row an answer may break before a byte has come.
 _FRUITLESS = 5
 _FIRST_DELAY, _LONGEST_DELAY = 0.5, 16.0  # seconds
-_RENEWALS = 2
+_RENEWALS = 4
 # What stores answer to URLs that have expired, also by the credentials that signed them.
 _SIGN_ANEW = frozenset({400, 401, 403, 410})
 _IDENTITY = {"Accept-Encoding": "identity"}

@@ -17,7 +17,8 @@ from tests.support.proxy import Fault
 from tests.support.refusals import assert_store_unavailable
 from tests.support.store_fixtures import Holdings
 
-FILES = {"one.txt": b"eins", "two.txt": b"zwei"}
+FILE = {"one.txt": b"eins"}
+FILES = {**FILE, "two.txt": b"zwei"}
 DESCRIPTIONS = {"tags": ["tag"], "annotations": {"a": 1}}
 ONE = generate_identifier("one.txt")
 FOREVER = 1_000_000
@@ -86,7 +87,7 @@ def test_a_call_that_the_store_refused_at_any_request_can_be_repeated(
     placed, place_proxy, holdings, call, client, least
 ):
     for at in count(1):
-        deposit = Deposit(FILES, more=DESCRIPTIONS)
+        deposit = Deposit(FILE, more=DESCRIPTIONS)
         act = call(placed, client, deposit)
         place_proxy.fail(Fault.REFUSED, at)
         answer = act()

@@ -6,7 +6,6 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 
 if sys.platform == "win32":
     import msvcrt
@@ -56,12 +55,7 @@ class FileLock:
                 return self
             os.close(descriptor)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Delete the file and release the lock; Windows deletes only what is closed."""
         if sys.platform == "win32":
             os.close(self._descriptor)

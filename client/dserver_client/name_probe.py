@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from unicodedata import normalize
 
 from dserver_client.errors import LocalFileError
@@ -40,12 +39,7 @@ class NameProbe:
     def __enter__(self) -> NameProbe:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._directory.exists():
             self._clear()
             self._directory.rmdir()

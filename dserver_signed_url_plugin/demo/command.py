@@ -221,6 +221,11 @@ To try it yourself, as bob, type in another terminal:
   curl -s -H "Authorization: Bearer $TOKEN" {dataset}
   URL=$(curl -s -H "Authorization: Bearer $TOKEN" {item} | python3 -c {shlex.quote(PRINT_URL)})
   curl -s "$URL"
+
+Or with the client (pip install ./client), which also deposits, see docs/client.rst:
+
+  echo "$TOKEN" | dserver login {walkthrough.info["base_url"]} --token-stdin
+  dserver get {walkthrough.uri} fetched
 """
 
 

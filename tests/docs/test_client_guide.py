@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import json
+
 import requests
 
 from tests.support.clients import Deposit, DtoolDserver
 from tests.support.documentation import code_blocks, run
 
 GUIDE = "docs/client-guide.rst"
+
+
+def test_the_curl_commands_deposit_and_read_a_dataset(dserver, address, tmp_path):
+    lines = code_blocks("bash", GUIDE, "With curl")
+    name = dserver.bucket.name
+    lines = [
+        each.replace("s3://lab", f"s3://{name}").replace("2Flab", f"2F{name}") for each in lines
+    ]
+    output = run(lines, tmp_path, DSERVER=address, TOKEN=dserver.tokens["alice"])
+    assert (tmp_path / "saved" / "heights.csv").read_text() == "day,height\n1,3\n"
+    registered, urls = (json.loads(each) for each in code_blocks("json", GUIDE, "With curl"))
+    completed, _ = json.JSONDecoder().raw_decode(output)
+    assert completed.keys() == registered.keys()
+    assert completed["status"] == registered["status"]
+    read = json.loads((tmp_path / "urls.json").read_text())
+    assert read.keys() == urls.keys()
+    assert read["item_urls"].keys() == urls["item_urls"].keys()
 
 
 def test_the_programs_deposit_and_read_a_dataset(dserver, address, tmp_path, monkeypatch):

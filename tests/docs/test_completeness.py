@@ -8,11 +8,13 @@ from importlib.metadata import entry_points
 
 import click
 import pytest
+from dserver_client.cli import main as dserver
 
 from dserver_signed_url_plugin.config import Settings
 from tests.support.documentation import PAGES, ROOT, text_of
 
 PACKAGE = ROOT / "dserver_signed_url_plugin"
+CLIENT = "docs/client.rst"
 SETTING = re.compile(r"(?:SIGNED_URL|DTOOL)_(?:[A-Z0-9]+_?)+")
 
 
@@ -143,6 +145,43 @@ def test_every_command_line_in_the_documentation_exists():
         options = {option for param in command.params for option in param.opts}
         used = set(re.findall(r"(?<= )--[a-z-]+", rest))
         assert used <= options | {"--help"}, (group, name)
+
+
+def test_the_client_is_in_the_reference_with_all_its_options():
+    assert re.findall(r"\.\. click:: (\S+)", text_of(CLIENT)) == ["dserver_client.cli:main"]
+    assert {"login", "put", "get", "doctor"} <= set(dserver.commands)
+
+
+@pytest.mark.parametrize("name", dserver.commands)
+def test_help_says_what_a_command_of_the_client_does_and_the_page_shows_it(name):
+    command = dserver.commands[name]
+    assert command.help
+    options = [option for option in command.params if isinstance(option, click.Option)]
+    assert [option.name for option in options if not option.help] == []
+    assert f"dserver {name}" in text_of(CLIENT)
+
+
+def test_every_line_of_the_client_in_the_documentation_exists():
+    text = "".join(
+        page.read_text(encoding="utf-8") for page in (*PAGES, ROOT / "client/README.rst")
+    )
+    lines = re.findall(r"dserver ([a-z]+)(?= |`|$)([^`#|\n]*)", text)
+    lines = [(name, rest) for name, rest in lines if name in dserver.commands]
+    assert len(lines) > 20
+    for name, rest in lines:
+        options = {option for param in dserver.commands[name].params for option in param.opts}
+        assert set(re.findall(r"(?<= )--[a-z-]+", rest)) <= options | {"--help"}, (name, rest)
+
+
+def test_the_page_of_the_client_has_every_exit_code_of_its_help():
+    in_help = re.findall(r"(?m)^ +([0-9]+)  [a-z]", dserver.epilog)
+    assert re.findall(r"(?m)^([0-9]+) +[A-Za-z]", text_of(CLIENT, "In scripts")) == in_help
+
+
+def test_the_page_of_the_client_has_every_setting():
+    code = (ROOT / "client/dserver_client/settings.py").read_text(encoding="utf-8")
+    documented = set(re.findall(r"``(\w+)``", text_of(CLIENT, "Settings")))
+    assert set(re.findall(r"\"(DSERVER_[A-Z_]+)\"", code)) <= documented
 
 
 def test_every_page_is_in_the_table_of_contents_and_linked_from_the_readme():

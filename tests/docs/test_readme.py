@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 import requests
@@ -16,28 +15,6 @@ README = "README.rst"
 def on_bucket(code: str, bucket) -> str:
     """Put the test's bucket in the place of the README's."""
     return code.replace("s3://lab", f"s3://{bucket.name}").replace("2Flab", f"2F{bucket.name}")
-
-
-def sample(section: str) -> dict[str, object]:
-    """Return the answer that the README shows below a heading."""
-    [text] = code_blocks("json", README, section)
-    answer = json.loads(text)
-    assert isinstance(answer, dict)
-    return answer
-
-
-def test_the_curl_commands_deposit_and_read_a_dataset(dserver, address, tmp_path):
-    sections = ["Deposit a dataset", "Read a dataset"]
-    lines = [block for section in sections for block in code_blocks("bash", README, section)]
-    lines = [on_bucket(line, dserver.bucket) for line in lines]
-    output = run(lines, tmp_path, DSERVER=address, TOKEN=dserver.tokens["alice"])
-    assert (tmp_path / "saved" / "heights.csv").read_text() == "day,height\n1,3\n"
-    completed, _ = json.JSONDecoder().raw_decode(output)
-    assert completed.keys() == sample("Deposit a dataset").keys()
-    assert completed["status"] == sample("Deposit a dataset")["status"]
-    read = json.loads((tmp_path / "urls.json").read_text())
-    assert read.keys() == sample("Read a dataset").keys()
-    assert read["item_urls"].keys() == sample("Read a dataset")["item_urls"].keys()
 
 
 def test_the_operator_commands_install_examine_and_share(tmp_path, flask, bucket):

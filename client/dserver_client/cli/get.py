@@ -24,7 +24,7 @@ _RESUMES = "What has been fetched is kept: the same command goes on with the res
     "items",
     multiple=True,
     metavar="GLOB",
-    help="Fetch only files with this relpath, or that match it, such as 'images/*.tif'; may be "
+    help="Fetch only files with this relpath, or that match it, such as 'images/?.tif'; may be "
     "repeated.",
 )
 @click.option("--dtool", "as_dataset", is_flag=True, help="Make DEST a dataset that dtool reads.")

@@ -46,7 +46,7 @@ _RESUMES = "What is stored stays stored: the same command goes on with the rest.
     "--ignore",
     multiple=True,
     metavar="PATTERN",
-    help="Leave out files, by a pattern as in .gitignore: '*.tmp', 'cache/'; may be repeated.",
+    help="Leave out files, by a pattern as in .gitignore, such as 'cache/'; may be repeated.",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be deposited, and deposit nothing.")
 @click.option("-q", "--quiet", is_flag=True, help="Show neither progress nor a summary.")

@@ -72,7 +72,7 @@ docs: $(VENV)/.has-docs  ## build the documentation into build/docs; warnings ar
 	$(VENV)/bin/python -m sphinx -W --keep-going -n -q -b html -d build/doctrees docs build/docs $(ARGS)
 	@echo "Open build/docs/index.html"
 
-bench: $(VENV)/.has-bench  ## compare signing and routes with other ways and with the goals (PLOT=1: into docs)
+bench: $(VENV)/.has-bench  ## compare signing, routes and the client with others and with the goals (PLOT=1: into docs)
 	$(VENV)/bin/python -W ignore -m benchmarks $(if $(QUICK),--quick) $(if $(PLOT),--plot) $(if $(BASE),--base $(BASE)) $(ARGS)
 
 clean:  ## remove the environments and every cache

@@ -1,4 +1,4 @@
-"""Measure signing and routes, print tables and write JSON; docs/performance.rst says how."""
+"""Measure signing, routes and the client, print tables, write JSON; see docs/performance.rst."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import goals, large, load, machine, routes, signing, tables
+from benchmarks import goals, load, machine, routes, signing, tables
+from benchmarks.client import measure as client
 from benchmarks.server import Site, site
 
-PARTS = ("signing", "routes", "staged", "load", "large")
+PARTS = ("signing", "routes", "staged", "load", "client")
 SIZES, QUICK_SIZES = [10, 1_000, 10_000, 100_000], [10, 1_000]
 ROOT = Path(__file__).parent.parent
 
@@ -48,9 +49,17 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "machine": machine.describe(),
         "routes": [],
     }
-    sizes = options.items or (QUICK_SIZES if options.quick else SIZES)
     if "signing" in options.only:
         results["signing"] = _timed("signing", lambda: [asdict(one) for one in signing.measure()])
+    _measure_dserver(options, results)
+    if "client" in options.only:
+        results["client"] = _timed("client", lambda: client.measure(quick=options.quick))
+    return results
+
+
+def _measure_dserver(options: argparse.Namespace, results: dict[str, Any]) -> None:
+    """Add the results of the parts that ask a dserver of their own."""
+    sizes = options.items or (QUICK_SIZES if options.quick else SIZES)
 
     def rows(run: Site) -> None:
         results["routes"] += [row.as_json() for row in routes.measure(run, sizes)]
@@ -62,14 +71,10 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     def under_load(run: Site) -> None:
         results["load"] = load.measure(run, 3 if options.quick else 10)
 
-    def in_parts(run: Site) -> None:
-        results["large"] = large.measure(run, 2**28 if options.quick else large.BYTES)
-
-    for name, part in zip(PARTS[1:], (rows, staged, under_load, in_parts), strict=True):
+    for name, part in zip(PARTS[1:-1], (rows, staged, under_load), strict=True):
         if name in options.only:
             with tempfile.TemporaryDirectory() as directory, site(Path(directory)) as run:
                 _timed(name, lambda part=part, run=run: part(run))
-    return results
 
 
 def _measure_at(revision: str, options: argparse.Namespace) -> Any:
@@ -81,7 +86,7 @@ def _measure_at(revision: str, options: argparse.Namespace) -> Any:
         try:
             subprocess.run(["rm", "-r", str(tree / "benchmarks")], check=True)
             subprocess.run(["cp", "-r", str(ROOT / "benchmarks"), str(tree)], check=True)
-            only = [part for part in options.only if part != "large"]
+            only = [part for part in options.only if part != "client"]
             command = [sys.executable, "-m", "benchmarks", "--json", str(results), "--only", *only]
             command += ["--quick"] if options.quick else []
             command += ["--items", *map(str, options.items)] if options.items else []

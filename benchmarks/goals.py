@@ -7,54 +7,18 @@ hashes of one signed URL take.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks import signing
+from benchmarks.client.goals import GOALS as CLIENT
+from benchmarks.goal import COUNT, MIB, MILLISECONDS, PERCENT, SECONDS, TIMES, Goal, Results, shown
 
 # Measured at revision f0752d6.
 _BEFORE = Path(__file__).with_name("before.json")
-SECONDS, TIMES, MIB, COUNT, PERCENT, MILLISECONDS = "s", "×", "MiB", "", "%", "ms"
 _TIMED = (SECONDS, MILLISECONDS)
 _THOUSANDS, _MANY = 10_000, 100_000
-
-Results = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Goal:
-    """A number that is to be at most, or at least, another."""
-
-    name: str
-    unit: str
-    value: Callable[[Results], float | None]
-    most: float | None = None
-    least: float | None = None
-
-    def is_met(self, value: float) -> bool:
-        """Tell whether a value reaches the goal."""
-        if self.most is not None:
-            return value <= self.most
-        return self.least is None or value >= self.least
-
-    @property
-    def text(self) -> str:
-        """Return the goal as it is printed."""
-        sign, limit = ("≤", self.most) if self.most is not None else ("≥", self.least)
-        return f"{sign} {shown(limit, self.unit)}"
-
-
-def shown(value: float | None, unit: str) -> str:
-    """Return a number with its unit, or a dash."""
-    if value is None:
-        return "–"
-    digits = 0 if value >= 100 or value == int(value) else 1 if value >= 10 else 2
-    number = f"{value:,.{digits}f}"
-    number = number.rstrip("0").rstrip(".") if "." in number else number
-    return f"{number} {unit}".strip().replace(" ×", "×")
 
 
 def recorded() -> dict[str, float]:
@@ -254,4 +218,5 @@ GOALS = [
         least=5,
     ),
     THROUGHPUT,
+    *CLIENT,
 ]

@@ -47,16 +47,41 @@ class Sample:
         return json.loads(self.body)
 
 
+class Latency:
+    """The proxy of benchmarks.client.latency in front of a port, in a process of its own."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self.port = int(self._line())
+
+    def bytes(self) -> tuple[int, int]:
+        """Return the bytes so far: to the port, and from it."""
+        print(file=self._process.stdin, flush=True)
+        sent, received = json.loads(self._line())
+        return sent, received
+
+    def _line(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline()
+
+
 class Store:
     """The store of benchmarks.store, in a process of its own."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, latency: Latency | None = None) -> None:
+        self.latency = latency
         self.endpoint = f"http://127.0.0.1:{port}"
+        # Of users: dserver is near the store.
+        self.public_endpoint = f"http://127.0.0.1:{latency.port if latency else port}"
         self._connection = http.client.HTTPConnection("127.0.0.1", port)
 
     def requests(self) -> int:
         """Return how many requests it has answered."""
         return int(self._control([])["requests"])
+
+    def again(self) -> int:
+        """Return how many bytes of items it got that it had already."""
+        return int(self._control([])["again"])
 
     def close(self) -> None:
         """Close the connection."""
@@ -74,8 +99,12 @@ class Store:
 class Server:
     """dserver in gunicorn: one worker with eight threads, and the demo's settings."""
 
-    def __init__(self, port: int, store: Store, tokens: Mapping[str, str]) -> None:
+    def __init__(
+        self, port: int, store: Store, tokens: Mapping[str, str], latency: Latency | None = None
+    ) -> None:
         self.port, self.store, self.tokens = port, store, tokens
+        # What clients use: measure() does not, so that it measures dserver alone.
+        self.url = f"http://127.0.0.1:{latency.port if latency else port}"
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
 
     def close(self) -> None:
@@ -134,6 +163,7 @@ class Site:
     directory: DataDirectory
     store: Store
     tokens: Mapping[str, str]
+    latency: float
 
     @contextmanager
     def serving(self) -> Iterator[Server]:
@@ -151,13 +181,17 @@ class Site:
             log = self.directory.log("benchmark").open("a")
             with log, _process(command, environment, log, [listener.fileno()]) as process:
                 _wait_until(lambda: _answers(port), process, self.directory.path)
-                with closing(Server(port, self.store, self.tokens)) as server:
+                with (
+                    _latency(port, self.latency) as latency,
+                    closing(Server(port, self.store, self.tokens, latency)) as server,
+                ):
                     yield server
 
     def _variables(self) -> dict[str, str]:
         return {
             SETTINGS: str(self.directory.settings),
             f"DTOOL_S3_ENDPOINT_{BUCKET}": self.store.endpoint,
+            f"DTOOL_S3_PUBLIC_ENDPOINT_{BUCKET}": self.store.public_endpoint,
             f"DTOOL_S3_ACCESS_KEY_ID_{BUCKET}": "BENCHMARK",
             f"DTOOL_S3_SECRET_ACCESS_KEY_{BUCKET}": "secret",
             "AWS_DEFAULT_REGION": "us-east-1",
@@ -165,21 +199,41 @@ class Site:
 
 
 @contextmanager
-def site(path: Path) -> Iterator[Site]:
-    """Start a store and prepare a dserver beside it, in an empty directory."""
+def site(path: Path, latency: float = 0) -> Iterator[Site]:
+    """Start a store and prepare a dserver beside it, in an empty directory.
+
+    :param latency: seconds of a round trip from users to both.
+    """
     directory = DataDirectory.create(path)
     app = create_app(directory.write_settings())
     prepare(app, BASE_URI)
     with app.app_context():
         sql_db.engine.dispose()
     port_file = directory.path / "port"
-    command = [sys.executable, "-m", "benchmarks.store", str(port_file)]
+    command = [sys.executable, "-m", "benchmarks.store_server", str(port_file)]
     with ExitStack() as running:
         log = running.enter_context(directory.log("store").open("w"))
         process = running.enter_context(_process(command, dict(os.environ), log))
         _wait_until(port_file.exists, process, directory.path)
-        store = running.enter_context(closing(Store(int(port_file.read_text()))))
-        yield Site(directory, store, tokens(app, timedelta(days=1)))
+        port = int(port_file.read_text())
+        proxy = running.enter_context(_latency(port, latency))
+        store = running.enter_context(closing(Store(port, proxy)))
+        yield Site(directory, store, tokens(app, timedelta(days=1)), latency)
+
+
+@contextmanager
+def _latency(port: int, seconds: float) -> Iterator[Latency | None]:
+    """Start a proxy, if there is to be latency."""
+    if not seconds:
+        yield None
+        return
+    command = [sys.executable, "-m", "benchmarks.client.latency", str(port), str(seconds)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, **pipes) as process:
+        try:
+            yield Latency(process)
+        finally:
+            process.terminate()
 
 
 @contextmanager

@@ -1,29 +1,27 @@
 """An S3 store in memory that answers fast, so that a benchmark measures dserver and not the store.
 
-One bucket, path style, on asyncio. It checks Content-MD5, but no signature. It counts requests, and
-can be filled with objects that have a size and an ETag, but no bytes. Of a part that is all zeros
-it keeps the size.
-Started by ``python -m benchmarks.store PORT_FILE``.
+One bucket, path style; benchmarks.store_server serves it. It checks Content-MD5, but no signature.
+It counts requests, and the bytes of items that it had already. It can be filled with objects that
+have a size and an ETag, but no bytes; of more than a mebibyte of zeros it keeps the size, and
+believes their Content-MD5.
 """
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import re
-import sys
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from functools import lru_cache
+from urllib.parse import quote, unquote
 from xml.sax.saxutils import unescape
 
 BUCKET = "bench"
 CONTROL = "/-bench/"
 PAGE = 1000
+_MOST_ZEROS = 2**20
 _DATE = "Wed, 01 Jan 2025 00:00:00 GMT"
 _ISO_DATE = "2025-01-01T00:00:00.000Z"
 _REASONS = {200: "OK", 204: "No Content", 206: "Partial Content", 404: "Not Found"}
@@ -39,18 +37,44 @@ class Stored:
     content: bytes | None = None
 
     @classmethod
-    def of(cls, content: bytes, headers: dict[str, str]) -> Stored:
-        """Keep bytes, and the metadata among the headers of the request."""
+    def of(cls, body: Body, headers: dict[str, str]) -> Stored:
+        """Keep a body, and the metadata among the headers of the request."""
         kept = {name: value for name, value in headers.items() if name.startswith("x-amz-meta-")}
-        zeros = len(content) > 2**20 and content.count(0) == len(content)
-        etag = hashlib.md5(content).hexdigest()
-        return cls(len(content), etag, kept, None if zeros else content)
+        content, pin = body.content, headers.get("content-md5")
+        if content is not None:
+            etag = hashlib.md5(content).hexdigest()
+        else:
+            # Hashing is the work of a store, and on one machine would slow down its clients.
+            etag = b64decode(pin).hex() if pin else _md5_of_zeros(body.size)
+        return cls(body.size, etag, kept, content)
 
-    def read(self, first: int, last: int) -> bytes:
-        """Return the bytes from one position to another."""
-        if self.content is None:
-            return bytes(last + 1 - first)
-        return self.content[first : last + 1]
+
+class Body:
+    """The body of a request as it comes in; as long as it is all zeros, only counted."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._kept: bytearray | None = None
+
+    def add(self, data: bytes) -> None:
+        """Take what has come in."""
+        if self._kept is None and data != bytes(len(data)):
+            self._kept = bytearray(self.size)
+        if self._kept is not None:
+            self._kept += data
+        self.size += len(data)
+
+    @property
+    def content(self) -> bytes | None:
+        """Return the bytes, or None for more than a mebibyte of zeros."""
+        if self._kept is not None:
+            return bytes(self._kept)
+        return None if self.size > _MOST_ZEROS else bytes(self.size)
+
+
+@lru_cache
+def _md5_of_zeros(size: int) -> str:
+    return hashlib.md5(bytes(size)).hexdigest()
 
 
 class Store:
@@ -60,10 +84,14 @@ class Store:
         self.objects: dict[str, Stored] = {}
         self.uploads: dict[str, tuple[str, dict[str, str], dict[int, Stored]]] = {}
         self.requests = 0
+        # Bytes of items that were stored already when they came.
+        self.again = 0
         self._sorted: list[str] | None = None
 
     def put(self, key: str, stored: Stored) -> None:
         """Keep an object."""
+        if "/data/" in key:
+            self.again += repeated(self.objects.get(key), stored)
         if key not in self.objects:
             self._sorted = None
         self.objects[key] = stored
@@ -90,6 +118,11 @@ class Store:
             self.put(key, Stored(size, etag, headers))
 
 
+def repeated(before: Stored | None, stored: Stored) -> int:
+    """Return how many bytes are stored a second time."""
+    return stored.size if before is not None and before.etag == stored.etag else 0
+
+
 @dataclass
 class Request:
     """A request, decoded."""
@@ -98,17 +131,18 @@ class Request:
     key: str
     query: dict[str, str]
     headers: dict[str, str]
-    body: bytes
+    body: Body
 
 
 @dataclass
 class Answer:
-    """An answer; ``length`` is that of a body that HEAD leaves out."""
+    """An answer; ``length`` is that of a body that HEAD leaves out, or of as many zeros."""
 
     status: int = 200
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     length: int | None = None
+    zeros: int = 0
 
     def encoded(self) -> bytes:
         """Return the bytes to send."""
@@ -142,7 +176,9 @@ def _error(status: int, code: str) -> Answer:
 def _of_bucket(store: Store, request: Request) -> Answer:
     query = request.query
     if request.method == "POST":
-        for key in re.findall(r"<Key>(.*?)</Key>", request.body.decode(), re.DOTALL):
+        for key in re.findall(
+            r"<Key>(.*?)</Key>", (request.body.content or b"").decode(), re.DOTALL
+        ):
             store.delete(unescape(key))
         return Answer(200, b"<DeleteResult/>")
     if "versioning" in query:
@@ -200,7 +236,7 @@ def _put(store: Store, request: Request) -> Answer:
             return _error(404, "NoSuchKey")
         if headers.get("x-amz-copy-source-if-match", found.etag).strip('"') != found.etag:
             return _error(412, "PreconditionFailed")
-        stored = Stored(found.size, found.etag, Stored.of(b"", headers).headers, found.content)
+        stored = Stored(found.size, found.etag, Stored.of(Body(), headers).headers, found.content)
     store.put(request.key, stored)
     etag = f'"{stored.etag}"'
     body = f"<CopyObjectResult><ETag>{etag}</ETag></CopyObjectResult>" if source else ""
@@ -215,17 +251,20 @@ def _get(store: Store, request: Request) -> Answer:
     if request.method == "HEAD":
         return Answer(200, b"", headers, stored.size)
     bounds = re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("range", ""))
-    if bounds is None:
-        return Answer(200, stored.read(0, stored.size - 1), headers)
-    first, last = int(bounds[1]), min(int(bounds[2] or stored.size - 1), stored.size - 1)
-    headers["Content-Range"] = f"bytes {first}-{last}/{stored.size}"
-    return Answer(206, stored.read(first, last), headers)
+    status, first, last = 200, 0, stored.size - 1
+    if bounds is not None:
+        status, first, last = 206, int(bounds[1]), min(int(bounds[2] or last), last)
+        headers["Content-Range"] = f"bytes {first}-{last}/{stored.size}"
+    length = last + 1 - first
+    if stored.content is None:
+        return Answer(status, b"", headers, length, zeros=length)
+    return Answer(status, stored.content[first : last + 1], headers)
 
 
 def _of_multipart(store: Store, request: Request) -> Answer:
     if request.method == "POST" and "uploads" in request.query:
         number = f"upload-{len(store.uploads)}"
-        store.uploads[number] = request.key, Stored.of(b"", request.headers).headers, {}
+        store.uploads[number] = request.key, Stored.of(Body(), request.headers).headers, {}
         return _upload_answer("InitiateMultipartUploadResult", request.key, number)
     if request.query["uploadId"] not in store.uploads:
         return _error(404, "NoSuchUpload")
@@ -234,18 +273,28 @@ def _of_multipart(store: Store, request: Request) -> Answer:
         part = Stored.of(request.body, {})
         if _is_damaged(part, request):
             return _error(400, "BadDigest")
-        parts[int(request.query["partNumber"])] = part
+        number = int(request.query["partNumber"])
+        store.again += repeated(parts.get(number), part)
+        parts[number] = part
         return Answer(200, b"", {"ETag": f'"{part.etag}"'})
     if request.method == "GET":
         return _list_parts(request, parts)
     del store.uploads[request.query["uploadId"]]
     if request.method == "DELETE":
         return Answer(204)
-    digests = b"".join(bytes.fromhex(part.etag) for _, part in sorted(parts.items()))
-    etag = f"{hashlib.md5(digests).hexdigest()}-{len(parts)}"
-    store.put(key, Stored(sum(part.size for part in parts.values()), etag, headers))
-    more = f'<ETag>"{etag}"</ETag>'
+    stored = _assembled([part for _, part in sorted(parts.items())], headers)
+    store.put(key, stored)
+    more = f'<ETag>"{stored.etag}"</ETag>'
     return _upload_answer("CompleteMultipartUploadResult", key, request.query["uploadId"], more)
+
+
+def _assembled(parts: list[Stored], headers: dict[str, str]) -> Stored:
+    etag = hashlib.md5(b"".join(bytes.fromhex(part.etag) for part in parts)).hexdigest()
+    content = None
+    if any(part.content is not None for part in parts):
+        content = b"".join(part.content or bytes(part.size) for part in parts)
+    size = sum(part.size for part in parts)
+    return Stored(size, f"{etag}-{len(parts)}", headers, content)
 
 
 def _upload_answer(root: str, key: str, upload_id: str, more: str = "") -> Answer:
@@ -265,72 +314,3 @@ def _list_parts(request: Request, parts: dict[int, Stored]) -> Answer:
     marker = f"<NextPartNumberMarker>{later[PAGE - 1]}</NextPartNumberMarker>" if more else ""
     found = f"{marker}<IsTruncated>{str(more).lower()}</IsTruncated>{entries}"
     return _upload_answer("ListPartsResult", request.key, request.query["uploadId"], found)
-
-
-class _Connection(asyncio.Protocol):
-    """One connection; requests are answered in the order in which they come."""
-
-    def __init__(self, store: Store) -> None:
-        self._store, self._received = store, bytearray()
-        self._head: tuple[str, str, dict[str, str]] | None = None
-        self._transport: Any = None
-
-    def connection_made(self, transport: Any) -> None:
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self._received += data
-        while self._head is not None or self._read_head():
-            if not self._read_body():
-                return
-
-    def _read_head(self) -> bool:
-        end = self._received.find(b"\r\n\r\n")
-        if end < 0:
-            return False
-        first, *lines = self._received[:end].decode("latin-1").split("\r\n")
-        del self._received[: end + 4]
-        pairs = (line.partition(":") for line in lines)
-        headers = {name.lower(): value.strip() for name, _, value in pairs}
-        method, target, _ = first.split(" ")
-        self._head = method, target, headers
-        if headers.get("expect", "").lower() == "100-continue":
-            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        return True
-
-    def _read_body(self) -> bool:
-        assert self._head is not None
-        method, target, headers = self._head
-        length = int(headers.get("content-length", 0))
-        if len(self._received) < length:
-            return False
-        with memoryview(self._received) as received:
-            body = bytes(received[:length])
-        del self._received[:length]
-        self._head = None
-        self._transport.write(self._answered(method, target, headers, body).encoded())
-        return True
-
-    def _answered(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Answer:
-        if target.startswith(CONTROL):
-            self._store.declare(body)
-            return Answer(200, json.dumps({"requests": self._store.requests}).encode())
-        self._store.requests += 1
-        parts = urlsplit(target)
-        key = unquote(parts.path).removeprefix(f"/{BUCKET}").removeprefix("/")
-        query = dict(parse_qsl(parts.query, keep_blank_values=True))
-        return answer(self._store, Request(method, key, query, headers, body))
-
-
-async def _serve(port_file: Path) -> None:
-    store = Store()
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: _Connection(store), "127.0.0.1", 0)
-    written = port_file.with_suffix(".new")
-    written.write_text(str(server.sockets[0].getsockname()[1]))
-    written.rename(port_file)
-    await server.serve_forever()
-
-
-if __name__ == "__main__":
-    asyncio.run(_serve(Path(sys.argv[1])))

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.goals import shown
+from benchmarks.client import tables as client
+from benchmarks.goal import shown
 
 Table = tuple[str, list[str], list[list[str]]]
 
 
 def tables(results: dict[str, Any]) -> list[Table]:
     """Return title, header and lines of each table."""
-    made = [_goals(results), _signing(results), _routes(results), _load(results), _large(results)]
+    made = [_goals(results), _signing(results), _routes(results), _load(results)]
+    made += [client.transfers(results), client.resumed(results)]
     return [table for table in made if table[2]]
 
 
@@ -101,8 +103,3 @@ def _load(results: dict[str, Any]) -> Table:
     ]
     title = "Requests per second: 32 clients, 1 worker with 8 threads"
     return title, ["", "per second", "median ms", "95 % ms"], lines
-
-
-def _large(results: dict[str, Any]) -> Table:
-    lines = [[name, value] for name, value in results.get("large", {}).items()]
-    return "An item in parts", ["", ""], lines

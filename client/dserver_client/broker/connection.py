@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from dserver_client.uris import Address, dserver_uri, parse
 from dserver_client.values import DatasetEntry, User
 
 _MOST_DATASETS = 8
+# dtool asks for the admin metadata of each dataset right after it has listed them.
+_LISTED_SECONDS = 60.0
 
 
 class Connection:
@@ -33,6 +36,7 @@ class Connection:
         self._datasets: OrderedDict[str, FrozenDataset] = OrderedDict()
         # What dserver's index says of datasets that were just listed.
         self._listed: dict[str, dict[str, Any]] = {}
+        self._listed_at = 0.0
         # How often dtool has asked for the URI of a dataset that it is about to make.
         self._new: dict[str, int] = {}
 
@@ -90,7 +94,7 @@ class Connection:
         :raises CopiedAlready: if the rest of one is to be copied, and it is registered.
         """
         uri = str(address)
-        if uri in self._listed:
+        if self._from_index(address) is not None:
             return True
         # `dtool cp --resume` asks for the URI twice before this, `dtool cp` once.
         asked = self._new.pop(uri, 0)
@@ -109,10 +113,16 @@ class Connection:
 
     def admin_metadata(self, address: Address) -> dict[str, Any]:
         """Return the admin metadata of a frozen dataset: once from the index, if it was listed."""
-        listed = self._listed.pop(str(address), None)
-        if listed is not None:
-            return listed
-        return self.frozen_dataset(address).admin_metadata()
+        listed = self._from_index(address)
+        if listed is None:
+            return self.frozen_dataset(address).admin_metadata()
+        del self._listed[str(address)]
+        return listed
+
+    def _from_index(self, address: Address) -> dict[str, Any] | None:
+        if time.monotonic() - self._listed_at > _LISTED_SECONDS:
+            self._listed.clear()
+        return self._listed.get(str(address))
 
     # URIs
 
@@ -123,6 +133,7 @@ class Connection:
             dserver_uri(self.server_url, entry.uri): _admin_metadata(entry)
             for entry in self.server.datasets(base_uri=address.base_uri)
         }
+        self._listed_at = time.monotonic()
         if not self._listed and address.base_uri is not None:
             user = self.server.whoami()
             if address.base_uri not in user.search_base_uris:
@@ -166,7 +177,7 @@ def _admin_metadata(entry: DatasetEntry) -> dict[str, Any]:
         "creator_username": entry.creator_username,
     }
     times = {"created_at": entry.created_at, "frozen_at": entry.frozen_at}
-    metadata.update({name: time.timestamp() for name, time in times.items() if time is not None})
+    metadata.update({name: each.timestamp() for name, each in times.items() if each is not None})
     return metadata
 
 

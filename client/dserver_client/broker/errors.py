@@ -14,7 +14,7 @@ from typing import IO, Any, TypeVar
 import click
 import dtoolcore
 
-from dserver_client.errors import ClientError
+from dserver_client.errors import ClientError, LocalFileError
 
 Broker = TypeVar("Broker")
 
@@ -63,7 +63,7 @@ class NoSuchEntry(BrokerError, dtoolcore.DtoolCoreKeyError):
 
 
 def shown_by_dtool(broker: type[Broker]) -> type[Broker]:
-    """Let all methods of a storage broker raise BrokerErrors in place of other ClientErrors."""
+    """Let all methods of a storage broker raise BrokerErrors in place of other errors."""
     for name, member in list(vars(broker).items()):
         if isinstance(member, classmethod):
             setattr(broker, name, classmethod(_translating(member.__func__)))
@@ -81,5 +81,8 @@ def _translating(method: Callable[..., Any]) -> Callable[..., Any]:
             raise
         except ClientError as error:
             raise BrokerError(str(error), error) from error
+        except OSError as error:
+            local = LocalFileError.of(error, error.filename or "A local file")
+            raise BrokerError(str(local), local) from error
 
     return translated

@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -133,7 +133,12 @@ class Items:
         try:
             with FileLock(self._directory / f"{_STATE}.lock"):
                 make_private_directory(state)
-                yield state
+                try:
+                    yield state
+                finally:
+                    with suppress(OSError):
+                        # It stays if anything is left in it.
+                        state.rmdir()
         except Locked:
             # Another program fetches items of the same dataset.
             with TemporaryDirectory(dir=self._directory, prefix=_STATE) as own:

@@ -82,7 +82,8 @@ class ReadAhead(Generic[Result]):
         if result is None:
             result = self._results[item.identifier] = Future()
             self._queue.put((item, result))
-            if self._thread is None:
+            # A fork has no threads but its own.
+            if self._thread is None or not self._thread.is_alive():
                 # A daemon: a program that ends does not wait for what it did not ask for.
                 self._thread = threading.Thread(target=self._run, name="read-ahead", daemon=True)
                 self._thread.start()

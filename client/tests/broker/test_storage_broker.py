@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ import pytest
 from dserver_client.broker.errors import BrokerError, CopiedAlready, NoSuchEntry, NotADataset
 from dserver_client.errors import ClientError
 from dtoolcore.utils import generate_identifier
+from werkzeug.test import run_wsgi_app
 
 from dserver_signed_url_plugin.demo.store import s3_client
 from tests.support.dserver import Dserver
@@ -34,6 +36,30 @@ class Counting:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         self.paths["/".join(environ["PATH_INFO"].split("/")[:3])] += 1
         return self._app(environ, start_response)
+
+
+class Writable:
+    """A dserver with routes that change datasets, as unreleased dservercore; notes what it gets."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self.written: list[tuple[str, Any]] = []
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        path = environ["PATH_INFO"]
+        if environ["REQUEST_METHOD"] == "PUT":
+            body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+            self.written.append((path, json.loads(body)))
+            start_response("200 OK", [("Content-Type", "application/json")])
+            return [b"{}"]
+        if path != "/doc/openapi.json":
+            return self._app(environ, start_response)
+        answer, _, _ = run_wsgi_app(self._app, environ)
+        document = json.loads(b"".join(answer))
+        for route in ("/readmes/{uri}", "/tags/{uri}", "/annotations/{uri}/{name}"):
+            document["paths"].setdefault(route, {})["put"] = {}
+        start_response("200 OK", [("Content-Type", "application/json")])
+        return [json.dumps(document).encode()]
 
 
 @pytest.fixture(scope="module")
@@ -255,6 +281,28 @@ def test_a_change_that_dserver_has_no_route_for_is_an_error(
         change(dataset)
     assert isinstance(raised.value, BrokerError)
     assert raised.value.slug == "not-supported"
+
+
+def test_a_change_goes_through_dservers_own_routes_where_it_has_them(
+    uri: str, base_uri: str, lab: Dserver
+) -> None:
+    dserver = Writable(lab.app)
+    with serving(dserver) as url:
+        theirs = f"dserver://{url.partition('://')[2]}/s3/{uri.partition('/s3/')[2]}"
+        dataset = dtoolcore.DataSet.from_uri(theirs)
+        dataset.put_tag("late")
+        dataset.delete_tag("first")
+        dataset.put_annotation("late", [1])
+        dataset.put_readme("late: true\n")
+        with pytest.raises(BrokerError, match="is frozen"):
+            dataset.delete_annotation("answer")
+    stored = f"s3://{uri.partition('/s3/')[2]}"
+    assert dserver.written == [
+        (f"/tags/{stored}", {"tags": ["first", "late"]}),
+        (f"/tags/{stored}", {"tags": []}),
+        (f"/annotations/{stored}/late", {"value": [1]}),
+        (f"/readmes/{stored}", {"readme": "late: true\n"}),
+    ]
 
 
 def test_what_a_dataset_has_not_is_an_error(uri: str) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import dtoolcore
 import pytest
+from click import Group
 from click.testing import CliRunner, Result
 from dtoolcore.utils import generate_identifier
 
@@ -55,6 +56,24 @@ def uri(lab: Dserver, base_uri: str, tmp_path_factory: pytest.TempPathFactory) -
         proto.add_item_metadata("a.txt", "colour", "red")
         proto.freeze()
     return str(proto.uri)
+
+
+def names(command: Any, name: str = "") -> Iterator[str]:
+    """Yield the full names of all commands below one, but of those that could not be loaded."""
+    if isinstance(command, Group):
+        for each in command.commands.values():
+            yield from names(each, f"{name} {each.name}".strip())
+    elif command.callback is not None:
+        yield name
+
+
+def test_every_command_is_documented(command: Any) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "client-dtool.rst").read_text(encoding="utf-8")
+    found = {name for name in names(command) if not name.startswith(("config", "overlay "))}
+    assert len(found) > 25
+    # The groups of templates, and a command that is deprecated.
+    shortened = {" ".join(name.split()[:2]) for name in found} - {"copy"}
+    assert [name for name in sorted(shortened) if f"``{name}``" not in text] == []
 
 
 @pytest.mark.parametrize(

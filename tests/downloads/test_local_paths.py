@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dserver_signed_url_plugin.downloads.local_paths import directories_of, local_path
@@ -80,6 +80,7 @@ def test_an_escaped_directory_does_not_hide_another_with_its_name():
     assert paths == ["^/x", "^5E/y", "^5E^"]
 
 
+@settings(max_examples=50)
 @given(ODD)
 def test_no_path_leaves_its_directory_or_breaks_a_line(relpath):
     path = local_path(relpath)
@@ -92,6 +93,7 @@ def test_no_path_leaves_its_directory_or_breaks_a_line(relpath):
     assert path.encode().decode() == path
 
 
+@settings(max_examples=50)
 @given(st.sets(ODD, max_size=8))
 def test_no_two_items_get_the_same_path(relpaths):
     directories = directories_of(relpaths)

@@ -17,7 +17,7 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from dserver_signed_url_plugin.uploads.models import PendingUpload
-from tests.support.clients import Deposit, RelpathsOnly, each_client
+from tests.support.clients import CLIENTS, Deposit, RelpathsOnly
 from tests.support.databases import on_each_database
 from tests.support.dserver import Dserver, encoded
 from tests.support.pauses import Sleep, another, at_request, lose_leases
@@ -46,7 +46,7 @@ def check_taken_over(answer: TestResponse) -> None:
     assert "Another request" in answer.json["message"]
 
 
-@each_client
+@pytest.mark.parametrize("client", CLIENTS[:2], ids=["pinned", "staged"])
 def test_an_opening_that_slept_at_any_request_changes_nothing(dserver, proxy, s3, client):
     for at in count(1):
         deposit = Deposit(FILES, more=DESCRIPTIONS)

@@ -26,7 +26,7 @@ from tests.support.s3_holdings import check_dataset, check_readme, holdings, ver
 from tests.support.store_fixtures import each_client_and_store
 
 FILES = {"one.txt": b"eins", "two.txt": b"zwei"}
-PINNED, STAGED = CLIENTS[0], CLIENTS[1:]
+STAGED = CLIENTS[1:]
 each_staged = pytest.mark.parametrize("client", STAGED, ids=lambda client: type(client).__name__)
 
 
@@ -171,7 +171,7 @@ class Interruption:
 
 
 @pytest.mark.parametrize("putting", [False, True], ids=["resumed", "resumed-and-put-again"])
-@pytest.mark.parametrize("client", [PINNED, STAGED[0]], ids=["pinned", "staged"])
+@pytest.mark.parametrize("client", CLIENTS[:2], ids=["pinned", "staged"])
 def test_an_initiation_may_be_resumed_while_completion_runs(dserver, proxy, s3, client, putting):
     for at in count(1):
         deposit = Deposit(FILES)

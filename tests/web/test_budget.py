@@ -11,7 +11,7 @@ from dtoolcore.utils import generate_identifier
 
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
 from tests.support.azure_accounts import BLOCK_BLOB
-from tests.support.clients import CLIENTS, DtoolDserver
+from tests.support.clients import CLIENTS, DserverClientJS, DtoolDserver
 from tests.support.dserver import Account, Bucket, Dserver, encoded
 from tests.support.proxy import StoreProxy
 from tests.support.request_costs import QUERIES, Cost, costs, counted, deposit_of, put_all
@@ -41,7 +41,7 @@ def dserver(make_dserver, proxy) -> Dserver:
 
 @pytest.mark.parametrize(
     ("place", "client"),
-    [*(("bucket", client) for client in CLIENTS), ("account", DtoolDserver())],
+    [("bucket", DtoolDserver()), ("bucket", DserverClientJS()), ("account", DtoolDserver())],
     indirect=["place"],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )

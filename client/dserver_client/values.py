@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -58,7 +59,7 @@ class UploadGrant:
     uuid: str
     expires: datetime
     readme_url: str = field(repr=False)
-    items: dict[str, ItemToSend] = field(repr=False)
+    items: Mapping[str, ItemToSend] = field(repr=False)
     upload_token: str | None = field(default=None, repr=False)
 
 

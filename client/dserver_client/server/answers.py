@@ -103,14 +103,14 @@ def item(identifier: str, answer: Answer) -> Item:
 
 
 def upload_grant(answer: Answer, asked_at: datetime) -> UploadGrant:
-    """Return where the items of an upload go."""
+    """Return where the items of an upload go, which are values already."""
     urls, token = answer["upload_urls"], answer.get("upload_token")
     return UploadGrant(
         uri=str(answer["uri"]),
         uuid=str(answer["uuid"]),
         expires=_expiry(answer, asked_at),
         readme_url=url(urls["readme"]),
-        items={name: _item_to_send(name, each) for name, each in urls["items"].items()},
+        items=urls["items"],
         upload_token=None if token is None else str(token),
     )
 
@@ -185,7 +185,8 @@ def signed_items(answer: Answer) -> dict[str, SignedItem]:
     return {str(name): signed_item(str(name), each) for name, each in answer["items"].items()}
 
 
-def _item_to_send(identifier: str, answer: Answer) -> ItemToSend:
+def item_to_send(identifier: str, answer: Answer) -> ItemToSend:
+    """Return where an item goes."""
     parts = answer.get("parts") or {}
     return ItemToSend(
         identifier,

@@ -50,18 +50,25 @@ class Calls:
             raise NotSupported(f"The dserver at {self.url} cannot {what}: it has no route for it.")
 
     def call(
-        self, method: str, path: str, *, query: Mapping[str, Any] | None = None, **options: Any
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        loads: Callable[[bytes], Any] = json.loads,
+        **options: Any,
     ) -> Any:
         """Send a request, and return the JSON of the answer; None for an empty answer.
 
         :param path: the path below the address of dserver, quoted.
+        :param loads: decodes the JSON; raises ValueError if it cannot.
         :param options: those of ``respond``.
         :raises Refused: if dserver refuses it.
         :raises NotLoggedIn: if there is no token that it accepts.
         :raises Unavailable: if it does not answer, or not as dserver does.
         """
         path = f"{path}?{urlencode(query)}" if query else path
-        return self.decoded(self.respond(method, path, **options), path)
+        return self.decoded(self.respond(method, path, **options), path, loads)
 
     def read(self, method: str, path: str, value: Callable[[Any], T], **options: Any) -> T:
         """Send a request, and return what ``value`` makes of the JSON of the answer.
@@ -134,7 +141,9 @@ class Calls:
             method, self.url + path, headers=_headers(headers), body=content, **options
         )
 
-    def decoded(self, response: Response, path: str) -> Any:
+    def decoded(
+        self, response: Response, path: str, loads: Callable[[bytes], Any] = json.loads
+    ) -> Any:
         """Return the JSON of an answer."""
         if response.status >= 300:
             raise refusal(response, self.url)
@@ -143,7 +152,7 @@ class Calls:
             if not content:
                 return None
             if is_json(response):
-                return json.loads(content)
+                return loads(content)
         except READ_ERRORS as error:
             raise self.http.no_answer(self.url, error) from None
         except ValueError:

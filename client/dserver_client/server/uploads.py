@@ -9,7 +9,7 @@ from typing import Any
 from dserver_client.errors import Refused
 from dserver_client.http import retry_after
 from dserver_client.progress import NoProgress, Progress
-from dserver_client.server import answers
+from dserver_client.server import answers, granted_items
 from dserver_client.server.index import Index
 from dserver_client.uris import quoted
 from dserver_client.values import PartURLs, Registered, UploadGrant, UploadStatus
@@ -37,6 +37,7 @@ class Uploads(Index):
             "POST",
             path,
             lambda answer: answers.upload_grant(answer, asked_at),
+            loads=granted_items.loads,
             body=body,
             read_timeout=_ANNOUNCEMENT_TIMEOUT,
         )
@@ -56,6 +57,7 @@ class Uploads(Index):
             "GET",
             f"/signed-urls/upload/{quoted(uri)}",
             lambda answer: answers.upload_grant(answer["upload"], asked_at),
+            loads=granted_items.loads,
             query={"urls": "true"},
             upload=uri,
         )

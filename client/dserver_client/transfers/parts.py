@@ -58,6 +58,11 @@ class ItemInParts:
             self._md5s = file.part_md5s
 
     @property
+    def relpath(self) -> str:
+        """Return the relpath of the item."""
+        return self._item.relpath
+
+    @property
     def is_stored(self) -> bool:
         """Whether every part is stored."""
         return not self._left

@@ -119,18 +119,21 @@ class Sending:
         if self._readme is not None:
             readme = partial(self._send_readme, grant, self._readme)
             yield partial(self._attempt, readme, "the README")
-        left = [item for item in grant.items.values() if item.identifier in self._left]
         ends = usable_until(grant.expires)
-        for item in left:
+        in_parts = []
+        for item in grant.items.values():
             if self._is_round_over or time.monotonic() > ends:
                 return
-            if item.url is not None:
-                whole = partial(self._send_whole, item, item.url)
-                yield partial(self._attempt, whole, item.relpath)
-        for item in left:
+            if item.identifier not in self._left:
+                continue
             if item.url is None:
-                for part in self._parts_of(grant.uri, item).tasks():
-                    yield partial(self._attempt, part, item.relpath)
+                in_parts.append(self._parts_of(grant.uri, item))
+                continue
+            whole = partial(self._send_whole, item, item.url)
+            yield partial(self._attempt, whole, item.relpath)
+        for parts in in_parts:
+            for part in parts.tasks():
+                yield partial(self._attempt, part, parts.relpath)
 
     def _parts_of(self, uri: str, item: ItemToSend) -> ItemInParts:
         if item.identifier not in self._in_parts:

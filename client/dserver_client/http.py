@@ -220,7 +220,8 @@ def _reason(causes: list[BaseException]) -> str:
         return "there is no such host"
     last = causes[-1]
     if isinstance(last, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted ({last.verify_message})"
+        reason = f"its certificate is not trusted ({last.verify_message})"
+        return f"{reason}. REQUESTS_CA_BUNDLE can name a file of certificates to trust"
     if refusal := _TUNNEL_REFUSED.match(str(last)):
         return f"the proxy answers {refusal[1]}"
     if isinstance(last, (TimeoutError, urllib3.exceptions.TimeoutError)):

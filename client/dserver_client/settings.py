@@ -88,8 +88,8 @@ class Settings:
         verify, bundle = source.verification()
         return cls(
             url=chosen or store.default,
-            token=_checked(token, "the token") if token else source.token(),
-            token_file=source.path("DSERVER_TOKEN_FILE"),
+            token=checked_token(token, "The token") if token else source.token(),
+            token_file=source.file("DSERVER_TOKEN_FILE"),
             username=source.text("DSERVER_USERNAME"),
             password=source.text("DSERVER_PASSWORD"),
             token_generator_url=source.address("DSERVER_TOKEN_GENERATOR_URL"),
@@ -108,6 +108,18 @@ class Settings:
         own = f"{_DEFAULT_BASE_URI}_{host.replace(':', '_').replace('.', '_')}"
         found = self.default_base_uris.get(own) or self.default_base_uris.get(_DEFAULT_BASE_URI)
         return found.rstrip("/") if found else None
+
+
+def checked_token(text: str, name: str) -> str:
+    """Return a token without the word Bearer before it.
+
+    :param name: what it is, to begin the error with.
+    :raises UsageError: if it cannot be sent in a header. The message does not show it.
+    """
+    token = text.strip().removeprefix("Bearer ").strip()
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise UsageError(f"{name} is empty, or holds characters that no token has.")
+    return token
 
 
 class _Source:
@@ -131,6 +143,12 @@ class _Source:
         value = self.text(name)
         return None if value is None else Path(value).expanduser()
 
+    def file(self, name: str) -> Path | None:
+        path = self.path(name)
+        if path is not None and not path.exists():
+            raise UsageError(f"{name} is '{path}', and there is no such file.")
+        return path
+
     def address(self, name: str, protocol: str | None = None) -> str | None:
         value = self.text(name)
         return None if value is None else server_url(value, name, protocol)
@@ -143,32 +161,16 @@ class _Source:
 
     def token(self) -> str | None:
         value = self.text("DSERVER_TOKEN")
-        return None if value is None else _checked(value, "DSERVER_TOKEN")
+        return None if value is None else checked_token(value, "DSERVER_TOKEN")
 
     def verification(self) -> tuple[bool, Path | None]:
         """Return whether to verify certificates, and the file of those to trust."""
         value = self.text("DSERVER_VERIFY_SSL")
         if value is None or value.lower() in _YES:
-            found = ((name, self.text(name)) for name in _CA_BUNDLES)
-            name, bundle = next(((name, text) for name, text in found if text), ("", None))
-        elif value.lower() in _NO:
+            return True, next((path for name in _CA_BUNDLES if (path := self.file(name))), None)
+        if value.lower() in _NO:
             return False, None
-        else:
-            name, bundle = "DSERVER_VERIFY_SSL", value
-        if bundle is None:
-            return True, None
-        path = Path(bundle).expanduser()
-        if not path.exists():
-            raise UsageError(f"{name} is {bundle!r}, and there is no such file.")
-        return True, path
-
-
-def _checked(token: str, name: str) -> str:
-    """Return a token without the word Bearer, if it can be sent in a header."""
-    token = token.strip().removeprefix("Bearer ").strip()
-    if not token.isascii() or not token.isprintable() or " " in token:
-        raise UsageError(f"{name} holds characters that no token has.")
-    return token
+        return True, self.file("DSERVER_VERIFY_SSL")
 
 
 def _read_dtool_json(path: Path) -> dict[str, Any]:

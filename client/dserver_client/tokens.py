@@ -10,10 +10,10 @@ import time
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from dserver_client.errors import NotLoggedIn, Unavailable
+from dserver_client.errors import NotLoggedIn, Unavailable, UsageError
 from dserver_client.http import HTTP
 from dserver_client.private_files import read_private
-from dserver_client.settings import Settings
+from dserver_client.settings import Settings, checked_token
 from dserver_client.token_store import TokenStore
 
 # Seconds before its end from which a token is renewed.
@@ -47,9 +47,9 @@ def generate_token(http: HTTP, generator_url: str, username: str, password: str)
     try:
         answer: Any = json.loads(response.data)
         token = answer["token"] if isinstance(answer, dict) else answer
-        if response.status < 400 and isinstance(token, str) and token.isascii() and token:
-            return token
-    except (ValueError, KeyError):
+        if response.status < 300 and isinstance(token, str):
+            return checked_token(token, "The token")
+    except (ValueError, KeyError, UsageError):
         pass
     raise Unavailable(
         f"The token generator {generator_url} answers {response.status} without a token."
@@ -123,7 +123,7 @@ class TokenSource:
 
     def _kept(self) -> str | None:
         """Return the first of the tokens that are kept that is good for a while, else any."""
-        tokens = [token for token in self._candidates() if token]
+        tokens = [checked_token(token, name) for name, token in self._candidates() if token]
         margin = _MARGIN if self._can_generate() else 0
         soon = datetime.now(timezone.utc) + timedelta(seconds=margin)
         living = [token for token in tokens if (end := end_of(token)) is None or end > soon]
@@ -131,17 +131,22 @@ class TokenSource:
             return living[0]
         return tokens[0] if tokens and not self._can_generate() else None
 
-    def _candidates(self) -> list[str | None]:
+    def _candidates(self) -> list[tuple[str, str | None]]:
+        """Return what each token is, and the token."""
+        kept = ("The token of the login", self._store.get(self._url))
+        if not self._is_for_this_server():
+            return [kept]
+        path = self._settings.token_file
         return [
-            self._settings.token if self._is_for_this_server() else None,
-            self._from_file() if self._is_for_this_server() else None,
-            self._store.get(self._url),
+            ("The token", self._settings.token),
+            (f"The token in {path}", self._from_file()),
+            kept,
         ]
 
     def _from_file(self) -> str | None:
         path = self._settings.token_file
         content = None if path is None else read_private(path)
-        return None if content is None else content.decode("ascii", "replace").strip()
+        return None if content is None else content.decode("ascii", "replace")
 
     def _is_for_this_server(self) -> bool:
         return self._settings.token_url in (None, self._url)

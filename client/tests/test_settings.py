@@ -54,6 +54,7 @@ def test_it_is_https_unless_it_is_this_machine_or_http_is_asked_for(text, url):
 
 
 def test_dtool_dservers_variables_are_understood(tmp_path):
+    (tmp_path / "token").touch()
     settings = Settings.load(
         {
             "DSERVER_URL": "lab.org",
@@ -122,6 +123,11 @@ def test_secrets_are_in_no_repr():
     settings = Settings.load({"DSERVER_TOKEN": "secret", "DSERVER_PASSWORD": "secret"})
     assert (settings.token, settings.password) == ("secret", "secret")
     assert "secret" not in repr(settings)
+
+
+def test_a_file_of_a_token_that_is_missing_is_named(tmp_path):
+    with pytest.raises(UsageError, match="DSERVER_TOKEN_FILE is .*no such file"):
+        Settings.load({"DSERVER_TOKEN_FILE": str(tmp_path / "missing")})
 
 
 def test_a_pasted_token_may_have_the_word_bearer_before_it():

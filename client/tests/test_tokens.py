@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 
 import jwt
 import pytest
-from dserver_client.errors import NotLoggedIn, Unavailable
+from dserver_client.errors import NotLoggedIn, Unavailable, UsageError
 from dserver_client.http import HTTP
 from dserver_client.settings import Settings
 from dserver_client.token_store import TokenStore
@@ -68,6 +68,15 @@ def test_the_settings_come_before_the_file_and_that_before_the_login(source, tmp
     assert source(token="settings", token_file=path).token() == "settings"
     assert source(token_file=path).token() == token(name="file")
     assert source(token_file=tmp_path / "missing").token() == token(name="login")
+
+
+@pytest.mark.parametrize("content", ["", "a\nb", "a b", "ü"])
+def test_a_file_that_holds_no_token_is_named_but_not_shown(source, tmp_path, content):
+    path = tmp_path / "token"
+    path.write_text(f"{content}secret\nsecret" if content else " ")
+    with pytest.raises((UsageError, NotLoggedIn)) as raised:
+        source(token_file=path).token()
+    assert "secret" not in str(raised.value)
 
 
 def test_one_that_has_ended_is_passed_over(source):
@@ -149,7 +158,7 @@ def test_a_password_that_is_refused_is_no_login(generator, status):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"<html>", b"{}", b'{"token": 1}', b'{"token": "\xc3\xbc"}']
+    "content", [b"", b"<html>", b"{}", b'{"token": 1}', b'{"token": "\xc3\xbc"}', b'{"token": ""}']
 )
 def test_a_generator_that_gives_no_token_is_unavailable(generator, content):
     _, login = generator(Answer(content=content))

@@ -9,7 +9,7 @@ from typing import Any
 from dserver_client.errors import StoreRefused, Unavailable
 from dserver_client.http import READ_ERRORS, Response
 from dserver_client.server import answers
-from dserver_client.server.calls import Calls
+from dserver_client.server.routes import Routes
 from dserver_client.uris import quoted
 from dserver_client.values import DatasetURLs, SignedItem
 
@@ -19,7 +19,7 @@ _MAX_LINE = 1 << 20  # bytes
 _MOST_AT_ONCE = 10_000  # items of one request, the server's limit
 
 
-class Downloads(Calls):
+class Downloads(Routes):
     """Signed URLs for readers."""
 
     def dataset_urls(self, uri: str) -> DatasetURLs:

@@ -10,14 +10,14 @@ from typing import Any
 from dserver_client.errors import Refused
 from dserver_client.http import Response
 from dserver_client.server import answers
-from dserver_client.server.calls import Calls
+from dserver_client.server.routes import Routes
 from dserver_client.uris import quoted
 from dserver_client.values import BaseURI, DatasetEntry, User
 
 _PAGE_SIZE = 100  # dserver's maximum
 
 
-class Index(Calls):
+class Index(Routes):
     """What dserver knows of datasets, without a look into the store."""
 
     def whoami(self) -> User:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from dserver_client.server import answers
-from dserver_client.server.calls import Calls
+from dserver_client.server.routes import Routes
 from dserver_client.uris import quoted
 from dserver_client.values import Share
 
 _PATH = "/signed-urls/shares"
 
 
-class Shares(Calls):
+class Shares(Routes):
     """Links that end by themselves, and can be taken back."""
 
     def share(

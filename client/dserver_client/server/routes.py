@@ -23,7 +23,7 @@ _OPENAPI = "/doc/openapi.json"
 _NO_DOCUMENT = frozenset({401, 403, 404, 410})
 
 
-class Calls:
+class Routes:
     """What all routes have in common. Threads may share one.
 
     :param http: the connections.

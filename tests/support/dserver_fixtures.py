@@ -31,7 +31,7 @@ def lab(
     name = f"{module}-{database.name}"
     store.create_bucket(name)
     bucket = Bucket(name, store.endpoint, store.access_key, store.secret_key)
-    yield from _shared(bucket, jwt_settings, database)
+    yield from dserver_on(bucket, jwt_settings, database)
 
 
 @pytest.fixture(scope="module")
@@ -44,12 +44,13 @@ def azure_lab(
     """The same with an account."""
     name = next(unused_accounts)
     account = Account(name, azure_store.endpoint(name), azure_store.key)
-    yield from _shared(account, jwt_settings, database)
+    yield from dserver_on(account, jwt_settings, database)
 
 
-def _shared(
+def dserver_on(
     place: Bucket | Account, jwt_settings: dict[str, Any], database: Database
 ) -> Iterator[Dserver]:
+    """Yield a dserver with a database of its own, for as many tests as share it."""
     url = database.create()
     made = Dserver(place, {**jwt_settings, "SQLALCHEMY_DATABASE_URI": url})
     yield made

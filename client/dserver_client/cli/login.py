@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
+from typing import Any
 
 import click
 
@@ -56,26 +57,29 @@ def login(
         token = click.prompt("Token (it is not shown)", hide_input=True, err=True)
     else:
         token = _generated(settings, username, token_generator)
-    # This checks the token, so that no error later holds a part of it.
-    settings = replace(Settings.load(url=settings.url, token=token), token_file=None)
-    with Client(settings=settings) as client:
-        server = client.server
-        user, token = server.whoami(), server.tokens.token()
-    place = TokenStore().put(server.url, token, default=True)
-    ends = end_of(token)
-    document = {
-        "server": server.url,
-        "username": user.username,
-        "token_ends": ends,
-        "kept_in": place,
-    }
+    document = _keep(settings, token)
     session.output.result(
         document,
-        f"Logged in to {server.url} as {user.username}. {_ends(ends)}\n"
-        f"The token is kept in {place}.",
+        f"Logged in to {document['server']} as {document['username']}. "
+        f"{_ends(document['token_ends'])}\nThe token is kept in {document['kept_in']}.",
     )
-    if session.settings.token not in (None, token):
+    if settings.token is not None:
         session.output.message("DSERVER_TOKEN is set, and comes before the token that is kept.")
+
+
+def _keep(settings: Settings, token: str) -> dict[str, Any]:
+    """Keep a token that dserver accepts; return what to tell the person."""
+    # Loading checks the token, so that no error later holds a part of it.
+    tried = replace(Settings.load(url=settings.url, token=token), token_file=None)
+    with Client(settings=tried) as client:
+        server = client.server
+        user, token = server.whoami(), server.tokens.token()
+    return {
+        "server": server.url,
+        "username": user.username,
+        "token_ends": end_of(token),
+        "kept_in": TokenStore().put(server.url, token, default=True),
+    }
 
 
 @click.command()

@@ -3,17 +3,37 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 from dserver_client.cli import main
 
+from dserver_signed_url_plugin.demo.store import LocalStore
 from tests.support.clients import Deposit, DtoolDserver
-from tests.support.dserver import Dserver
+from tests.support.databases import Database
+from tests.support.dserver import Bucket, Dserver
+from tests.support.dserver_fixtures import dserver_on
+from tests.support.http_server import serving
 
 FILES = {"a.csv": b"day,mm\n1,2\n", "images/größe 1.raw": b"\x00\x01", "empty.txt": b""}
+
+
+@pytest.fixture(scope="package")
+def lab(store: LocalStore, jwt_settings: dict[str, Any], database: Database) -> Iterator[Dserver]:
+    """One dserver for the tests of all commands."""
+    name = f"commands-{database.name}"
+    store.create_bucket(name)
+    bucket = Bucket(name, store.endpoint, store.access_key, store.secret_key)
+    yield from dserver_on(bucket, jwt_settings, database)
+
+
+@pytest.fixture(scope="package")
+def dserver_url(lab: Dserver) -> Iterator[str]:
+    """Its address."""
+    with serving(lab.app) as url:
+        yield url
 
 
 @pytest.fixture
@@ -42,7 +62,7 @@ def document(run: Callable[..., Result]) -> Callable[..., Any]:
     return act
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def deposit(lab: Dserver) -> Deposit:
     """A registered dataset."""
     deposit = Deposit(

@@ -8,8 +8,7 @@ from client.tests.cli.conftest import FILES
 
 
 def test_ls_lists_datasets_with_size_and_name(run, uri, lab):
-    done = run("ls", lab.base_uri)
-    [line] = done.stdout.splitlines()
+    [line] = [each for each in run("ls", lab.base_uri).stdout.splitlines() if uri in each]
     assert line.startswith(uri)
     assert line.endswith("growth-of-cress")
 
@@ -17,8 +16,7 @@ def test_ls_lists_datasets_with_size_and_name(run, uri, lab):
 def test_ls_finds_by_words_and_takes_every_kind_of_uri(document, uri, lab, dserver_url):
     address = dserver_url.removeprefix("http://")
     for words in (["--search", "cress"], [f"dserver://{address}/s3/{lab.bucket.name}"], []):
-        [found] = document("ls", *words)["datasets"]
-        assert found["uri"] == uri
+        assert uri in {each["uri"] for each in document("ls", *words)["datasets"]}
     assert document("ls", "--search", "nonsense") == {"datasets": []}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import time
 from collections.abc import Mapping
 from datetime import datetime, timezone
@@ -11,6 +10,7 @@ from datetime import datetime, timezone
 from dserver_client.errors import StoreRefused, Unavailable
 from dserver_client.http import HTTP, Body, Response
 from dserver_client.transfers.scheduler import Limit
+from dserver_client.transfers.store_answers import code
 
 # Expired or signed for something else (401, 403, 410, 400), gone (404: the parts of an item), or
 # stored already (403, 409, 412: Azure does not replace what is there).
@@ -20,8 +20,6 @@ _WRONG_BYTES = frozenset({"BadDigest", "InvalidDigest", "Md5Mismatch"})
 
 # Seconds before its end from which a URL is not used.
 _MARGIN = 10.0
-
-_code = re.compile(rb"<Code>([A-Za-z0-9]{1,60})</Code>")
 
 
 class SignAnew(Exception):
@@ -65,8 +63,7 @@ class Store:
             if _is_of_store(response):
                 return
             raise SignAnew(f"{response.status} that no store sends, but something in between")
-        code = _code_of(response)
-        reason = f"{response.status} {code}".rstrip()
+        reason = f"{response.status} {code(response)}".rstrip()
         if response.status in _SIGN_ANEW:
             raise SignAnew(reason)
         if response.status >= 500 or response.status in (408, 429):
@@ -91,8 +88,3 @@ def usable_until(expires: datetime) -> float:
 def _is_of_store(response: Response) -> bool:
     """Tell a store's answer from a page of a proxy: Azure sends no ETag for a block."""
     return "ETag" in response.headers or "x-ms-request-id" in response.headers
-
-
-def _code_of(response: Response) -> str:
-    found = _code.search(response.data)
-    return found[1].decode() if found else response.headers.get("x-ms-error-code", "")

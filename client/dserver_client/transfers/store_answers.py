@@ -15,7 +15,7 @@ _ARCHIVED = frozenset({"InvalidObjectState", "BlobArchived", "BlobBeingRehydrate
 
 
 def code(response: BaseHTTPResponse) -> str:
-    """Return the code of an error, as S3 and Azure have one in the body; "" where there is none."""
+    """Return the code of an error, which S3 and Azure send; "" where there is none."""
     found = _CODE.search(response.data or b"")
     return found[1].decode() if found else response.headers.get("x-ms-error-code", "")
 

@@ -63,33 +63,25 @@ def fetch(
     """
     if as_dataset and (items is not None or names == "safe"):
         raise UsageError("A dataset is fetched with all of its items, under their own names.")
+    shown, directory = progress or NoProgress(), Path(os.path.abspath(dest))
     documents = read_documents(server.http, server.dataset_urls(uri)) if as_dataset else None
     known = parse_manifest(documents.manifest) if documents else read_manifest(server, uri)
     wanted = known if items is None else select(known, items)
-    directory = Path(os.path.abspath(dest))
     with _state_of(directory, uri) as state:
-        if documents:
-            dtool_directory.begin(directory, documents)
-            files = _dataset_files(wanted, documents, directory, state)
-        else:
-            files = _files(known, wanted, directory, state, names)
+        files = _places(known, wanted, documents, directory, state, names)
         replaced = files if overwrite else _left_by_fetch(files, state)
-        missing = _missing(files, replaced, directory, progress or NoProgress())
+        missing = _missing(files, replaced, directory, shown)
         urls = ItemURLs(server, uri, [item.identifier for item, _ in missing])
-        fetching = Fetching(server.http, urls, state, progress, limit)
-        _fetch(fetching, missing, state, progress or NoProgress())
+        fetching = Fetching(server.http, urls, state, shown, limit)
+        _fetch(fetching, missing, state, shown)
         if documents:
             dtool_directory.complete(directory, documents)
         _clear(state)
-    return Fetched(
-        uri=uri,
-        directory=str(directory),
-        items=len(files),
-        size_in_bytes=sum(item.size_in_bytes for item, _ in files),
-        fetched_in_bytes=fetching.fetched_in_bytes,
-        already_there=len(files) - len(missing),
-        renamed=_renamed(files, directory) if names == "safe" else {},
-    )
+    size = sum(item.size_in_bytes for item, _ in files)
+    there = len(files) - len(missing)
+    renamed = _renamed(files, directory) if names == "safe" else {}
+    fetched = fetching.fetched_in_bytes
+    return Fetched(uri, str(directory), len(files), size, fetched, there, renamed)
 
 
 def select(items: Sequence[ManifestItem], wanted: Collection[str]) -> list[ManifestItem]:
@@ -141,14 +133,20 @@ def _clear(state: Path) -> None:
             path.unlink()
 
 
-def _files(
+def _places(
     known: Sequence[ManifestItem],
     wanted: Sequence[ManifestItem],
+    documents: Documents | None,
     directory: Path,
     state: Path,
     names: Names,
 ) -> list[ItemFile]:
-    """Return where the items go; what ``safe`` makes of a name depends on all of the dataset's."""
+    """Return where the items go. Raise UnusableNames for what the directory cannot hold."""
+    if documents is not None:
+        files = _dataset_files(wanted, documents, directory, state)
+        dtool_directory.begin(directory, documents)
+        return files
+    # What ``safe`` makes of a name depends on all of the dataset's.
     checked = wanted if names == "strict" else known
     with NameProbe(state) as probe:
         paths = local_paths([item.relpath for item in checked], directory, probe, names)

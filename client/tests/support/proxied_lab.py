@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from dserver_client.client import Client
@@ -65,6 +66,19 @@ def etag(content: bytes) -> str:
 def some_bytes(size: int, seed: int = 0) -> bytes:
     """Return bytes that repeat nowhere."""
     return random.Random(seed).randbytes(size)  # noqa: S311 - the same for each run
+
+
+# Large enough to be continued after an interruption.
+MIDDLE = some_bytes(700_000)
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    """Return the content of each file by its relative path."""
+    return {
+        path.relative_to(directory).as_posix(): path.read_bytes()
+        for path in directory.rglob("*")
+        if path.is_file()
+    }
 
 
 def cut(content: bytes, first: int, end: int, length: int, etag: str = '"etag"') -> Instead:

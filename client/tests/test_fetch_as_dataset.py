@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import dtoolcore
+import pytest
+from dserver_client.errors import (
+    FilesExist,
+    UsageError,
+    VerificationFailed,
+)
+
+from client.tests.support.proxied_lab import MIDDLE, ProxiedLab
+from tests.support.clients import FILES
+
+
+def test_a_dataset_on_disk_is_one_that_dtool_verifies(proxied: ProxiedLab, tmp_path: Path) -> None:
+    uri = proxied.deposit(
+        {**FILES, "middle": MIDDLE},
+        tags=["a-tag"],
+        annotations={"project": "cress"},
+    )
+    proxied.client.fetch(uri, tmp_path / "dataset", as_dataset=True)
+    dataset = dtoolcore.DataSet.from_uri(str(tmp_path / "dataset"))
+    assert dataset.name == "my-dataset"
+    assert dataset.list_tags() == ["a-tag"]
+    assert dataset.get_annotation("project") == "cress"
+    assert "Größe" in dataset.get_readme_content()
+    assert not (tmp_path / "dataset" / ".dserver-fetch").exists()
+    # What `dtool verify -f` compares.
+    assert dataset.generate_manifest()["items"] == dataset._manifest["items"]
+
+
+def test_a_dataset_that_is_not_complete_is_a_proto_dataset(
+    proxied: ProxiedLab, tmp_path: Path
+) -> None:
+    uri = proxied.deposit({"a": b"1", "b": b"2"})
+    proxied.proxy.rewritten = lambda content: b"x" if content == b"1" else content
+    with pytest.raises(VerificationFailed):
+        proxied.client.fetch(uri, tmp_path / "new", as_dataset=True)
+    dtoolcore.ProtoDataSet.from_uri(str(tmp_path / "new"))
+    proxied.proxy.heal()
+    assert proxied.client.fetch(uri, tmp_path / "new", as_dataset=True).already_there == 1
+    dtoolcore.DataSet.from_uri(str(tmp_path / "new"))
+
+
+def test_a_dataset_needs_a_directory_of_its_own(proxied: ProxiedLab, tmp_path: Path) -> None:
+    one, other = proxied.deposit({"a": b"1"}), proxied.deposit({"b": b"1"})
+    proxied.client.fetch(one, tmp_path / "one", as_dataset=True)
+    with pytest.raises(FilesExist, match="another dataset"):
+        proxied.client.fetch(other, tmp_path / "one", as_dataset=True)
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / "file").write_bytes(b"")
+    with pytest.raises(FilesExist, match="something else"):
+        proxied.client.fetch(other, tmp_path / "used", as_dataset=True)
+    with pytest.raises(UsageError):
+        proxied.client.fetch(one, tmp_path / "one", as_dataset=True, items=["a"])

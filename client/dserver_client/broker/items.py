@@ -43,7 +43,8 @@ class Items:
         self._uri = uri
         self._items = items
         self._directory = directory
-        self._limit = Limit()
+        # One for each: a limit is used by one run of tasks at a time.
+        self._fetch_limit, self._hash_limit = Limit(), Limit()
         self._paths = ReadAhead(items, self._fetch)
         self._hashes = ReadAhead(items, self._hash)
         self._urls_of_all: _URLs | None = None
@@ -75,12 +76,12 @@ class Items:
         urls = self._urls(list(missing))
         urls.on_done = lambda identifier: done(*missing[identifier])
         with self._state() as state:
-            fetching = Fetching(self._server.http, urls, state, limit=self._limit)
+            fetching = Fetching(self._server.http, urls, state, limit=self._fetch_limit)
             fetching.fetch([(item, str(path)) for item, path in missing.values()])
 
     def _hash(self, items: Sequence[ManifestItem], done: Done[str | None]) -> None:
         urls = self._urls([item.identifier for item in items])
-        run((partial(self._hash_one, urls, item, done) for item in items), self._limit)
+        run((partial(self._hash_one, urls, item, done) for item in items), self._hash_limit)
 
     def _hash_one(
         self,
@@ -89,10 +90,10 @@ class Items:
         done: Done[str | None],
     ) -> None:
         digest = hashlib.md5(usedforsecurity=False)
-        reader = ItemReader(self._server.http, urls, item, self._limit)
+        reader = ItemReader(self._server.http, urls, item, self._hash_limit)
         try:
             for block in reader.blocks(0, item.size_in_bytes):
-                self._limit.check()
+                self._hash_limit.check()
                 digest.update(block)
         except ObjectDiffers:
             done(item, None)
@@ -114,7 +115,7 @@ class Items:
             if size is not None:
                 found[item.relpath] = size
 
-        run((partial(ask, item) for item in self._items), self._limit)
+        run(partial(ask, item) for item in self._items)
         return {item.relpath: found[item.relpath] for item in self._items if item.relpath in found}
 
     def _urls(self, identifiers: list[str]) -> _URLs:

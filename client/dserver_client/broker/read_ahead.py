@@ -79,7 +79,8 @@ class ReadAhead(Generic[Result]):
     def _start(self, position: int) -> Future[Result]:
         item = self._items[position]
         result = self._results.get(item.identifier)
-        if result is None:
+        # What failed ahead of being asked for may succeed by now.
+        if result is None or (result.done() and result.exception() is not None):
             result = self._results[item.identifier] = Future()
             self._queue.put((item, result))
             # A fork has no threads but its own.

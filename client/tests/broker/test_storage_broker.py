@@ -167,7 +167,11 @@ def test_items_that_are_cached_are_not_fetched_again(uri: str, counting: Countin
 
 
 def test_verification_sees_what_the_store_has(
-    create: Callable[..., dtoolcore.ProtoDataSet], base_uri: str, lab: Dserver
+    create: Callable[..., dtoolcore.ProtoDataSet],
+    base_uri: str,
+    lab: Dserver,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     proto = create(base_uri)
     proto.freeze()
@@ -190,6 +194,11 @@ def test_verification_sees_what_the_store_has(
     assert sizes == {"a.txt": 5, "dir/b.csv": 18}
     assert broker.get_hash("a.txt") == "2c2624a5059934a947d6e25fe8332ade"
     assert broker.get_hash("dir/b.csv") is None
+    monkeypatch.setenv("DSERVER_CACHE_DIR", str(tmp_path / "another"))
+    broker = dtoolcore.DataSet.from_uri(uri)._storage_broker
+    with pytest.raises(BrokerError, match="differs from the manifest.*a.txt") as raised:
+        broker.get_item_abspath(generate_identifier("a.txt"))
+    assert raised.value.exit_code == 8
 
 
 def test_copies_to_and_from_disk_are_the_same(

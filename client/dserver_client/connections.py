@@ -98,13 +98,7 @@ class Connections:
         :raises urllib3.exceptions.HTTPError: if there is no answer.
         :raises UsageError: if the proxy or the certificates of the settings cannot be used.
         """
-        host = origin(url)
-        found = self._hosts.get(host)
-        if found is None:
-            # Two threads may make the same: the manager below keeps one.
-            found = self._hosts[host] = self._connect(host)
-        pool, is_whole = found
-        target = url if is_whole else url[len(host) :] or "/"
+        pool, target = self._pool(url)
         if _is_encoded(target):
             # Its query past urllib3, which would encode it again byte by byte, and take 0.1 ms.
             headers, target = {**headers, _TARGET: target}, target.partition("?")[0]
@@ -130,6 +124,16 @@ class Connections:
         """Close all that are not in use."""
         for manager in list(self._managers.values()):
             manager.clear()
+
+    def _pool(self, url: str) -> tuple[HTTPConnectionPool, str]:
+        """Return the connections for a URL, and the target of the request."""
+        host = origin(url)
+        found = self._hosts.get(host)
+        if found is None:
+            # Two threads may make the same: the manager below keeps one.
+            found = self._hosts[host] = self._connect(host)
+        pool, is_whole = found
+        return pool, url if is_whole else url[len(host) :] or "/"
 
     def _connect(self, host: str) -> tuple[HTTPConnectionPool, bool]:
         proxy, parts = _proxy_of(host), urlsplit(host)

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks import routes, signing
+from benchmarks.client import contents
+from benchmarks.client.programs import DserverClient, Machine
 from benchmarks.server import site
 
 FEW, MORE = 10, 210
@@ -27,12 +29,18 @@ def deposited_and_read(server, items):
 
 
 @pytest.fixture(scope="module")
-def rows(tmp_path_factory):
-    """The plugin's rows, by route, with few and with more items."""
+def server(tmp_path_factory):
+    """The dserver of the benchmark, and its store."""
     directory: Path = tmp_path_factory.mktemp("benchmark")
     with site(directory) as place, place.serving() as server:
         routes.warm_up(server)
-        measured = [row for items in (FEW, MORE) for row in deposited_and_read(server, items)]
+        yield server
+
+
+@pytest.fixture(scope="module")
+def rows(server):
+    """The plugin's rows, by route, with few and with more items."""
+    measured = [row for items in (FEW, MORE) for row in deposited_and_read(server, items)]
     return {
         route: [row for row in measured if row.route == route]
         for route in dict.fromkeys(row.route for row in measured)
@@ -53,6 +61,19 @@ def test_an_item_adds_few_bytes_to_an_answer_and_compressed_a_third_of_them(rows
     few, more = rows[route]
     assert more.bytes - few.bytes <= LIMITS[route][2] * (MORE - FEW)
     assert more.compressed_bytes - few.compressed_bytes <= (more.bytes - few.bytes) / 3
+
+
+def test_the_client_asks_the_store_once_for_each_file(server, tmp_path):
+    machine, client, asked = Machine(server, tmp_path), DserverClient(), []
+    for files in (5, 105):
+        what = contents.small_files(tmp_path / str(files), files)
+        before = server.store.requests()
+        _, uri = client.deposit(machine, what.directory)
+        deposited = server.store.requests()
+        client.fetch(machine, uri, tmp_path / f"fetched-{files}")
+        asked.append((deposited - before, server.store.requests() - deposited))
+    few, more = asked
+    assert [later - sooner for sooner, later in zip(few, more, strict=True)] == [100, 100]
 
 
 def test_signing_takes_few_times_as_long_as_its_hashes():

@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks import routes
 from benchmarks.client import contents, resuming
 from benchmarks.client.contents import Contents
 from benchmarks.client.goals import LATENCY
@@ -61,6 +62,7 @@ def measure(*, quick: bool) -> dict[str, Any]:
         for number, latency in enumerate(LATENCIES):
             dserver = Path(directory, f"dserver-{number}")
             with site(dserver, latency) as place, place.serving() as server:
+                routes.warm_up(server)
                 machine = Machine(server, Path(directory, "home"))
                 rows += work.rows(machine, number)
                 if latency:

@@ -18,11 +18,11 @@ UMLAUT = "Übersicht 漢.txt"
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="/dev/full is of Linux")
 
 
-@pytest.fixture
-def run(dserver, tmp_path):
+@pytest.fixture(scope="module")
+def run(lab, tmp_path_factory):
     """Run a command as a process of its own; return it, with its remarks."""
-    settings = tmp_path / "settings.json"
-    config = dserver.app.config
+    settings = tmp_path_factory.mktemp("settings") / "settings.json"
+    config = lab.app.config
     names = ("SQLALCHEMY_DATABASE_URI", "SECRET_KEY", "JWT_ALGORITHM", "JWT_PUBLIC_KEY")
     kept = {name: value for name, value in config.items() if name.startswith("DTOOL_")}
     settings.write_text(json.dumps({**kept, **{name: config[name] for name in names}}))
@@ -46,12 +46,12 @@ def run(dserver, tmp_path):
     return act
 
 
-@pytest.fixture
-def uri(dserver):
+@pytest.fixture(scope="module")
+def uri(lab):
     """A dataset with an item that a terminal may not be able to name."""
     deposit = Deposit({UMLAUT: b"1"})
-    assert DtoolDserver().upload(dserver.alice, dserver.base_uri, deposit).status_code == 200
-    return f"{dserver.base_uri}/{deposit.uuid}"
+    assert DtoolDserver().upload(lab.alice, lab.base_uri, deposit).status_code == 200
+    return f"{lab.base_uri}/{deposit.uuid}"
 
 
 @needs_full
@@ -67,8 +67,8 @@ def uri(dserver):
     ],
     ids=lambda command: " ".join(command[1:3]),
 )
-def test_a_full_disk_is_told(run, dserver, uri, command):
-    typed = [each.format(base_uri=dserver.base_uri, uri=uri) for each in command]
+def test_a_full_disk_is_told(run, lab, uri, command):
+    typed = [each.format(base_uri=lab.base_uri, uri=uri) for each in command]
     with FULL.open("wb") as full:
         done = run(*typed, stdout=full)
     assert done.returncode == 1
@@ -88,7 +88,7 @@ def test_a_closed_pipe_is_told(run, uri):
 
 
 @needs_full
-def test_remarks_that_cannot_be_written_change_no_exit_code(run, dserver, uri):
+def test_remarks_that_cannot_be_written_change_no_exit_code(run, lab, uri):
     with FULL.open("wb") as full:
         done = run("flask", "temp_share", "url", uri, "--json", stderr=full)
         refused = run("flask", "temp_share", "url", uri, "--expires", "0", stderr=full)

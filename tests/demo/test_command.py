@@ -5,9 +5,11 @@ import signal
 import socket
 import stat
 import sys
+from collections.abc import Iterator
 from importlib.metadata import version
 
 import pytest
+from click.testing import CliRunner
 
 from dserver_signed_url_plugin.demo.backends import (
     Account,
@@ -15,6 +17,7 @@ from dserver_signed_url_plugin.demo.backends import (
     VariableMissing,
     external_bucket,
 )
+from dserver_signed_url_plugin.demo.command import main
 from dserver_signed_url_plugin.demo.processes import Child, ChildFailed
 from dserver_signed_url_plugin.demo.store import LocalStore, s3_client
 from tests.support.demo_command import PATIENCE, Serve, listens, refused
@@ -169,6 +172,16 @@ def test_variables_of_the_bucket_that_nobody_named_are_left_alone(tmp_path):
         assert listens(running.info["s3_endpoint"])
 
 
+@pytest.fixture
+def own_handlers() -> Iterator[None]:
+    """Put back the handlers of signals that the command sets."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [
@@ -179,8 +192,12 @@ def test_variables_of_the_bucket_that_nobody_named_are_left_alone(tmp_path):
         (("--base-uri", "azure://my-account"), 1, "3 to 24 of a-z and 0-9"),
     ],
 )
+@pytest.mark.usefixtures("own_handlers")
 def test_a_base_uri_that_cannot_be_served_is_refused_with_the_reason(options, code, said, tmp_path):
-    assert said in refused("--info", tmp_path / "info.json", *options, code=code)
+    command = ["serve", "--info", str(tmp_path / "info.json"), *options]
+    ended = CliRunner().invoke(main, command)
+    assert ended.exit_code == code
+    assert said in ended.output
 
 
 def test_a_port_that_is_taken_is_named(tmp_path):

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from dservercore import sql_db
 
-from client.tests.faults.world import FILES, README, World, reached_through_proxies, write
+from client.tests.faults.world import (
+    FILES,
+    PART,
+    README,
+    World,
+    reached_through_proxies,
+    write,
+)
 from dserver_signed_url_plugin.demo.store import LocalStore
 from tests.support.databases import Database
 from tests.support.dserver import Bucket, Dserver
 from tests.support.proxy import StoreProxy
+
+
+@pytest.fixture(scope="module")
+def served() -> Callable[[Any], Any]:
+    """Make of dserver's app what people reach; a module may leave out something."""
+    return lambda app: app
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +35,7 @@ def world(
     store: LocalStore,
     jwt_settings: dict[str, Any],
     database: Database,
+    served: Callable[[Any], Any],
 ) -> Iterator[World]:
     """dserver and its store, each behind a proxy."""
     name = f"faults-{request.module.__name__.rpartition('_')[2]}"
@@ -30,10 +44,15 @@ def world(
     url = database.create()
 
     def dserver_at(proxy: StoreProxy) -> Dserver:
-        settings = {**jwt_settings, "SQLALCHEMY_DATABASE_URI": url, **proxy.public_settings()}
+        settings = {
+            **jwt_settings,
+            **proxy.public_settings(),
+            "SQLALCHEMY_DATABASE_URI": url,
+            "SIGNED_URL_PART_BYTES": PART,
+        }
         return Dserver(bucket, settings)
 
-    with reached_through_proxies(dserver_at, bucket) as made:
+    with reached_through_proxies(dserver_at, bucket, served) as made:
         yield made
     with made.dserver.app.app_context():
         sql_db.engine.dispose()

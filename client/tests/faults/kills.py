@@ -25,7 +25,7 @@ from dserver_client.client import Client
 from dserver_client.errors import ClientError
 from werkzeug.serving import make_server
 
-from client.tests.faults.world import README, contents, pending_uploads, write
+from client.tests.faults.world import PART, README, contents, pending_uploads, write
 from dserver_signed_url_plugin.demo.app import create_app
 from dserver_signed_url_plugin.demo.store import LocalStore, free_port
 from tests.support.dserver import Bucket, Dserver, in_capitals
@@ -33,7 +33,6 @@ from tests.support.proxy import Request, StoreProxy
 
 # What a client's process leaves when its command has succeeded.
 DONE = "done"
-PART = 5 * 1024**2
 SECONDS = 120
 
 _processes = multiprocessing.get_context("forkserver")

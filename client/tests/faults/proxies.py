@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from tests.support.proxy import Cut, Fault, Instead, Request, StoreProxy
 
@@ -22,13 +22,15 @@ BEFORE: dict[str, Any] = {
     "maintenance": Instead(200, b"<html>Back soon</html>", {"Content-Type": "text/html"}),
 }
 AFTER: dict[str, Any] = {"no answer": Fault.DROPPED, "half a body": Cut(0.5), "no body": Cut(0)}
-EXPIRED: dict[str, Any] = {
+# What only a store says: that a URL has ended, or that other bytes have arrived.
+STORES: dict[str, Any] = {
     "expired": Instead(
         403, b"<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"
-    )
+    ),
+    "bad digest": Instead(400, b"<Error><Code>BadDigest</Code></Error>"),
 }
 FAULTS = {**BEFORE, **AFTER}
-ALL = {**FAULTS, **EXPIRED}
+ALL = {**FAULTS, **STORES}
 
 
 @dataclass(frozen=True)
@@ -46,14 +48,18 @@ class ServerProxy(StoreProxy):
 
 
 class Faults:
-    """One fault of a proxy, and what was PUT through it and confirmed, by path."""
+    """One fault of a proxy, and what was PUT through it and confirmed, by path and part.
 
-    def __init__(self, proxy: StoreProxy, kind: str | None = None, at: int = 0) -> None:
+    :param at: the number of the request that fails, or something in its target; only once.
+    """
+
+    def __init__(self, proxy: StoreProxy, kind: str = "lost", at: int | str = 0) -> None:
         self.puts: Counter[str] = Counter()
+        self.has_failed = False
         self._proxy, self._kind, self._at = proxy, kind, at
 
     def __enter__(self) -> Faults:
-        """Fail at request number ``at``, counted from now, and never again."""
+        """Count requests from now on."""
         self._proxy.forget()
         self._proxy.before, self._proxy.after = self._before, self._after
         return self
@@ -62,12 +68,22 @@ class Faults:
         self._proxy.heal()
 
     def _before(self, request: Request) -> Any:
-        is_it = request.number == self._at and self._kind not in AFTER
-        return ALL[self._kind or ""] if is_it else None
+        return ALL[self._kind] if self._kind not in AFTER and self._fails(request) else None
 
     def _after(self, request: Request) -> Any:
-        if request.number == self._at and self._kind in AFTER:
+        if self._kind in AFTER and self._fails(request):
             return AFTER[self._kind]
         if request.method == "PUT":
-            self.puts[urlsplit(request.target).path] += 1
+            parts = urlsplit(request.target)
+            number = parse_qs(parts.query).get("partNumber", [])
+            self.puts[" partNumber ".join([parts.path, *number])] += 1
         return None
+
+    def _fails(self, request: Request) -> bool:
+        is_it = (
+            request.number == self._at
+            if isinstance(self._at, int)
+            else not self.has_failed and self._at in request.target
+        )
+        self.has_failed |= is_it
+        return is_it

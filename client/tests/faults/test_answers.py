@@ -9,19 +9,24 @@ import os
 from itertools import count
 
 import pytest
+from dserver_client.errors import VerificationFailed
+from dtoolcore.utils import generate_identifier
 
 from client.tests.faults.proxies import ALL, FAULTS, Faults
 from client.tests.faults.world import (
     FILES,
+    PART,
     README,
     contents,
     pending_uploads,
+    write,
 )
+from tests.support.proxy import Instead
 
-# Requests of a deposit of these files or of fetching them, at most; more are not reached.
-STEPS = 8
+# Requests to either side of a deposit of these files or of fetching them, at most.
+STEPS = 4
 # One of so many steps is tried with one kind of fault.
-STRIDE = 1 if "EVERY_STEP" in os.environ else 8
+STRIDE = 1 if "EVERY_STEP" in os.environ else 4
 
 KINDS = [
     *(("dserver", kind, number) for number, kind in enumerate(FAULTS)),
@@ -61,3 +66,37 @@ def test_what_is_fetched_is_right_whatever_answer_fails(
         with Faults(world.proxies[where], kind, at):
             world.repeated("fetch", dataset, target)
         assert contents(target) == FILES
+
+
+@pytest.mark.parametrize(
+    ("where", "kind", "target"),
+    [
+        ("store", "no answer", "partNumber=2"),
+        ("store", "expired", "partNumber=3"),
+        ("store", "bad digest", "partNumber=1"),
+        ("dserver", "half a body", "/parts/"),
+    ],
+)
+def test_parts_are_sent_again_one_by_one(world, source, where, kind, target):
+    write(source, {"large": os.urandom(2 * PART + 1)})
+    name = f"parts-{next(_names)}"
+    with Faults(world.proxies[where], kind, target) as faults:
+        done = world.repeated("deposit", source, world.dserver.base_uri, name=name)
+        assert faults.has_failed
+    assert world.registered(name) == [done.uri]
+    assert {times for path, times in faults.puts.items() if "partNumber" in path} <= {1}
+
+
+def test_other_bytes_of_the_store_get_no_name(world, dataset, tmp_path):
+    store, target = world.proxies["store"], tmp_path / "target"
+    wrong = Instead(200, b"F" + FILES["a.txt"][1:])
+    identifier = generate_identifier("a.txt")
+    store.after = lambda request: wrong if identifier in request.target else None
+    try:
+        with world.client() as client, pytest.raises(VerificationFailed):
+            client.fetch(dataset, target)
+        assert not (target / "a.txt").exists()
+    finally:
+        store.heal()
+    world.repeated("fetch", dataset, target)
+    assert contents(target) == FILES

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from client.tests.faults.kills import laboratory, some_files, survive
 
-KILLS = 4
+KILLS = 2
 SEED = 3
 
 

@@ -24,6 +24,7 @@ FILES = {
     "sub/empty.dat": b"",
 }
 README = "---\ndescription: Größe\n"
+PART = 5 * 1024**2
 # How often somebody repeats a command before giving up on it.
 PATIENCE = 4
 
@@ -58,12 +59,15 @@ class World:
 
 @contextmanager
 def reached_through_proxies(
-    dserver_at: Callable[[StoreProxy], Dserver], bucket: Any
+    dserver_at: Callable[[StoreProxy], Dserver], bucket: Any, served: Callable[[Any], Any]
 ) -> Iterator[World]:
-    """Let people reach dserver and its store through proxies; dserver asks the store itself."""
+    """Let people reach dserver and its store through proxies; dserver asks the store itself.
+
+    :param served: makes what people reach of dserver's app.
+    """
     with StoreProxy(bucket) as store_proxy:
         dserver = dserver_at(store_proxy)
-        with serving(dserver.app) as url, ServerProxy(url) as server_proxy:
+        with serving(served(dserver.app)) as url, ServerProxy(url) as server_proxy:
             yield World(dserver, {"dserver": server_proxy, "store": store_proxy})
 
 

@@ -8,7 +8,8 @@ from dataclasses import replace
 from io import BufferedReader
 from typing import Any
 
-from dserver_client.deposit import Description, default_name, deposit
+from dserver_client.announcement import Description, default_name
+from dserver_client.deposit import deposit
 from dserver_client.errors import Refused, UsageError
 from dserver_client.fetch import fetch
 from dserver_client.http import HTTP

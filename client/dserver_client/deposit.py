@@ -6,18 +6,15 @@ command goes on with what is stored.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-import os
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
-from dserver_client.errors import FileChanged, NotSupported, Refused, UsageError
-from dserver_client.local_files import LocalFile, Source, identifier_of
+from dserver_client.announcement import Description, announcement, fingerprint
+from dserver_client.errors import FileChanged, NotSupported, Refused
+from dserver_client.local_files import Source, identifier_of
 from dserver_client.progress import NoProgress, Progress
 from dserver_client.server import Server
 from dserver_client.state import Journal, Unfinished
@@ -35,34 +32,11 @@ _MOST_IN_ONE_PUT = {"s3": 5 * 1024**3, "azure": 5_000 * 1024**2}
 # How often completion is asked for if dserver misses items that the store has acknowledged.
 _COMPLETIONS = 5
 
-# dtool's rules for names of datasets.
-_LONGEST_NAME = 80
-_not_in_names = re.compile(r"[^A-Za-z0-9_.-]+")
-
 # Slugs of dserver's refusals; those beginning with http- are of a dserver without slugs.
 _ALL_STORED = frozenset({"upload-frozen", "already-registered"})
 _INCOMPLETE = frozenset({"upload-incomplete", "no-pending-upload", "http-400"})
 _TO_ANNOUNCE = frozenset({"upload-not-found", "upload-not-opened"})
 _GONE = frozenset({"already-registered", "upload-not-found", "no-pending-upload"})
-
-
-@dataclass(frozen=True)
-class Description:
-    """What a dataset is, beside its files.
-
-    ``overlays`` has a mapping of identifiers to values by name. ``uuid`` is None for a new one,
-    ``creator_username`` for the user, ``frozen_at`` (UTC, seconds since 1970) for the time of
-    completion.
-    """
-
-    name: str
-    readme: str | None = None
-    tags: Sequence[str] = ()
-    annotations: Mapping[str, Any] = field(default_factory=dict)
-    overlays: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    uuid: str | None = None
-    creator_username: str | None = None
-    frozen_at: float | None = None
 
 
 def deposit(
@@ -86,20 +60,6 @@ def deposit(
     with Journal(server.url, base_uri, source.names) as journal:
         one = _Deposit(server, source, base_uri, description, journal, progress or NoProgress())
         return one.run(limit or Limit())
-
-
-def default_name(paths: Sequence[str | os.PathLike[str]]) -> str:
-    """Return a dataset's name from that of the only directory or file.
-
-    :raises UsageError: if there are several, or nothing is left of it.
-    """
-    if len(paths) != 1:
-        raise UsageError("Give the dataset a name: it is made of several files or directories.")
-    stem = os.path.basename(os.path.abspath(paths[0]))
-    name = _not_in_names.sub("_", stem)[:_LONGEST_NAME].strip("_")
-    if not name.strip("."):
-        raise UsageError(f"Give the dataset a name: {stem!r} cannot be one.")
-    return name
 
 
 class _Deposit:
@@ -164,7 +124,7 @@ class _Deposit:
     def _keep_contents(self) -> bool:
         """Keep what is going to be announced; return whether it was announced before."""
         self._refuse_too_large()
-        contents = self._fingerprint()
+        contents = fingerprint(self._description, self._source.files)
         known = self._current.contents
         if known not in (None, contents):
             self._give_up_earlier()
@@ -215,7 +175,8 @@ class _Deposit:
     def _announce(self, *, was_announced: bool) -> UploadGrant | None:
         """Announce the upload; None if everything is stored already."""
         try:
-            return self._server.announce(self._base_uri, self._announcement())
+            announced = announcement(self._description, self._source.files, self._current.uuid)
+            return self._server.announce(self._base_uri, announced)
         except Refused as refusal:
             if was_announced and (
                 refusal.slug in _ALL_STORED
@@ -292,39 +253,6 @@ class _Deposit:
             sending.send_again(missing)
             self._send(sending, grant)
 
-    def _announcement(self) -> dict[str, Any]:
-        description = self._description
-        announcement = {
-            "uuid": self._current.uuid,
-            "name": description.name,
-            "hash_function": "md5sum_hexdigest",
-            "multipart": True,
-            "items": [_announced(file) for file in self._source.files],
-            "tags": list(description.tags),
-            "annotations": dict(description.annotations),
-            "overlays": dict(description.overlays),
-        }
-        if description.creator_username is not None:
-            announcement["creator_username"] = description.creator_username
-        if description.frozen_at is not None:
-            announcement["frozen_at"] = description.frozen_at
-        return announcement
-
-    def _fingerprint(self) -> str:
-        """Return the SHA-256 of what makes two announcements the same upload."""
-        one = self._description
-        described = [
-            one.name,
-            one.creator_username,
-            sorted(one.tags),
-            one.annotations,
-            one.overlays,
-        ]
-        digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
-        for file in self._source.files:
-            digest.update(json.dumps([file.relpath, file.size_in_bytes, file.md5]).encode())
-        return digest.hexdigest()
-
 
 @contextmanager
 def _phase(progress: Progress, phase: str, size_in_bytes: int | None, items: int) -> Iterator[None]:
@@ -333,15 +261,6 @@ def _phase(progress: Progress, phase: str, size_in_bytes: int | None, items: int
         yield
     finally:
         progress.finish()
-
-
-def _announced(file: LocalFile) -> dict[str, Any]:
-    return {
-        "relpath": file.relpath,
-        "size_in_bytes": file.size_in_bytes,
-        "hash": file.md5,
-        "utc_timestamp": file.mtime_ns / 1e9,
-    }
 
 
 def _named_in(refusal: Refused) -> set[str]:

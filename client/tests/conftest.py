@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from dserver_client.client import Client
 
 from client.tests.support.proxied_lab import ProxiedLab, proxied_lab
 from dserver_signed_url_plugin.demo.store import LocalStore
@@ -34,6 +36,46 @@ def reference_url(lab: Dserver) -> Iterator[str]:
     """Return the address of the same dserver, where it has the reference's four routes only."""
     with serving(ReferenceOnly(lab.app)) as url:
         yield url
+
+
+@pytest.fixture
+def connect() -> Iterator[Callable[[Dserver], Client]]:
+    """Serve a dserver, and make a client for alice."""
+    with ExitStack() as closing:
+
+        def connect(dserver: Dserver) -> Client:
+            url = closing.enter_context(serving(dserver.app))
+            return closing.enter_context(Client(url, dserver.tokens["alice"]))
+
+        yield connect
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Some files, one of them empty, one in a directory, with a name beyond ASCII."""
+    folder = tmp_path / "cress"
+    (folder / "leaves").mkdir(parents=True)
+    (folder / "heights.csv").write_text("plant,height\n1,12\n")
+    (folder / "leaves" / "größe 1.txt").write_bytes(b"\x00\xff" * 1000)
+    (folder / "empty.txt").write_bytes(b"")
+    return folder
+
+
+@pytest.fixture
+def ten_files(tmp_path: Path) -> Path:
+    folder = tmp_path / "ten"
+    folder.mkdir()
+    for number in range(10):
+        (folder / f"{number}.txt").write_text(f"number {number}\n")
+    return folder
+
+
+@pytest.fixture
+def large_file(tmp_path: Path) -> Path:
+    """A file of three parts, each with other bytes."""
+    large = tmp_path / "scan.tif"
+    large.write_bytes(b"a" * 5 * 1024**2 + b"b" * 5 * 1024**2 + b"c" * 1024**2)
+    return large
 
 
 @pytest.fixture(autouse=True)

@@ -7,9 +7,10 @@ from typing import Any
 
 from dtoolcore.utils import generate_identifier
 
+from dserver_client.announcement import Description
 from dserver_client.broker.errors import BrokerError
 from dserver_client.broker.proto_dataset import ProtoDataset
-from dserver_client.deposit import Description, deposit
+from dserver_client.deposit import deposit
 from dserver_client.display.progress_bar import ProgressBar
 from dserver_client.errors import ClientError, FileChanged
 from dserver_client.local_files import LocalFile, Source

@@ -7,6 +7,7 @@ import json
 import pytest
 from dserver_client.client import Client
 from dserver_client.errors import ClientError, NotLoggedIn, Refused, Unavailable
+from dserver_client.settings import Settings
 
 from tests.support.answering_server import Answer, Answering
 
@@ -106,3 +107,28 @@ def test_a_redirect_is_not_followed_but_named(refused):
 def test_html_of_a_proxy_does_not_fill_the_screen(refused):
     error = refused(Answer(403, 9_000 * b"<html>", headers={"Content-Type": "text/html"}))
     assert str(error) == "You have no permission for this base URI."
+
+
+def test_a_token_that_has_ended_is_renewed_and_the_request_sent_again():
+    new = Answer(content=b'{"token": "new"}', headers=JSON)
+    who = {"username": "alice", "is_admin": False}
+    permissions = {
+        "search_permissions_on_base_uris": ["s3://b", "s3://a"],
+        "register_permissions_on_base_uris": ["s3://b"],
+    }
+    answers = [envelope(401, msg="Token has expired"), envelope(200, **who, **permissions)]
+    with Answering(answers) as server, Answering([new]) as generator:
+        settings = Settings(
+            token=SECRET,
+            token_generator_url=generator.endpoint,
+            username="alice",
+            password="password",
+        )
+        with Client(server.endpoint, settings=settings) as client:
+            bases = client.server.base_uris()
+    assert [(base.uri, base.may_search, base.may_register) for base in bases] == [
+        ("s3://a", True, False),
+        ("s3://b", True, True),
+    ]
+    sent = [each.headers["Authorization"] for each in server.requests]
+    assert sent == [f"Bearer {SECRET}", "Bearer new"]

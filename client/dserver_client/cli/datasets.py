@@ -25,9 +25,13 @@ _SCREEN = 100
 def ls(session: Session, *, base_uri: str | None, search: str | None) -> None:
     """List datasets.
 
-    They are those at BASE_URI, or at all base URIs where you may read.
+    They are those at BASE_URI, or at all base URIs where you may read; dserver://HOST are all those
+    of another dserver.
     """
-    found = session.client(base_uri).datasets(search=search, base_uri=base_uri)
+    client = session.client(base_uri)
+    if base_uri is not None and session.names_only_a_server(base_uri):
+        base_uri = None
+    found = client.datasets(search=search, base_uri=base_uri)
     if session.output.as_json:
         session.output.result({"datasets": list(found)}, "")
         return
@@ -56,7 +60,9 @@ def info(session: Session, *, uri: str, with_items: bool) -> None:
     document = {**asdict(entry), "tags": tags, "annotations": annotations, "readme": readme}
     if items is not None:
         document["items"] = items
-    lines = [table(_facts(entry, tags, annotations)), "", readme.rstrip(), *_item_lines(items)]
+    lines = [table(_facts(entry, tags, annotations))]
+    lines += ["", readme.rstrip()] if readme.strip() else []
+    lines += _item_lines(items)
     session.output.result(document, "\n".join(lines))
 
 

@@ -13,7 +13,7 @@ from dserver_client.cli.interruption import resumable
 from dserver_client.cli.session import Session
 from dserver_client.client import Client
 from dserver_client.display.formats import count_text, size_text, table
-from dserver_client.errors import UsageError
+from dserver_client.errors import Refused, UsageError
 from dserver_client.local_files import find_files
 from dserver_client.values import Deposited
 
@@ -71,7 +71,7 @@ def put(
     given = Description() if template is None else read_template(template)
     description = given.with_options(**described)
     client = session.client(base_uri)
-    base_uri = _only_base_uri(client) if base_uri is None else client.base_uri(base_uri)
+    base_uri = _permitted_base_uri(client, base_uri)
     if dry_run:
         _show(session, local, base_uri, description)
         return
@@ -95,17 +95,31 @@ def _split(paths: tuple[str, ...]) -> tuple[list[str], str | None]:
     return before, last
 
 
-def _only_base_uri(client: Client) -> str:
-    """Return the base URI that is meant where none is given."""
+def _permitted_base_uri(client: Client, text: str | None) -> str:
+    """Return where to deposit: as named, by default, or in the only place.
+
+    :raises Refused: if that is not permitted, before any file is read.
+    """
     default = client.settings.default_base_uri(client.server.url)
-    permitted = [each.uri for each in client.server.base_uris() if each.may_register]
-    if default is not None:
-        return client.base_uri(default)
-    if len(permitted) == 1:
-        return permitted[0]
-    if not permitted:
-        raise UsageError(f"You may deposit nowhere at {client.server.url}.")
-    raise UsageError(f"Where to? You may deposit at {', '.join(permitted)}: name one.")
+    named = text or default
+    base_uri = None if named is None else client.base_uri(named)
+    user = client.server.whoami()
+    permitted = user.register_base_uris
+    if base_uri is None:
+        if len(permitted) == 1:
+            return permitted[0]
+        if permitted:
+            raise UsageError(f"Where to? You may deposit at {', '.join(permitted)}: name one.")
+        raise UsageError(f"{user.username} may deposit nowhere at {client.server.url}.")
+    if base_uri not in permitted:
+        places = f" {user.username} may at {', '.join(permitted)}." if permitted else ""
+        raise Refused(
+            f"{user.username} may not deposit at {base_uri}, or dserver does not know it.{places}",
+            403,
+            "permission-denied",
+            {"base_uri": base_uri},
+        )
+    return base_uri
 
 
 def _show(session: Session, local: list[str], base_uri: str, description: Description) -> None:

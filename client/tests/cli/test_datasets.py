@@ -15,7 +15,8 @@ def test_ls_lists_datasets_with_size_and_name(run, uri, lab):
 
 def test_ls_finds_by_words_and_takes_every_kind_of_uri(document, uri, lab, dserver_url):
     address = dserver_url.removeprefix("http://")
-    for words in (["--search", "cress"], [f"dserver://{address}/s3/{lab.bucket.name}"], []):
+    server = f"dserver://{address}"
+    for words in (["--search", "cress"], [f"{server}/s3/{lab.bucket.name}"], [server], []):
         assert uri in {each["uri"] for each in document("ls", *words)["datasets"]}
     assert document("ls", "--search", "nonsense") == {"datasets": []}
 

@@ -64,7 +64,7 @@ def test_the_only_base_uri_where_one_may_deposit_can_be_left_out(document, resul
 def test_who_may_deposit_nowhere_is_told_so(run, results):
     done = run("put", results, person="bob")
     assert done.exit_code == 2
-    assert "You may deposit nowhere" in done.stderr
+    assert "bob may deposit nowhere" in done.stderr
 
 
 def test_several_files_keep_their_names(document, results, lab):
@@ -100,5 +100,5 @@ def test_what_cannot_be_meant_is_refused_with_the_reason(run, results, lab, word
 
 def test_a_base_uri_without_permission_is_refused(document, results, lab):
     error = document("put", results, lab.base_uri, person="bob", code=4)["error"]
-    assert error["status"] == 403
+    assert (error["status"], error["slug"]) == (403, "permission-denied")
     assert lab.base_uri in error["message"]

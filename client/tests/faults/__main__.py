@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from client.tests.faults.kills import laboratory, some_files, survive
+from client.tests.faults.kills import file_in_parts, laboratory, some_files, survive
 from dserver_signed_url_plugin.demo.settings import DataDirectory
 from dserver_signed_url_plugin.demo.store import LocalStore
 
@@ -24,7 +24,7 @@ def main() -> None:
         directory = Path(made)
         settings = DataDirectory.create(directory / "keys").write_settings()
         with laboratory(directory, store, settings) as lab:
-            outcome = survive(lab, directory, kills, seed, some_files())
+            outcome = survive(lab, directory, kills, seed, some_files() | file_in_parts())
     sys.stdout.write(f"{outcome}\n")
 
 

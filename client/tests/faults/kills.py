@@ -217,6 +217,11 @@ def laboratory(directory: Path, store: LocalStore, settings: Mapping[str, Any]) 
 
 
 def some_files(number: int = 20) -> dict[str, bytes]:
-    """Return small files, two empty ones, and one that is sent in three parts."""
+    """Return small files, and two empty ones."""
     files = {f"folder/{each}.txt": b"%d" % each * 100 for each in range(number)}
-    return {**files, "empty": b"", "folder/empty": b"", "large": os.urandom(2 * PART + 1)}
+    return {**files, "empty": b"", "folder/empty": b""}
+
+
+def file_in_parts() -> dict[str, bytes]:
+    """Return a file that is sent in three parts."""
+    return {"large": os.urandom(2 * PART + 1)}

@@ -109,8 +109,16 @@ class _Deposit:
         earlier, uuid = self._journal.earlier, self._description.uuid
         self._journal.look_up(self._source.files)
         if earlier is None or uuid not in (None, earlier.uuid):
-            return self._journal.begin(self._description.name, uuid)
+            return self._begin_journal()
         return earlier
+
+    def _begin_journal(self) -> Unfinished:
+        return self._journal.begin(
+            self._description.name,
+            len(self._files),
+            self._source.size_in_bytes,
+            self._description.uuid,
+        )
 
     def _hash(self) -> None:
         """Compute the MD5s that are not known from an earlier attempt."""
@@ -170,7 +178,7 @@ class _Deposit:
                     self._server.complete(earlier)
                 elif refusal.slug not in _GONE:
                     raise
-        self._current = self._journal.begin(self._description.name, self._description.uuid)
+        self._current = self._begin_journal()
 
     def _announce(self, *, was_announced: bool) -> UploadGrant | None:
         """Announce the upload; None if everything is stored already."""

@@ -54,8 +54,8 @@ class Unfinished:
     uuid: str
     name: str
     began: float
-    items: int | None = None
-    size_in_bytes: int | None = None
+    items: int
+    size_in_bytes: int
     contents: str | None = None
 
     @property
@@ -101,12 +101,23 @@ class Journal:
             self._lines.close()
         self._closing.close()
 
-    def begin(self, name: str, uuid: str | None = None) -> Unfinished:
+    def begin(
+        self, name: str, items: int, size_in_bytes: int, uuid: str | None = None
+    ) -> Unfinished:
         """Begin a deposit under this UUID, or a new one; what was hashed is still known."""
         server_url, base_uri = self._place
         self.forget_stored()
         return self.keep(
-            Unfinished(server_url, base_uri, self._sources, uuid or str(uuid4()), name, time.time())
+            Unfinished(
+                server_url,
+                base_uri,
+                self._sources,
+                uuid or str(uuid4()),
+                name,
+                time.time(),
+                items,
+                size_in_bytes,
+            )
         )
 
     def keep(self, deposit: Unfinished) -> Unfinished:

@@ -32,7 +32,7 @@ def a_file(relpath: str = "x.txt", size: int = 5, mtime_ns: int = 10, inode: int
 def test_a_deposit_is_found_again_by_its_sources_in_any_order() -> None:
     with journal() as opened:
         assert opened.earlier is None
-        begun = opened.begin("mine")
+        begun = opened.begin("mine", 3, 9)
     with journal(SOURCES[::-1]) as opened:
         assert opened.earlier == begun
     with journal(base_uri="s3://other") as opened:
@@ -43,10 +43,10 @@ def test_a_deposit_is_found_again_by_its_sources_in_any_order() -> None:
 
 def test_unfinished_deposits_are_listed() -> None:
     with journal() as opened:
-        begun = opened.begin("mine")
-        opened.keep(replace(begun, contents="0" * 64, items=3, size_in_bytes=9))
+        begun = opened.begin("mine", 3, 9)
+        opened.keep(replace(begun, contents="0" * 64))
     with journal(["/data/c"]) as opened:
-        opened.begin("other")
+        opened.begin("other", 1, 5)
 
     first, second = state.unfinished()
 
@@ -58,11 +58,11 @@ def test_unfinished_deposits_are_listed() -> None:
 
 def test_what_is_removed_or_forgotten_is_not_listed() -> None:
     with journal() as opened:
-        opened.begin("mine")
+        opened.begin("mine", 3, 9)
         opened.keep_hashes([a_file()])
         opened.remove()
     with journal(["/data/c"]) as opened:
-        begun = opened.begin("other")
+        begun = opened.begin("other", 1, 5)
     state.forget("https://elsewhere.example.org", begun.uri)
     assert len(state.unfinished()) == 1
     state.forget(SERVER, begun.uri)
@@ -75,7 +75,7 @@ def test_what_was_hashed_is_known_unless_the_file_has_changed() -> None:
     hashed = a_file()
     hashed.md5, hashed.part_size, hashed.part_md5s = "0" * 32, 4, ["1" * 32, "2" * 32]
     with journal() as opened:
-        opened.begin("mine")
+        opened.begin("mine", 3, 9)
         opened.keep_hashes([hashed])
     same, *others = a_file(), a_file(size=6), a_file(mtime_ns=11), a_file(inode=8), a_file("y.txt")
     with journal() as opened:
@@ -102,7 +102,7 @@ def test_a_line_that_was_cut_off_counts_for_nothing() -> None:
     for file in files:
         file.md5 = "0" * 32
     with journal() as opened:
-        opened.begin("mine")
+        opened.begin("mine", 3, 9)
         opened.keep_hashes(files)
     [lines] = (state_directory() / "deposits").glob("*.lines")
     lines.write_bytes(lines.read_bytes()[:-20])
@@ -116,13 +116,13 @@ def test_a_line_that_was_cut_off_counts_for_nothing() -> None:
 
 def test_what_was_stored_is_known_until_it_is_forgotten() -> None:
     with journal() as opened:
-        opened.begin("mine")
+        opened.begin("mine", 3, 9)
         opened.keep_stored("a" * 40)
         opened.keep_stored("b" * 40)
     with journal() as opened:
         opened.look_up([])
         assert opened.stored == {"a" * 40, "b" * 40}
-        opened.begin("again")
+        opened.begin("again", 3, 9)
         opened.keep_stored("c" * 40)
     with journal() as opened:
         opened.look_up([])
@@ -131,7 +131,7 @@ def test_what_was_stored_is_known_until_it_is_forgotten() -> None:
 
 def test_a_journal_that_nobody_can_read_is_begun_anew() -> None:
     with journal() as opened:
-        opened.begin("mine")
+        opened.begin("mine", 3, 9)
     [path] = (state_directory() / "deposits").glob("*.json")
     for content in ("", "{", "[]", json.dumps({"uuid": 1})):
         path.write_text(content)
@@ -142,7 +142,7 @@ def test_a_journal_that_nobody_can_read_is_begun_anew() -> None:
 
 def test_only_its_owner_can_read_a_journal() -> None:
     with journal() as opened:
-        opened.begin("mine")
+        opened.begin("mine", 3, 9)
         opened.keep_hashes([a_file()])
 
     directory = state_directory() / "deposits"
@@ -153,7 +153,7 @@ def test_only_its_owner_can_read_a_journal() -> None:
 
 def test_old_journals_are_removed() -> None:
     with journal() as opened:
-        opened.begin("mine")
+        opened.begin("mine", 3, 9)
         opened.keep_hashes([a_file()])
     long_ago = time.time() - 100 * 24 * 3600
     for path in (state_directory() / "deposits").iterdir():
@@ -173,7 +173,7 @@ def test_one_command_at_a_time_has_a_journal() -> None:
 def test_a_journal_is_free_when_its_process_was_killed(tmp_path: Path) -> None:
     program = (
         "from dserver_client.state import Journal\n"
-        f"Journal({SERVER!r}, {BASE_URI!r}, {SOURCES!r}).__enter__().begin('mine')\n"
+        f"Journal({SERVER!r}, {BASE_URI!r}, {SOURCES!r}).__enter__().begin('mine', 3, 9)\n"
         "print(flush=True)\n"
         "input()\n"
     )

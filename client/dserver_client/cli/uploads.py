@@ -59,7 +59,7 @@ def _list(deposits: Sequence[Unfinished]) -> str:
         (
             each.uri,
             f"{datetime.fromtimestamp(each.began, timezone.utc):%Y-%m-%d %H:%M} UTC",
-            "" if each.size_in_bytes is None else size_text(each.size_in_bytes),
+            size_text(each.size_in_bytes),
             each.name,
             ", ".join(each.sources),
         )

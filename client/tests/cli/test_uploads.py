@@ -57,7 +57,7 @@ def test_deposits_of_this_machine_that_are_not_finished_are_listed(
     assert "no deposit that is not finished" in run("status").stdout
     (tmp_path / "a.csv").write_text("1")
     with Journal(dserver_url, lab.base_uri, [str(tmp_path)]) as journal:
-        begun = journal.begin("begun-here", None)
+        begun = journal.begin("begun-here", 3, 9)
     [listed] = document("status")["unfinished"]
     assert (listed["uri"], listed["name"]) == (begun.uri, "begun-here")
     assert str(tmp_path) in run("status").stdout

@@ -11,7 +11,8 @@ import functools
 import logging
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import click
@@ -70,13 +71,12 @@ def command_options(function: Callable[..., None]) -> Callable[..., None]:
     )
     @functools.wraps(function)
     def wrapped(*, server: str | None, as_json: bool, verbose: bool, **options: Any) -> None:
-        if verbose:
-            _log()
         session = Session(server=server, as_json=as_json)
-        try:
-            function(session, **options)
-        finally:
-            session.close()
+        with _logged() if verbose else nullcontext():
+            try:
+                function(session, **options)
+            finally:
+                session.close()
 
     return wrapped
 
@@ -155,13 +155,21 @@ def _click_message(error: click.ClickException) -> str:
     return f"{message} ('{context.command_path} --help' describes the command.)"
 
 
-def _log() -> None:
-    """Log what this package does to standard error, without signatures and tokens."""
+@contextmanager
+def _logged() -> Iterator[None]:
+    """Log requests and what this package does to standard error, without signatures and tokens."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Formatter("%(asctime)s %(message)s"))
-    logger = logging.getLogger("dserver_client")
-    logger.setLevel(logging.DEBUG)
-    logger.handlers = [handler]
+    loggers = [logging.getLogger(name) for name in ("dserver_client", "urllib3.connectionpool")]
+    for logger in loggers:
+        logger.setLevel(logging.DEBUG)
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.setLevel(logging.NOTSET)
+            logger.removeHandler(handler)
 
 
 class _Formatter(logging.Formatter):

@@ -46,3 +46,11 @@ def test_a_dataset_that_is_not_there_is_not_found(run, lab, document):
     assert document("info", uri, code=5)["error"]["status"] == 404
     assert run("info", "nonsense").exit_code == 2
     assert run("info", lab.base_uri).exit_code == 2
+
+
+def test_verbose_logs_requests_without_secrets(run, uri, lab):
+    done = run("info", uri, "--items", "--verbose")
+    assert '"GET /uris/' in done.stderr
+    assert "Signature" not in done.stderr
+    assert lab.tokens["alice"] not in done.stderr
+    assert "GET" not in run("info", uri).stderr

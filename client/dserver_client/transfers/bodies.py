@@ -10,8 +10,8 @@ from typing import IO, cast
 from dserver_client.errors import LocalFileError
 from dserver_client.local_files import LocalFile
 
-# A file of up to so many bytes is read in one go.
-SMALL = 1024 * 1024
+# A file of up to so many bytes is read in one go; 64 connections hold as many at the same time.
+SMALL = 256 * 1024
 
 
 def read_whole(file: LocalFile) -> bytes:

@@ -85,7 +85,7 @@ clean:  ## remove the environments and every cache
 $(VENV)/.has-%: pyproject.toml client/pyproject.toml | $(VENV)/.made
 	@echo "Installing the package with its extra '$*' into $(@D) (a minute, the first time)"
 	@$(VENV)/bin/python -m pip install --quiet --editable '.[$*]' \
-		$(if $(filter-out demo azure,$*),--editable './client[test]')
+		$(if $(filter test dev,$*),--editable './client[test]') $(if $(filter docs bench,$*),--editable ./client)
 	@touch $@
 
 # requirements-next.txt contradicts a requirement of the released dservercore, so it is installed

@@ -41,10 +41,8 @@ def test_an_expired_url_is_signed_anew_once_for_all(proxied: ProxiedLab, tmp_pat
 
 def test_bytes_that_differ_are_fetched_again(proxied: ProxiedLab, tmp_path: Path) -> None:
     uri = proxied.deposit({"small": b"right", "middle": MIDDLE})
-    wrong = iter([b"wrong", MIDDLE[::-1]])
-    proxied.proxy.rewritten = lambda content: (
-        next(wrong, content) if content in (b"right", MIDDLE) else content
-    )
+    wrong = {b"right": b"wrong", MIDDLE: MIDDLE[::-1]}
+    proxied.proxy.rewritten = lambda content: wrong.pop(content, content)
     proxied.client.fetch(uri, tmp_path)
     assert contents(tmp_path) == {"small": b"right", "middle": MIDDLE}
 

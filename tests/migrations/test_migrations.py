@@ -183,6 +183,7 @@ def test_whoever_used_ours_may_autogenerate(host):
     assert host.version != []
 
 
+@pytest.mark.database("postgresql", reason="each history alone is tested on SQLite, too")
 @pytest.mark.parametrize("first", ["ours", "their own"])
 def test_whoever_wrote_migrations_elsewhere_may_run_both_in_any_order(new_host, first):
     elsewhere, here = new_host(), new_host()

@@ -28,7 +28,7 @@ from dserver_signed_url_plugin.uploads.lease import leased
 from dserver_signed_url_plugin.uploads.models import PendingUpload
 from tests.support.clients import Deposit, DserverClientJS, DtoolDserver
 from tests.support.databases import MIGRATIONS
-from tests.support.dserver import Dserver, Person, in_capitals
+from tests.support.dserver import Dserver, Person, in_capitals, without_openapi
 from tests.support.s3_holdings import check_dataset, holdings
 
 pytestmark = pytest.mark.database("postgresql", reason="its server is what these tests are about")
@@ -61,7 +61,9 @@ class _Worker:
 
 def become_a_worker(config: Mapping[str, Any], token: str, start: Any) -> None:
     """Be one of several: the same dserver, from the same database."""
-    _Worker.app, _Worker.token, _Worker.start = create_app(config), token, start
+    with without_openapi():
+        _Worker.app = create_app(config)
+    _Worker.token, _Worker.start = token, start
 
 
 def begin(base_uri: str, plan: Mapping[str, Any]) -> Answer:

@@ -59,7 +59,7 @@ class LocalFile:
     def look_again(self, found: os.stat_result) -> None:
         """Take what the file is now; what was read of it counts no more if it has changed."""
         if not self.is_as(found) or self.inode != found.st_ino:
-            self.md5, self.part_size, self.part_md5s = None, 0, ()
+            self._forget_md5s()
         self.size_in_bytes = found.st_size
         self.mtime_ns = found.st_mtime_ns
         self.inode = found.st_ino
@@ -75,11 +75,14 @@ class LocalFile:
 
     def changed(self) -> FileChanged:
         """Return the error that names this file, whose MD5 is not known any more."""
-        self.md5 = None
+        self._forget_md5s()
         return FileChanged(
             f"{self.path} has changed while it was deposited. Nothing is registered. When nothing "
             "writes to it any more, give the same command again: it deposits what is there then."
         )
+
+    def _forget_md5s(self) -> None:
+        self.md5, self.part_size, self.part_md5s = None, 0, ()
 
 
 def identifier_of(relpath: str) -> str:

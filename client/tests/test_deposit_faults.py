@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dserver_client.announcement import Description
 from dserver_client.client import Client
+from dserver_client.deposit import deposit
 from dserver_client.errors import FileChanged, StoreRefused
+from dserver_client.local_files import find_files
 from dserver_client.progress import NoProgress
 
 from client.tests.support.deposits import (
@@ -232,6 +235,47 @@ def test_a_large_file_that_changes_ends_the_deposit(
 
     with pytest.raises(FileChanged, match=r"scan\.tif"):
         one_at_a_time(client, large_file, dserver.base_uri, Changes())
+
+
+class Overwrites(NoProgress):
+    """Changes bytes of a file between hashing and sending, but neither its size nor its time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def start(self, phase: str, size_in_bytes: int | None, items: int | None) -> None:
+        if phase == "send":
+            before = self._path.stat()
+            with self._path.open("r+b") as opened:
+                opened.seek(6 * MIB)
+                opened.write(b"WRONG")
+            os.utime(self._path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def test_parts_of_other_bytes_than_the_announced_are_not_sent(
+    behind_proxy: tuple[Dserver, Client], proxy: StoreProxy, large_file: Path
+) -> None:
+    dserver, client = behind_proxy
+
+    with pytest.raises(FileChanged, match=r"scan\.tif"):
+        client.deposit(large_file, dserver.base_uri, progress=Overwrites(large_file))
+
+    assert not of_items(proxy)
+    done = client.deposit(large_file, dserver.base_uri)
+    assert contents(dserver, done.uri) == {"scan.tif": large_file.read_bytes()}
+
+
+def test_a_file_in_parts_that_does_not_have_its_given_md5_is_refused(
+    behind_proxy: tuple[Dserver, Client], proxy: StoreProxy, large_file: Path
+) -> None:
+    dserver, client = behind_proxy
+    source = find_files([large_file])
+    source.files[0].md5 = "0" * 32
+
+    with pytest.raises(FileChanged, match=r"scan\.tif"):
+        deposit(client.server, source, dserver.base_uri, Description("scan", README))
+
+    assert not of_items(proxy)
 
 
 def test_the_answer_of_azure_that_was_lost_is_asked_for(

@@ -6,12 +6,13 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from io import FileIO
 
 from dserver_client.errors import LocalFileError
 from dserver_client.local_files import LocalFile
-from dserver_client.progress import Progress
+from dserver_client.progress import NoProgress, Progress
 from dserver_client.transfers.scheduler import Limit, run
 
 _BLOCK = 1024 * 1024
@@ -46,6 +47,19 @@ def hash_files(
         run((partial(task, batch) for batch in _batches(files)), limit)
 
 
+def hash_parts(file: LocalFile, part_size: int, limit: Limit) -> None:
+    """Fill in the MD5s of the parts of a file whose own MD5 is known.
+
+    The file is read once more, because the MD5s of its parts say something of the whole only if
+    they come from one reading.
+
+    :raises FileChanged: if it is not as it was, or no longer has the MD5 that is known.
+    :raises LocalFileError: if it cannot be read.
+    """
+    with ThreadPoolExecutor(1, "hash-parts") as helpers:
+        _Reader(part_size, NoProgress(), limit, helpers).read_again(file)
+
+
 def _batches(files: Iterable[LocalFile]) -> Iterator[Sequence[LocalFile]]:
     batch: list[LocalFile] = []
     size = 0
@@ -70,23 +84,32 @@ class _Reader:
 
     def read(self, file: LocalFile) -> None:
         """Fill in the MD5s of a file, as it is now."""
-        try:
-            with open(file.path, "rb", buffering=0) as opened:
-                file.look_again(os.fstat(opened.fileno()))
-                if file.size_in_bytes <= _BLOCK:
-                    md5 = hashlib.md5(opened.readall(), usedforsecurity=False).hexdigest()
-                    self._progress.advance(file.size_in_bytes, 1)
-                else:
-                    md5 = self._read_blocks(file, opened)
-                file.check(os.fstat(opened.fileno()))
-        except OSError as error:
-            raise LocalFileError(f"{file.path}: {error.strerror}.") from error
-        file.md5 = md5
+        with _opened(file) as opened:
+            file.look_again(os.fstat(opened.fileno()))
+            parts = _PartHashes(self._part_size if file.size_in_bytes > self._part_size else 0)
+            if file.size_in_bytes <= _BLOCK:
+                md5 = hashlib.md5(opened.readall(), usedforsecurity=False).hexdigest()
+                self._progress.advance(file.size_in_bytes, 1)
+            else:
+                md5 = self._read_blocks(file, opened, parts)
+                self._progress.advance(0, 1)
+            file.check(os.fstat(opened.fileno()))
+        file.md5, file.part_size, file.part_md5s = md5, parts.size, parts.finish()
 
-    def _read_blocks(self, file: LocalFile, opened: FileIO) -> str:
+    def read_again(self, file: LocalFile) -> None:
+        """Fill in the MD5s of the parts of a file that has not changed since it was read."""
+        parts = _PartHashes(self._part_size)
+        with _opened(file) as opened:
+            file.check(os.fstat(opened.fileno()))
+            md5 = self._read_blocks(file, opened, parts)
+            file.check(os.fstat(opened.fileno()))
+        if md5 != file.md5:
+            raise file.changed()
+        file.part_size, file.part_md5s = parts.size, parts.finish()
+
+    def _read_blocks(self, file: LocalFile, opened: FileIO, parts: _PartHashes) -> str:
         """Read a large file; a second thread computes the MD5s of parts from the same blocks."""
         whole = hashlib.md5(usedforsecurity=False)
-        parts = _PartHashes(self._part_size if file.size_in_bytes > self._part_size else 0)
         buffer = memoryview(bytearray(_BLOCK))
         left = file.size_in_bytes
         while left and (length := opened.readinto(buffer[: min(left, _BLOCK)])):
@@ -100,9 +123,17 @@ class _Reader:
             self._progress.advance(length)
         if left:
             raise file.changed()
-        file.part_size, file.part_md5s = parts.size, parts.finish()
-        self._progress.advance(0, 1)
         return whole.hexdigest()
+
+
+@contextmanager
+def _opened(file: LocalFile) -> Iterator[FileIO]:
+    """Open a file; what goes wrong with it is a LocalFileError."""
+    try:
+        with open(file.path, "rb", buffering=0) as opened:
+            yield opened
+    except OSError as error:
+        raise LocalFileError(f"{file.path}: {error.strerror}.") from error
 
 
 class _PartHashes:
@@ -144,13 +175,10 @@ def md5_of_range(file: LocalFile, offset: int, size_in_bytes: int, limit: Limit)
     md5 = hashlib.md5(usedforsecurity=False)
     buffer = memoryview(bytearray(min(size_in_bytes, _BLOCK)))
     left = size_in_bytes
-    try:
-        with open(file.path, "rb", buffering=0) as opened:
-            opened.seek(offset)
-            while left and (length := opened.readinto(buffer[: min(left, _BLOCK)])):
-                limit.check()
-                md5.update(buffer[:length])
-                left -= length
-    except OSError as error:
-        raise LocalFileError(f"{file.path}: {error.strerror}.") from error
+    with _opened(file) as opened:
+        opened.seek(offset)
+        while left and (length := opened.readinto(buffer[: min(left, _BLOCK)])):
+            limit.check()
+            md5.update(buffer[:length])
+            left -= length
     return md5.hexdigest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import ceil
@@ -13,7 +13,7 @@ from dserver_client.errors import Refused
 from dserver_client.local_files import LocalFile
 from dserver_client.server import Server
 from dserver_client.transfers.bodies import FileRange
-from dserver_client.transfers.hashing import md5_of_range
+from dserver_client.transfers.hashing import hash_parts, md5_of_range
 from dserver_client.transfers.scheduler import Limit, Task
 from dserver_client.transfers.store import SignAnew, Store, usable_until
 from dserver_client.values import ItemToSend, SignedPart, StoredPart
@@ -54,8 +54,6 @@ class ItemInParts:
         self._left = set(self._numbers)
         self._knows_stored = False
         self._md5s: Sequence[str] = ()
-        if file.part_size == item.part_size:
-            self._md5s = file.part_md5s
 
     @property
     def relpath(self) -> str:
@@ -72,19 +70,32 @@ class ItemInParts:
         self._knows_stored = False
         return (partial(self._send, number) for number in self._numbers)
 
+    def prepare(self) -> None:
+        """Have the MD5s of the parts, which vouch for the MD5 of the whole that was announced.
+
+        The file is read for them unless they were computed with it, for parts of this size.
+
+        :raises FileChanged: if the file no longer has the announced MD5.
+        """
+        with self._lock:
+            if not self._md5s:
+                if self._file.part_size != self._item.part_size:
+                    hash_parts(self._file, self._item.part_size, self._context.limit)
+                self._md5s = self._file.part_md5s
+
     def _send(self, number: int) -> None:
         """Send a part, unless it is stored.
 
         :raises SignAnew: if the store goes on refusing its URLs.
         """
+        self.prepare()
         if not self._is_left(number):
             return
-        md5 = self._md5s[number - 1] if self._md5s else self._md5_of(number)
         what = f"part {number} of {self._file.relpath}"
         size = self._size_of(number)
         body = FileRange(self._file, self._offset_of(number), size, self._context.on_their_way)
         for attempt in range(1, _ATTEMPTS + 1):
-            signed = self._url_of(number, md5)
+            signed = self._url_of(number)
             if signed is None:
                 return
             try:
@@ -93,7 +104,7 @@ class ItemInParts:
                 body.take_back()
                 if not isinstance(error, SignAnew) or attempt == _ATTEMPTS:
                     raise
-                self._refused(number, md5, signed, error)
+                self._refused(number, signed, error)
             else:
                 self._stored(number)
                 return
@@ -101,19 +112,16 @@ class ItemInParts:
     def _is_left(self, number: int) -> bool:
         with self._lock:
             if not self._knows_stored:
-                self._sign(self._next_numbers(number) if self._md5s else [])
+                self._sign(self._next_numbers(number))
             return number in self._left
 
-    def _url_of(self, number: int, md5: str) -> SignedPart | None:
+    def _url_of(self, number: int) -> SignedPart | None:
         """Return a URL that has not expired, and its headers; None if the part is stored."""
         with self._lock:
             if time.monotonic() > self._urls_end:
                 self._urls.clear()
             if number in self._left and number not in self._urls:
-                if self._md5s:
-                    self._sign(self._next_numbers(number))
-                else:
-                    self._sign([number], {number: md5})
+                self._sign(self._next_numbers(number))
             return self._urls[number] if number in self._left else None
 
     def _next_numbers(self, number: int) -> list[int]:
@@ -122,9 +130,9 @@ class ItemInParts:
         left = (each for each in others if each in self._left)
         return [each for each, _ in zip(left, range(_BATCH), strict=False)]
 
-    def _sign(self, numbers: Sequence[int], md5s: Mapping[int, str] | None = None) -> None:
+    def _sign(self, numbers: Sequence[int]) -> None:
         """Have URLs signed, and learn what is stored if that is not known."""
-        hashes = md5s or {number: self._md5s[number - 1] for number in numbers}
+        hashes = {number: self._md5s[number - 1] for number in numbers}
         try:
             answer = self._context.server.part_urls(
                 self._context.uri, self._item.identifier, numbers, hashes
@@ -148,7 +156,7 @@ class ItemInParts:
         """
         if number not in self._numbers or part.size_in_bytes != self._size_of(number):
             return False
-        return part.hash is None or not self._md5s or part.hash == self._md5s[number - 1]
+        return part.hash is None or part.hash == self._md5s[number - 1]
 
     def _learn(self, numbers: Iterable[int]) -> None:
         """Take what the store has: more than was known, or less if it has lost something."""
@@ -166,12 +174,12 @@ class ItemInParts:
             self._left.discard(number)
         self._context.sent(self._size_of(number))
 
-    def _refused(self, number: int, md5: str, signed: SignedPart, refusal: SignAnew) -> None:
+    def _refused(self, number: int, signed: SignedPart, refusal: SignAnew) -> None:
         """Forget the URLs, unless another thread has had them signed anew.
 
         :raises FileChanged: if the bytes are not those that were hashed.
         """
-        if refusal.is_of_bytes and self._md5_of(number) != md5:
+        if refusal.is_of_bytes and self._md5_of(number) != self._md5s[number - 1]:
             raise self._file.changed()
         with self._lock:
             if self._urls.get(number) == signed:

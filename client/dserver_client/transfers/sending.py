@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 from dserver_client.errors import StoreRefused
@@ -131,9 +131,15 @@ class Sending:
                 continue
             whole = partial(self._send_whole, item, item.url)
             yield partial(self._attempt, whole, item.relpath)
-        for parts in in_parts:
-            for part in parts.tasks():
-                yield partial(self._attempt, part, parts.relpath)
+        yield from self._part_tasks(in_parts)
+
+    def _part_tasks(self, in_parts: Sequence[ItemInParts]) -> Iterator[Task]:
+        for number, item in enumerate(in_parts, 1):
+            # A file that has to be read once more is read while the one before it is sent.
+            for following in in_parts[number : number + 1]:
+                yield following.prepare
+            for part in item.tasks():
+                yield partial(self._attempt, part, item.relpath)
 
     def _parts_of(self, uri: str, item: ItemToSend) -> ItemInParts:
         if item.identifier not in self._in_parts:

@@ -10,7 +10,7 @@ import pytest
 from dserver_client.errors import FileChanged, LocalFileError
 from dserver_client.local_files import LocalFile, find_files
 from dserver_client.progress import NoProgress
-from dserver_client.transfers.hashing import hash_files, md5_of_range
+from dserver_client.transfers.hashing import hash_files, hash_parts, md5_of_range
 from dserver_client.transfers.scheduler import Limit
 
 MIB = 1024**2
@@ -89,3 +89,23 @@ def test_some_bytes_of_a_file_are_hashed(files: Sequence[LocalFile]) -> None:
     whole = content(SIZES[-1])
 
     assert md5_of_range(files[-1], 5, 2 * MIB + 1, Limit()) == md5(whole[5 : 2 * MIB + 6])
+
+
+def test_parts_of_another_size_are_hashed_with_the_whole(files: Sequence[LocalFile]) -> None:
+    file, whole = files[-1], content(SIZES[-1])
+    hash_files([file], MIB, lambda _: None, NoProgress())
+
+    hash_parts(file, 4 * MIB, Limit())
+
+    assert (file.md5, file.part_size) == (md5(whole), 4 * MIB)
+    assert list(file.part_md5s) == [md5(whole[: 4 * MIB]), md5(whole[4 * MIB :])]
+
+
+def test_parts_of_a_file_with_another_md5_are_refused(files: Sequence[LocalFile]) -> None:
+    file = files[-1]
+    file.md5 = md5(b"what it was")
+
+    with pytest.raises(FileChanged, match=file.relpath):
+        hash_parts(file, 4 * MIB, Limit())
+
+    assert (file.md5, file.part_size, file.part_md5s) == (None, 0, ())

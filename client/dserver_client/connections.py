@@ -6,6 +6,7 @@ or, on macOS and Windows, of the system.
 
 from __future__ import annotations
 
+import os
 import re
 import ssl
 from base64 import b64encode
@@ -73,15 +74,18 @@ class _HTTPSPool(HTTPSConnectionPool):
 class Connections:
     """The connections of a client, by host.
 
+    A forked process makes its own: answers on a connection that two share would be mixed up.
+
     :param number: how many are kept for each host.
     """
 
     def __init__(self, settings: Settings, number: int) -> None:
         self._settings, self._number = settings, number
-        self._context: ssl.SSLContext | None = None
+        # All by process. What a parent had is left alone: its threads may have held locks.
+        self._contexts: dict[int, ssl.SSLContext] = {}
         # By origin: the connections there, and whether requests name the whole URL.
-        self._hosts: dict[str, tuple[HTTPConnectionPool, bool]] = {}
-        self._managers: dict[tuple[str | None, str], urllib3.PoolManager] = {}
+        self._hosts: dict[tuple[int, str], tuple[HTTPConnectionPool, bool]] = {}
+        self._managers: dict[tuple[int, str | None, str], urllib3.PoolManager] = {}
 
     def urlopen(
         self,
@@ -121,26 +125,28 @@ class Connections:
         return "a proxy" if proxy is None else f"the proxy {urlsplit(proxy).hostname}"
 
     def close(self) -> None:
-        """Close all that are not in use."""
-        for manager in list(self._managers.values()):
-            manager.clear()
+        """Close all of this process that are not in use."""
+        for (process, *_), manager in list(self._managers.items()):
+            if process == os.getpid():
+                manager.clear()
 
     def _pool(self, url: str) -> tuple[HTTPConnectionPool, str]:
         """Return the connections for a URL, and the target of the request."""
         host = origin(url)
-        found = self._hosts.get(host)
+        key = (os.getpid(), host)
+        found = self._hosts.get(key)
         if found is None:
             # Two threads may make the same: the manager below keeps one.
-            found = self._hosts[host] = self._connect(host)
+            found = self._hosts[key] = self._connect(host)
         pool, is_whole = found
         return pool, url if is_whole else url[len(host) :] or "/"
 
     def _connect(self, host: str) -> tuple[HTTPConnectionPool, bool]:
         proxy, parts = _proxy_of(host), urlsplit(host)
-        key = (proxy, parts.scheme)
+        key = (os.getpid(), proxy, parts.scheme)
         manager = self._managers.get(key)
         if manager is None:
-            manager = self._managers.setdefault(key, self._manager(*key))
+            manager = self._managers.setdefault(key, self._manager(proxy, parts.scheme))
         pool = manager.connection_from_host(parts.hostname, parts.port, parts.scheme)
         return pool, proxy is not None and parts.scheme == "http"
 
@@ -157,9 +163,11 @@ class Connections:
         return manager
 
     def _ssl_context(self) -> ssl.SSLContext:
-        if self._context is None:
-            self._context = _ssl_context(self._settings.ca_bundle, self._settings.verify_ssl)
-        return self._context
+        process = os.getpid()
+        if process not in self._contexts:
+            context = _ssl_context(self._settings.ca_bundle, self._settings.verify_ssl)
+            self._contexts[process] = context
+        return self._contexts[process]
 
 
 def origin(url: str) -> str:

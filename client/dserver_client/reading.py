@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
-import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from dserver_client.errors import ClientError, Refused, VerificationFailed
 from dserver_client.manifest import ManifestItem
+from dserver_client.process_lock import ProcessLock
 from dserver_client.server import Server
 from dserver_client.transfers.item_reader import ItemReader, NoRanges, ObjectDiffers
 from dserver_client.transfers.scheduler import Limit
@@ -40,7 +40,7 @@ class ItemFile(io.RawIOBase):
         # The block after those of the last request, and how many that request asked for.
         self._next = -1
         self._ahead = 1
-        self._lock = threading.Lock()
+        self._lock = ProcessLock()
 
     def readable(self) -> bool:
         return True
@@ -155,7 +155,7 @@ class _ItemURL:
         self._server = server
         self._uri = uri
         self._url = url
-        self._lock = threading.Lock()
+        self._lock = ProcessLock()
 
     def get(self, identifier: str) -> str:
         del identifier

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import math
-import threading
 import time
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from dserver_client.errors import NotLoggedIn, Unavailable, UsageError
 from dserver_client.http import HTTP
 from dserver_client.private_files import read_private
+from dserver_client.process_lock import ProcessLock
 from dserver_client.settings import Settings, checked_token
 from dserver_client.token_store import TokenStore
 
@@ -69,7 +69,7 @@ class TokenSource:
     ) -> None:
         self._settings, self._url, self._http = settings, server_url, http
         self._store = store or TokenStore()
-        self._lock = threading.Lock()
+        self._lock = ProcessLock()
         self._token: str | None = None
         self._ends_at = 0.0  # seconds since 1970
 

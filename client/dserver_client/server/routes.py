@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -12,6 +11,7 @@ from urllib3.util.request import ACCEPT_ENCODING
 
 from dserver_client.errors import NotSupported, Unavailable
 from dserver_client.http import HTTP, READ_ERRORS, Response
+from dserver_client.process_lock import ProcessLock
 from dserver_client.server.answers import MALFORMED
 from dserver_client.server.capabilities import Capabilities
 from dserver_client.server.refusals import is_json, refusal
@@ -35,7 +35,7 @@ class Routes:
         self.http, self.url, self.tokens = http, url, tokens
         self._capabilities: Capabilities | None = None
         self._upload_tokens: dict[str, str] = {}  # by the URI of an upload
-        self._lock = threading.Lock()
+        self._lock = ProcessLock()
 
     def capabilities(self) -> Capabilities:
         """Return what this dserver can do. It is asked once."""

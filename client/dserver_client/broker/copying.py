@@ -8,7 +8,6 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
 from dserver_client.errors import FileChanged, LocalFileError
 
@@ -25,29 +24,22 @@ class Copied:
 
 
 def copy(source: Path, target: Path, cache: Path) -> Copied:
-    """Put a file at a path, whole or not at all, with the time of its last change.
+    """Copy a file to a path where there is none, with the time of its last change.
 
     Items of a frozen dataset, on disk or in dtool's cache, are hard-linked where the file system
-    can, which takes no space.
+    can, which takes no space. After an error, there may be a part of the file.
 
     :param cache: dtool's cache directory.
     :raises LocalFileError: if it cannot be read or written, FileChanged if it changes meanwhile.
     """
-    partial = target.with_name(f"{target.name}.{uuid4().hex}.part")
     try:
         resolved = source.resolve()
-        if _is_frozen(resolved, cache.resolve()) and _link(resolved, partial):
-            copied = _hashed(partial)
-        else:
-            copied = _hashed(source, partial)
-            os.utime(partial, ns=(copied.mtime_ns, copied.mtime_ns))
-        os.replace(partial, target)
+        if _is_frozen(resolved, cache.resolve()) and _link(resolved, target):
+            return _hashed(target)
+        copied = _hashed(source, target)
+        os.utime(target, ns=(copied.mtime_ns, copied.mtime_ns))
     except OSError as error:
         raise LocalFileError(f"{source} cannot be copied: {error}.") from error
-    finally:
-        # It is still there if both were links to one file before: replacing does nothing then.
-        with contextlib.suppress(OSError):
-            partial.unlink()
     return copied
 
 
@@ -58,7 +50,7 @@ def _hashed(source: Path, target: Path | None = None) -> Copied:
         reader = stack.enter_context(source.open("rb", buffering=0))
         writer = None
         if target is not None:
-            writer = stack.enter_context(open(target, "wb", opener=_private))
+            writer = stack.enter_context(open(target, "xb", opener=_private))
         before = os.fstat(reader.fileno())
         while block := reader.read(_BLOCK):
             digest.update(block)

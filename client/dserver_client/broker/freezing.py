@@ -9,7 +9,7 @@ from dtoolcore.utils import generate_identifier
 
 from dserver_client.announcement import Description
 from dserver_client.broker.errors import BrokerError
-from dserver_client.broker.proto_dataset import ProtoDataset
+from dserver_client.broker.proto_dataset import Contents, ProtoDataset
 from dserver_client.deposit import deposit
 from dserver_client.display.progress_bar import ProgressBar
 from dserver_client.errors import ClientError, FileChanged
@@ -21,34 +21,52 @@ from dserver_client.server import Server
 def freeze(
     proto: ProtoDataset, admin_metadata: dict[str, Any], server: Server, base_uri: str
 ) -> None:
-    """Deposit a proto-dataset, and delete it here when it is registered.
+    """Deposit a proto-dataset, and delete it here when it is registered as it is here.
 
-    After an error or an interruption it waits as before, and the same again goes on.
+    It cannot be changed meanwhile. After an error or an interruption it waits as before, and the
+    same again goes on.
 
     :param admin_metadata: as dtool has completed it.
     :param base_uri: where it goes in the store.
     """
-    description = Description(
+    with proto.freezing():
+        contents = proto.contents()
+        goes_on = f"The proto-dataset waits; this goes on: dtool freeze {proto.uri}"
+        try:
+            source = Source([proto.uri], _files(proto, contents))
+            description = _description(contents, admin_metadata)
+            deposit(server, source, base_uri, description, progress=_progress())
+        except ClientError as error:
+            raise BrokerError(f"{error} {goes_on}", error) from error
+        except KeyboardInterrupt:
+            interrupted = BrokerError(f"Interrupted. {goes_on}")
+            interrupted.exit_code = 130
+            raise interrupted from None
+        # Some network file systems have no locks.
+        if proto.contents() != contents:
+            raise _changed(proto)
+        proto.remove()
+
+
+def _description(contents: Contents, admin_metadata: dict[str, Any]) -> Description:
+    return Description(
         name=admin_metadata["name"],
         uuid=admin_metadata["uuid"],
         creator_username=admin_metadata["creator_username"],
         frozen_at=admin_metadata["frozen_at"],
-        readme=proto.readme(),
-        tags=list(proto.entries("tags")),
-        annotations=proto.entries("annotations"),
-        overlays=proto.entries("overlays"),
+        readme=contents.readme,
+        tags=list(contents.tags),
+        annotations=contents.annotations,
+        overlays=contents.overlays,
     )
-    goes_on = f"The proto-dataset waits; this goes on: dtool freeze {proto.uri}"
-    try:
-        source = Source([proto.uri], _files(proto))
-        deposit(server, source, base_uri, description, progress=_progress())
-    except ClientError as error:
-        raise BrokerError(f"{error} {goes_on}", error) from error
-    except KeyboardInterrupt:
-        interrupted = BrokerError(f"Interrupted. {goes_on}")
-        interrupted.exit_code = 130
-        raise interrupted from None
-    proto.remove()
+
+
+def _changed(proto: ProtoDataset) -> BrokerError:
+    message = (
+        f"{proto.uri} was changed while it was frozen, and is registered as it was before. What "
+        f"was changed is only in {proto.directory}, which is kept: delete it when it is not needed."
+    )
+    return BrokerError(message, FileChanged(message))
 
 
 def _progress() -> Progress:
@@ -58,9 +76,9 @@ def _progress() -> Progress:
     return NoProgress()
 
 
-def _files(proto: ProtoDataset) -> list[LocalFile]:
+def _files(proto: ProtoDataset, contents: Contents) -> list[LocalFile]:
     files = []
-    for relpath, copied in proto.items().items():
+    for relpath, copied in contents.items.items():
         path = proto.item_path(generate_identifier(relpath))
         file = LocalFile.of(str(path), relpath)
         if (file.size_in_bytes, file.mtime_ns) != (copied.size_in_bytes, copied.mtime_ns):

@@ -17,11 +17,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from dtoolcore.utils import generate_identifier
 
@@ -29,18 +32,36 @@ from dserver_client.broker.copying import Copied, copy
 from dserver_client.broker.entries import ENTRIES
 from dserver_client.broker.errors import BrokerError, NoSuchEntry
 from dserver_client.broker.json_lines import JSONLines
+from dserver_client.broker.locks import Locks
 from dserver_client.broker.names import check_name, check_relpath
+from dserver_client.errors import NotSupported
 from dserver_client.private_files import make_private_directory, write_private
 
 _URI = "dserver_uri"
 
 
+@dataclass(frozen=True)
+class Contents:
+    """All that a freeze deposits of a proto-dataset; entries are by name."""
+
+    admin_metadata: dict[str, Any]
+    readme: str
+    items: dict[str, Copied]
+    tags: dict[str, Any]
+    annotations: dict[str, Any]
+    overlays: dict[str, Any]
+
+
 class ProtoDataset:
-    """One proto-dataset; ``exists`` tells whether it has been created and not yet deposited."""
+    """One proto-dataset; ``exists`` tells whether it has been created and not yet deposited.
+
+    What changes it raises FreezeRunning while it is being frozen, NotSupported if it was frozen.
+    """
 
     def __init__(self, uri: str, directory: Path) -> None:
         self.uri = uri
         self.directory = directory
+        self._locks = Locks(uri, directory)
         self._admin_metadata = directory / "admin_metadata.json"
         self._item_lines = JSONLines(directory / "items.jsonl")
         self._items: dict[str, Copied] = {}
@@ -51,12 +72,50 @@ class ProtoDataset:
     def exists(self) -> bool:
         return self._admin_metadata.is_file()
 
-    def put_admin_metadata(self, admin_metadata: dict[str, Any]) -> None:
-        """Make it, or change its admin metadata."""
+    def create(self, admin_metadata: dict[str, Any]) -> None:
+        """Make it, empty.
+
+        :raises BrokerError: if it exists.
+        """
         check_name("dataset", admin_metadata["name"])
-        for name in ("data", *ENTRIES):
-            make_private_directory(self.directory / name)
-        self._write(self._admin_metadata, {**admin_metadata, _URI: self.uri})
+        with self._locks.changing():
+            if self.exists():
+                raise BrokerError(f"{self.uri} is a proto-dataset already.")
+            # A process that was killed while it deleted an earlier one may have left its items.
+            shutil.rmtree(self.directory, ignore_errors=True)
+            for name in ("data", *ENTRIES):
+                make_private_directory(self.directory / name)
+            self._write(self._admin_metadata, {**admin_metadata, _URI: self.uri})
+
+    def put_admin_metadata(self, admin_metadata: dict[str, Any]) -> None:
+        check_name("dataset", admin_metadata["name"])
+        with self._changing():
+            self._write(self._admin_metadata, {**admin_metadata, _URI: self.uri})
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        with self._locks.changing():
+            self._check_exists()
+            yield
+
+    @contextmanager
+    def freezing(self) -> Iterator[None]:
+        """Freeze it in this context, in which no other process changes it.
+
+        :raises FreezeRunning: if it is being frozen, NotSupported if it was.
+        """
+        with self._locks.freezing():
+            self._check_exists()
+            yield
+
+    def _check_exists(self) -> None:
+        if not self.exists():
+            raise NotSupported(f"{self.uri} is frozen: it cannot be changed.")
+
+    def contents(self) -> Contents:
+        """Read everything anew."""
+        entries = {kind: self.entries(kind) for kind in ENTRIES}
+        return Contents(self.admin_metadata(), self.readme(), dict(self.items()), **entries)
 
     def remove(self) -> None:
         """Delete it; what a crash leaves of it is no proto-dataset any more."""
@@ -78,7 +137,8 @@ class ProtoDataset:
             return ""
 
     def put_readme(self, content: str) -> None:
-        write_private(self.directory / "README.yml", content.encode())
+        with self._changing():
+            write_private(self.directory / "README.yml", content.encode())
 
     # Items
 
@@ -101,8 +161,19 @@ class ProtoDataset:
         :raises ClientError: if the path cannot be an item's, or the file cannot be copied.
         """
         check_relpath(relpath)
-        copied = copy(path, self.item_path(generate_identifier(relpath)), cache)
-        self._item_lines.append({"relpath": relpath, **asdict(copied)})
+        with self._changing():
+            # To copy a large file in vain takes long.
+            target = self.item_path(generate_identifier(relpath))
+        partial = target.with_name(f"{target.name}.{uuid4().hex}.part")
+        try:
+            copied = copy(path, partial, cache)
+            with self._changing():
+                os.replace(partial, target)
+                self._item_lines.append({"relpath": relpath, **asdict(copied)})
+        finally:
+            # It is still there if both are links to one file: replacing does nothing then.
+            with suppress(OSError):
+                partial.unlink()
 
     def items(self) -> dict[str, Copied]:
         """Return what is known of each item, by its path within the dataset."""
@@ -125,7 +196,8 @@ class ProtoDataset:
         check_name("overlay", key)
         if relpath not in self.items():
             raise NoSuchEntry(f"{self.uri} has no item {relpath!r}; add the item first.")
-        self._metadata_lines.append({"relpath": relpath, "key": key, "value": value})
+        with self._changing():
+            self._metadata_lines.append({"relpath": relpath, "key": key, "value": value})
 
     def item_metadata(self, relpath: str) -> dict[str, Any]:
         """Return the item's values, None for keys that only other items have.
@@ -142,7 +214,8 @@ class ProtoDataset:
     def put(self, kind: str, name: str, value: object) -> None:
         """Set a tag, an annotation or an overlay, whichever directory ``kind`` is."""
         check_name(ENTRIES[kind], name)
-        self._write(self._entry(kind, name), {"name": name, "value": value})
+        with self._changing():
+            self._write(self._entry(kind, name), {"name": name, "value": value})
 
     def names(self, kind: str) -> list[str]:
         return list(self.entries(kind))
@@ -154,10 +227,11 @@ class ProtoDataset:
             raise NoSuchEntry(f"{self.uri} has no {ENTRIES[kind]} {name!r}.") from None
 
     def delete(self, kind: str, name: str) -> None:
-        try:
-            self._entry(kind, name).unlink()
-        except FileNotFoundError:
-            raise NoSuchEntry(f"{self.uri} has no {ENTRIES[kind]} {name!r}.") from None
+        with self._changing():
+            try:
+                self._entry(kind, name).unlink()
+            except FileNotFoundError:
+                raise NoSuchEntry(f"{self.uri} has no {ENTRIES[kind]} {name!r}.") from None
 
     def entries(self, kind: str) -> dict[str, Any]:
         """Return all tags, annotations or overlays, by their names."""

@@ -35,6 +35,7 @@ class DserverStorageBroker(BaseStorageBroker):
         self._connection, self._address = connect(uri)
         self._proto = self._connection.proto_dataset(self._address)
         self._frozen_metadata: dict[str, Any] = {}
+        self._is_new = False
 
     @property
     def _is_waiting(self) -> bool:
@@ -118,13 +119,17 @@ class DserverStorageBroker(BaseStorageBroker):
         if self._proto.exists():
             raise BrokerError(f"{self._address} is a proto-dataset already.")
         self._connection.check_may_create(self._address)
+        self._is_new = True
 
     def put_admin_metadata(self, admin_metadata: dict[str, Any]) -> None:
         frozen = admin_metadata["type"] == "dataset"
         if self._is_waiting and frozen:
             # It is a proto-dataset until it is deposited, in post_freeze_hook.
             self._frozen_metadata = dict(admin_metadata)
-        elif self._proto is not None and not frozen:
+        elif self._proto is not None and self._is_new and not frozen:
+            self._proto.create(admin_metadata)
+            self._is_new = False
+        elif self._proto is not None and self._is_waiting:
             self._proto.put_admin_metadata(admin_metadata)
         else:
             raise NotSupported(f"{self._address} is frozen: its name cannot be changed.")

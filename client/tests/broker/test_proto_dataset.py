@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import stat
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from dserver_client.broker.errors import BrokerError, NoSuchEntry
+from dserver_client.broker.locks import FreezeRunning
 from dserver_client.broker.proto_dataset import ProtoDataset, ProtoDatasets
-from dserver_client.errors import UsageError
+from dserver_client.errors import NotSupported, UsageError
 from dtoolcore.utils import generate_identifier
 
 UUID = "af6727bf-29c7-43dd-b42f-a5d7ede28337"
@@ -21,7 +23,7 @@ ADMIN = {"uuid": UUID, "name": "one", "type": "protodataset", "creator_username"
 @pytest.fixture
 def proto(tmp_path: Path) -> ProtoDataset:
     proto = ProtoDatasets(tmp_path / "waiting").at(URI)
-    proto.put_admin_metadata(ADMIN)
+    proto.create(ADMIN)
     return proto
 
 
@@ -170,9 +172,82 @@ def test_item_metadata_needs_its_item(proto: ProtoDataset) -> None:
         proto.add_item_metadata("a", "colour", "red")
 
 
-def test_what_a_crash_leaves_of_a_deleted_one_is_none(proto: ProtoDataset) -> None:
+def test_what_a_crash_leaves_of_a_deleted_one_is_none(proto: ProtoDataset, file: Path) -> None:
+    proto.put_item(file, "a", file.parent / "cache")
     (proto.directory / "admin_metadata.json").unlink()
     assert list(ProtoDatasets(proto.directory.parent)) == []
-    proto.put_admin_metadata(ADMIN)
+    proto = again(proto)
+    proto.create(ADMIN)
+    assert proto.relpaths() == []
     proto.remove()
     assert not proto.directory.exists()
+
+
+CHANGES: list[Callable[[ProtoDataset], None]] = [
+    lambda proto: proto.put_item(Path(__file__), "a", proto.directory.parent),
+    lambda proto: proto.add_item_metadata("first", "colour", "red"),
+    lambda proto: proto.put("tags", "late", None),
+    lambda proto: proto.delete("tags", "first"),
+    lambda proto: proto.put_readme("late"),
+    lambda proto: proto.put_admin_metadata({**ADMIN, "name": "late"}),
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_is_refused_while_it_is_frozen_and_after(
+    proto: ProtoDataset, file: Path, change: Callable[[ProtoDataset], None]
+) -> None:
+    proto.put_item(file, "first", file.parent / "cache")
+    proto.put("tags", "first", None)
+    other = again(proto)
+    other.relpaths()
+    with proto.freezing():
+        before = proto.contents()
+        with pytest.raises(FreezeRunning, match="is being frozen by another command"):
+            change(other)
+        assert proto.contents() == before
+        assert len(os.listdir(proto.directory / "data")) == 1
+    change(other)
+    with proto.freezing():
+        proto.remove()
+    with pytest.raises(NotSupported, match="is frozen: it cannot be changed"):
+        change(other)
+    assert os.listdir(proto.directory.parent) == []
+
+
+def test_only_one_freeze_can_be_under_way(proto: ProtoDataset) -> None:
+    with (
+        proto.freezing(),
+        pytest.raises(FreezeRunning, match="is being frozen"),
+        again(proto).freezing(),
+    ):
+        pass
+    with again(proto).freezing():
+        pass
+
+
+def test_a_freeze_waits_until_a_change_has_been_made(proto: ProtoDataset) -> None:
+    begun, found = threading.Event(), []
+
+    def freeze() -> None:
+        begun.set()
+        with again(proto).freezing():
+            found.append(proto.readme())
+
+    freezing = threading.Thread(target=freeze)
+    with proto._locks.changing():
+        freezing.start()
+        assert begun.wait(timeout=10)
+        (proto.directory / "README.yml").write_text("changed")
+    freezing.join(timeout=10)
+    assert found == ["changed"]
+
+
+def test_the_same_linked_file_may_be_added_again(proto: ProtoDataset, tmp_path: Path) -> None:
+    cached = tmp_path / "cache" / "uuid" / "item.txt"
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(b"hello")
+    for _ in range(2):
+        proto.put_item(cached, "a", tmp_path / "cache")
+    assert cached.samefile(proto.item_path(generate_identifier("a")))
+    assert len(os.listdir(proto.directory / "data")) == 1

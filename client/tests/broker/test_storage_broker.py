@@ -253,6 +253,52 @@ def test_a_linked_file_that_changes_before_the_freeze_is_an_error(
     assert raised.value.exit_code == 8
 
 
+def test_what_is_added_during_a_freeze_is_refused(
+    create: Callable[..., dtoolcore.ProtoDataSet], base_uri: str, lab: Dserver
+) -> None:
+    refused: list[Exception] = []
+
+    def adding(environ: dict[str, Any], start_response: Any) -> Any:
+        """Be dserver, at which something happens when the upload is announced."""
+        if environ["REQUEST_METHOD"] == "POST":
+            other = dtoolcore.ProtoDataSet.from_uri(proto.uri)
+            for change in (
+                lambda: other.put_item(__file__, "late"),
+                lambda: other.put_annotation("late", 1),
+                other.freeze,
+            ):
+                with pytest.raises(BrokerError, match="is being frozen") as raised:
+                    change()
+                refused.append(raised.value)
+        return lab.app(environ, start_response)
+
+    with serving(adding) as url:
+        proto = create(f"dserver://{url.partition('://')[2]}/s3/{lab.bucket.name}", {"a": b"a"})
+        proto.freeze()
+        dataset = dtoolcore.DataSet.from_uri(proto.uri)
+        assert dataset.list_annotation_names() == []
+    assert {error.exit_code for error in refused if isinstance(error, BrokerError)} == {6}
+    assert waiting() == []
+
+
+def test_a_change_that_no_lock_has_kept_out_is_kept(
+    create: Callable[..., dtoolcore.ProtoDataSet], base_uri: str, lab: Dserver
+) -> None:
+    def changing(environ: dict[str, Any], start_response: Any) -> Any:
+        if environ["REQUEST_METHOD"] == "POST":
+            (directory,) = (path for path in waiting() if path.is_dir())
+            (directory / "README.yml").write_text("changed: true\n")
+        return lab.app(environ, start_response)
+
+    with serving(changing) as url:
+        proto = create(f"dserver://{url.partition('://')[2]}/s3/{lab.bucket.name}", {"a": b"a"})
+        with pytest.raises(BrokerError, match="was changed while it was frozen") as raised:
+            proto.freeze()
+    assert raised.value.exit_code == 8
+    (directory,) = waiting()
+    assert (directory / "README.yml").read_text() == "changed: true\n"
+
+
 def test_the_rest_of_a_complete_copy_is_nothing(
     create: Callable[..., dtoolcore.ProtoDataSet], base_uri: str, tmp_path: Path
 ) -> None:

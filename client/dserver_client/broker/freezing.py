@@ -12,7 +12,7 @@ from dserver_client.broker.errors import BrokerError
 from dserver_client.broker.proto_dataset import Contents, ProtoDataset
 from dserver_client.deposit import deposit
 from dserver_client.display.progress_bar import ProgressBar
-from dserver_client.errors import ClientError, FileChanged
+from dserver_client.errors import ClientError, FileChanged, LocalFileError
 from dserver_client.local_files import LocalFile, Source
 from dserver_client.progress import NoProgress, Progress
 from dserver_client.server import Server
@@ -77,6 +77,10 @@ def _progress() -> Progress:
 
 
 def _files(proto: ProtoDataset, contents: Contents) -> list[LocalFile]:
+    for path in proto.unlisted():
+        raise LocalFileError(
+            f"An item was not added to its end: add it again, or delete its file {path}."
+        )
     files = []
     for relpath, copied in contents.items.items():
         path = proto.item_path(generate_identifier(relpath))

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from dserver_client.errors import LocalFileError
+
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 
 
@@ -23,14 +25,21 @@ class JSONLines:
         self._read_to = 0
 
     def append(self, value: dict[str, Any]) -> None:
-        """Add an object, whole or not at all."""
+        """Add an object; what was written of it counts for nothing if this raises an error.
+
+        :raises LocalFileError: if it cannot be written to its end.
+        """
         # The first line break ends a line of which the rest was never written.
         line = f"\n{json.dumps(value)}\n".encode()
         descriptor = os.open(self._path, _APPEND, 0o600)
         try:
-            os.write(descriptor, line)
+            written = os.write(descriptor, line)
+        except OSError as error:
+            raise LocalFileError(f"{self._path} cannot be written: {error.strerror}.") from error
         finally:
             os.close(descriptor)
+        if written < len(line):
+            raise LocalFileError(f"{self._path} cannot be written to its end: is the disk full?")
 
     def read_new(self) -> Iterator[dict[str, Any]]:
         """Yield the objects that were added since the last call, in their order."""

@@ -185,6 +185,12 @@ class ProtoDataset:
     def item_path(self, identifier: str) -> Path:
         return self.directory / "data" / identifier
 
+    def unlisted(self) -> list[Path]:
+        """Return files that were not added to their end: nothing is known of them."""
+        known = {generate_identifier(relpath) for relpath in self.items()}
+        files = (self.directory / "data").iterdir()
+        return sorted(file for file in files if not file.suffix and file.name not in known)
+
     def _item(self, relpath: str) -> Copied:
         try:
             return self.items()[relpath]

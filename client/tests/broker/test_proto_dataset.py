@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from dserver_client.broker.errors import BrokerError, NoSuchEntry
 from dserver_client.broker.locks import FreezeRunning
 from dserver_client.broker.proto_dataset import ProtoDataset, ProtoDatasets
-from dserver_client.errors import NotSupported, UsageError
+from dserver_client.errors import LocalFileError, NotSupported, UsageError
 from dtoolcore.utils import generate_identifier
 
 UUID = "af6727bf-29c7-43dd-b42f-a5d7ede28337"
@@ -241,6 +242,31 @@ def test_a_freeze_waits_until_a_change_has_been_made(proto: ProtoDataset) -> Non
         (proto.directory / "README.yml").write_text("changed")
     freezing.join(timeout=10)
     assert found == ["changed"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limits of resources")
+def test_a_full_disk_is_an_error_of_what_is_added(proto: ProtoDataset, file: Path) -> None:
+    import resource  # noqa: PLC0415 - not on Windows
+
+    add = proto.put_item
+    add(file, "a", file.parent / "cache")
+    lines = proto.directory / "items.jsonl"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (lines.stat().st_size + 20, before[1]))
+    try:
+        with pytest.raises(LocalFileError, match="is the disk full"):
+            add(file, "b", file.parent / "cache")
+        with pytest.raises(LocalFileError, match="File too large"):
+            add(file, "c", file.parent / "cache")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(again(proto).items()) == ["a"]
+    # Without its line, a freeze would leave it out.
+    assert {path.name for path in proto.unlisted()} == {generate_identifier(name) for name in "bc"}
+    add(file, "b", file.parent / "cache")
+    add(file, "c", file.parent / "cache")
+    assert list(again(proto).items()) == ["a", "b", "c"]
+    assert proto.unlisted() == []
 
 
 def test_the_same_linked_file_may_be_added_again(proto: ProtoDataset, tmp_path: Path) -> None:

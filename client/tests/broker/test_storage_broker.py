@@ -299,6 +299,16 @@ def test_a_change_that_no_lock_has_kept_out_is_kept(
     assert (directory / "README.yml").read_text() == "changed: true\n"
 
 
+def test_an_item_whose_line_was_lost_is_not_left_out(
+    create: Callable[..., dtoolcore.ProtoDataSet], base_uri: str
+) -> None:
+    proto = create(base_uri, {"a": b"a"})
+    (directory,) = waiting()
+    (directory / "data" / generate_identifier("b")).write_bytes(b"b")
+    with pytest.raises(BrokerError, match=f"add it again.*{generate_identifier('b')}"):
+        proto.freeze()
+
+
 def test_the_rest_of_a_complete_copy_is_nothing(
     create: Callable[..., dtoolcore.ProtoDataSet], base_uri: str, tmp_path: Path
 ) -> None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from hashlib import sha1
 from typing import Any
 
 from dserver_client.errors import ClientError
 
-_IDENTIFIER = re.compile("[0-9a-f]{40}")
 _MD5 = re.compile("[0-9a-fA-F]{32}")
 
 
@@ -32,7 +32,10 @@ class ManifestItem:
 
 
 def parse_manifest(content: bytes) -> list[ManifestItem]:
-    """Return the items of a manifest, in its order. Raise ClientError if it is not one."""
+    """Return the items of a manifest, in its order; no two of them have the same relpath.
+
+    Raise ClientError if it is not one, or if an identifier is not that of its relpath.
+    """
     try:
         document = json.loads(content)
         has_md5 = document.get("hash_function", "md5sum_hexdigest") == "md5sum_hexdigest"
@@ -46,8 +49,13 @@ def parse_manifest(content: bytes) -> list[ManifestItem]:
 def _item(identifier: str, entry: dict[str, Any], *, has_md5: bool) -> ManifestItem:
     relpath, size = entry["relpath"], entry["size_in_bytes"]
     is_item = isinstance(relpath, str) and isinstance(size, int) and size >= 0
-    if not is_item or not _IDENTIFIER.fullmatch(identifier):
+    if not is_item:
         raise ValueError("not an item")
+    if identifier != sha1(relpath.encode(), usedforsecurity=False).hexdigest():
+        raise ClientError(
+            f"The manifest of the dataset is not sound: the identifier of {relpath!a} is not the "
+            "SHA-1 of this relpath."
+        )
     md5, time = entry.get("hash"), entry.get("utc_timestamp")
     known = has_md5 and isinstance(md5, str) and _MD5.fullmatch(md5)
     return ManifestItem(

@@ -42,7 +42,9 @@ class DserverFileSystem(AbstractFileSystem):
         self._token = token
         self._clients: dict[str, Client] = {}
         self._datasets: dict[str, _Dataset] = {}
-        self._making = threading.Lock()
+        self._lock = threading.Lock()
+        # One for each dataset: a dserver that is slow delays its own datasets only.
+        self._reading: dict[str, threading.Lock] = {}
 
     def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:  # noqa: FBT001, FBT002
         """List a directory of a dataset, or the dataset itself."""
@@ -117,10 +119,12 @@ class DserverFileSystem(AbstractFileSystem):
         """Return the dataset of a path, and the relpath in it, which may be empty."""
         try:
             address, relpath = split_item(f"{SCHEME}{path}")
-            with self._making:
-                if address not in self._datasets:
-                    self._datasets[address] = self._dataset(address)
-                return self._datasets[address], relpath
+            with self._lock:
+                reading = self._reading.setdefault(address, threading.Lock())
+            with reading:
+                dataset = self._datasets.get(address) or self._dataset(address)
+                self._datasets[address] = dataset
+            return dataset, relpath
         except UsageError as error:
             raise FileNotFoundError(errno.ENOENT, str(error), path) from error
         except Refused as refused:
@@ -131,9 +135,10 @@ class DserverFileSystem(AbstractFileSystem):
     def _dataset(self, address: str) -> _Dataset:
         settings = Settings.load(token=self._token)
         url = parse(address, settings).server_url
-        if url not in self._clients:
-            self._clients[url] = Client(url, self._token)
-        client = self._clients[url]
+        with self._lock:
+            if url not in self._clients:
+                self._clients[url] = Client(url, self._token)
+            client = self._clients[url]
         return _Dataset(address.removeprefix(SCHEME), client, client.dataset_uri(address))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import fsspec
@@ -14,6 +16,7 @@ import zarr
 from dserver_client.filesystem import DserverFileSystem
 
 from client.tests.support.proxied_lab import ProxiedLab, some_bytes
+from tests.support.proxy import Request
 
 VALUES = np.arange(120_000, dtype="float64").reshape(300, 400)
 FRAME = pd.DataFrame({"name": ["a", "b"], "height": [1.5, 2.5]})
@@ -127,3 +130,27 @@ def test_an_item_is_copied(dataset: str, files: DserverFileSystem, tmp_path: Pat
 def test_datasets_cannot_be_written(dataset: str, files: DserverFileSystem) -> None:
     with pytest.raises(OSError, match="frozen"):
         files.open(f"{dataset}/new", "wb")
+
+
+def test_a_dataset_that_is_slow_does_not_delay_others(
+    proxied: ProxiedLab, dataset: str, files: DserverFileSystem
+) -> None:
+    base, _, uuid = dataset.rpartition("/")
+    other = proxied.deposit({"a": b"1"}).rpartition("/")[2]
+    is_asked, end = threading.Event(), threading.Event()
+
+    def before(request: Request) -> None:
+        if uuid in request.target:
+            is_asked.set()
+            assert end.wait(30)
+
+    proxied.proxy.before = before
+    with ThreadPoolExecutor(2) as threads:
+        slow = threads.submit(files.ls, dataset)
+        try:
+            assert is_asked.wait(30)
+            found = threads.submit(files.ls, f"{base}/{other}", detail=False).result(10)
+        finally:
+            end.set()
+    assert [path.rpartition("/")[2] for path in found] == ["a"]
+    assert slow.result()

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from dserver_client.errors import StoreRefused
+from dserver_client.errors import ClientError, StoreRefused
 from dserver_client.http import HTTP
 from dserver_client.manifest import ManifestItem, parse_manifest
 from dserver_client.server import Server
+from dserver_client.transfers.store_answers import check_is_of_store
 from dserver_client.values import DatasetURLs
 
 
 @dataclass(frozen=True)
 class Documents:
-    """All of them, each in the bytes that the store has: JSON, but for the README."""
+    """All of them, each in the bytes that the store has: JSON, but for the README.
+
+    Overlays and annotations have been parsed; a README need not be text in UTF-8.
+    """
 
     admin_metadata: bytes = field(repr=False)
     manifest: bytes = field(repr=False)
@@ -36,6 +41,8 @@ def read_documents(http: HTTP, urls: DatasetURLs) -> Documents:
     """Return the documents of a dataset.
 
     :raises StoreRefused: if the store does not hand one out.
+    :raises Unavailable: if something else answers in the store's place.
+    :raises ClientError: if an overlay or an annotation is no JSON.
     """
     return Documents(
         admin_metadata=_read(http, urls.admin_metadata_url, "administrative metadata"),
@@ -48,12 +55,22 @@ def read_documents(http: HTTP, urls: DatasetURLs) -> Documents:
 
 
 def _read_all(http: HTTP, urls: Mapping[str, str], kind: str) -> dict[str, bytes]:
-    return {name: _read(http, url, f"{kind} {name!r}") for name, url in urls.items()}
+    return {name: _read_json(http, url, f"{kind} {name!r}") for name, url in urls.items()}
+
+
+def _read_json(http: HTTP, url: str, what: str) -> bytes:
+    content = _read(http, url, what)
+    try:
+        json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise ClientError(f"The dataset's {what} cannot be read: it is no JSON.") from error
+    return content
 
 
 def _read(http: HTTP, url: str, what: str) -> bytes:
     response = http.request("GET", url)
     if response.status != 200:
         raise StoreRefused(f"The store answered {response.status} for the dataset's {what}.")
+    check_is_of_store(response, f"the dataset's {what}")
     content: bytes = response.data
     return content

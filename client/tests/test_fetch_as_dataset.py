@@ -5,13 +5,16 @@ from pathlib import Path
 import dtoolcore
 import pytest
 from dserver_client.errors import (
+    ClientError,
     FilesExist,
+    Unavailable,
     UsageError,
     VerificationFailed,
 )
 
 from client.tests.support.proxied_lab import MIDDLE, ProxiedLab
 from tests.support.clients import FILES
+from tests.support.proxy import Instead, Request
 
 
 def test_a_dataset_on_disk_is_one_that_dtool_verifies(proxied: ProxiedLab, tmp_path: Path) -> None:
@@ -55,3 +58,39 @@ def test_a_dataset_needs_a_directory_of_its_own(proxied: ProxiedLab, tmp_path: P
         proxied.client.fetch(other, tmp_path / "used", as_dataset=True)
     with pytest.raises(UsageError):
         proxied.client.fetch(one, tmp_path / "one", as_dataset=True, items=["a"])
+
+
+@pytest.mark.parametrize("document", ["README.yml", "project.json", "dtool"])
+def test_a_page_of_a_proxy_is_no_document(
+    proxied: ProxiedLab, tmp_path: Path, document: str
+) -> None:
+    uri = proxied.deposit({"a": b"1"}, annotations={"project": "cress"})
+    page = Instead(200, b"<html>Maintenance</html>", {"Content-Type": "text/html"})
+    proxied.proxy.before = lambda request: page if path_of(request).endswith(document) else None
+    with pytest.raises(Unavailable, match="answered 200 for the dataset's .* in the store's place"):
+        proxied.client.fetch(uri, tmp_path / "new", as_dataset=True)
+    assert not (tmp_path / "new").exists()
+
+
+def path_of(request: Request) -> str:
+    return request.target.partition("?")[0]
+
+
+def test_an_annotation_is_json(proxied: ProxiedLab, tmp_path: Path) -> None:
+    uri = proxied.deposit({"a": b"1"}, annotations={"project": "cress"})
+    broken = Instead(200, b'{"cut', {"ETag": '"1"'})
+    proxied.proxy.before = lambda request: (
+        broken if path_of(request).endswith("project.json") else None
+    )
+    with pytest.raises(ClientError, match="annotation 'project' cannot be read: it is no JSON"):
+        proxied.client.fetch(uri, tmp_path / "new", as_dataset=True)
+
+
+def test_a_readme_is_kept_as_it_is(proxied: ProxiedLab, tmp_path: Path) -> None:
+    uri = proxied.deposit({"a": b"1"})
+    latin = Instead(200, b"size: Gr\xf6\xdfe\n", {"ETag": '"1"'})
+    proxied.proxy.before = lambda request: (
+        latin if path_of(request).endswith("README.yml") else None
+    )
+    proxied.client.fetch(uri, tmp_path / "new", as_dataset=True)
+    assert (tmp_path / "new" / "README.yml").read_bytes() == latin.content

@@ -8,12 +8,15 @@ import pytest
 from dserver_client.errors import (
     FilesExist,
     LocalFileError,
+    Unavailable,
     VerificationFailed,
 )
 from dtoolcore.utils import generate_identifier
 
 from client.tests.support.proxied_lab import MIDDLE, ProxiedLab, contents, cut, etag
 from tests.support.proxy import Fault, Instead, Request
+
+PAGE = Instead(200, b"<html>Maintenance</html>", {"Content-Type": "text/html"})
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +60,19 @@ def test_bytes_that_go_on_differing_get_no_name(proxied: ProxiedLab, tmp_path: P
     proxied.proxy.heal()
     assert proxied.client.fetch(uri, tmp_path).already_there == 1
     assert contents(tmp_path) == {"small": b"right", "middle": MIDDLE, "other": b"other"}
+
+
+def test_a_page_of_a_proxy_is_no_item(proxied: ProxiedLab, tmp_path: Path) -> None:
+    uri = proxied.deposit({"a": b"1234567"})
+    proxied.proxy.before = lambda request: PAGE if "/data/" in request.target else None
+    with pytest.raises(Unavailable, match="answered 200 for 'a' in the store's place"):
+        proxied.client.fetch(uri, tmp_path)
+    with (
+        pytest.raises(Unavailable, match="in the store's place"),
+        proxied.client.open(uri, "a") as opened,
+    ):
+        opened.read()
+    assert not (tmp_path / "a").exists()
 
 
 def test_an_item_that_the_store_has_lost_is_named(proxied: ProxiedLab, tmp_path: Path) -> None:

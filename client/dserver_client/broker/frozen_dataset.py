@@ -16,6 +16,7 @@ from dserver_client.broker.names import check_name
 from dserver_client.errors import NotSupported, StoreRefused
 from dserver_client.manifest import ManifestItem, parse_manifest
 from dserver_client.server import Server
+from dserver_client.transfers.store_answers import check_is_of_store
 from dserver_client.values import DatasetURLs
 
 # A command of dtool makes several brokers for one URI in a moment: they share what dserver says.
@@ -64,7 +65,8 @@ class FrozenDataset:
         return self._manifest
 
     def readme(self) -> str:
-        return self._document(lambda urls: urls.readme_url).decode()
+        """Return the README, with replacement characters for what is not UTF-8."""
+        return self._document(lambda urls: urls.readme_url).decode(errors="replace")
 
     # Tags, annotations and overlays
 
@@ -174,7 +176,7 @@ class FrozenDataset:
     def _json(self, url: Callable[[DatasetURLs], str]) -> Any:
         try:
             return json.loads(self._document(url))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BrokerError(f"The store answered for {self._shown} with no JSON.") from error
 
     def _document(self, url: Callable[[DatasetURLs], str]) -> bytes:
@@ -187,6 +189,7 @@ class FrozenDataset:
             raise StoreRefused(
                 f"The store answered for {self._shown} with {response.status} {response.reason}."
             )
+        check_is_of_store(response, self._shown)
         return bytes(response.data)
 
     def _urls(self) -> DatasetURLs:

@@ -11,7 +11,12 @@ from dserver_client.errors import ClientError
 from dserver_client.http import HTTP, READ_ERRORS, Response
 from dserver_client.manifest import ManifestItem
 from dserver_client.transfers.scheduler import Limit
-from dserver_client.transfers.store_answers import content_range, refusal, strong_etag
+from dserver_client.transfers.store_answers import (
+    check_is_of_store,
+    content_range,
+    refusal,
+    strong_etag,
+)
 
 # The bytes that a block has at most.
 BLOCK = 1 << 18
@@ -77,7 +82,7 @@ class ItemReader:
         An answer that breaks is continued. Raise ObjectDiffers if the object is another one or has
         another size than the manifest says, NoRanges if the store does not answer with ranges,
         StoreRefused if it refuses a fresh URL, and Unavailable if the bytes do not come after
-        several attempts.
+        several attempts, or if something else answers in the store's place.
         """
         failures = 0
         while first < end:
@@ -157,6 +162,8 @@ class ItemReader:
             raise _Broken
 
     def _check_status(self, response: Response, *, is_whole: bool) -> None:
+        if response.status in (200, 206):
+            check_is_of_store(response, repr(self.item.relpath))
         if response.status == (200 if is_whole else 206):
             return
         if response.status == 412:

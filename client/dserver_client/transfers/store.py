@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 
 from dserver_client.errors import StoreRefused, Unavailable
-from dserver_client.http import HTTP, Body, Response
+from dserver_client.http import HTTP, Body
 from dserver_client.transfers.scheduler import Limit
-from dserver_client.transfers.store_answers import code
+from dserver_client.transfers.store_answers import code, is_of_store
 
 # Expired or signed for something else (401, 403, 410, 400), gone (404: the parts of an item), or
 # stored already (403, 409, 412: Azure does not replace what is there).
@@ -60,7 +60,7 @@ class Store:
             pause=self._pause,
         )
         if response.status in (200, 201):
-            if _is_of_store(response):
+            if is_of_store(response):
                 return
             raise SignAnew(f"{response.status} that no store sends, but something in between")
         reason = f"{response.status} {code(response)}".rstrip()
@@ -83,8 +83,3 @@ def usable_until(expires: datetime) -> float:
     """
     seconds = (expires - datetime.now(timezone.utc)).total_seconds()
     return math.inf if seconds <= 2 * _MARGIN else time.monotonic() + seconds - _MARGIN
-
-
-def _is_of_store(response: Response) -> bool:
-    """Tell a store's answer from a page of a proxy: Azure sends no ETag for a block."""
-    return "ETag" in response.headers or "x-ms-request-id" in response.headers

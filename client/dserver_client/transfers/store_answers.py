@@ -20,6 +20,20 @@ def code(response: BaseHTTPResponse) -> str:
     return found[1].decode() if found else response.headers.get("x-ms-error-code", "")
 
 
+def is_of_store(response: BaseHTTPResponse) -> bool:
+    """Tell a store's answer from a page of a proxy: Azure sends no ETag for a block."""
+    return "ETag" in response.headers or "x-ms-request-id" in response.headers
+
+
+def check_is_of_store(response: BaseHTTPResponse, what: str) -> None:
+    """Raise Unavailable for an answer that is none of the store's; ``what`` was asked for."""
+    if not is_of_store(response):
+        raise Unavailable(
+            f"Something in between, such as a proxy, answered {response.status} for {what} in the "
+            "store's place."
+        )
+
+
 def refusal(response: BaseHTTPResponse, relpath: str) -> StoreRefused | Unavailable:
     """Return an answer that is no success as an error."""
     reason = code(response)

@@ -47,7 +47,7 @@ def test_a_store_without_ranges_is_read_from_the_beginning(
 ) -> None:
     uri = proxied.deposit({"large": CONTENT})
     [item] = read_manifest(proxied.client.server, uri)
-    whole = Instead(200, CONTENT)
+    whole = Instead(200, CONTENT, {"ETag": etag(CONTENT)})
     proxied.proxy.before = lambda request: whole if "/data/" in request.target else None
     fetching(proxied, uri, tmp_path).fetch([(item, str(tmp_path / "large"))])
     assert (tmp_path / "large").read_bytes() == CONTENT

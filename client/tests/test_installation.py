@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import venv
 import zipfile
-from collections.abc import Callable
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -40,8 +35,6 @@ except SystemExit:
     print("modules:", *{name.partition(".")[0] for name in sys.modules})
 """
 
-Run = Callable[..., str]
-
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -49,26 +42,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Run the Python of an environment in which only the wheel has been installed."""
-    directory = tmp_path_factory.mktemp("empty")
-    # The environment has no pip of its own, which takes long to install.
-    venv.create(directory / "venv", with_pip=False)
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--ignore-installed"]
-    subprocess.run([*pip, "--prefix", directory / "venv", wheel], check=True)
-    programs = directory / "venv" / ("Scripts" if os.name == "nt" else "bin")
-    inherited = {name: os.environ[name] for name in os.environ if not name.startswith("PYTHON")}
-
-    def run(*arguments: str) -> str:
-        words = [str(programs / word) if word == "dserver" else word for word in arguments]
-        done = subprocess.run(
-            [programs / "python", *words],
-            cwd=directory, env=inherited, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    return run
+def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> wheels.Environment:
+    """An environment in which only the wheel has been installed."""
+    made = wheels.Environment(tmp_path_factory.mktemp("empty"))
+    made.install(wheel)
+    return made
 
 
 def test_the_wheel_holds_the_client_its_licence_and_nothing_else(wheel):
@@ -91,14 +69,14 @@ def test_the_wheel_offers_the_command_and_dtools_and_fsspecs_interfaces(wheel):
         assert [each for each in points[interface] if "dserver" in each.lower()]
 
 
-def test_it_is_installed_without_a_server_and_every_module_can_be_imported(python):
-    installed = set(python("-c", INSTALLED).split())
+def test_it_is_installed_without_a_server_and_every_module_can_be_imported(environment):
+    installed = set(environment.run("python", "-c", INSTALLED).split())
     assert {"dserver-client", "dtoolcore", "urllib3"} <= installed
     assert installed & {"flask", "dservercore", "boto3", "requests", "sqlalchemy"} == set()
-    python("-c", IMPORTS)
-    assert "login" in python("dserver", "--help")
+    environment.run("python", "-c", IMPORTS)
+    assert "login" in environment.run("dserver", "--help")
 
 
-def test_help_is_shown_without_importing_what_takes_long(python):
-    *_, modules = python("-c", LOADED).splitlines()
+def test_help_is_shown_without_importing_what_takes_long(environment):
+    *_, modules = environment.run("python", "-c", LOADED).splitlines()
     assert SLOW & set(modules.split()) == set()

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import venv
+import sys
 import zipfile
+from importlib.metadata import Distribution
 from pathlib import Path
 
 import pytest
 
-from tests.support import wheels
+from tests.support import linked_packages, wheels
 from tests.support.compose_container import DOCKER, ROOT
 
 STARTS = """
@@ -31,31 +30,6 @@ for group in ("dservercore.search", "dservercore.retrieve", "dservercore.extensi
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory):
-    """Run a program of an empty environment, away from the source tree; return what it said."""
-    directory = tmp_path_factory.mktemp("empty")
-    venv.create(directory / "venv", with_pip=True)
-    inherited = {name: os.environ[name] for name in os.environ if not name.startswith("PYTHON")}
-    environment = {
-        **inherited,
-        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-        "PIP_USE_PEP517": "1",
-        # Python compiles what it imports, which is a small part.
-        "PIP_NO_COMPILE": "1",
-    }
-
-    def act(program: str, *arguments: str | Path) -> str:
-        done = subprocess.run(
-            [directory / "venv" / "bin" / program, *arguments],
-            cwd=directory, env=environment, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    return act
-
-
-@pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, as the Dockerfile builds it."""
     return wheels.build(ROOT, tmp_path_factory.mktemp("wheel"))
@@ -70,12 +44,25 @@ def test_the_wheel_holds_the_package_with_its_migrations_and_nothing_else(wheel)
     assert "dserver_signed_url_plugin/py.typed" in names
 
 
-def test_a_plain_installation_starts_and_so_does_the_images(wheel, run):
-    run("pip", "install", "--quiet", wheel)
-    run("python", "-c", STARTS)
-    assert "cleanup" in run("flask", "--app", "dservercore", "pending_upload", "--help")
+def test_it_starts_with_nothing_but_what_it_requires(wheel, tmp_path):
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+    [metadata] = tmp_path.glob("*.dist-info")
+    required = linked_packages.requirements(Distribution.at(metadata).requires)
+    linked_packages.link(required, tmp_path)
 
-    run("pip", "install", "--quiet", "--requirement", DOCKER / "requirements.txt")
-    run("pip", "check")
-    run("python", "-c", STARTS + FINDS_THE_PUBLIC_PLUGINS)
-    run("gunicorn", "--version")
+    def python(program: str, *arguments: str) -> str:
+        # Without -S, every package of this environment would be found.
+        path = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.prefix = sys.path[0]\n"
+        return wheels.run([sys.executable, "-S", "-c", path + program, *arguments], tmp_path)
+
+    python(STARTS)
+    command = "from flask.cli import main; main()"
+    assert "cleanup" in python(command, "--app", "dservercore", "pending_upload", "--help")
+
+
+def test_what_the_image_installs_fits_together_and_starts(wheel, tmp_path):
+    environment = wheels.Environment(tmp_path)
+    environment.install("--requirement", DOCKER / "requirements.txt", wheel)
+    environment.run("python", "-c", STARTS + FINDS_THE_PUBLIC_PLUGINS)
+    environment.run("gunicorn", "--version")

@@ -6,11 +6,11 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from re import match
 
 import dserver_client
+
+from tests.support import linked_packages
 
 COMMANDS = ["dtool-annotation", "dtool-create", "dtool-info", "dtool-overlay", "dtool-tag"]
 _MAIN = "import sys; sys.path.insert(0, sys.argv.pop(1)); from dtool_cli.cli import dtool; dtool()"
@@ -21,22 +21,7 @@ def install(site: Path) -> None:
 
     Other storage brokers of this environment would double the time of each command.
     """
-    waiting, seen = [*COMMANDS, "dserver-client", "setuptools"], set()
-    while waiting:
-        name = waiting.pop()
-        try:
-            found = distribution(name)
-        except PackageNotFoundError:
-            # For an extra, or another version of Python.
-            continue
-        if found.name in seen:
-            continue
-        seen.add(found.name)
-        for top in {file.parts[0] for file in found.files or () if file.parts[0] != ".."}:
-            if not (site / top).exists():
-                (site / top).symlink_to(str(found.locate_file(top)))
-        required = [match(r"[\w.-]+", each) for each in found.requires or () if "extra" not in each]
-        waiting += [each[0] for each in required if each]
+    linked_packages.link([*COMMANDS, "dserver-client", "setuptools"], site)
     (site / "dserver_client").symlink_to(Path(dserver_client.__file__).parent)
 
 

@@ -1,0 +1,36 @@
+"""Some of the packages of this environment, in a directory of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from re import match
+
+
+def link(names: Iterable[str], site: Path) -> None:
+    """Link packages and all that they require, and nothing else, into a directory.
+
+    It has what pip would install into an empty environment; extras are left out.
+    """
+    waiting, seen = list(names), set()
+    while waiting:
+        name = waiting.pop()
+        try:
+            found = distribution(name)
+        except PackageNotFoundError:
+            # For an extra, or another version of Python.
+            continue
+        if found.name in seen:
+            continue
+        seen.add(found.name)
+        for top in {file.parts[0] for file in found.files or () if file.parts[0] != ".."}:
+            if not (site / top).exists():
+                (site / top).symlink_to(str(found.locate_file(top)))
+        waiting += requirements(found.requires)
+
+
+def requirements(stated: Iterable[str] | None) -> list[str]:
+    """Return the names of requirements without those of extras."""
+    found = [match(r"[\w.-]+", each) for each in stated or () if "extra" not in each]
+    return [each[0] for each in found if each]

@@ -2,7 +2,7 @@
 
 ========================================  ==========================================================
 ``DSERVER_URL``                           address of dserver
-``DSERVER_TOKEN``                         a token for it
+``DSERVER_TOKEN``                         a token for it, and for no other
 ``DSERVER_TOKEN_FILE``                    a file with the token, read whenever one is needed
 ``DSERVER_USERNAME``,                     for the token generator; tokens are then renewed by
 ``DSERVER_PASSWORD``                      themselves
@@ -45,8 +45,9 @@ class Settings:
     """What this person has configured. ``load`` reads it.
 
     ``url`` is the dserver that is meant where none is named, or None. ``token_url`` is the dserver
-    that ``token``, ``username`` and ``password`` are for; None if for whichever is named, as in
-    dtool-dserver. ``servers`` are all dservers that are known, with their prefixes.
+    that ``token``, ``token_file``, ``username`` and ``password`` are for; None if for the first one
+    that this process sends a token to. ``token_is_local`` is whether a dserver on this machine gets
+    it as well. ``servers`` are all dservers that are known, with their prefixes.
     """
 
     url: str | None = None
@@ -56,6 +57,7 @@ class Settings:
     password: str | None = field(default=None, repr=False)
     token_generator_url: str | None = None
     token_url: str | None = None
+    token_is_local: bool = False
     servers: tuple[str, ...] = ()
     verify_ssl: bool = True
     ca_bundle: Path | None = None
@@ -73,7 +75,8 @@ class Settings:
     ) -> Settings:
         """Return the settings: arguments before the environment, that before ``dtool.json``.
 
-        Without ``DSERVER_URL`` the dserver that was logged in to last is the default.
+        Without ``DSERVER_URL`` the dserver that was logged in to last is the default, and the one
+        that tokens of the environment are for.
 
         :param environ: the environment; by default that of this process.
         :raises UsageError: if a setting cannot be used; the message names it.
@@ -86,14 +89,18 @@ class Settings:
         store = TokenStore()
         known = store.servers()
         verify, bundle = source.verification()
+        at_home = configured or store.default
+        is_elsewhere = bool(token) and chosen not in (None, at_home)
         return cls(
             url=chosen or store.default,
             token=checked_token(token, "The token") if token else source.token(),
-            token_file=source.file("DSERVER_TOKEN_FILE"),
-            username=source.text("DSERVER_USERNAME"),
-            password=source.text("DSERVER_PASSWORD"),
+            # A token that is given for another dserver takes none of these with it.
+            token_file=None if is_elsewhere else source.file("DSERVER_TOKEN_FILE"),
+            username=None if is_elsewhere else source.text("DSERVER_USERNAME"),
+            password=None if is_elsewhere else source.text("DSERVER_PASSWORD"),
             token_generator_url=source.address("DSERVER_TOKEN_GENERATOR_URL"),
-            token_url=chosen if token else configured,
+            token_url=chosen if is_elsewhere else at_home,
+            token_is_local=not token and configured is None,
             servers=tuple(dict.fromkeys(each for each in (chosen, configured, *known) if each)),
             verify_ssl=verify,
             ca_bundle=bundle,

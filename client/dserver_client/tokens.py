@@ -8,16 +8,23 @@ import math
 import time
 from datetime import datetime, timedelta, timezone
 from typing import Any
+from urllib.parse import urlsplit
 
+from dserver_client.connections import origin
 from dserver_client.errors import NotLoggedIn, Unavailable, UsageError
 from dserver_client.http import HTTP
 from dserver_client.private_files import read_private
 from dserver_client.process_lock import ProcessLock
+from dserver_client.server_urls import is_this_machine
 from dserver_client.settings import Settings, checked_token
 from dserver_client.token_store import TokenStore
 
 # Seconds before its end from which a token is renewed.
 _MARGIN = 30
+
+# The host that gets the tokens of settings that do not say which dserver they are for, by what
+# these settings have. dtool-dserver's users set DSERVER_TOKEN alone, and name a host in a URI.
+_first_hosts: dict[tuple[object, ...], str] = {}
 
 
 def end_of(token: str) -> datetime | None:
@@ -62,6 +69,9 @@ class TokenSource:
     A token of the settings comes first, then the file that they name, then the one that was kept
     by a login. If the settings have a token generator, with user name and password, a token from
     there takes the place of one that has ended or that dserver has refused.
+
+    What the settings have is for the dserver of ``Settings.token_url`` only. If that is None, it is
+    for the first host that this process sends it to.
     """
 
     def __init__(
@@ -149,17 +159,36 @@ class TokenSource:
         return None if content is None else content.decode("ascii", "replace")
 
     def _is_for_this_server(self) -> bool:
-        return self._settings.token_url in (None, self._url)
+        """Return whether this dserver may have what the settings have."""
+        settings = self._settings
+        if settings.token_url == self._url:
+            return True
+        if settings.token_is_local and is_this_machine(urlsplit(self._url).hostname or ""):
+            return True
+        return settings.token_url is None and self._first_host() == origin(self._url)
+
+    def _first_host(self) -> str | None:
+        """Return the host that has what the settings have, from now on; None if that is nothing."""
+        settings = self._settings
+        if not self._has_credentials():
+            return None
+        given = (settings.token, settings.token_file, settings.token_generator_url)
+        return _first_hosts.setdefault((*given, settings.username), origin(self._url))
+
+    def _has_credentials(self) -> bool:
+        return bool(self._settings.token or self._settings.token_file or self._has_generator())
+
+    def _has_generator(self) -> bool:
+        settings = self._settings
+        return all((settings.token_generator_url, settings.username, settings.password))
 
     def _can_generate(self) -> bool:
-        settings = self._settings
-        wanted = (settings.token_generator_url, settings.username, settings.password)
-        return self._is_for_this_server() and all(wanted)
+        return self._has_generator() and self._is_for_this_server()
 
     def _generated(self, refused: str | None) -> str:
         settings = self._settings
         if not self._can_generate():
-            raise _not_logged_in(self._url, refused)
+            raise self._not_logged_in(refused)
         return generate_token(
             self._http,
             settings.token_generator_url or "",
@@ -167,19 +196,25 @@ class TokenSource:
             settings.password or "",
         )
 
-
-def _not_logged_in(server_url: str, refused: str | None) -> NotLoggedIn:
-    if refused is None:
+    def _not_logged_in(self, refused: str | None) -> NotLoggedIn:
+        """Return why there is no token, or no other than one that was refused."""
+        url = self._url
+        if refused is None and self._has_credentials() and not self._is_for_this_server():
+            other = self._settings.token_url or self._first_host()
+            return NotLoggedIn(
+                f"The token of the settings is for {other} and is not sent to {url}: set "
+                f"DSERVER_URL to {url} if it is for that one, or use `dserver login`."
+            )
+        if refused is None:
+            sentence = f"There is no token for {url}: use `dserver login`, or set DSERVER_TOKEN."
+            return NotLoggedIn(sentence)
+        end = end_of(refused)
+        if end is not None and end <= datetime.now(timezone.utc):
+            ended = f"{end:%Y-%m-%d %H:%M} UTC"
+            return NotLoggedIn(f"The token for {url} ended at {ended}: log in again.")
         return NotLoggedIn(
-            f"There is no token for {server_url}: use `dserver login`, or set DSERVER_TOKEN."
+            f"{url} does not accept the token, or does not know its user: log in again."
         )
-    end = end_of(refused)
-    if end is not None and end <= datetime.now(timezone.utc):
-        ended = f"{end:%Y-%m-%d %H:%M} UTC"
-        return NotLoggedIn(f"The token for {server_url} ended at {ended}: log in again.")
-    return NotLoggedIn(
-        f"{server_url} does not accept the token, or does not know its user: log in again."
-    )
 
 
 def _claims(token: str) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def dtool_json():
 
 
 def test_nothing_is_configured():
-    assert Settings.load({}) == Settings()
+    assert Settings.load({}) == Settings(token_is_local=True)
 
 
 def test_the_environment_comes_before_dtool_json(dtool_json):
@@ -140,8 +140,7 @@ def test_the_last_login_is_the_default():
     settings = Settings.load({"DSERVER_TOKEN": "token"})
     assert settings.url == "https://lab.org/lookup"
     assert settings.servers == ("https://lab.org/lookup", "https://other.org")
-    # The token of the environment is for whichever dserver is named, as in dtool-dserver.
-    assert settings.token_url is None
+    assert settings.token_url == "https://lab.org/lookup"
     assert Settings.load({"DSERVER_URL": "https://third.org"}).url == "https://third.org"
 
 
@@ -150,6 +149,20 @@ def test_a_token_of_the_environment_is_for_the_dserver_of_the_environment():
     assert Settings.load(environ, url="https://other.org").token_url == "https://lab.org"
     own = Settings.load(environ, url="https://other.org", token="own")
     assert (own.token, own.token_url) == ("own", "https://other.org")
+
+
+def test_a_token_that_is_given_for_another_dserver_takes_no_password_with_it(tmp_path):
+    (tmp_path / "token").touch()
+    environ = {
+        "DSERVER_URL": "https://lab.org",
+        "DSERVER_TOKEN_FILE": str(tmp_path / "token"),
+        "DSERVER_USERNAME": "alice",
+        "DSERVER_PASSWORD": "secret",
+    }
+    own = Settings.load(environ, url="https://other.org", token="own")
+    assert (own.token_file, own.username, own.password) == (None, None, None)
+    own = Settings.load(environ, url="https://lab.org", token="own")
+    assert (own.token_file, own.username) == (tmp_path / "token", "alice")
 
 
 def test_a_damaged_file_of_tokens_is_named():

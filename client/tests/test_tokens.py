@@ -90,6 +90,71 @@ def test_a_token_of_the_settings_goes_to_their_dserver_alone(source):
     assert source(token=token(), token_url=LAB).token() == token()
 
 
+def sources(environ, *urls):
+    http = HTTP()
+    return [TokenSource(Settings.load(environ), url, http) for url in urls]
+
+
+def given_in(kind, tmp_path, generator):
+    """Return an environment with a token of its own."""
+    if kind == "DSERVER_TOKEN":
+        return {kind: token(name=str(tmp_path))}
+    if kind == "DSERVER_TOKEN_FILE":
+        (tmp_path / "token").write_text(token(name=str(tmp_path)))
+        return {kind: str(tmp_path / "token")}
+    _, login = generator(*given(token(name=str(tmp_path))))
+    return {
+        "DSERVER_TOKEN_GENERATOR_URL": login["token_generator_url"],
+        "DSERVER_USERNAME": "alice",
+        "DSERVER_PASSWORD": "secret",
+    }
+
+
+KINDS = pytest.mark.parametrize("kind", ["DSERVER_TOKEN", "DSERVER_TOKEN_FILE", "generator"])
+
+
+@KINDS
+def test_without_dserver_url_a_token_goes_to_the_first_host_and_to_no_second(
+    kind, tmp_path, generator
+):
+    environ = given_in(kind, tmp_path, generator)
+    first, again, second, local = sources(
+        environ, LAB, f"{LAB}/lookup", "https://other.org", "http://localhost:5000"
+    )
+    assert first.token() == again.token() == token(name=str(tmp_path))
+    with pytest.raises(NotLoggedIn, match=r"for https://lab\.org .*DSERVER_URL to https://other"):
+        second.token()
+    assert local.token() == first.token()
+
+
+@KINDS
+def test_without_dserver_url_a_token_goes_to_the_dserver_of_the_login(kind, tmp_path, generator):
+    TokenStore().put(LAB, token(name="login"), default=True)
+    environ = given_in(kind, tmp_path, generator)
+    other, lab, local = sources(environ, "https://other.org", LAB, "http://127.0.0.1:5000")
+    with pytest.raises(NotLoggedIn, match="for https://lab.org .*DSERVER_URL"):
+        other.token()
+    assert lab.token() in (token(name=str(tmp_path)), token(name="login"))
+    assert local.token() == token(name=str(tmp_path))
+
+
+@KINDS
+def test_with_dserver_url_a_token_goes_there_alone(kind, tmp_path, generator):
+    environ = {**given_in(kind, tmp_path, generator), "DSERVER_URL": "https://lab.org"}
+    local, other, lab = sources(environ, "http://localhost:5000", "https://other.org", LAB)
+    for each in (local, other):
+        with pytest.raises(NotLoggedIn, match="for https://lab.org .*DSERVER_URL"):
+            each.token()
+    assert lab.token() == token(name=str(tmp_path))
+
+
+def test_a_login_counts_where_the_token_of_the_settings_must_not_go():
+    TokenStore().put("https://other.org", token(name="login"))
+    environ = {"DSERVER_URL": LAB, "DSERVER_TOKEN": token()}
+    [other] = sources(environ, "https://other.org")
+    assert other.token() == token(name="login")
+
+
 def test_without_a_token_it_is_said_how_to_get_one(source):
     with pytest.raises(NotLoggedIn, match="https://lab.org: use `dserver login`"):
         source().token()

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from dserver_client.broker.cached_files import CachedFiles
 from dserver_client.broker.read_ahead import Done, ReadAhead
 from dserver_client.broker.stored_size import stored_size
 from dserver_client.file_lock import FileLock, Locked
@@ -44,13 +45,14 @@ class Items:
         self._items = items
         self._directory = directory
         # One for each: a limit is used by one run of tasks at a time.
-        self._fetch_limit, self._hash_limit = Limit(), Limit()
+        self._fetch_limit, self._hash_limit, self._compare_limit = Limit(), Limit(), Limit()
+        self._cached = CachedFiles()
         self._paths = ReadAhead(items, self._fetch)
         self._hashes = ReadAhead(items, self._hash)
         self._urls_of_all: _URLs | None = None
 
     def path(self, identifier: str) -> Path:
-        """Return where an item lies, fetched and compared with its MD5, unless it was there.
+        """Return where an item lies, compared with its MD5; fetch it if it is not there.
 
         :raises ClientError: if it cannot be fetched.
         """
@@ -64,20 +66,42 @@ class Items:
         return self._hashes.get(identifier)
 
     def _fetch(self, items: Sequence[ManifestItem], done: Done[Path]) -> None:
-        missing = {}
-        for item in items:
-            path = self._path(item)
-            if _is_complete(path, item):
-                done(item, path)
-            else:
-                missing[item.identifier] = (item, path)
-        if not missing:
+        wrong = self._compare(items, done)
+        if not wrong:
             return
+        missing = {item.identifier: (item, self._path(item)) for item in wrong}
         urls = self._urls(list(missing))
-        urls.on_done = lambda identifier: done(*missing[identifier])
+
+        def fetched(identifier: str) -> None:
+            item, path = missing[identifier]
+            self._cached.note(path)
+            done(item, path)
+
+        urls.on_done = fetched
         with self._state() as state:
             fetching = Fetching(self._server.http, urls, state, limit=self._fetch_limit)
             fetching.fetch([(item, str(path)) for item, path in missing.values()])
+
+    def _compare(self, items: Sequence[ManifestItem], done: Done[Path]) -> Sequence[ManifestItem]:
+        """Compare what is cached, unless it was before; return the items that are to be fetched."""
+        right: set[str] = set()
+
+        def compare(item: ManifestItem, path: Path) -> None:
+            if self._cached.is_right(path, item, self._compare_limit.check):
+                right.add(item.identifier)
+                done(item, path)
+
+        tasks = []
+        for item in items:
+            path = self._path(item)
+            if self._cached.is_known(path):
+                right.add(item.identifier)
+                done(item, path)
+            elif path.exists():
+                tasks.append(partial(compare, item, path))
+        if tasks:
+            run(tasks, self._compare_limit)
+        return [item for item in items if item.identifier not in right]
 
     def _hash(self, items: Sequence[ManifestItem], done: Done[str | None]) -> None:
         urls = self._urls([item.identifier for item in items])
@@ -161,10 +185,3 @@ class _URLs(ItemURLs):
         super().done(identifier)
         if self.on_done is not None:
             self.on_done(identifier)
-
-
-def _is_complete(path: Path, item: ManifestItem) -> bool:
-    try:
-        return path.stat().st_size == item.size_in_bytes
-    except OSError:
-        return False

@@ -166,6 +166,31 @@ def test_items_that_are_cached_are_not_fetched_again(uri: str, counting: Countin
     assert counting.paths["/signed-urls/items"] == 0
 
 
+def test_a_cached_file_that_is_not_the_item_is_fetched_again(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DSERVER_CACHE_DIR", str(tmp_path / "cache"))
+    dataset = dtoolcore.DataSet.from_uri(uri)
+    cached = tmp_path / "cache" / dataset.uuid / f"{generate_identifier('a.txt')}.txt"
+    cached.parent.mkdir(parents=True)
+    # As a power cut may leave it.
+    cached.write_bytes(bytes(len(CONTENT["a.txt"])))
+    (tmp_path / "copy").mkdir()
+    copied = dtoolcore.DataSet.from_uri(dtoolcore.copy(uri, str(tmp_path / "copy")))
+    assert {
+        Path(copied.item_content_abspath(each)).read_bytes() for each in copied.identifiers
+    } == set(CONTENT.values())
+    assert cached.read_bytes() == CONTENT["a.txt"]
+    # The same process sees what happens to it later, whatever its time says.
+    found = cached.stat()
+    other = tmp_path / "other"
+    other.write_bytes(b"FIRST")
+    os.utime(other, ns=(found.st_atime_ns, found.st_mtime_ns))
+    other.replace(cached)
+    assert Path(dataset.item_content_abspath(generate_identifier("a.txt"))) == cached
+    assert cached.read_bytes() == CONTENT["a.txt"]
+
+
 def test_verification_sees_what_the_store_has(
     create: Callable[..., dtoolcore.ProtoDataSet],
     base_uri: str,

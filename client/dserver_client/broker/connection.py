@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import OrderedDict
 from pathlib import Path
@@ -33,7 +34,8 @@ class Connection:
         self.settings = settings
         self.cache_directory = _cache_directory(settings)
         self._client = Client(settings=settings)
-        self._datasets: OrderedDict[str, FrozenDataset] = OrderedDict()
+        # By process: a child of a fork has no threads that work for its parent's datasets.
+        self._datasets: OrderedDict[tuple[int, str], FrozenDataset] = OrderedDict()
         # What dserver's index says of datasets that were just listed.
         self._listed: dict[str, dict[str, Any]] = {}
         self._listed_at = 0.0
@@ -77,12 +79,13 @@ class Connection:
         :raises Refused: with status 404 if dserver has to look it up, and does not find it.
         """
         shown = str(address)
-        if shown not in self._datasets:
+        key = (os.getpid(), shown)
+        if key not in self._datasets:
             uri = self._client.dataset_uri(shown)
-            self._datasets[shown] = FrozenDataset(self.server, uri, shown, self.cache_directory)
+            self._datasets[key] = FrozenDataset(self.server, uri, shown, self.cache_directory)
             if len(self._datasets) > _MOST_DATASETS:
                 self._datasets.popitem(last=False)
-        return self._datasets[shown]
+        return self._datasets[key]
 
     def has(self, address: Address) -> bool:
         """Tell whether a dataset is registered.

@@ -28,7 +28,7 @@ Work = Callable[[Sequence[ManifestItem], Done[Result]], None]
 
 
 class ReadAhead(Generic[Result]):
-    """The results for the items of one dataset. Threads may share it.
+    """The results for the items of one dataset. Threads may share it, forked processes may not.
 
     :param items: all items, in the order of the manifest.
     :param work: is called with batches of items, in a thread of its own. If it raises an error,
@@ -83,8 +83,7 @@ class ReadAhead(Generic[Result]):
         if result is None or (result.done() and result.exception() is not None):
             result = self._results[item.identifier] = Future()
             self._queue.put((item, result))
-            # A fork has no threads but its own.
-            if self._thread is None or not self._thread.is_alive():
+            if self._thread is None:
                 # A daemon: a program that ends does not wait for what it did not ask for.
                 self._thread = threading.Thread(target=self._run, name="read-ahead", daemon=True)
                 self._thread.start()

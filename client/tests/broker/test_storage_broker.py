@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -189,6 +192,55 @@ def test_a_cached_file_that_is_not_the_item_is_fetched_again(
     other.replace(cached)
     assert Path(dataset.item_content_abspath(generate_identifier("a.txt"))) == cached
     assert cached.read_bytes() == CONTENT["a.txt"]
+
+
+FORKED = """
+import os, sys, threading, urllib.request
+from dserver_client.broker.storage_broker import DserverStorageBroker
+
+url, uri, identifier = sys.argv[1:]
+broker = DserverStorageBroker(uri)
+asking = threading.Thread(target=broker.get_item_abspath, args=(identifier,))
+asking.start()
+urllib.request.urlopen(url + "/is-asked").close()
+child = os.fork()
+if child == 0:
+    path = broker.get_item_abspath(identifier)
+    print(open(path).read(), flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+asking.join()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
+def test_a_child_does_not_wait_for_a_thread_of_its_parent(
+    uri: str, lab: Dserver, tmp_path: Path
+) -> None:
+    is_asked, both = threading.Event(), threading.Barrier(2)
+
+    def slow(environ: dict[str, Any], start_response: Any) -> Any:
+        """Be dserver, which signs for the parent when the child asks, too."""
+        if environ["PATH_INFO"] == "/is-asked":
+            assert is_asked.wait(timeout=10)
+            start_response("204 No Content", [])
+            return []
+        if environ["PATH_INFO"].startswith("/signed-urls/items"):
+            is_asked.set()
+            both.wait(timeout=10)
+        return lab.app(environ, start_response)
+
+    with serving(slow) as url:
+        theirs = f"dserver://{url.partition('://')[2]}/s3/{uri.partition('/s3/')[2]}"
+        done = subprocess.run(
+            [sys.executable, "-c", FORKED, url, theirs, generate_identifier("a.txt")],
+            env={**os.environ, "DSERVER_CACHE_DIR": str(tmp_path / "cache")},
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
+        )
+    assert done.stdout == "first\n"
 
 
 def test_verification_sees_what_the_store_has(

@@ -10,7 +10,7 @@ from typing import Any
 
 import dtoolcore.utils
 
-from dserver_client.broker.errors import CopiedAlready, NotADataset
+from dserver_client.broker.errors import CopiedAlready, NotADataset, is_resuming
 from dserver_client.broker.frozen_dataset import FrozenDataset
 from dserver_client.broker.proto_dataset import ProtoDataset, ProtoDatasets
 from dserver_client.client import Client
@@ -39,8 +39,8 @@ class Connection:
         # What dserver's index says of datasets that were just listed.
         self._listed: dict[str, dict[str, Any]] = {}
         self._listed_at = 0.0
-        # How often dtool has asked for the URI of a dataset that it is about to make.
-        self._new: dict[str, int] = {}
+        # The URIs of datasets that dtool is about to make, as far as it has asked for them.
+        self._new: set[str] = set()
 
     @property
     def server(self) -> Server:
@@ -62,7 +62,7 @@ class Connection:
 
     def check_may_create(self, address: Address) -> None:
         """Raise Refused if this person may not deposit datasets at the base URI of a dataset."""
-        self._new.pop(str(address), None)
+        self._new.discard(str(address))
         user = self.server.whoami()
         if address.base_uri not in user.register_base_uris:
             raise _no_permission(user, "register", address, self.server_url)
@@ -94,23 +94,23 @@ class Connection:
         is one gets dserver's sentence.
 
         :raises NotADataset: if there is none.
-        :raises CopiedAlready: if the rest of one is to be copied, and it is registered.
+        :raises CopiedAlready: if there is nothing left to do for ``dtool cp --resume``.
         """
         uri = str(address)
         if self._from_index(address) is not None:
             return True
-        # `dtool cp --resume` asks for the URI twice before this, `dtool cp` once.
-        asked = self._new.pop(uri, 0)
+        is_new, resumes = uri in self._new, is_resuming()
+        self._new.discard(uri)
         try:
             self.frozen_dataset(address).check()
         except Refused as error:
             if error.status != 404:
                 raise
-            if asked == 1:
+            if is_new and not resumes:
                 return False
-            advice = " Nothing was begun: copy it without --resume." if asked else ""
+            advice = " Nothing was begun: copy it without --resume." if is_new else ""
             raise NotADataset(f"{error}{advice}", error) from error
-        if asked > 1:
+        if is_new and resumes:
             raise CopiedAlready(f"{uri} is registered: nothing is left to be copied.")
         return True
 
@@ -149,7 +149,7 @@ class Connection:
             raise UsageError(f"{address} is a dataset, not a base URI.")
         base_uri = self._client.base_uri(str(address))
         uri = f"{dserver_uri(self.server_url, base_uri)}/{uuid}"
-        self._new[uri] = self._new.get(uri, 0) + 1
+        self._new.add(uri)
         return uri
 
     def base_uri(self, address: Address) -> str:

@@ -62,6 +62,12 @@ class NoSuchEntry(BrokerError, dtoolcore.DtoolCoreKeyError):
     __str__ = click.ClickException.__str__
 
 
+def is_resuming() -> bool:
+    """Tell whether this is ``dtool cp --resume``; dtoolcore does not say so to brokers."""
+    command = click.get_current_context(silent=True)
+    return command is not None and bool(command.params.get("resume"))
+
+
 def shown_by_dtool(broker: type[Broker]) -> type[Broker]:
     """Let all methods of a storage broker raise BrokerErrors in place of other errors."""
     for name, member in list(vars(broker).items()):

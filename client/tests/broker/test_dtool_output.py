@@ -141,3 +141,21 @@ def test_an_item_is_fetched_into_the_cache_directory_of_dtool(
     path = Path(dtool("item", "fetch", uri, ITEM).stdout.strip())
     assert path == tmp_path / "cache" / uri.rpartition("/")[2] / f"{ITEM}.txt"
     assert path.read_bytes() == b"first"
+
+
+def test_the_rest_of_a_complete_copy_is_nothing(
+    dtool: Callable[..., Result], base_uri: str, tmp_path: Path
+) -> None:
+    local = dtoolcore.create_proto_dataset("local", str(tmp_path), "project: test\n")
+    local.put_item(__file__, "a.txt")
+    local.freeze()
+    nothing_begun = dtool("cp", "-q", "--resume", local.uri, base_uri)
+    assert nothing_begun.exit_code == 5
+    assert "copy it without --resume" in nothing_begun.stderr
+    assert dtool("cp", "-q", local.uri, base_uri).exit_code == 0
+    complete = dtool("cp", "-q", "--resume", local.uri, base_uri)
+    assert complete.exit_code == 0
+    assert "nothing is left to be copied" in complete.stdout
+    again = dtool("cp", "-q", local.uri, base_uri)
+    assert again.exit_code == 2
+    assert "already exists" in again.stderr

@@ -15,7 +15,7 @@ from typing import Any
 
 import dtoolcore
 import pytest
-from dserver_client.broker.errors import BrokerError, CopiedAlready, NoSuchEntry, NotADataset
+from dserver_client.broker.errors import BrokerError, NoSuchEntry, NotADataset
 from dserver_client.errors import ClientError
 from dtoolcore.utils import generate_identifier
 from werkzeug.test import run_wsgi_app
@@ -386,20 +386,17 @@ def test_an_item_whose_line_was_lost_is_not_left_out(
         proto.freeze()
 
 
-def test_the_rest_of_a_complete_copy_is_nothing(
-    create: Callable[..., dtoolcore.ProtoDataSet], base_uri: str, tmp_path: Path
+def test_a_program_may_ask_for_a_uri_as_often_as_it_likes(
+    uri: str, base_uri: str, tmp_path: Path
 ) -> None:
-    (tmp_path / "disk").mkdir()
-    local = create(str(tmp_path / "disk"))
-    local.freeze()
-    dtoolcore._generate_uri(local.admin_metadata, base_uri)
-    with pytest.raises(NotADataset, match="without --resume"):
-        dtoolcore.copy_resume(local.uri, base_uri)
-    dtoolcore.copy(local.uri, base_uri)
-    dtoolcore._generate_uri(local.admin_metadata, base_uri)
-    with pytest.raises(CopiedAlready, match="nothing is left") as raised:
-        dtoolcore.copy_resume(local.uri, base_uri)
-    assert raised.value.exit_code == 0
+    dataset = dtoolcore.DataSet.from_uri(uri)
+    for _ in range(3):
+        assert dtoolcore._generate_uri(dataset.admin_metadata, base_uri) == uri
+    assert dtoolcore.DataSet.from_uri(uri).uuid == dataset.uuid
+    new = {**dataset.admin_metadata, "uuid": "af6727bf-29c7-43dd-b42f-a5d7ede28337"}
+    for _ in range(3):
+        other = dtoolcore._generate_uri(new, base_uri)
+    assert not dtoolcore._is_dataset(other, None)
 
 
 @pytest.mark.parametrize(

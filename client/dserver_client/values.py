@@ -176,11 +176,21 @@ class PartURLs:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredParts:
+    """How many parts of an item are stored, of how many of ``part_size`` bytes."""
+
+    stored: int
+    count: int
+    part_size: int
+
+
+@dataclass(frozen=True, slots=True)
 class UploadStatus:
-    """How far a deposit is. Of a registered dataset there is only the state.
+    """The progress of a deposit. Of a registered dataset there is only the state.
 
     ``state`` is ``opening``, ``open``, ``frozen`` or ``registered``. ``missing`` and ``wrong`` have
-    the relpaths of the first 100 items that are not stored, or not as announced.
+    the relpaths of the first 100 items that are not stored, or not as announced. ``parts`` has
+    what is stored of unfinished items, by relpath; ``stored_in_bytes`` does not count it.
     """
 
     uri: str
@@ -197,6 +207,7 @@ class UploadStatus:
     missing: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     items_completed: int | None = None
+    parts: dict[str, StoredParts] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

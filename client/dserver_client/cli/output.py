@@ -118,7 +118,7 @@ def without_secrets(text: str) -> str:
 
 def _plain(value: Any) -> object:
     if isinstance(value, datetime):
-        return value.isoformat()
+        return value.isoformat(timespec="seconds")
     if isinstance(value, PurePath):
         return str(value)
     if is_dataclass(value) and not isinstance(value, type):

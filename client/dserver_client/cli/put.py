@@ -80,7 +80,7 @@ def put(
             local, base_uri, **vars(description), progress=session.progress(quiet=quiet)
         )
     # What a script needs is alone on standard output.
-    if not quiet:
+    if not (quiet or session.output.as_json):
         session.output.message(_summary(deposited))
     session.output.result(deposited, deposited.uri)
 

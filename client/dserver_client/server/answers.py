@@ -19,6 +19,7 @@ from dserver_client.values import (
     SignedItem,
     SignedPart,
     StoredPart,
+    StoredParts,
     UploadGrant,
     UploadStatus,
     User,
@@ -150,6 +151,10 @@ def upload_status(answer: Answer) -> UploadStatus:
         missing=[str(each) for each in answer.get("missing") or ()],
         wrong=[str(each["relpath"]) for each in answer.get("mismatched") or ()],
         items_completed=_number(completing.get("items_done")),
+        parts={
+            str(each["relpath"]): StoredParts(each["stored"], each["count"], each["size"])
+            for each in (answer.get("parts") or {}).values()
+        },
     )
 
 

@@ -69,7 +69,7 @@ class Client:
     def datasets(
         self, search: str | None = None, base_uri: str | None = None
     ) -> Iterator[DatasetEntry]:
-        """Yield the datasets that may be read, by URI.
+        """Yield the datasets that may be read, the newest first.
 
         :param search: words that are looked for in names, READMEs and so on.
         :param base_uri: only datasets there.

@@ -1,4 +1,4 @@
-"""Commands that find datasets: a list, and what is known of one."""
+"""Commands that find datasets: list them, and show what is known of one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ import click
 
 from dserver_client.cli.command import command_options
 from dserver_client.cli.session import Session
+from dserver_client.client import Client
 from dserver_client.display.formats import size_text, table
+from dserver_client.errors import Refused
+from dserver_client.server import Server
 from dserver_client.values import DatasetEntry, Item
 
 # So many datasets are shown in columns of the same width.
@@ -25,12 +28,14 @@ _SCREEN = 100
 def ls(session: Session, *, base_uri: str | None, search: str | None) -> None:
     """List datasets.
 
-    They are those at BASE_URI, or at all base URIs where you may read; dserver://HOST are all those
-    of another dserver.
+    The datasets at BASE_URI are listed, or at all base URIs where you may read, the newest first;
+    dserver://HOST lists those of another dserver.
     """
     client = session.client(base_uri)
     if base_uri is not None and session.names_only_a_server(base_uri):
         base_uri = None
+    if base_uri is not None:
+        _check_may_read(client, client.base_uri(base_uri))
     found = client.datasets(search=search, base_uri=base_uri)
     if session.output.as_json:
         session.output.result({"datasets": list(found)}, "")
@@ -56,7 +61,7 @@ def info(session: Session, *, uri: str, with_items: bool) -> None:
     server, uri = client.server, client.dataset_uri(uri)
     entry, readme = server.entry(uri), server.readme(uri)
     annotations, tags = server.annotations(uri), server.tags(uri)
-    items = [each.item for each in server.signed_items(uri)] if with_items else None
+    items = _items(server, uri) if with_items else None
     document = {**asdict(entry), "tags": tags, "annotations": annotations, "readme": readme}
     if items is not None:
         document["items"] = items
@@ -64,6 +69,25 @@ def info(session: Session, *, uri: str, with_items: bool) -> None:
     lines += ["", readme.rstrip()] if readme.strip() else []
     lines += _item_lines(items)
     session.output.result(document, "\n".join(lines))
+
+
+def _check_may_read(client: Client, base_uri: str) -> None:
+    """Raise Refused where dserver would list nothing, as if there were no datasets."""
+    user = client.server.whoami()
+    if base_uri in user.search_base_uris:
+        return
+    readable = ", ".join(user.search_base_uris)
+    places = f" {user.username} may read at {readable}." if readable else ""
+    raise Refused(
+        f"{user.username} may not read at {base_uri}, or dserver does not know it.{places}",
+        403,
+        "permission-denied",
+        {"base_uri": base_uri},
+    )
+
+
+def _items(server: Server, uri: str) -> list[Item]:
+    return sorted((each.item for each in server.signed_items(uri)), key=lambda item: item.relpath)
 
 
 def _facts(

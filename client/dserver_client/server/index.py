@@ -35,7 +35,7 @@ class Index(Routes):
     def datasets(
         self, *, search: str | None = None, base_uri: str | None = None
     ) -> Iterator[DatasetEntry]:
-        """Yield the datasets that this user may read, by URI.
+        """Yield the datasets that this user may read, the newest first.
 
         :param search: words that are looked for in names, READMEs and so on.
         :param base_uri: only datasets there.
@@ -45,14 +45,18 @@ class Index(Routes):
             query["free_text"] = search
         if base_uri:
             query["base_uris"] = [base_uri]
-        return self._pages("POST", "/uris", body=query)
+        # By URI, too: times may be equal, and pages must not overlap.
+        return self._pages("POST", "/uris", order="-frozen_at,uri", body=query)
 
     def entry(self, uri: str) -> DatasetEntry:
         """Return a registered dataset.
 
-        :raises Refused: with status 404 if it is not registered.
+        :raises Refused: with status 404 if it is not registered, or 403.
         """
-        return self.read("GET", f"/uris/{quoted(uri)}", answers.entry)
+        try:
+            return self.read("GET", f"/uris/{quoted(uri)}", answers.entry)
+        except Refused as refused:
+            raise _about_dataset(uri, refused) from None
 
     def lookup(self, uuid: str) -> list[DatasetEntry]:
         """Return the datasets with a UUID, of which there may be copies at several base URIs."""
@@ -113,11 +117,14 @@ class Index(Routes):
     def _write_tags(self, uri: str, tags: list[str]) -> None:
         self.call("PUT", f"/tags/{quoted(uri)}", body={"tags": tags})
 
-    def _pages(self, method: str, path: str, **options: Any) -> Iterator[DatasetEntry]:
+    def _pages(
+        self, method: str, path: str, *, order: str | None = None, **options: Any
+    ) -> Iterator[DatasetEntry]:
         """Yield the datasets of all pages."""
+        sort = f"&sort={order}" if order else ""
         before: list[DatasetEntry] = []
         for page in count(1):
-            where = f"{path}?page={page}&page_size={_PAGE_SIZE}"
+            where = f"{path}?page={page}&page_size={_PAGE_SIZE}{sort}"
             try:
                 response = self.respond(method, where, **options)
             except Refused as refused:
@@ -139,6 +146,21 @@ class Index(Routes):
             return [answers.entry(each) for each in self.decoded(response, path)]
         except answers.MALFORMED:
             raise self.unexpected(path) from None
+
+
+def _about_dataset(uri: str, refused: Refused) -> Refused:
+    """Return a refusal by dserver's own routes, which do not say what they are about."""
+    sentences = {
+        "http-403": f"You may not read datasets at {uri.rpartition('/')[0]}: ask an administrator "
+        "of dserver for permission.",
+        "http-404": f"dserver has no dataset {uri}. If its deposit is not complete, "
+        f"`dserver status {uri}` shows its progress.",
+    }
+    if refused.slug not in sentences:
+        return refused
+    named = Refused(sentences[refused.slug], refused.status, refused.slug, refused.facts)
+    named.request_id = refused.request_id
+    return named
 
 
 def _is_last(response: Response, page: int) -> bool:

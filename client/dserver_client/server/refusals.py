@@ -13,8 +13,8 @@ from dserver_client.http import Response, retry_after
 _SENTENCES = {
     400: "dserver cannot use this request.",
     401: "dserver does not accept the token, or does not know its user: log in again.",
-    403: "You have no permission for this base URI.",
-    404: "dserver does not have it.",
+    403: "You have no permission for this base URI: ask an administrator of dserver.",
+    404: "dserver has nothing under this URI.",
     409: "This conflicts with what dserver has: it may be registered, or pending elsewhere.",
     410: "It is no longer there.",
     422: "dserver does not understand this request.",

@@ -189,9 +189,16 @@ class Journal:
             try:
                 if self._lines is None:
                     self._lines = _open_to_append(self._lines_path)
-                self._lines.write(content)
+                written = self._lines.write(content)
             except OSError as error:
                 raise LocalFileError(f"{self._lines_path}: {error.strerror}.") from error
+            if written < len(content):
+                # What comes next stands on a line of its own.
+                self._lines.close()
+                self._lines = None
+                raise LocalFileError(
+                    f"{self._lines_path} cannot be written to its end: is the disk full?"
+                )
 
     def _read_lines(self) -> Iterator[dict[str, Any]]:
         with suppress(FileNotFoundError), open(self._lines_path, "rb") as lines:

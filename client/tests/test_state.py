@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from dserver_client import state
+from dserver_client.errors import LocalFileError
 from dserver_client.local_files import LocalFile
 from dserver_client.private_files import state_directory
 from dserver_client.state import DepositRunning, Journal
@@ -54,6 +55,27 @@ def test_unfinished_deposits_are_listed() -> None:
     assert first.uri == f"s3://lab/{begun.uuid}"
     assert list(first.sources) == sorted(SOURCES)
     assert second.name == "other"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limits of resources")
+def test_a_line_that_a_full_disk_cuts_off_is_an_error_and_harms_no_other() -> None:
+    import resource  # noqa: PLC0415 - not on Windows
+
+    with journal() as opened:
+        opened.begin("mine", 3, 9)
+        opened.keep_stored("first")
+        (lines,) = (state_directory() / "deposits").glob("*.lines")
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (lines.stat().st_size + 4, before[1]))
+        try:
+            with pytest.raises(LocalFileError, match="is the disk full"):
+                opened.forget_stored()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        opened.keep_stored("second")
+    with journal() as opened:
+        opened.look_up([])
+        assert opened.stored == {"first", "second"}
 
 
 def test_what_is_removed_or_forgotten_is_not_listed() -> None:

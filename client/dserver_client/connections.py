@@ -18,6 +18,7 @@ from urllib.request import getproxies, proxy_bypass
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import LocationParseError
 from urllib3.response import BaseHTTPResponse
 
 from dserver_client.errors import UsageError
@@ -27,8 +28,10 @@ BLOCK = 1 << 18  # bytes that are sent at a time
 
 _SEND_TIMEOUT = 60.0  # seconds for a block, or for a body that is smaller
 
-# The target of a request, named as in HTTP/2. It is not sent: no header's name may begin so.
+# The target of a request, named as in HTTP/2, which our connections take out of the headers. Others
+# would not send it: http.client raises ValueError for names that begin with a colon.
 _TARGET = ":path"
+_ORIGIN = re.compile(r"[^:/?#]*://[^/?#]*")
 _is_encoded = re.compile(r'/[!"$-~]*').fullmatch
 
 
@@ -95,11 +98,10 @@ class Connections:
         headers: dict[str, str],
         body: Any,
         timeout: urllib3.Timeout,
-        preload: bool,
     ) -> BaseHTTPResponse:
-        """Send one request, and return its answer; redirects are not followed.
+        """Send one request, and return its answer before its body; redirects are not followed.
 
-        :raises urllib3.exceptions.HTTPError: if there is no answer.
+        :raises urllib3.exceptions.HTTPError: if there is no answer, or the URL is none.
         :raises UsageError: if the proxy or the certificates of the settings cannot be used.
         """
         pool, target = self._pool(url)
@@ -116,7 +118,7 @@ class Connections:
             redirect=False,
             assert_same_host=False,
             timeout=timeout,
-            preload_content=preload,
+            preload_content=False,
         )
 
     def proxy_name(self, url: str) -> str:
@@ -137,9 +139,16 @@ class Connections:
         found = self._hosts.get(key)
         if found is None:
             # Two threads may make the same: the manager below keeps one.
-            found = self._hosts[key] = self._connect(host)
+            try:
+                found = self._hosts[key] = self._connect(host)
+            except ValueError:
+                # Not chained: the message may hold a signature.
+                raise LocationParseError(host) from None
         pool, is_whole = found
-        return pool, url if is_whole else url[len(host) :] or "/"
+        if is_whole:
+            return pool, url
+        target = url[len(host) :]
+        return pool, target if target.startswith("/") else f"/{target}"
 
     def _connect(self, host: str) -> tuple[HTTPConnectionPool, bool]:
         proxy, parts = _proxy_of(host), urlsplit(host)
@@ -172,8 +181,8 @@ class Connections:
 
 def origin(url: str) -> str:
     """Return the scheme, host and port of a URL."""
-    end = url.find("/", url.find("://") + 3)
-    return url if end < 0 else url[:end]
+    found = _ORIGIN.match(url)
+    return "" if found is None else found[0]
 
 
 def _ssl_context(bundle: Path | None, verify: bool) -> ssl.SSLContext:  # noqa: FBT001

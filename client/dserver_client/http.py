@@ -23,6 +23,7 @@ import urllib3
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
+    LocationValueError,
     NameResolutionError,
     NewConnectionError,
     ProxyError,
@@ -30,6 +31,7 @@ from urllib3.exceptions import (
 )
 from urllib3.response import BaseHTTPResponse
 
+from dserver_client.answer_bodies import MOST, MOST_OF_ERROR, loaded
 from dserver_client.connections import BLOCK, Connections, origin
 from dserver_client.errors import Unavailable
 from dserver_client.settings import Settings
@@ -74,12 +76,14 @@ class HTTP:
         stream: bool = False,
         read_timeout: float = _READ_TIMEOUT,
         retries: int = _RETRIES,
+        most_of_error: int = MOST_OF_ERROR,
         pause: Callable[[float], None] | None = None,
     ) -> Response:
         """Send a request until there is an answer that does not pass by itself; return the answer.
 
         :param body: bytes, or a function that opens a file at its start for each attempt.
         :param size_in_bytes: the size of a body that is no bytes.
+        :param most_of_error: bytes that are read of the body of an answer of 300 and above.
         :param stream: leave the body of an answer below 400 to be read by the caller, who then
             calls ``release_conn()``, or ``close()`` if it was not read to its end.
         :param read_timeout: seconds without a byte after which there is no answer.
@@ -87,7 +91,7 @@ class HTTP:
         :param pause: is called to wait for some seconds before each further attempt; by default
             ``close()`` ends the waiting.
         :return: the last answer, whatever its status.
-        :raises Unavailable: if there was none.
+        :raises Unavailable: if there was none, or one of more than 256 MiB.
         """
         wait = pause or self._pause
         sent = _with_length(headers, body, size_in_bytes)
@@ -95,7 +99,10 @@ class HTTP:
         for attempt in count():
             delay = None
             try:
-                response = self._send(method, url, sent, body, timeout, stream=stream)
+                response = self._send(method, url, sent, body, timeout)
+                if not stream or response.status >= 400:
+                    is_small = response.status >= 300 or method == "PUT"
+                    response = self.loaded(url, response, most_of_error if is_small else None)
             except HTTPError as error:
                 if attempt >= self._retries_after(error, url, retries):
                     raise self.no_answer(url, error) from None
@@ -105,6 +112,19 @@ class HTTP:
                     return response
             wait(_backoff(attempt) if delay is None else delay)
         raise AssertionError  # not reached
+
+    def loaded(self, url: str, response: Response, most: int | None = None) -> Response:
+        """Return an answer with its body, which is decoded.
+
+        :param most: bytes of the body; the rest is left out, and the connection is closed.
+        :raises Unavailable: without ``most``, if there are more than 256 MiB.
+        """
+        if most is not None:
+            return loaded(response, most)
+        whole = loaded(response, MOST + 1)
+        if len(whole.data) > MOST:
+            raise Unavailable(f"{origin(url)} answers with more than {MOST >> 20} MiB.")
+        return whole
 
     def no_answer(self, url: str, error: BaseException) -> Unavailable:
         """Return the error for a request, or for the reading of its answer, that failed.
@@ -125,10 +145,10 @@ class HTTP:
     def _retries_after(self, error: HTTPError, url: str, retries: int) -> int:
         """Return how often to try again where there is no answer.
 
-        Not where a certificate is not trusted, and once where nothing of this host was ever seen:
-        its address is probably wrong.
+        Not where a certificate is not trusted or the URL is none, and once where nothing of this
+        host was ever seen: its address is probably wrong.
         """
-        if isinstance(error, SSLError):
+        if isinstance(error, (SSLError, LocationValueError)):
             return 0
         is_new = origin(url) not in self._reached
         if is_new and isinstance(error, (NewConnectionError, ConnectTimeoutError)):
@@ -142,8 +162,6 @@ class HTTP:
         headers: dict[str, str],
         body: Body | None,
         timeout: urllib3.Timeout,
-        *,
-        stream: bool,
     ) -> Response:
         opened: Any = body
         if callable(body):
@@ -153,15 +171,12 @@ class HTTP:
             opened = io.BytesIO(body)
         try:
             response = self._connections.urlopen(
-                method, url, headers=headers, body=opened, timeout=timeout, preload=not stream
+                method, url, headers=headers, body=opened, timeout=timeout
             )
         finally:
             if opened is not body:
                 opened.close()
         self._reached.add(origin(url))
-        if stream and response.status >= 400:
-            # Reads it: the connection is free then.
-            _ = response.data
         return response
 
     def _pause(self, seconds: float) -> None:
@@ -176,7 +191,7 @@ def retry_after(response: Response) -> float | None:
         return float(text)
     try:
         then = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     then = then if then.tzinfo else then.replace(tzinfo=timezone.utc)
     return max((then - datetime.now(timezone.utc)).total_seconds(), 0.0)
@@ -222,6 +237,8 @@ def _reason(causes: list[BaseException]) -> str:
     if isinstance(last, ssl.SSLCertVerificationError):
         reason = f"its certificate is not trusted ({last.verify_message})"
         return f"{reason}. REQUESTS_CA_BUNDLE can name a file of certificates to trust"
+    if isinstance(last, LocationValueError):
+        return "that is no address"
     if refusal := _TUNNEL_REFUSED.match(str(last)):
         return f"the proxy answers {refusal[1]}"
     if isinstance(last, (TimeoutError, urllib3.exceptions.TimeoutError)):

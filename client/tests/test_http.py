@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import logging
 import socket
+import threading
 import traceback
-from contextlib import closing
+import tracemalloc
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 
 import pytest
+from dserver_client.answer_bodies import MOST_OF_ERROR
 from dserver_client.errors import Unavailable, UsageError
 from dserver_client.http import HTTP, READ_ERRORS
 from dserver_client.settings import Settings
@@ -252,3 +256,110 @@ def test_a_proxy_that_is_no_address_is_named_without_its_password(monkeypatch):
     with pytest.raises(UsageError, match="HTTPS_PROXY") as raised:
         HTTP().request("GET", "https://dserver.invalid/")
     assert "secret" not in "".join(traceback.format_exception(raised.value))
+
+
+@contextmanager
+def endless(head, piece=bytes(1 << 16)):
+    """Answer each connection with a head and then the same bytes for ever; yield the address."""
+
+    def answer(connection):
+        with connection, suppress(OSError):
+            connection.recv(1 << 16)
+            connection.sendall(head)
+            while True:
+                connection.sendall(piece)
+
+    def accept():
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=answer, args=listening.accept()[:1], daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=accept, daemon=True).start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        listening.shutdown(socket.SHUT_RDWR)
+
+
+def head(status, *headers):
+    return "\r\n".join([f"HTTP/1.1 {status} X", *headers, "", ""]).encode()
+
+
+BOMB = gzip.compress(bytes(50_000_000))
+
+ENDLESS = pytest.mark.parametrize(
+    ("headers", "piece"),
+    [
+        ((), bytes(1 << 16)),
+        (("Content-Length: 1000000000000000",), bytes(1 << 16)),
+        (("Transfer-Encoding: chunked",), b"10000\r\n" + bytes(1 << 16) + b"\r\n"),
+        (("Transfer-Encoding: chunked", "Content-Length: 1"), b"1\r\nx\r\n" * 5000),
+        (("Content-Encoding: gzip",), BOMB),
+    ],
+    ids=["no length", "length", "chunks", "two lengths", "gzip"],
+)
+
+
+@ENDLESS
+@pytest.mark.parametrize("stream", [True, False])
+def test_an_error_without_an_end_is_cut_off(headers, piece, stream):
+    with endless(head(403, *headers), piece) as url:
+        answer = HTTP().request("GET", url, stream=stream)
+    assert (answer.status, len(answer.data)) == (403, MOST_OF_ERROR)
+
+
+def test_the_answer_to_a_put_is_cut_off():
+    with endless(head(200, "ETag: x")) as url:
+        answer = HTTP().request("PUT", url, body=b"content")
+    assert (answer.headers["ETag"], len(answer.data)) == ("x", MOST_OF_ERROR)
+
+
+def test_an_error_that_decodes_to_gigabytes_takes_no_memory():
+    tracemalloc.start()
+    with endless(head(403, "Content-Encoding: gzip"), BOMB) as url:
+        HTTP().request("GET", url)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 << 20
+
+
+def test_an_answer_without_an_end_is_an_error():
+    with (
+        endless(head(200, "Content-Encoding: gzip"), BOMB) as url,
+        pytest.raises(Unavailable) as raised,
+    ):
+        HTTP().request("GET", url)
+    assert str(raised.value) == f"{url[:-1]} answers with more than 256 MiB."
+
+
+def test_the_connection_is_kept_after_an_error_that_ends(request_to):
+    chunks = {"Transfer-Encoding": "chunked"}
+    answers = [
+        Answer(403, b"2\r\nno\r\n0\r\n\r\n", headers={"Content-Length": "2", **chunks}),
+        Answer(403, gzip.compress(b"never"), headers={"Content-Encoding": "gzip"}),
+        Answer(404, b""),
+    ]
+    with Answering(answers) as server:
+        found = [request_to(server, stream=True).data for _ in answers]
+        assert len(server.connections) == 1
+    assert found == [b"no", b"never", b""]
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://[bad", "http://host:99999999", "http://", "http://a..b", f"http://{'a' * 70}.org"],
+)
+@pytest.mark.parametrize("path", ["", "/", "/path"])
+def test_what_is_no_address_is_an_error_without_its_query(address, path, pauses):
+    url = f"{address}{path}?X-Amz-Signature=secret"
+    with pytest.raises(Unavailable) as raised:
+        HTTP().request("GET", url, pause=pauses.append)
+    assert "secret" not in "".join(traceback.format_exception(raised.value))
+    assert pauses == []
+
+
+@pytest.mark.parametrize(
+    "text", ["Fri, 26 Nov 99999999999999999999 03:00:00 GMT", "9" * 400, "\xb2"]
+)
+def test_junk_in_retry_after_does_no_harm(request_to, text):
+    with Answering([Answer(403, headers={"Retry-After": text})]) as server:
+        assert request_to(server).status == 403

@@ -36,6 +36,7 @@ class Answering:
     answers: list[Answer]
     asked: list[str] = field(default_factory=list)
     requests: list[Asked] = field(default_factory=list)
+    connections: set[Any] = field(default_factory=set)
 
     def __enter__(self) -> Answering:
         class Handler(_Handler):
@@ -66,6 +67,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         asked = Asked(self.command, self.path, dict(self.headers), body)
+        self.server_of.connections.add(self.client_address)
         answer = self.server_of.next(asked)
         if answer.status == 0:
             self.close_connection = True

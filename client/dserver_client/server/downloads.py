@@ -50,7 +50,7 @@ class Downloads(Routes):
             if response.headers.get("Content-Type", "").startswith(_NDJSON):
                 yield from self._streamed(response, path)
             else:
-                answer = self.decoded(response, path)
+                answer = self.decoded(self._loaded(response), path)
                 yield from self._with_manifest(answer, path)
         finally:
             response.close()
@@ -105,6 +105,12 @@ class Downloads(Routes):
     def _block(self, response: Response) -> bytes:
         try:
             return response.read(_BLOCK)
+        except READ_ERRORS as error:
+            raise self.http.no_answer(self.url, error) from None
+
+    def _loaded(self, response: Response) -> Response:
+        try:
+            return self.http.loaded(self.url, response)
         except READ_ERRORS as error:
             raise self.http.no_answer(self.url, error) from None
 

@@ -86,7 +86,7 @@ class Index(Routes):
         :raises NotSupported: if this dserver has no route for it.
         """
         self.require(there=self.capabilities().write_readme, what="change a README")
-        self.call("PUT", f"/readmes/{quoted(uri)}", body={"readme": text})
+        self.respond("PUT", f"/readmes/{quoted(uri)}", body={"readme": text})
 
     def add_tag(self, uri: str, tag: str) -> None:
         """Add a tag to a frozen dataset.
@@ -108,14 +108,14 @@ class Index(Routes):
         :raises NotSupported: if this dserver has no route for it.
         """
         self.require(there=self.capabilities().write_annotations, what="change annotations")
-        self.call("PUT", f"/annotations/{quoted(uri)}/{quoted(name)}", body={"value": value})
+        self.respond("PUT", f"/annotations/{quoted(uri)}/{quoted(name)}", body={"value": value})
 
     def _writable_tags(self, uri: str) -> list[str]:
         self.require(there=self.capabilities().write_tags, what="change tags")
         return self.tags(uri)
 
     def _write_tags(self, uri: str, tags: list[str]) -> None:
-        self.call("PUT", f"/tags/{quoted(uri)}", body={"tags": tags})
+        self.respond("PUT", f"/tags/{quoted(uri)}", body={"tags": tags})
 
     def _pages(
         self, method: str, path: str, *, order: str | None = None, **options: Any

@@ -20,6 +20,8 @@ from dserver_client.tokens import TokenSource
 T = TypeVar("T")
 
 _OPENAPI = "/doc/openapi.json"
+# Bytes. It may name each item that is missing.
+_MOST_OF_ERROR = 16 << 20
 _NO_DOCUMENT = frozenset({401, 403, 404, 410})
 
 
@@ -138,7 +140,12 @@ class Routes:
         options: dict[str, Any],
     ) -> Response:
         return self.http.request(
-            method, self.url + path, headers=_headers(headers), body=content, **options
+            method,
+            self.url + path,
+            headers=_headers(headers),
+            body=content,
+            most_of_error=_MOST_OF_ERROR,
+            **options,
         )
 
     def decoded(

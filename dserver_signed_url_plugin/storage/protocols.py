@@ -126,6 +126,9 @@ class UploadStore(Protocol):
     def write_empty_items(self, uuid: str, items: Sequence[Item], seconds: float) -> Set[str]:
         """Write items without bytes to their real keys, with their metadata; safe to repeat.
 
+        Nothing is replaced, as far as the store has conditional writes: one that is written late
+        must not change what has become another upload's item.
+
         :param seconds: after which no other one is begun.
         :return: the identifiers of those that are written.
         """

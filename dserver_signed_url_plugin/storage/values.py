@@ -270,8 +270,9 @@ class Contents:
     """What the store lists of one upload or dataset.
 
     ``final`` are items at their real key, ``staged`` those that wait for promotion, both by
-    identifier; ``temporary`` are the objects to delete after completion, by key. ``opened`` is
-    False if there is no admin metadata. ``objects`` counts all of them, whatever they are.
+    identifier; ``temporary`` are the objects to delete after completion, by key. ``unassembled``
+    are identifiers of items that the store failed to make of their parts. ``opened`` is False if
+    there is no admin metadata. ``objects`` counts all of them, whatever they are.
     """
 
     opened: bool = False
@@ -280,6 +281,7 @@ class Contents:
     final: dict[str, StoredItem] = field(default_factory=dict)
     staged: dict[str, StoredItem] = field(default_factory=dict)
     temporary: dict[str, StoredItem | None] = field(default_factory=dict)
+    unassembled: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from dserver_signed_url_plugin.permissions import UploadPermit
 from dserver_signed_url_plugin.storage.manifest import Manifest
 from dserver_signed_url_plugin.storage.protocols import Storage
 from dserver_signed_url_plugin.storage.registry import Storages
-from dserver_signed_url_plugin.storage.values import ProtoDataset
+from dserver_signed_url_plugin.storage.values import Contents, ProtoDataset
 from dserver_signed_url_plugin.uploads import repository
 from dserver_signed_url_plugin.uploads.grant import UploadGrant, grant_urls
 from dserver_signed_url_plugin.uploads.lease import Lease, leased
@@ -36,7 +36,7 @@ from dserver_signed_url_plugin.uploads.models import PendingUpload, UploadState
 from dserver_signed_url_plugin.uploads.plan import UploadPlan
 from dserver_signed_url_plugin.uploads.quotas import Quota
 from dserver_signed_url_plugin.uploads.tokens import UploadTokens
-from dserver_signed_url_plugin.uploads.unsent import items_to_send
+from dserver_signed_url_plugin.uploads.unsent import not_stored
 from dserver_signed_url_plugin.uris import DatasetURI
 
 # How often a UUID is claimed anew if it belonged to a removed upload of somebody else.
@@ -73,16 +73,21 @@ class Uploads:
         life = storage.uploads.life(seconds)
         try:
             with _claimed(permit, _row(permit, plan, uri), self._quota(permit)) as lease:
-                # Before it is opened, no URL is handed out, so nothing can be stored.
-                is_new = lease.upload.state is UploadState.OPENING
-                _create(lease, plan, storage)
+                contents = _created(lease, plan, storage)
                 if plan.multipart and lease.upload.part_bytes is None:
                     lease.update(part_bytes=self._settings.part_bytes)
                 items = plan.items
                 if plan.skips_stored:
-                    items = items_to_send(lease, storage, items, is_new=is_new)
+                    items = not_stored(lease.upload, items, contents)
                 grant = grant_urls(
-                    lease, storage, items, life, pinned=plan.pinned, multipart=plan.multipart
+                    lease,
+                    storage,
+                    items,
+                    contents,
+                    life,
+                    pinned=plan.pinned,
+                    multipart=plan.multipart,
+                    writes_empty=plan.skips_stored,
                 )
                 token = self._tokens.make(lease.upload, permit.username, life.ends)
                 return replace(grant, announced=plan.items, token=token)
@@ -181,6 +186,17 @@ def _is_same(removed: PendingUpload, permit: UploadPermit, row: Mapping[str, Any
     """Tell whether a removed upload is announced again, by its uploader."""
     is_theirs = permit.may_act_for(removed.uploader) and removed.uri_text == row["uri"]
     return is_theirs and removed.fingerprint == row["fingerprint"]
+
+
+def _created(lease: Lease, plan: UploadPlan, storage: Storage) -> Contents:
+    """Create the proto-dataset, unless storage holds it; return what is stored, if that counts."""
+    upload = lease.upload
+    # Before it is opened, no URL is handed out; those of a removed upload may still work.
+    is_new = upload.state is UploadState.OPENING and not upload.urls_live
+    _create(lease, plan, storage)
+    if is_new or not (plan.skips_stored or storage.create_only_items is not None):
+        return Contents()
+    return storage.uploads.contents(upload.uuid, upload.staging)
 
 
 def _create(lease: Lease, plan: UploadPlan, storage: Storage) -> None:

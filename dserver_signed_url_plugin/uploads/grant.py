@@ -13,6 +13,7 @@ from dserver_signed_url_plugin.audit.decisions import Extent
 from dserver_signed_url_plugin.storage.parts import Division
 from dserver_signed_url_plugin.storage.protocols import Storage
 from dserver_signed_url_plugin.storage.values import (
+    Contents,
     Item,
     Life,
     SignedRequest,
@@ -23,6 +24,7 @@ from dserver_signed_url_plugin.storage.values import (
 from dserver_signed_url_plugin.uploads.division import divisions
 from dserver_signed_url_plugin.uploads.lease import Lease
 from dserver_signed_url_plugin.uploads.models import PendingUpload, UploadState
+from dserver_signed_url_plugin.uploads.unsent import delete_outdated, write_empty
 from dserver_signed_url_plugin.uris import DatasetURI
 
 
@@ -54,15 +56,19 @@ def grant_urls(
     lease: Lease,
     storage: Storage,
     items: Sequence[Item],
+    contents: Contents,
     life: Life,
     *,
     pinned: bool,
     multipart: bool,
+    writes_empty: bool = False,
 ) -> UploadGrant:
     """Return what signs PUTs, and make sure that they can replace what is stored and wrong.
 
+    :param contents: what has been listed of the upload.
     :param pinned: whether the client returns the headers of a pinned URL.
     :param multipart: whether it sends large items in parts.
+    :param writes_empty: whether items without bytes are written here, and left out.
     :raises UploadBusy: if another request has taken over the upload.
     """
     upload, uploads = lease.upload, storage.uploads
@@ -74,10 +80,13 @@ def grant_urls(
         large = [item for item in items if item.identifier in divided]
         whole = _write_urls(upload, storage, large, life, pinned=may_pin)
         urls = _joined(items, urls, whole)
-    # Before they are handed out, and before anything is deleted: it verifies the lease.
+    # Before they are handed out, and before anything is deleted or written: it verifies the lease.
     lease.record_urls(life.ends, pinned=urls.pinned, some_pinned=pinned)
-    if items and storage.create_only_items is not None and upload.state is not UploadState.FROZEN:
-        storage.create_only_items.delete_outdated_items(upload.uuid, items)
+    if upload.state is not UploadState.FROZEN:
+        delete_outdated(upload, storage, items, contents)
+        if writes_empty and (written := write_empty(lease, storage, items, contents)):
+            items = [item for item in items if item.identifier not in written]
+            urls = _of_items(items, urls)
     in_parts = divided if multipart else {}
     return UploadGrant(upload.uri, life, items, urls, uploads.limits.max_item_bytes, in_parts)
 
@@ -86,6 +95,13 @@ def _write_urls(
     upload: PendingUpload, storage: Storage, items: Sequence[Item], life: Life, *, pinned: bool
 ) -> WriteURLs:
     return storage.uploads.write_urls(upload.uuid, upload.staging, items, life, pinned=pinned)
+
+
+def _of_items(items: Sequence[Item], urls: WriteURLs) -> WriteURLs:
+    """Return the URLs of some items, of those that have one."""
+    with_url = [item for item in items if item.identifier in urls.items.entries]
+    signed = SignedRequests.of(with_url, lambda item: urls.items[item.identifier])
+    return replace(urls, items=signed)
 
 
 def _joined(items: Sequence[Item], urls: WriteURLs, more: WriteURLs) -> WriteURLs:

@@ -91,7 +91,7 @@ class UploadStatuses:
         storage = self._storages.of(permit.base_uri)
         try:
             if not urls:
-                return _status(upload, storage)
+                return _status(upload, storage, _contents(upload, storage))
             with leased(upload, active=True) as lease:
                 status, grant = _granted(lease, storage, seconds)
                 token = self._tokens.make(upload, permit.username, grant.life.ends)
@@ -100,12 +100,15 @@ class UploadStatuses:
             return _registered(uri)
 
 
-def _status(upload: PendingUpload, storage: Storage) -> UploadStatus:
-    manifest, _ = repository.announced(upload)
-    items = list(manifest.items.values())
+def _contents(upload: PendingUpload, storage: Storage) -> Contents:
     # If the proto-dataset has not been created, nothing can have been stored.
     opened = upload.state is not UploadState.OPENING
-    contents = storage.uploads.contents(upload.uuid, upload.staging) if opened else Contents()
+    return storage.uploads.contents(upload.uuid, upload.staging) if opened else Contents()
+
+
+def _status(upload: PendingUpload, storage: Storage, contents: Contents) -> UploadStatus:
+    manifest, _ = repository.announced(upload)
+    items = list(manifest.items.values())
     known = accept(upload, items, contents)
     found = compare(items, contents)
     return UploadStatus(
@@ -148,7 +151,8 @@ def _granted(lease: Lease, storage: Storage, seconds: int) -> tuple[UploadStatus
     upload = lease.upload
     if upload.state is UploadState.REMOVED:
         raise repository.UploadGone
-    status = _status(upload, storage)
+    contents = _contents(upload, storage)
+    status = _status(upload, storage, contents)
     if not status.is_opened:
         raise UploadNotOpened(upload.uuid)
     if upload.state is UploadState.FROZEN:
@@ -157,5 +161,5 @@ def _granted(lease: Lease, storage: Storage, seconds: int) -> tuple[UploadStatus
     items = [item for item in status.items if item.relpath in to_send]
     life = storage.uploads.life(seconds)
     # An upload stays pinned if all of its URLs so far were, and in parts if it was once.
-    grant = grant_urls(lease, storage, items, life, pinned=upload.pinned, multipart=True)
+    grant = grant_urls(lease, storage, items, contents, life, pinned=upload.pinned, multipart=True)
     return status, grant

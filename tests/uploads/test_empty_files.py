@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from io import BytesIO
+from itertools import count
 
 import pytest
 import requests
 from dtoolcore.utils import generate_identifier
 
 from tests.support.clients import Deposit, DserverClientJS, DtoolDserver
+from tests.support.dserver import encoded
+from tests.support.pauses import Sleep, another, lose_leases
+from tests.support.proxy import Fault
 from tests.support.request_costs import counted
 from tests.support.s3_holdings import check_dataset
 
@@ -88,10 +92,64 @@ def test_nothing_is_listed_or_written_for_them_twice(placed, place_proxy):
 
     with counted(placed, place_proxy) as again:
         client.begin(placed.alice, placed.base_uri, deposit)
-    # On an account, what cannot be replaced is looked for, too.
-    assert [*map(is_listing, again.requests)].count(True) <= 2
+    assert [*map(is_listing, again.requests)].count(True) == 1
     assert not [request for request in again.requests if request.method == "PUT"]
     assert len(again.queries) - len(first.queries) <= 2
+
+
+def test_the_status_lists_once_for_what_is_missing_and_its_urls(placed, place_proxy):
+    grant = DtoolDserver().begin(placed.alice, placed.base_uri, Deposit(FILES))
+    with counted(placed, place_proxy) as status:
+        answer = placed.alice.get(f"/signed-urls/upload/{encoded(grant['uri'])}?urls=true")
+    assert answer.json["upload"]["upload_urls"]["items"].keys() == {ONE}
+    assert [*map(is_listing, status.requests)].count(True) == 1
+
+
+def test_an_empty_file_that_is_written_late_meets_no_other_upload(placed, place_proxy):
+    """Its UUID is not free before the URLs end, although none was handed out."""
+    client, deposit = DtoolDserver(), Deposit(FILES)
+    other = Deposit({**FILES, "empty.dat": b"not empty"}, uuid=deposit.uuid)
+
+    def overtake():
+        lose_leases(placed)
+        upload = encoded(f"{placed.base_uri}/{deposit.uuid}")
+        cancelled = another(placed).delete(f"/signed-urls/upload/{upload}")
+        return cancelled.status_code, another(placed).begin(placed.base_uri, client.plan(other))
+
+    place_proxy.before = sleep = Sleep(writes_an_empty_item, overtake)
+    late = placed.alice.begin(placed.base_uri, client.plan(deposit))
+    place_proxy.heal()
+    cancelled, refused = sleep.outcome
+    assert (cancelled, refused.json["errors"]["slug"]) == (200, "urls-alive")
+    assert (late.status_code, late.json["errors"]["slug"]) == (409, "upload-busy")
+
+
+def test_an_empty_file_replaces_nothing(make_dserver, proxy, s3):
+    dserver, client, deposit = make_dserver(**proxy.settings()), DtoolDserver(), Deposit(FILES)
+    place = {"Bucket": dserver.bucket.name, "Key": f"{deposit.uuid}/data/{min(EMPTY)}"}
+
+    def is_written(request):
+        return request.method == "PUT" and min(EMPTY) in request.target
+
+    proxy.before = Sleep(is_written, lambda: s3.put_object(**place, Body=b"newer"))
+    grant = client.begin(dserver.alice, dserver.base_uri, deposit)
+    proxy.heal()
+    assert s3.get_object(**place)["Body"].read() == b"newer"
+    assert grant["upload_urls"]["items"].keys() == {ONE, min(EMPTY)}
+
+
+def test_an_empty_file_whose_answer_was_lost_is_written(make_dserver, proxy, s3):
+    dserver, client, deposit = make_dserver(**proxy.settings()), DtoolDserver(), Deposit(FILES)
+    lost = count()
+    proxy.after = lambda request: (
+        Fault.DROPPED if writes_an_empty_item(request) and next(lost) == 0 else None
+    )
+    grant = client.begin(dserver.alice, dserver.base_uri, deposit)
+    proxy.heal()
+    assert next(lost) > 1
+    assert grant["upload_urls"]["items"].keys() == {ONE}
+    client.put(grant, deposit)
+    assert dserver.alice.complete(grant["uri"]).status_code == 200
 
 
 def test_an_empty_file_that_was_lost_is_written_again(dserver, s3):
@@ -114,6 +172,10 @@ def test_what_is_not_known_to_be_empty_has_a_url(dserver, described):
     for _ in range(2):
         grant = dserver.alice.begin(dserver.base_uri, plan).json
         assert len(grant["upload_urls"]["items"]) == 1
+
+
+def writes_an_empty_item(request) -> bool:
+    return request.method == "PUT" and any(name in request.target for name in EMPTY)
 
 
 def is_listing(request) -> bool:

@@ -150,6 +150,8 @@ class AzureUploads:
             found.objects += 1
             if is_item(blob.name) and blob.is_assembled:
                 found.final[blob.name] = blob.stored
+            elif is_item(blob.name) and blob.assembly != PENDING:
+                found.unassembled.add(blob.name)
             elif blob.name == BLOBS["admin_metadata"]:
                 found.opened = True
             elif blob.name == BLOBS["manifest"]:

@@ -32,7 +32,13 @@ from dserver_signed_url_plugin.storage.s3.response_checks import (
     md5_of,
 )
 from dserver_signed_url_plugin.storage.s3.sigv4 import Credentials, QuerySigner
-from dserver_signed_url_plugin.storage.values import FoundObject, Life, StoredItem, as_md5
+from dserver_signed_url_plugin.storage.values import (
+    EMPTY_MD5,
+    FoundObject,
+    Life,
+    StoredItem,
+    as_md5,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
@@ -137,6 +143,11 @@ class S3Connection:
         except ObjectMissing:
             return None
 
+    def is_empty(self, key: str) -> bool:
+        """Tell whether there is an object without bytes; False if its ETag does not show that."""
+        found = self.find(key)
+        return found is not None and found.etag == EMPTY_MD5
+
     def _head(self, key: str) -> Mapping[str, Any]:
         try:
             return self._client.head_object(Bucket=self.bucket, Key=key)
@@ -152,8 +163,11 @@ class S3Connection:
         with self._failures.translated("writing"):
             self._put(key, body, metadata or {})
 
-    def create(self, key: str, body: str, metadata: Mapping[str, str]) -> None:
-        """Write one object, unless there is one already."""
+    def create(self, key: str, body: str, metadata: Mapping[str, str]) -> bool:
+        """Write one object; False, and nothing written, if there is one already.
+
+        After an answer that was lost, the one that is there may be what was to be written.
+        """
         with suppress(ObjectMissing), self._failures.translated("writing", may_miss=True):
             try:
                 self._put(key, body, metadata, IfNoneMatch="*")
@@ -162,6 +176,8 @@ class S3Connection:
                 if code_of(error) not in _UNKNOWN:
                     raise
                 self._put(key, body, metadata)
+            return True
+        return False
 
     def copy(self, source: str, etag: str, target: str, metadata: Mapping[str, str]) -> bool:
         """Copy within the store; False if the source no longer has this ETag."""

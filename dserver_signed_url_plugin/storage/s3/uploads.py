@@ -103,14 +103,15 @@ class S3Uploads:
         )
 
     def write_empty_items(self, uuid: str, items: Sequence[Item], seconds: float) -> Set[str]:
-        """Write items without bytes, as a pinned PUT does."""
+        """Write items without bytes, as a pinned PUT does, but replace nothing."""
         layout = self._prefixes.of(uuid)
 
         def write(item: Item) -> bool:
             metadata = item_metadata(item.relpath, EMPTY_MD5)
-            self._s3.put(layout.item(item.identifier), "", metadata)
+            key = layout.item(item.identifier)
+            is_written = self._s3.create(key, "", metadata) or self._s3.is_empty(key)
             deadline.progress()
-            return True
+            return is_written
 
         return {item.identifier for item in each_within(seconds, write, items)}
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 from dserver_client.errors import LocalFileError
 from dserver_client.manifest import ManifestItem
@@ -89,6 +90,40 @@ def was_fetched(item: ManifestItem, path: str) -> bool:
         return item.utc_timestamp is not None and _has_time(os.stat(path).st_mtime, item)
     except OSError:
         return False
+
+
+def links_on_the_way(directory: Path, paths: Iterable[str]) -> dict[str, str]:
+    """Return the directories through which files must not be written, each with the reason.
+
+    These are links that lead out of ``directory``, and names of the same directory.
+    """
+    top = str(directory)
+    directories = {top}
+    for path in paths:
+        parent = os.path.dirname(path)
+        while parent not in directories:
+            directories.add(parent)
+            parent = os.path.dirname(parent)
+    links = {path for path in directories - {top} if _is_link(path)}
+    if not links:
+        return {}
+    resolved = {path: os.path.realpath(path) for path in directories}
+    inside = os.path.join(resolved[top], "")
+    problems: dict[str, str] = {}
+    seen: dict[str, str] = {}
+    for path in sorted(directories, key=lambda path: (path in links, path)):
+        real, name = resolved[path], os.path.relpath(path, top)
+        if not os.path.join(real, "").startswith(inside):
+            if path in links:
+                problems[name] = f"is a link to {real}"
+        elif (other := seen.setdefault(real, path)) != path:
+            problems[name] = f"is the same directory as {os.path.relpath(other, top)!r}"
+    return problems
+
+
+def _is_link(path: str) -> bool:
+    is_junction = getattr(os.path, "isjunction", os.path.islink)  # of Windows, since Python 3.12
+    return os.path.islink(path) or is_junction(path)
 
 
 def _has_time(time: float, item: ManifestItem) -> bool:

@@ -11,9 +11,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from dserver_client import dtool_directory
+from dserver_client.disk import make_own_directory, no_links
 from dserver_client.documents import Documents, read_documents, read_manifest
 from dserver_client.errors import FilesExist, LocalFileError, UsageError
-from dserver_client.existing_files import ItemFile, compare, was_fetched
+from dserver_client.existing_files import ItemFile, compare, links_on_the_way, was_fetched
 from dserver_client.file_lock import FileLock, Locked
 from dserver_client.local_names import STATE_DIRECTORY, Names, local_paths
 from dserver_client.manifest import ManifestItem, parse_manifest
@@ -103,10 +104,14 @@ def select(items: Sequence[ManifestItem], wanted: Collection[str]) -> list[Manif
 
 @contextmanager
 def _state_of(directory: Path, uri: str) -> Iterator[Path]:
-    """Make the directory for what is not complete, which one fetch at a time has."""
+    """Make the directory for what is not complete, which one fetch at a time has.
+
+    It is this person's own: in a directory of several people, others could leave links in it.
+    """
     name = uri.rstrip("/").rpartition("/")[2]
     state = directory / STATE_DIRECTORY / (name if _PLAIN_NAME.fullmatch(name) else "dataset")
     is_new = not directory.exists()
+    _make_state(directory, state)
     try:
         with FileLock(state / "lock"):
             yield state
@@ -125,12 +130,25 @@ def _state_of(directory: Path, uri: str) -> Iterator[Path]:
                 directory.rmdir()
 
 
+def _make_state(directory: Path, state: Path) -> None:
+    try:
+        while True:
+            directory.mkdir(parents=True, exist_ok=True)
+            # A fetch of another dataset may end at this moment, and delete what is empty.
+            with suppress(FileNotFoundError):
+                make_own_directory(state.parent)
+                make_own_directory(state)
+                return
+    except OSError as error:
+        raise LocalFileError.of(error, error.filename or directory) from error
+
+
 def _clear(state: Path) -> None:
     """Delete what interrupted fetches have left of small items, which are never continued."""
-    (state / _UNFINISHED).unlink()
+    (state / _UNFINISHED).unlink(missing_ok=True)
     for path in state.glob("*.part"):
         if not path.with_suffix(".arrived").exists():
-            path.unlink()
+            path.unlink(missing_ok=True)
 
 
 def _places(
@@ -150,7 +168,17 @@ def _places(
     checked = wanted if names == "strict" else known
     with NameProbe(state) as probe:
         paths = local_paths([item.relpath for item in checked], directory, probe, names)
-    return [(item, os.path.join(directory, paths[item.relpath])) for item in wanted]
+    files = [(item, os.path.join(directory, paths[item.relpath])) for item in wanted]
+    _check_links(directory, [path for _, path in files])
+    return files
+
+
+def _check_links(directory: Path, paths: Sequence[str]) -> None:
+    """Raise FilesExist if files were written through links to places outside, or mixed up."""
+    if links := links_on_the_way(directory, paths):
+        raise FilesExist(
+            f"Nothing is fetched through these directories in {directory}: {_listed(links)}.", links
+        )
 
 
 def _renamed(files: Sequence[ItemFile], directory: Path) -> dict[str, str]:
@@ -165,7 +193,10 @@ def _dataset_files(
     data = [f"{dtool_directory.DATA}/{item.relpath}" for item in items]
     with NameProbe(state) as probe:
         local_paths([*data, *dtool_directory.files(documents)], directory, probe)
-    return [(item, os.path.join(directory, path)) for item, path in zip(items, data, strict=True)]
+    others = [os.path.join(directory, path) for path in dtool_directory.files(documents)]
+    paths = [os.path.join(directory, path) for path in data]
+    _check_links(directory, [*paths, *others])
+    return list(zip(items, paths, strict=True))
 
 
 def _left_by_fetch(files: Sequence[ItemFile], state: Path) -> list[ItemFile]:
@@ -207,11 +238,15 @@ def _check_space(size: int, state: Path) -> None:
 
 
 def _fetch(
-    fetching: Fetching, missing: Sequence[ItemFile], state: Path, progress: Progress
+    fetching: Fetching,
+    missing: Sequence[ItemFile],
+    state: Path,
+    progress: Progress,
 ) -> None:
+    marker = state / _UNFINISHED
     size = sum(item.size_in_bytes for item, _ in missing)
     _check_space(size, state)
-    (state / _UNFINISHED).touch()
+    os.close(no_links(marker, os.O_WRONLY | os.O_CREAT))
     progress.start("fetch", size, len(missing))
     try:
         fetching.fetch(missing)
@@ -220,8 +255,12 @@ def _fetch(
 
 
 def _message(items: Mapping[str, str], directory: Path) -> str:
+    count = "A file is" if len(items) == 1 else f"{len(items)} files are"
+    return f"{count} in {directory} already, but not as in the dataset: {_listed(items)}."
+
+
+def _listed(items: Mapping[str, str]) -> str:
     listed = [f"{relpath!a} {reason}" for relpath, reason in sorted(items.items())[:_LISTED]]
     if len(items) > len(listed):
         listed.append(f"and {len(items) - len(listed)} more")
-    count = "A file is" if len(items) == 1 else f"{len(items)} files are"
-    return f"{count} in {directory} already, but not as in the dataset: {'; '.join(listed)}."
+    return "; ".join(listed)

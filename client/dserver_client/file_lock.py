@@ -7,6 +7,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from dserver_client.disk import no_links
+
 if sys.platform == "win32":
     import msvcrt
 
@@ -35,11 +37,14 @@ class FileLock:
         self._descriptor = -1
 
     def __enter__(self) -> FileLock:
-        """Take the lock; make its directory if necessary. Raise Locked at once if it is taken."""
+        """Take the lock; make its directory if necessary. Raise Locked at once if it is taken.
+
+        Raise OSError if the file cannot be made, or is a symbolic link.
+        """
         while True:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+                descriptor = no_links(self._path, os.O_RDWR | os.O_CREAT, 0o600)
             except FileNotFoundError:
                 continue  # The holder before has deleted the directory, too.
             try:
@@ -66,6 +71,6 @@ class FileLock:
 
     def _is_current(self, descriptor: int) -> bool:
         try:
-            return os.path.samestat(os.fstat(descriptor), os.stat(self._path))
+            return os.path.samestat(os.fstat(descriptor), os.lstat(self._path))
         except FileNotFoundError:
             return False

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import errno
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +14,7 @@ from dserver_client.errors import (
     Unavailable,
     VerificationFailed,
 )
+from dserver_client.progress import NoProgress
 from dtoolcore.utils import generate_identifier
 
 from client.tests.support.proxied_lab import MIDDLE, ProxiedLab, contents, cut, etag
@@ -202,18 +206,49 @@ def test_what_a_power_cut_has_taken_is_fetched_again(proxied: ProxiedLab, tmp_pa
     assert contents(tmp_path) == {"a": b"1", "b": b"mine"}
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has /dev/full")
+class FullDisk(NoProgress):
+    """Has no space left when bytes have arrived."""
+
+    def advance(self, size_in_bytes: int, items: int = 0) -> None:
+        if size_in_bytes:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+
 @pytest.mark.parametrize("content", [b"1", MIDDLE], ids=["small", "middle"])
 def test_a_full_disk_is_a_sentence(proxied: ProxiedLab, tmp_path: Path, content: bytes) -> None:
     uri = proxied.deposit({"a": content})
-    state = tmp_path / ".dserver-fetch" / uri.rpartition("/")[2]
-    state.mkdir(parents=True)
-    (state / f"{generate_identifier('a')}.part").symlink_to("/dev/full")
     with pytest.raises(LocalFileError, match="no space left .* the same fetch goes on"):
-        proxied.client.fetch(uri, tmp_path)
-    (state / f"{generate_identifier('a')}.part").unlink()
+        proxied.client.fetch(uri, tmp_path, progress=FullDisk())
     proxied.client.fetch(uri, tmp_path)
     assert contents(tmp_path) == {"a": content}
+
+
+LIMITED_FETCH = """
+import resource, sys
+from dserver_client.client import Client
+url, token, uri, directory = sys.argv[1:]
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+Client(url, token).fetch(uri, directory)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows limits no sizes of files")
+@pytest.mark.parametrize("size", [150_000, 300_000])
+def test_a_file_that_is_not_written_to_its_end_gets_no_name(
+    proxied: ProxiedLab, tmp_path: Path, size: int
+) -> None:
+    uri = proxied.deposit({"a": MIDDLE[:size]})
+    arguments = [proxied.client.server.url, proxied.token, uri, str(tmp_path)]
+    ended = subprocess.run(
+        [sys.executable, "-c", LIMITED_FETCH, *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.stderr.endswith("file too large.\n")
+    assert not (tmp_path / "a").exists()
+    proxied.client.fetch(uri, tmp_path)
+    assert contents(tmp_path) == {"a": MIDDLE[:size]}
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="permissions do not bind root")

@@ -10,7 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from secrets import token_hex
 
+from dserver_client.disk import write_all
 from dserver_client.errors import LocalFileError, VerificationFailed
 from dserver_client.http import HTTP
 from dserver_client.manifest import ManifestItem
@@ -32,7 +34,7 @@ class Fetching:
     """Fetches items; large ones are divided into parts, each of which is a task.
 
     :param state: the directory for what is not complete. What an interrupted fetch has left there
-        is continued; only one at a time may use it.
+        is continued; only one at a time should use it, others may fail.
     """
 
     def __init__(
@@ -47,6 +49,8 @@ class Fetching:
         self._http = http
         self._urls = urls
         self._state = state
+        # No other process knows the names of files that are not continued.
+        self._suffix = f"-{token_hex(8)}.part"
         self._progress = progress or NoProgress()
         self._limit = limit or Limit()
         self._part_size = part_size
@@ -126,11 +130,16 @@ class Fetching:
         self._count(len(content))
         if item.hash not in (None, hashlib.md5(content, usedforsecurity=False).hexdigest()):
             raise ObjectDiffers("it has another MD5")
-        file = os.path.join(self._state, f"{item.identifier}.part")
-        with open(file, "wb", buffering=0) as opened:
-            opened.write(content)
-        self._prepare(file, item, path)
-        os.replace(file, path)
+        file = os.path.join(self._state, item.identifier + self._suffix)
+        try:
+            with open(file, "xb", buffering=0) as opened:
+                write_all(opened, content)
+            self._prepare(file, item, path)
+            os.replace(file, path)
+        except OSError:
+            with suppress(OSError):
+                os.unlink(file)
+            raise
         self._progress.advance(len(content), 1)
         self._urls.done(item.identifier)
 

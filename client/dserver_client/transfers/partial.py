@@ -8,15 +8,18 @@ loses only what had not been written.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import stat
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 
+from dserver_client.disk import no_links, write_all
 from dserver_client.manifest import ManifestItem
 
 # Larger items are fetched in parts, which are small: those that arrive at the same time wait to be
@@ -76,13 +79,15 @@ class Partial:
             if self.has_begun and etag != self.etag:
                 raise ObjectChanged
             if self._file is None:
-                mode = "r+" if self.has_begun else "w"
-                self._file, self._log = FileIO(self.path, mode), FileIO(self._arrived_path, "a")
                 if self.has_begun:
+                    self._file = FileIO(self.path, "r+", opener=no_links)
+                    self._log = FileIO(self._arrived_path, "a", opener=no_links)
                     # After a line that was not written to its end.
                     self._log.write(b"\n")
                 else:
-                    self._log.truncate(0)
+                    # Another file than one that another process may be writing.
+                    self._delete()
+                    self._file, self._log = FileIO(self.path, "x"), FileIO(self._arrived_path, "x")
                     self._log.write(self._description(etag))
                 self.has_begun, self.etag = True, etag
 
@@ -93,9 +98,7 @@ class Partial:
             assert self._log is not None  # noqa: S101
             offset = part * self.part_size + self.arrived[part]
             self._file.seek(offset)
-            rest = memoryview(block)
-            while rest:
-                rest = rest[self._file.write(rest) :]
+            write_all(self._file, block)
             self.arrived[part] += len(block)
             self._log.write(b"%d %d\n" % (part, self.arrived[part]))
         # What arrives in order is hashed as it passes; the rest is read when it is its turn.
@@ -128,10 +131,17 @@ class Partial:
         return self.item.hash in (None, self._md5.hexdigest())
 
     def move(self, destination: str) -> None:
-        """Give the file its name."""
+        """Give the file its name.
+
+        Raise OSError if another process has begun the item anew, where no lock prevents it.
+        """
+        own = os.lstat(self.path) if self._file is None else os.fstat(self._file.fileno())
         self.close()
         os.replace(self.path, destination)
-        self._arrived_path.unlink()
+        if not os.path.samestat(own, os.lstat(destination)):
+            os.unlink(destination)
+            raise OSError(errno.EBUSY, "Another command is fetching the same", str(self.path))
+        self._arrived_path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Close the files, which another Partial may continue."""
@@ -144,6 +154,9 @@ class Partial:
     def discard(self) -> None:
         """Delete the files."""
         self.close()
+        self._delete()
+
+    def _delete(self) -> None:
         self.path.unlink(missing_ok=True)
         self._arrived_path.unlink(missing_ok=True)
 
@@ -162,8 +175,11 @@ class Partial:
 
     def _continue(self) -> None:
         """Go on with what an earlier fetch has left, if it is of the same item."""
-        length = self.path.stat().st_size
-        first, *lines = self._arrived_path.read_bytes().split(b"\n")
+        found = self.path.lstat()
+        if not stat.S_ISREG(found.st_mode):
+            return
+        with open(self._arrived_path, "rb", opener=no_links) as file:
+            first, *lines = file.read().split(b"\n")
         described = json.loads(first)
         size, md5 = described["size_in_bytes"], described["hash"]
         if (size, md5) != (self.item.size_in_bytes, self.item.hash):
@@ -175,7 +191,7 @@ class Partial:
             part, _, arrived = line.partition(b" ")
             if part.isdigit() and arrived.isdigit() and int(part) < len(self.arrived):
                 start, end = self.bounds(int(part))
-                known = min(int(arrived), end - start, max(0, length - start))
+                known = min(int(arrived), end - start, max(0, found.st_size - start))
                 self.arrived[int(part)] = max(self.arrived[int(part)], known)
 
     def _without_gap(self) -> int:
@@ -189,7 +205,7 @@ class Partial:
         return front * self.part_size + self.arrived[front]
 
     def _hash_until(self, end: int, check: Callable[[], None]) -> None:
-        with open(self.path, "rb", buffering=0) as file:
+        with open(self.path, "rb", buffering=0, opener=no_links) as file:
             file.seek(self._hashed)
             while self._hashed < end:
                 check()

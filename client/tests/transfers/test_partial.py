@@ -121,3 +121,17 @@ def test_another_item_under_the_same_identifier_begins_again(tmp_path: Path) -> 
     first.close()
     other = ManifestItem(ITEM.identifier, "a", len(CONTENT), "0" * 32)
     assert Partial(tmp_path, other, 1_000).arrived == [0, 0, 0]
+
+
+def test_an_item_that_another_process_begins_anew_gets_no_name(tmp_path: Path) -> None:
+    one, other = partial_in(tmp_path), partial_in(tmp_path)
+    one.open("etag")
+    for part in one.missing_parts():
+        write(one, part)
+    # Where no lock keeps it from that.
+    other.open("etag")
+    write(other, 0, 10)
+    with pytest.raises(OSError, match="Another command"):
+        one.move(str(tmp_path / "named"))
+    assert not (tmp_path / "named").exists()
+    other.close()

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from dserver_client.disk import write_whole
 from dserver_client.documents import Documents
 from dserver_client.errors import ClientError, FilesExist
 from dserver_client.local_names import STATE_DIRECTORY
@@ -55,31 +57,40 @@ def is_dataset(directory: Path) -> bool:
     return (directory / _ADMIN_METADATA).is_file()
 
 
-def begin(directory: Path, documents: Documents) -> None:
+def begin(directory: Path, documents: Documents, state: Path) -> None:
     """Make the directory a proto-dataset.
 
     Raise FilesExist if there is something else: only the same dataset is continued.
+
+    :param state: a directory for files that have not got their names yet.
     """
     proto = _typed(documents, "protodataset")
     path = directory / _ADMIN_METADATA
-    if path.exists():
-        if _uuid(path.read_bytes()) != _uuid(proto):
-            raise _exists(directory, "another dataset")
-        return
-    if set(os.listdir(directory)) - {STATE_DIRECTORY, ".dtool"}:
+    found = None
+    with suppress(FileNotFoundError):
+        found = _uuid(path.read_bytes())
+    if found not in (None, _uuid(proto)):
+        raise _exists(directory, "another dataset")
+    if found is None and not _is_empty(directory):
         raise _exists(directory, "something else")
     for name in (".dtool/overlays", ".dtool/annotations", ".dtool/tags", DATA):
         (directory / name).mkdir(parents=True, exist_ok=True)
-    path.write_bytes(proto)
+    if found is None:
+        write_whole(path, proto, state)
 
 
-def complete(directory: Path, documents: Documents) -> None:
-    """Write all but the items, and make it a dataset."""
+def complete(directory: Path, documents: Documents, state: Path) -> None:
+    """Write all but the items, and make it a dataset; ``state`` is as in ``begin``."""
     for name, content in files(documents).items():
-        (directory / name).write_bytes(content)
-    new = directory / f"{_ADMIN_METADATA}.new"
-    new.write_bytes(_typed(documents, "dataset"))
-    os.replace(new, directory / _ADMIN_METADATA)
+        write_whole(directory / name, content, state)
+    write_whole(directory / _ADMIN_METADATA, _typed(documents, "dataset"), state)
+
+
+def _is_empty(directory: Path) -> bool:
+    """Tell whether nothing is there but what ``begin`` may have made before it was interrupted."""
+    if set(os.listdir(directory)) - {STATE_DIRECTORY, ".dtool", DATA}:
+        return False
+    return not any((directory / DATA).glob("*"))
 
 
 def files(documents: Documents) -> dict[str, bytes]:
@@ -102,7 +113,7 @@ def _typed(documents: Documents, kind: str) -> bytes:
     try:
         metadata = json.loads(documents.admin_metadata)
         is_metadata = all(isinstance(metadata[name], str) for name in _REQUIRED)
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         is_metadata = False
     if not is_metadata:
         raise ClientError(
@@ -121,7 +132,7 @@ def _exists(directory: Path, what: str) -> FilesExist:
 def _uuid(metadata: bytes) -> Any:
     try:
         return json.loads(metadata)["uuid"]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
 
 

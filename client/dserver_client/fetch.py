@@ -76,7 +76,7 @@ def fetch(
         fetching = Fetching(server.http, urls, state, shown, limit)
         _fetch(fetching, missing, state, shown)
         if documents:
-            dtool_directory.complete(directory, documents)
+            dtool_directory.complete(directory, documents, state)
         _clear(state)
     size = sum(item.size_in_bytes for item, _ in files)
     there = len(files) - len(missing)
@@ -162,7 +162,7 @@ def _places(
     """Return where the items go. Raise UnusableNames for what the directory cannot hold."""
     if documents is not None:
         files = _dataset_files(wanted, documents, directory, state)
-        dtool_directory.begin(directory, documents)
+        dtool_directory.begin(directory, documents, state)
         return files
     # What ``safe`` makes of a name depends on all of the dataset's.
     checked = wanted if names == "strict" else known

@@ -94,3 +94,28 @@ def test_a_readme_is_kept_as_it_is(proxied: ProxiedLab, tmp_path: Path) -> None:
     )
     proxied.client.fetch(uri, tmp_path / "new", as_dataset=True)
     assert (tmp_path / "new" / "README.yml").read_bytes() == latin.content
+
+
+@pytest.mark.parametrize("directories", [[".dtool"], [".dtool/tags", "data"]])
+def test_a_dataset_that_was_hardly_begun_is_continued(
+    proxied: ProxiedLab, tmp_path: Path, directories: list[str]
+) -> None:
+    uri = proxied.deposit({"a": b"1"})
+    new = tmp_path / "new"
+    for directory in directories:
+        (new / directory).mkdir(parents=True)
+    # What a full disk or a power cut may leave.
+    (new / ".dtool" / "dtool").write_bytes(b"")
+    proxied.client.fetch(uri, new, as_dataset=True)
+    assert dtoolcore.DataSet.from_uri(str(new)).identifiers
+
+
+def test_a_dataset_that_cannot_be_read_is_not_replaced(proxied: ProxiedLab, tmp_path: Path) -> None:
+    uri = proxied.deposit({"a": b"1"})
+    new = tmp_path / "new"
+    for directory in (".dtool", "data"):
+        (new / directory).mkdir(parents=True)
+    (new / ".dtool" / "dtool").write_bytes(b"")
+    (new / "data" / "mine").write_bytes(b"mine")
+    with pytest.raises(FilesExist, match="something else"):
+        proxied.client.fetch(uri, new, as_dataset=True)

@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from dserver_client import dtool_directory
-from dserver_client.disk import make_own_directory, no_links
+from dserver_client.disk import make_own_directory, no_links, sync
 from dserver_client.documents import Documents, read_documents, read_manifest
 from dserver_client.errors import FilesExist, LocalFileError, UsageError
 from dserver_client.existing_files import ItemFile, compare, links_on_the_way, was_fetched
@@ -74,7 +74,7 @@ def fetch(
         missing = _missing(files, replaced, directory, shown)
         urls = ItemURLs(server, uri, [item.identifier for item, _ in missing])
         fetching = Fetching(server.http, urls, state, shown, limit)
-        _fetch(fetching, missing, state, shown)
+        _fetch(fetching, missing, files, state, shown)
         if documents:
             dtool_directory.complete(directory, documents, state)
         _clear(state)
@@ -240,18 +240,26 @@ def _check_space(size: int, state: Path) -> None:
 def _fetch(
     fetching: Fetching,
     missing: Sequence[ItemFile],
+    files: Sequence[ItemFile],
     state: Path,
     progress: Progress,
 ) -> None:
+    """Fetch what is missing, and return when it is on the disk.
+
+    So is then what an earlier fetch left that did not come so far.
+    """
     marker = state / _UNFINISHED
+    unsafe = files if marker.exists() else missing
     size = sum(item.size_in_bytes for item, _ in missing)
     _check_space(size, state)
     os.close(no_links(marker, os.O_WRONLY | os.O_CREAT))
+    sync([str(marker)])
     progress.start("fetch", size, len(missing))
     try:
         fetching.fetch(missing)
     finally:
         progress.finish()
+    sync([path for _, path in unsafe])
 
 
 def _message(items: Mapping[str, str], directory: Path) -> str:

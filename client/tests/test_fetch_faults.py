@@ -251,6 +251,32 @@ def test_a_file_that_is_not_written_to_its_end_gets_no_name(
     assert contents(tmp_path) == {"a": MIDDLE[:size]}
 
 
+class Losing(NoProgress):
+    """Loses a file when all have been fetched, before they are on the disk."""
+
+    def __init__(self, lost: Path) -> None:
+        self._lost = lost
+
+    def finish(self) -> None:
+        self._lost.unlink(missing_ok=True)
+
+
+def test_a_fetch_is_unfinished_until_its_files_are_on_the_disk(
+    proxied: ProxiedLab, tmp_path: Path
+) -> None:
+    uri = proxied.deposit({"a": b"1", "b": b"2"})
+    unfinished = tmp_path / ".dserver-fetch" / uri.rpartition("/")[2] / "unfinished"
+    with pytest.raises(LocalFileError):
+        proxied.client.fetch(uri, tmp_path, progress=Losing(tmp_path / "a"))
+    assert unfinished.exists()
+    # The file that is there already has not reached the disk either.
+    with pytest.raises(LocalFileError):
+        proxied.client.fetch(uri, tmp_path, progress=Losing(tmp_path / "b"))
+    assert unfinished.exists()
+    proxied.client.fetch(uri, tmp_path)
+    assert contents(tmp_path) == {"a": b"1", "b": b"2"}
+
+
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="permissions do not bind root")
 def test_a_directory_without_permission_is_a_sentence(proxied: ProxiedLab, tmp_path: Path) -> None:
     uri = proxied.deposit({"a": b"1"})

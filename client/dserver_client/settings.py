@@ -45,9 +45,10 @@ class Settings:
     """What this person has configured. ``load`` reads it.
 
     ``url`` is the dserver that is meant where none is named, or None. ``token_url`` is the dserver
-    that ``token``, ``token_file``, ``username`` and ``password`` are for; None if for the first one
-    that this process sends a token to. ``token_is_local`` is whether a dserver on this machine gets
-    it as well. ``servers`` are all dservers that are known, with their prefixes.
+    that ``token``, ``token_file``, ``username`` and ``password`` are for; None if for the first
+    host that this process sends a token to and for this machine. ``token_is_local`` is whether
+    dservers on this machine get it in any case. ``servers`` are all dservers that are known, with
+    their prefixes.
     """
 
     url: str | None = None

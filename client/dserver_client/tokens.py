@@ -163,9 +163,11 @@ class TokenSource:
         settings = self._settings
         if settings.token_url == self._url:
             return True
-        if settings.token_is_local and is_this_machine(urlsplit(self._url).hostname or ""):
-            return True
-        return settings.token_url is None and self._first_host() == origin(self._url)
+        is_free = settings.token_url is None
+        if is_free or settings.token_is_local:
+            host = urlsplit(self._url).hostname or ""
+            return is_this_machine(host) or (is_free and self._first_host() == origin(self._url))
+        return False
 
     def _first_host(self) -> str | None:
         """Return the host that has what the settings have, from now on; None if that is nothing."""

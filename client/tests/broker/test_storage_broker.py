@@ -386,6 +386,25 @@ def test_an_item_whose_line_was_lost_is_not_left_out(
         proto.freeze()
 
 
+def test_a_linked_file_that_changes_and_keeps_its_time_is_an_error(
+    create: Callable[..., dtoolcore.ProtoDataSet], base_uri: str, tmp_path: Path
+) -> None:
+    (tmp_path / "disk").mkdir()
+    local = create(str(tmp_path / "disk"))
+    local.freeze()
+    proto = create(base_uri, {})
+    file = tmp_path / "disk" / "test" / "data" / "a.txt"
+    proto.put_item(str(file), "a.txt")
+    found = file.stat()
+    with file.open("r+b") as opened:
+        opened.write(b"other")
+    os.utime(file, ns=(found.st_atime_ns, found.st_mtime_ns))
+    with pytest.raises(BrokerError, match="has changed") as raised:
+        proto.freeze()
+    assert raised.value.exit_code == 8
+    assert [path for path in waiting() if path.is_dir()]
+
+
 def test_a_program_may_ask_for_a_uri_as_often_as_it_likes(
     uri: str, base_uri: str, tmp_path: Path
 ) -> None:

@@ -12,6 +12,8 @@ from hashlib import sha1
 from typing import Any
 
 from dserver_client.errors import ClientError
+from dserver_client.server.answers import MALFORMED
+from dserver_client.values import MAX_SIZE
 
 _MD5 = re.compile("[0-9a-fA-F]{32}")
 
@@ -40,7 +42,7 @@ def parse_manifest(content: bytes) -> list[ManifestItem]:
         document = json.loads(content)
         has_md5 = document.get("hash_function", "md5sum_hexdigest") == "md5sum_hexdigest"
         return [_item(*entry, has_md5=has_md5) for entry in document["items"].items()]
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except MALFORMED as error:
         raise ClientError(
             "The manifest of the dataset cannot be read: the store answered with something else."
         ) from error
@@ -48,7 +50,7 @@ def parse_manifest(content: bytes) -> list[ManifestItem]:
 
 def _item(identifier: str, entry: dict[str, Any], *, has_md5: bool) -> ManifestItem:
     relpath, size = entry["relpath"], entry["size_in_bytes"]
-    is_item = isinstance(relpath, str) and isinstance(size, int) and size >= 0
+    is_item = isinstance(relpath, str) and isinstance(size, int) and 0 <= size <= MAX_SIZE
     if not is_item:
         raise ValueError("not an item")
     if identifier != sha1(relpath.encode(), usedforsecurity=False).hexdigest():

@@ -56,7 +56,7 @@ def generate_token(http: HTTP, generator_url: str, username: str, password: str)
         token = answer["token"] if isinstance(answer, dict) else answer
         if response.status < 300 and isinstance(token, str):
             return checked_token(token, "The token")
-    except (ValueError, KeyError, UsageError):
+    except (ValueError, KeyError, RecursionError, UsageError):
         pass
     raise Unavailable(
         f"The token generator {generator_url} answers {response.status} without a token."
@@ -224,7 +224,7 @@ def _claims(token: str) -> dict[str, Any]:
     try:
         payload = token.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    except (IndexError, ValueError):
+    except (IndexError, ValueError, RecursionError):
         return {}
     return claims if isinstance(claims, dict) else {}
 
@@ -237,5 +237,5 @@ def _lifetime(token: str) -> float:
     claims = _claims(token)
     try:
         return max(float(claims["exp"]) - float(claims["iat"]), 2 * _MARGIN)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return math.inf

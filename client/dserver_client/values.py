@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+MAX_SIZE = 5 << 40  # bytes: the largest object of S3, whose items are no larger
+
 
 @dataclass(frozen=True, slots=True)
 class Item:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
+from itertools import islice
 from typing import Any
 
 from dserver_client.values import (
+    MAX_SIZE,
     BaseURI,
     DatasetEntry,
     DatasetURLs,
@@ -34,8 +36,14 @@ MALFORMED: tuple[type[Exception], ...] = (
     ValueError,
     AttributeError,
     OverflowError,
+    RecursionError,
 )
 
+_URL = re.compile(
+    r"https?://(?:[\w.~%-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:[/?][^\x00-\x20\x7f]*)?"
+)
+_HEADER = re.compile(r"[!#$%&'*+.^`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")  # RFC 9110, section 5
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MD5 = re.compile(r"[0-9a-f]{32}")
 
 
@@ -99,20 +107,23 @@ def item(identifier: str, answer: Answer) -> Item:
     """Return an item, by what the manifest says of it."""
     md5 = answer.get("hash")
     known = isinstance(md5, str) and _MD5.fullmatch(md5)
-    size = _number(answer.get("size_in_bytes"))
-    return Item(identifier, str(answer["relpath"]), size, md5 if known else None)
+    size = answer.get("size_in_bytes")
+    size = None if size is None else checked_size(size)
+    return Item(_text(identifier), _text(answer["relpath"]), size, md5 if known else None)
 
 
 def upload_grant(answer: Answer, asked_at: datetime) -> UploadGrant:
     """Return where the items of an upload go, which are values already."""
     urls, token = answer["upload_urls"], answer.get("upload_token")
+    if not all(isinstance(each, ItemToSend) for each in islice(urls["items"].values(), 1)):
+        raise TypeError
     return UploadGrant(
         uri=str(answer["uri"]),
         uuid=str(answer["uuid"]),
         expires=_expiry(answer, asked_at),
         readme_url=url(urls["readme"]),
         items=urls["items"],
-        upload_token=None if token is None else str(token),
+        upload_token=None if token is None else _headers({"Upload-Token": token})["Upload-Token"],
     )
 
 
@@ -120,14 +131,14 @@ def part_urls(answer: Answer, asked_at: datetime) -> PartURLs:
     """Return where the parts of an item go."""
     return PartURLs(
         expires=_expiry(answer, asked_at),
-        part_size=int(answer["part_size"]),
-        count=int(answer["count"]),
+        part_size=checked_size(answer["part_size"], 1),
+        count=checked_size(answer["count"], 1),
         parts={
             int(number): SignedPart(url(part["url"]), _headers(part["headers"]))
             for number, part in answer["parts"].items()
         },
         stored={
-            int(number): StoredPart(int(part["size_in_bytes"]), part.get("hash"))
+            int(number): StoredPart(checked_size(part["size_in_bytes"]), part.get("hash"))
             for number, part in answer["stored"].items()
         },
     )
@@ -192,14 +203,14 @@ def signed_items(answer: Answer) -> dict[str, SignedItem]:
 
 def item_to_send(identifier: str, answer: Answer) -> ItemToSend:
     """Return where an item goes."""
-    parts = answer.get("parts") or {}
+    parts = answer.get("parts")
     return ItemToSend(
-        identifier,
-        str(answer["relpath"]),
+        _text(identifier),
+        _text(answer["relpath"]),
         None if answer["url"] is None else url(answer["url"]),
         _headers(answer.get("headers") or {}),
-        int(parts.get("size", 0)),
-        int(parts.get("count", 0)),
+        checked_size(parts["size"], 1) if parts else 0,
+        checked_size(parts["count"], 1) if parts else 0,
     )
 
 
@@ -210,8 +221,23 @@ def _expiry(answer: Answer, asked_at: datetime) -> datetime:
 
 def url(value: Any) -> str:
     """Return a URL, if it is one."""
-    if not isinstance(value, str) or not value.startswith(("http://", "https://")):
+    if not isinstance(value, str) or not _URL.fullmatch(value):
         raise ValueError
+    return value
+
+
+def checked_size(value: Any, least: int = 0) -> int:
+    """Return a number of bytes, if it is one that an object in a store can have."""
+    if not isinstance(value, int) or not least <= value <= MAX_SIZE:
+        raise ValueError
+    return value
+
+
+def _text(value: Any) -> str:
+    """Return a text, if it is one that can be encoded: JSON can hold half a character."""
+    if not isinstance(value, str):
+        raise TypeError
+    value.encode()
     return value
 
 
@@ -220,7 +246,10 @@ def _urls(value: Any) -> dict[str, str]:
 
 
 def _headers(value: Answer) -> dict[str, str]:
-    return {str(name): str(text) for name, text in value.items()}
+    headers = {str(name): str(text) for name, text in value.items()}
+    if not all(_HEADER.fullmatch(f"{name}:{text}") for name, text in headers.items()):
+        raise ValueError
+    return headers
 
 
 def _number(value: Any) -> int | None:
@@ -231,10 +260,9 @@ def _time(value: Any) -> datetime | None:
     """Return a time that is given in seconds since 1970, or as 2024-01-15T14:30:00.000000Z."""
     if value is None or value == "":
         return None
-    if isinstance(value, (int, float)):
-        return datetime.fromtimestamp(value, timezone.utc)
     text = str(value)
-    if text.replace(".", "", 1).isdecimal():
-        return datetime.fromtimestamp(float(text), timezone.utc)
+    if isinstance(value, (int, float)) or text.replace(".", "", 1).isdecimal():
+        # By addition: fromtimestamp raises OSError on some systems.
+        return _EPOCH + timedelta(seconds=float(value))
     found = datetime.fromisoformat(text.replace("Z", "+00:00"))
     return found if found.tzinfo else found.replace(tzinfo=timezone.utc)

@@ -118,6 +118,8 @@ class _Members(Iterator[tuple[str, str]]):
             self.end = self._offset - len(text[at:].encode())
             raise StopIteration
         name, at = _raw_decode(text, at)
+        if not isinstance(name, str):
+            raise TypeError
         at = _after(_COLON, text, at)
         item, end = _raw_decode(text, at)
         item_to_send(name, item)

@@ -62,10 +62,12 @@ def _message(response: Response, envelope: dict[str, Any], url: str) -> str:
     if isinstance(message, str) and message:
         return message[:_MAX_MESSAGE]
     if reason := envelope.get("msg"):
-        return f"dserver does not accept the token ({reason}): log in again."
+        return f"dserver does not accept the token ({reason}): log in again."[:_MAX_MESSAGE]
     if envelope.get("errors"):
         # webargs: {"json": {"field": ["sentence"]}}
-        return f"dserver does not understand this request: {json.dumps(envelope['errors'])}"
+        return f"dserver does not understand this request: {json.dumps(envelope['errors'])}"[
+            :_MAX_MESSAGE
+        ]
     default = f"{origin(url)} answers {response.status} {response.reason or ''}".rstrip() + "."
     return _SENTENCES.get(response.status, default)
 
@@ -75,7 +77,7 @@ def _envelope(response: Response) -> dict[str, Any]:
         return {}
     try:
         found = json.loads(response.data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

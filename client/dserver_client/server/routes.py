@@ -162,14 +162,18 @@ class Routes:
                 return loads(content)
         except READ_ERRORS as error:
             raise self.http.no_answer(self.url, error) from None
-        except ValueError:
+        except MALFORMED:
             pass
         raise self.unexpected(path.partition("?")[0])
 
     def _asked_capabilities(self) -> Capabilities:
         response = self._send("GET", _OPENAPI, {"Accept": "application/json"}, None, {})
         if response.status not in _NO_DOCUMENT and is_json(response):
-            return Capabilities.of(self.decoded(response, _OPENAPI))
+            document = self.decoded(response, _OPENAPI)
+            try:
+                return Capabilities.of(document)
+            except MALFORMED:
+                raise self.unexpected(_OPENAPI) from None
         if response.status >= 300 and response.status not in _NO_DOCUMENT:
             raise refusal(response, self.url)
         # An operator may hide the document. Flask answers OPTIONS of every route that it has.

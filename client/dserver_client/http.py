@@ -36,6 +36,8 @@ from dserver_client.connections import BLOCK, Connections, origin
 from dserver_client.errors import Unavailable
 from dserver_client.settings import Settings
 
+_log = logging.getLogger(__name__)
+
 Response = BaseHTTPResponse
 # A body is sent again from the start if the request is: a function opens it each time.
 Body = bytes | Callable[[], IO[bytes]]
@@ -63,6 +65,7 @@ class HTTP:
         self._connections = Connections(settings or Settings(), connections)
         self._closed = threading.Event()
         self._reached: set[str] = set()  # hosts
+        self._reported: set[str] = set()  # hosts whose outage has been logged
         logging.getLogger("urllib3.connectionpool").addFilter(_hide_queries)
 
     def request(
@@ -106,12 +109,22 @@ class HTTP:
             except HTTPError as error:
                 if attempt >= self._retries_after(error, url, retries):
                     raise self.no_answer(url, error) from None
+                reason = str(self.no_answer(url, error))
             else:
                 delay = retry_after(response)
                 if attempt >= retries or not _passes(response, delay):
                     return response
+                reason = f"{origin(url)} answers {response.status}."
+            if attempt:
+                self._report_outage(url, reason)
             wait(_backoff(attempt) if delay is None else delay)
         raise AssertionError  # not reached
+
+    def _report_outage(self, url: str, reason: str) -> None:
+        """Log, once for each host, that it does not answer at the second attempt either."""
+        if origin(url) not in self._reported:
+            self._reported.add(origin(url))
+            _log.warning("%s Trying again for up to a minute ...", reason)
 
     def loaded(self, url: str, response: Response, most: int | None = None) -> Response:
         """Return an answer with its body, which is decoded.

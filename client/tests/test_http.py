@@ -142,6 +142,15 @@ def test_redirects_are_not_followed(request_to):
         assert request_to(server).status == 302
 
 
+def test_an_outage_is_logged_once(request_to, caplog):
+    with Answering([Answer(503)] * 8 + [Answer()]) as server, caplog.at_level("WARNING"):
+        assert request_to(server, path="/secret?X-Amz-Signature=secret").status == 200
+    [record] = caplog.records
+    assert record.getMessage() == (
+        f"{server.endpoint} answers 503. Trying again for up to a minute ..."
+    )
+
+
 def test_an_address_where_nobody_listens_is_tried_once_more(pauses):
     with closing(socket.create_server(("127.0.0.1", 0))) as unused:
         port = unused.getsockname()[1]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +12,8 @@ from pathlib import Path
 import platformdirs
 
 from dserver_client.errors import LocalFileError
+
+_log = logging.getLogger(__name__)
 
 _APPLICATION = "dserver-client"
 
@@ -66,11 +70,23 @@ def write_private(path: Path, content: bytes) -> None:
 def read_private(path: Path) -> bytes | None:
     """Return the content of a file, or None if there is none.
 
+    A file that others can read is made private, with a warning.
+
     :raises LocalFileError: if it cannot be read.
     """
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            _make_private(path, file.fileno())
+            return file.read()
     except FileNotFoundError:
         return None
     except OSError as error:
         raise LocalFileError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _make_private(path: Path, descriptor: int) -> None:
+    if sys.platform == "win32" or not os.fstat(descriptor).st_mode & 0o077:
+        return
+    with suppress(OSError):
+        os.fchmod(descriptor, 0o600)
+    _log.warning("%s could be read by others: its permissions are now 0600.", path)

@@ -84,6 +84,19 @@ def test_only_its_owner_may_read_the_file():
     assert stat.S_IMODE(store.path.parent.stat().st_mode) == 0o700
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such permissions")
+def test_a_file_that_others_can_read_is_made_private_with_a_warning(caplog):
+    store = TokenStore()
+    store.put("https://dserver.example.org", "a.b.c")
+    store.path.chmod(0o644)
+    assert store.get("https://dserver.example.org") == "a.b.c"
+    assert stat.S_IMODE(store.path.stat().st_mode) == 0o600
+    assert f"{store.path} could be read by others" in caplog.text
+    caplog.clear()
+    store.get("https://dserver.example.org")
+    assert caplog.text == ""
+
+
 def test_a_keyring_that_is_installed_keeps_them(install_keyring):
     kept = install_keyring()
     store = TokenStore()

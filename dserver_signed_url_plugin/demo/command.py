@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 EXTRAS = {"demo": ("gunicorn", "ministack", "requests"), "azure": ("dtool_azure",)}
 PRINT_TOKEN = 'import json, sys; print(json.load(open(sys.argv[1]))["tokens"]["bob"])'
+PRINT_ALICE = PRINT_TOKEN.replace("bob", "alice")
 PRINT_URL = 'import json, sys; print(json.load(sys.stdin)["url"])'
 
 
@@ -222,10 +223,12 @@ To try it yourself, as bob, type in another terminal:
   URL=$(curl -s -H "Authorization: Bearer $TOKEN" {item} | python3 -c {shlex.quote(PRINT_URL)})
   curl -s "$URL"
 
-Or with the client (pip install ./client), which also deposits, see docs/client.rst:
+Or with the client (pip install ./client), as alice, who may also deposit; see docs/client.rst:
 
+  TOKEN=$(python3 -c {shlex.quote(PRINT_ALICE)} {shlex.quote(str(info_file))})
   echo "$TOKEN" | dserver login {walkthrough.info["base_url"]} --token-stdin
   dserver get {walkthrough.uri} fetched
+  dserver put fetched
 """
 
 

@@ -173,7 +173,10 @@ def _new_bar(phase: _Phase, stream: TextIO, *, by_bytes: bool) -> Any:
     # tqdm's own lock is one between processes, which some systems do not have.
     Bar.set_lock(RLock())
     total = phase.size_in_bytes if by_bytes else phase.items
-    numbers = "{n_fmt}/{total_fmt} [{rate_fmt}, {remaining} left{postfix}]"
+    numbers = "{n_fmt}B/{total_fmt}B [{rate_fmt}, {remaining} left{postfix}]"
+    if not by_bytes:
+        # Files are counted too slowly at first for a rate.
+        numbers = "{n_fmt} of {total_fmt} files"
     return Bar(
         total=total or None,
         desc=phase.label,

@@ -59,7 +59,7 @@ def test_a_terminal_shows_bytes_files_rate_and_time_left(terminal):
     bar.finish()
     last = terminal.shown.split("\r")[-1]
     assert last.startswith("Sending  50% |")
-    assert "1.50M/3.00M [" in last
+    assert "1.50MB/3.00MB [" in last
     assert "B/s, " in last
     assert " left, 10 of 20 files]" in last
 
@@ -68,7 +68,7 @@ def test_a_phase_without_bytes_is_shown_by_its_files(terminal):
     bar = ProgressBar(terminal.stream, interval=0.01)
     bar.start("complete", None, 4)
     bar.advance(0, 3)
-    terminal.wait_for(" 3/4 ")
+    terminal.wait_for("3 of 4 files")
     bar.finish()
 
 

@@ -63,15 +63,16 @@ def check_token(server: Server) -> Iterator[Finding]:
         yield problem("token", str(error), "Ask the operators of dserver.")
         return
     yield _end_of_token(user.username, server.tokens.ends_at())
-    may_read, may_deposit = len(user.search_base_uris), len(user.register_base_uris)
-    if not (may_read or may_deposit):
+    if not (user.search_base_uris or user.register_base_uris):
         yield problem(
             "permissions",
-            f"{user.username} may read and deposit nowhere.",
+            f"{user.username} may not read or deposit anywhere.",
             "Ask an administrator of dserver for permissions on a base URI.",
         )
         return
-    yield ok("permissions", f"May read at {may_read} and deposit at {may_deposit} base URIs.")
+    may_read = ", ".join(user.search_base_uris) or "no base URI"
+    may_deposit = ", ".join(user.register_base_uris) or "none"
+    yield ok("permissions", f"You may read at {may_read}, and deposit at {may_deposit}.")
 
 
 def check_signing(server: Server) -> Iterator[Finding]:
@@ -93,7 +94,7 @@ def _end_of_token(username: str, ends: datetime | None) -> Finding:
     if ends is None:
         return ok("token", f"Logged in as {username}.")
     minutes = (ends - datetime.now(timezone.utc)).total_seconds() / 60
-    message = f"Logged in as {username}; the token ends at {ends:%Y-%m-%d %H:%M} UTC."
+    message = f"Logged in as {username}; the token expires at {ends:%Y-%m-%d %H:%M} UTC."
     if minutes < 5:
         return warning("token", message, _LOG_IN)
     return ok("token", message)

@@ -35,6 +35,7 @@ def test_where_all_is_well_everything_is_checked(run, findings, uri, lab):
         "permissions",
         f"store of {lab.base_uri}",
     }
+    assert lab.base_uri in found["permissions", "ok"]["message"]
     assert "is read with a signed URL" in found[f"store of {lab.base_uri}", "ok"]["message"]
     shown = run("doctor").stdout
     assert f"ok       store of {lab.base_uri}: " in shown
@@ -109,6 +110,8 @@ def test_certificates_that_are_not_checked_are_a_warning(findings, uri):
     assert "any certificate" in found["encryption", "warning"]["message"]
 
 
-def test_the_doctor_needs_a_server_to_examine():
+def test_without_a_login_the_doctor_says_what_is_missing():
     done = CliRunner().invoke(main, ["doctor"])
-    assert done.exit_code == 2
+    assert done.exit_code == 1
+    assert "dtool uses this client for dserver://" in done.stdout
+    assert "problem  server: No dserver is known.\n" in done.stdout

@@ -13,7 +13,7 @@ from dserver_client.deposit import deposit
 from dserver_client.errors import Refused, UsageError
 from dserver_client.fetch import fetch
 from dserver_client.http import HTTP
-from dserver_client.local_files import find_files
+from dserver_client.local_files import Source, find_files
 from dserver_client.local_names import Names
 from dserver_client.progress import Progress
 from dserver_client.reading import open_item
@@ -91,7 +91,7 @@ class Client:
     ) -> Deposited:
         """Deposit a directory, or several files and directories, as one dataset.
 
-        After an interruption the same call goes on with what is stored, also in another process.
+        After an interruption the same call resumes with what is stored, also in another process.
 
         :param paths: of a directory alone, its files are deposited under their paths below it; of
             several, each keeps its own name.
@@ -99,7 +99,8 @@ class Client:
         :param readme: YAML, as dtool has it.
         :param annotations: JSON values by name.
         :param ignore: patterns as in ``.gitignore``.
-        :raises UsageError: if two files would have the same relpath, or there is no name.
+        :raises UsageError: if there are no files, two would have the same relpath, or there is no
+            name.
         :raises LocalFileError: if a file cannot be read; FileChanged, if one changes meanwhile.
         :raises DepositRunning: if another process deposits the same at this moment.
         :raises Refused: if dserver refuses it, StoreRefused if the store does.
@@ -108,6 +109,7 @@ class Client:
         given = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
         base = self.base_uri(base_uri)
         source = find_files(given, ignore)
+        refuse_empty(source, given)
         description = Description(
             name or default_name(given), readme, tags, dict(annotations or {})
         )
@@ -202,7 +204,7 @@ class Client:
         """
         address = self._address(text)
         if address.uuid is not None:
-            raise UsageError(f"{text} is a dataset, and no base URI.")
+            raise UsageError(f"{text} is a dataset, not a base URI.")
         base = address.uri or self.settings.default_base_uri(self.server.url)
         if base is None:
             raise UsageError(f"{text} names no base URI, such as {text.rstrip('/')}/s3/bucket.")
@@ -218,7 +220,7 @@ class Client:
         """
         address = self._address(text)
         if address.uuid is None:
-            raise UsageError(f"{text} is no dataset: its URI ends with a UUID.")
+            raise UsageError(f"{text} is not a dataset, whose URI ends with a UUID.")
         return address.uri or self._looked_up(address.uuid)
 
     def _address(self, text: str) -> Address:
@@ -237,3 +239,10 @@ class Client:
         if len(found) > 1 and default not in found:
             raise UsageError(f"There are copies of {uuid}: choose one of {', '.join(found)}.")
         return default if default in found else found[0]
+
+
+def refuse_empty(source: Source, paths: Sequence[str | os.PathLike[str]]) -> None:
+    """Raise UsageError if there are no files: a directory may be mistyped, or not mounted."""
+    if not source.files:
+        named = ", ".join(str(path) for path in paths)
+        raise UsageError(f"There are no files to deposit in {named}, or all of them are ignored.")

@@ -1,7 +1,7 @@
 """Deposit local files as a dataset: announce them, send them, have dserver register them.
 
 Every step may be interrupted. The journal keeps the UUID from before the first request, so the same
-command goes on with what is stored.
+command resumes it.
 """
 
 from __future__ import annotations

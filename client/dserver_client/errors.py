@@ -1,9 +1,9 @@
 """What can go wrong, each with a sentence for the person and an exit code for scripts.
 
-Exit codes: 1 something failed, 2 wrong use (as click's), 3 not logged in or the token has ended,
-4 no permission, 5 not found, 6 a conflict on the server, 7 dserver or the store cannot be reached
-or fails (try again), 8 bytes that differ from what was announced, 130 interrupted (the same command
-goes on).
+Exit codes: 1 something failed, 2 wrong use (as click's), 3 not logged in or the token has expired,
+4 no permission, 5 not found, 6 a conflict on the server or with local files, 7 dserver or the store
+cannot be reached or fails (try again), 8 bytes that differ from what was announced, 130 interrupted
+(the same command resumes).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class UsageError(ClientError):
 
 
 class NotLoggedIn(ClientError):
-    """No token, or one that has ended or that dserver does not accept."""
+    """No token, or one that has expired or that dserver does not accept."""
 
     exit_code = 3
     slug = "not-logged-in"
@@ -48,7 +48,7 @@ class Refused(ClientError):
         self.status = status
         self.slug = slug
         self.facts = facts
-        self.exit_code = {401: 3, 403: 4, 404: 5, 409: 6, 410: 5}.get(status, 1)
+        self.exit_code = {401: 3, 403: 4, 404: 5, 409: 6, 410: 5, 422: 2}.get(status, 1)
 
 
 class Unavailable(ClientError):
@@ -93,14 +93,18 @@ class UnusableNames(LocalFileError):
 
 
 class FilesExist(LocalFileError):
-    """Files that are there, with another content. ``items`` maps relpaths to what they are."""
+    """Files that are there, with another content. ``items`` maps relpaths to what they are.
+
+    ``replaceable`` is whether overwriting replaces them; it does not replace directories.
+    """
 
     exit_code = 6
     slug = "files-exist"
 
-    def __init__(self, message: str, items: dict[str, str]) -> None:
+    def __init__(self, message: str, items: dict[str, str], *, replaceable: bool = False) -> None:
         super().__init__(message)
         self.items = items
+        self.replaceable = replaceable
 
 
 class FileChanged(LocalFileError):
@@ -111,11 +115,17 @@ class FileChanged(LocalFileError):
 
 
 class VerificationFailed(ClientError):
-    """Bytes that differ from the manifest. ``items`` maps relpaths to what differs."""
+    """Bytes that differ from the manifest.
+
+    ``items`` maps relpaths to what differs; ``facts`` has counts, if a whole dataset was compared.
+    """
 
     exit_code = 8
     slug = "verification-failed"
 
-    def __init__(self, message: str, items: dict[str, str]) -> None:
+    def __init__(
+        self, message: str, items: dict[str, str], facts: dict[str, object] | None = None
+    ) -> None:
         super().__init__(message)
         self.items = items
+        self.facts = facts or {}

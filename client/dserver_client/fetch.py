@@ -13,7 +13,7 @@ from pathlib import Path
 from dserver_client import dtool_directory
 from dserver_client.disk import make_own_directory, no_links, sync
 from dserver_client.documents import Documents, read_documents, read_manifest
-from dserver_client.errors import FilesExist, LocalFileError, UsageError
+from dserver_client.errors import FilesExist, LocalFileError, Refused, UsageError
 from dserver_client.existing_files import ItemFile, compare, links_on_the_way, was_fetched
 from dserver_client.file_lock import FileLock, Locked
 from dserver_client.local_names import STATE_DIRECTORY, Names, local_paths
@@ -88,7 +88,7 @@ def fetch(
 def select(items: Sequence[ManifestItem], wanted: Collection[str]) -> list[ManifestItem]:
     """Return the items with these relpaths, or whose relpaths match these patterns.
 
-    Raise UsageError for what no item has.
+    Raise Refused, with status 404, for what no item has.
     """
     relpaths = {item.relpath for item in items}
     patterns = [one for one in wanted if one not in relpaths]
@@ -97,7 +97,8 @@ def select(items: Sequence[ManifestItem], wanted: Collection[str]) -> list[Manif
         for pattern in patterns
     }
     if nothing := sorted(pattern for pattern, found in matched.items() if not found):
-        raise UsageError(f"The dataset has no item {', '.join(map(repr, nothing))}.")
+        message = f"The dataset has no item {', '.join(map(repr, nothing))}."
+        raise Refused(message, 404, "item-not-found", {"items": nothing})
     chosen = set(wanted).union(*matched.values())
     return [item for item in items if item.relpath in chosen]
 
@@ -215,13 +216,14 @@ def _missing(
     """Return the files to fetch. Raise FilesExist for those that must not be replaced."""
     found = compare(files, progress)
     if found.blocked:
-        raise FilesExist(_message(found.blocked, directory), found.blocked)
+        advice = " Move them away, or fetch into another directory."
+        message = _message(found.blocked, directory) + advice
+        raise FilesExist(message, found.blocked)
     differing = {**found.wrong_size, **found.wrong_hash}
     for item, _ in replaced:
         differing.pop(item.relpath, None)
     if differing:
-        advice = " They are replaced if overwriting is asked for."
-        raise FilesExist(_message(differing, directory) + advice, differing)
+        raise FilesExist(_message(differing, directory), differing, replaceable=True)
     equal = {item.identifier for item, _ in found.equal}
     return [(item, path) for item, path in files if item.identifier not in equal]
 
@@ -263,8 +265,9 @@ def _fetch(
 
 
 def _message(items: Mapping[str, str], directory: Path) -> str:
-    count = "A file is" if len(items) == 1 else f"{len(items)} files are"
-    return f"{count} in {directory} already, but not as in the dataset: {_listed(items)}."
+    count = "1 file" if len(items) == 1 else f"{len(items)} files"
+    verb = "differs" if len(items) == 1 else "differ"
+    return f"{count} in {directory} {verb} from the dataset: {_listed(items)}."
 
 
 def _listed(items: Mapping[str, str]) -> str:

@@ -221,4 +221,4 @@ def _listed(sentence: str, lines: Sequence[str]) -> str:
 
 
 def _printable(path: str) -> str:
-    return path.encode(errors="backslashreplace").decode()
+    return path if path.isprintable() else repr(path)

@@ -91,7 +91,7 @@ class Journal:
         except Locked:
             raise DepositRunning(
                 "Another command is depositing the same files to the same place. Wait until it has "
-                "ended; if it fails, the same command goes on with what it has sent."
+                "ended; if it fails, the same command resumes it."
             ) from None
         self.earlier = _read(self._path)
         return self

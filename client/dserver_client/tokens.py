@@ -213,7 +213,7 @@ class TokenSource:
         end = end_of(refused)
         if end is not None and end <= datetime.now(timezone.utc):
             ended = f"{end:%Y-%m-%d %H:%M} UTC"
-            return NotLoggedIn(f"The token for {url} ended at {ended}: log in again.")
+            return NotLoggedIn(f"The token for {url} expired at {ended}: log in again.")
         return NotLoggedIn(
             f"{url} does not accept the token, or does not know its user: log in again."
         )

@@ -75,7 +75,9 @@ def parse(text: str, settings: Settings) -> Address:
         return _of_browser(text, settings)
     if not separator and not is_uuid(text):
         forms = "dserver://host/s3/bucket/uuid or s3://bucket/uuid"
-        raise UsageError(f"{text!r} is no URI of a dataset or base URI, such as {forms}.")
+        raise UsageError(f"{text!r} is not the URI of a dataset or a base URI, such as {forms}.")
+    if separator and not rest.strip("/"):
+        raise UsageError(f"{text} names no bucket: a base URI is written like {text}lab.")
     if settings.url is None:
         raise UsageError(
             f"{text} does not say which dserver to ask: set DSERVER_URL, or log in to one."
@@ -90,7 +92,9 @@ def parse_item(text: str, settings: Settings) -> tuple[Address, str]:
     """
     dataset, relpath = split_item(text)
     if not relpath:
-        raise UsageError(f"{text!r} is no item of a dataset, such as dserver://host/uuid/relpath.")
+        raise UsageError(
+            f"{text!r} is not an item of a dataset, such as dserver://host/uuid/relpath."
+        )
     return parse(dataset, settings), relpath
 
 
@@ -101,7 +105,7 @@ def split_item(text: str) -> tuple[str, str]:
     """
     found = re.search(rf"/{_UUID.pattern}(?=/|$)", text, re.IGNORECASE)
     if found is None:
-        raise UsageError(f"{text!r} is no dataset, such as dserver://host/uuid.")
+        raise UsageError(f"{text!r} is not a dataset, such as dserver://host/uuid.")
     return text[: found.end()], text[found.end() + 1 :]
 
 
@@ -167,9 +171,9 @@ def _at(url: str, segments: list[str]) -> Address:
     uuid = location.pop().lower() if is_uuid(location[-1]) and len(location) > 1 else None
     base = "/".join(location)
     if not _STORAGE_SCHEME.fullmatch(scheme.lower()) or not _LOCATION.fullmatch(base):
-        raise UsageError(f"{scheme}://{base} is no base URI.")
+        raise UsageError(f"{scheme}://{base} is not a base URI.")
     if scheme.lower() in _STORES and len(location) > 1:
-        raise UsageError(f"{scheme}://{base} is no base URI: one of {scheme} has no path.")
+        raise UsageError(f"{scheme}://{base} is not a dataset: {location[-1]!r} is not a UUID.")
     uri = f"{scheme.lower()}://{base}"
     return Address(url, uri if uuid is None else f"{uri}/{uuid}", uuid)
 

@@ -6,8 +6,8 @@ import pytest
 from dserver_client.client import Client
 from dserver_client.errors import (
     FilesExist,
+    Refused,
     UnusableNames,
-    UsageError,
 )
 from dserver_client.file_lock import FileLock
 from dtoolcore.utils import generate_identifier
@@ -52,7 +52,7 @@ def test_some_items_are_chosen_by_relpath_or_pattern(proxied: ProxiedLab, tmp_pa
 
 def test_an_item_that_is_none_is_refused(proxied: ProxiedLab, tmp_path: Path) -> None:
     uri = proxied.deposit({"a": b"1"})
-    with pytest.raises(UsageError, match="no item 'b', 'c\\*'"):
+    with pytest.raises(Refused, match="no item 'b', 'c\\*'"):
         proxied.client.fetch(uri, tmp_path / "dest", items=["a", "b", "c*"])
     assert not (tmp_path / "dest").exists()
 

@@ -202,7 +202,7 @@ def test_a_login_in_the_meantime_is_found(source):
 @pytest.mark.parametrize(
     ("refused", "sentence"),
     [
-        (token(made=NOW - 10_000), "The token for https://lab.org ended at 20.* UTC: log in again"),
+        (token(made=NOW - 10_000), "The token for https://lab.org expired at 20.* UTC: log in"),
         (token(), "https://lab.org does not accept the token"),
     ],
 )

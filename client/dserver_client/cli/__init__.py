@@ -19,12 +19,12 @@ _EPILOG = """\
 \b
 Exit codes:
     0  done
-    1  something failed
-    2  a URI, a setting or an option that cannot be used
-    3  not logged in, or the token has ended
+    1  something failed, such as reading a local file
+    2  a URI, a setting, an option or a name that cannot be used
+    3  not logged in, or the token has expired
     4  no permission
     5  not found
-    6  a conflict on the server, such as a deposit that somebody else has begun
+    6  a conflict: a deposit that somebody else has begun, or local files that differ
     7  dserver or the store cannot be reached, or fails: try again
     8  bytes that differ from what was announced
   130  interrupted with Ctrl-C

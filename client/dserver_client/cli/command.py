@@ -135,11 +135,13 @@ def _failure(error: Exception) -> dict[str, Any]:
 
 
 def _client_failure(error: ClientError) -> dict[str, Any]:
-    """Return what to report of an error of this package, with its facts."""
+    """Return what to report of an error of this package, with its details."""
     facts: dict[str, Any] = {}
     if isinstance(error, Refused):
         facts = {**error.facts, "status": error.status}
-    elif isinstance(error, (VerificationFailed, UnusableNames, FilesExist)):
+    elif isinstance(error, VerificationFailed):
+        facts = {**error.facts, "items": error.items}
+    elif isinstance(error, (UnusableNames, FilesExist)):
         facts = {"items": error.items}
     if error.request_id:
         facts["request_id"] = error.request_id

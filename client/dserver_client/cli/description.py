@@ -38,10 +38,12 @@ class Description:
         ignore: tuple[str, ...],
     ) -> Description:
         """Return this with options: a name and a README replace, the others are added."""
+        if name is not None and not name.strip():
+            raise UsageError("--name is empty.")
         return replace(
             self,
             name=name or self.name,
-            readme=self.readme if readme is None else read_text(readme),
+            readme=self.readme if readme is None else _checked_readme(readme),
             tags=[*dict.fromkeys([*self.tags, *tags])],
             annotations={**self.annotations, **dict(map(_annotation, annotations))},
             ignore=[*self.ignore, *ignore],
@@ -50,13 +52,7 @@ class Description:
 
 def read_template(path: Path) -> Description:
     """Return what a template says; raise `UsageError` if it is not as described above."""
-    try:
-        content = yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = "" if mark is None else f", line {mark.line + 1}"
-        problem = getattr(error, "problem", None) or "no YAML"
-        raise UsageError(f"{path}{line}: {problem}.") from error
+    content = _parsed(path, read_text(path))
     if content is None:
         return Description()
     if not isinstance(content, dict):
@@ -83,6 +79,24 @@ def read_text(path: Path) -> str:
         raise LocalFileError(f"{path} is not text in UTF-8.") from error
     except OSError as error:
         raise LocalFileError(f"{path}: {error.strerror}.") from error
+
+
+def _checked_readme(path: Path) -> str:
+    """Return a README; raise `UsageError` if its name says that it is YAML, and it is not."""
+    text = read_text(path)
+    if path.suffix.lower() in (".yml", ".yaml"):
+        _parsed(path, text)
+    return text
+
+
+def _parsed(path: Path, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = "" if mark is None else f", line {mark.line + 1}"
+        problem = getattr(error, "problem", None) or "not YAML"
+        raise UsageError(f"{path}{line}: {problem}.") from error
 
 
 def _text(path: Path, content: dict[str, Any], key: str) -> str | None:
@@ -117,7 +131,7 @@ def _readme(path: Path, content: dict[str, Any]) -> str | None:
     if value is not None and file is not None:
         raise UsageError(f"{path}: a template has 'readme' or 'readme_file', not both.")
     if file is not None:
-        return read_text(path.parent / file)
+        return _checked_readme(path.parent / file)
     if isinstance(value, dict):
         text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, explicit_start=True)
         return str(text)

@@ -1,7 +1,9 @@
-"""Commands that fetch a dataset, and compare one with its manifest."""
+"""The command that fetches a dataset."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,10 @@ from dserver_client.cli.command import command_options
 from dserver_client.cli.interruption import resumable
 from dserver_client.cli.session import Session
 from dserver_client.display.formats import count_text, size_text
+from dserver_client.errors import FilesExist
 from dserver_client.values import Fetched
 
-_RESUMES = "What has been fetched is kept: the same command goes on with the rest."
+_RESUMES = "What has been fetched is kept: the same command resumes."
 
 
 @click.command()
@@ -50,12 +53,12 @@ def get(
 ) -> None:
     """Fetch a dataset.
 
-    Each file comes under its relpath into the directory DEST. It is compared with its MD5 before
-    it gets its name. What is there already is not fetched again. After an interruption, the same
-    command goes on.
+    Each file is saved under its relpath, its path in the dataset, in the directory DEST, after it
+    has been checked against its MD5. Files that are already there are not fetched again. After an
+    interruption, the same command resumes.
     """
     client = session.client(uri)
-    with resumable(_RESUMES):
+    with resumable(_RESUMES), _overwriting_offered():
         fetched = client.fetch(
             uri,
             destination,
@@ -68,5 +71,24 @@ def get(
 
 def _summary(fetched: Fetched) -> str:
     total = f"{count_text(fetched.items, 'file')}, {size_text(fetched.size_in_bytes)}"
-    before = f"; {fetched.already_there:,} had been there" if fetched.already_there else ""
-    return f"{fetched.directory}: {total}, all as in the dataset{before}."
+    there = f"; {_already_there(fetched.already_there)}" if fetched.already_there else ""
+    return f"{fetched.directory}: {total}, verified{there}."
+
+
+def _already_there(number: int) -> str:
+    return f"{count_text(number, 'file')} {'was' if number == 1 else 'were'} already there"
+
+
+@contextmanager
+def _overwriting_offered() -> Iterator[None]:
+    """Name the option that replaces files, where it does."""
+    try:
+        yield
+    except FilesExist as error:
+        if error.replaceable:
+            error.args = (f"{error} --overwrite replaces {_them(len(error.items))}.",)
+        raise
+
+
+def _them(number: int) -> str:
+    return "it" if number == 1 else "them"

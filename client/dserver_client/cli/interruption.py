@@ -1,11 +1,15 @@
-"""Ctrl-C in a transfer, which the same command goes on with."""
+"""Transfers that the same command resumes: after Ctrl-C, and after an outage."""
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from types import FrameType
 
-from dserver_client.errors import ClientError
+from dserver_client.cli.output import write_message
+from dserver_client.errors import ClientError, Unavailable
 
 EXIT_CODE = 130
 
@@ -19,8 +23,32 @@ class Interrupted(ClientError):
 
 @contextmanager
 def resumable(advice: str) -> Iterator[None]:
-    """Say after Ctrl-C what becomes of a transfer."""
+    """Say how a transfer is resumed, after Ctrl-C or if dserver or the store is unavailable."""
     try:
-        yield
+        with _announced_interruption():
+            yield
     except KeyboardInterrupt as interrupt:
         raise Interrupted(f"Interrupted. {advice}") from interrupt
+    except Unavailable as error:
+        error.args = (f"{error} {advice}",)
+        raise
+
+
+@contextmanager
+def _announced_interruption() -> Iterator[None]:
+    """Answer Ctrl-C at once: what is at work may need a moment to stop."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    earlier = signal.signal(signal.SIGINT, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, earlier)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    # RuntimeError: the signal came while this thread was writing.
+    with suppress(RuntimeError):
+        write_message("\nInterrupting...")
+    raise KeyboardInterrupt

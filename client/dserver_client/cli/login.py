@@ -1,4 +1,4 @@
-"""Commands about the person: log in, log out, and who dserver takes them for."""
+"""Commands about the user: log in, log out, and show who is logged in."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dserver_client.cli.command import command_options
 from dserver_client.cli.session import Session
 from dserver_client.client import Client
 from dserver_client.display.formats import duration_text, table
-from dserver_client.errors import UsageError
+from dserver_client.errors import NotLoggedIn, UsageError
 from dserver_client.http import HTTP
 from dserver_client.settings import Settings
 from dserver_client.token_store import TokenStore
@@ -28,12 +28,14 @@ from dserver_client.values import BaseURI
     "--token-stdin", is_flag=True, help="Read the token from standard input instead of a prompt."
 )
 @click.option(
-    "--username", metavar="NAME", help="Get a token for this user, whose password is asked for."
+    "--username",
+    metavar="NAME",
+    help="Get a token for this user; you are prompted for the password.",
 )
 @click.option(
     "--token-generator",
     metavar="URL",
-    help="Where to get it, instead of DSERVER_TOKEN_GENERATOR_URL.",
+    help="URL that issues tokens, instead of DSERVER_TOKEN_GENERATOR_URL.",
 )
 @command_options
 def login(
@@ -46,15 +48,15 @@ def login(
 ) -> None:
     """Log in to the dserver at URL.
 
-    Without options, a token is asked for: paste it, it is not shown. It is kept in the keyring of
+    Without options, paste your token at the prompt; it is not shown. It is kept in the keyring of
     this machine if the Python package keyring is installed, else in a file that only you may read.
-    The dserver is the default from then on.
+    This dserver becomes the default.
     """
     settings = _settings(session, url)
     if token_stdin:
         token = sys.stdin.readline()
     elif username is None:
-        token = click.prompt("Token (it is not shown)", hide_input=True, err=True)
+        token = _prompted("Token", "use --token-stdin, or set DSERVER_TOKEN")
     else:
         token = _generated(settings, username, token_generator)
     document = _keep(settings, token)
@@ -64,7 +66,7 @@ def login(
         f"{_ends(document['token_ends'])}\nThe token is kept in {document['kept_in']}.",
     )
     if settings.token is not None:
-        session.output.message("DSERVER_TOKEN is set, and comes before the token that is kept.")
+        session.output.message("DSERVER_TOKEN is set, and is used instead of this token.")
 
 
 def _keep(settings: Settings, token: str) -> dict[str, Any]:
@@ -73,7 +75,13 @@ def _keep(settings: Settings, token: str) -> dict[str, Any]:
     tried = replace(Settings.load(url=settings.url, token=token), token_file=None)
     with Client(settings=tried) as client:
         server = client.server
-        user, token = server.whoami(), server.tokens.token()
+        try:
+            user, token = server.whoami(), server.tokens.token()
+        except NotLoggedIn as refused:
+            raise NotLoggedIn(
+                f"{server.url} does not accept this token: is it complete, has it expired, or is "
+                "it for another dserver?"
+            ) from refused
     return {
         "server": server.url,
         "username": user.username,
@@ -88,8 +96,7 @@ def _keep(settings: Settings, token: str) -> dict[str, Any]:
 def logout(session: Session, *, url: str | None) -> None:
     """Forget a token.
 
-    It is the one for the dserver at URL, or for the default one. The token itself works until it
-    ends.
+    By default, that of the default dserver. The token itself is valid until it expires.
     """
     server = _settings(session, url).url
     removed = server is not None and TokenStore().remove(server)
@@ -100,10 +107,7 @@ def logout(session: Session, *, url: str | None) -> None:
 @click.command()
 @command_options
 def whoami(session: Session) -> None:
-    """Show who you are, and what you may do.
-
-    That is your user name, your permissions, and when your token ends.
-    """
+    """Show your user name, your permissions, and when your token expires."""
     server = session.client().server
     user, base_uris, ends = server.whoami(), server.base_uris(), server.tokens.ends_at()
     document = {
@@ -114,7 +118,8 @@ def whoami(session: Session) -> None:
         "token_ends": ends,
     }
     admin = ", an administrator" if user.is_admin else ""
-    text = f"{user.username}{admin} at {server.url}\n{_ends(ends)}\n{_permissions(base_uris)}"
+    permissions = _permissions(base_uris, is_admin=user.is_admin)
+    text = f"{user.username}{admin} at {server.url}\n{_ends(ends)}\n{permissions}"
     session.output.result(document, text)
 
 
@@ -133,15 +138,28 @@ def _generated(settings: Settings, username: str, generator: str | None) -> str:
             "Where does dserver get tokens? Name its token generator with --token-generator, or "
             "in DSERVER_TOKEN_GENERATOR_URL."
         )
-    prompt = f"Password of {username} (it is not shown)"
-    password = settings.password or click.prompt(prompt, hide_input=True, err=True)
+    password = settings.password or _prompted(
+        f"Password of {username}", "set DSERVER_PASSWORD instead"
+    )
     return generate_token(HTTP(settings), generator, username, password)
 
 
-def _permissions(base_uris: Sequence[BaseURI]) -> str:
+def _prompted(what: str, otherwise: str) -> str:
+    """Return what a person types, which is not shown."""
+    if not sys.stdin.isatty():
+        raise UsageError(f"Standard input is not a terminal: {otherwise}.")
+    return str(click.prompt(f"{what} (it is not shown)", hide_input=True, err=True))
+
+
+def _permissions(base_uris: Sequence[BaseURI], *, is_admin: bool) -> str:
     """Return a table of base URIs, and what one may do there."""
     if not base_uris:
-        return "You may read and deposit nowhere: ask an administrator of dserver."
+        advice = (
+            "administrators need permissions on base URIs, too."
+            if is_admin
+            else "ask an administrator of dserver for permission on a base URI."
+        )
+        return f"You may not read or deposit anywhere yet: {advice}"
     return table(
         (each.uri, "read" if each.may_search else "", "deposit" if each.may_register else "")
         for each in base_uris
@@ -150,8 +168,8 @@ def _permissions(base_uris: Sequence[BaseURI]) -> str:
 
 def _ends(ends: datetime | None) -> str:
     if ends is None:
-        return "The token does not say when it ends."
+        return "The token does not say when it expires."
     left = (ends - datetime.now(timezone.utc)).total_seconds()
     if left <= 0:
-        return f"The token ended at {ends:%Y-%m-%d %H:%M} UTC."
-    return f"The token ends in {duration_text(left)}, at {ends:%Y-%m-%d %H:%M} UTC."
+        return f"The token expired at {ends:%Y-%m-%d %H:%M} UTC."
+    return f"The token expires in {duration_text(left)}, at {ends:%Y-%m-%d %H:%M} UTC."

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +15,15 @@ from dserver_client.cli.command import command_options
 from dserver_client.cli.description import Description, read_template
 from dserver_client.cli.interruption import resumable
 from dserver_client.cli.session import Session
-from dserver_client.client import Client
+from dserver_client.client import Client, refuse_empty
 from dserver_client.display.formats import count_text, size_text, table
-from dserver_client.errors import Refused, UsageError
+from dserver_client.errors import LocalFileError, Refused, UsageError
 from dserver_client.local_files import find_files
 from dserver_client.values import Deposited
 
-_RESUMES = "What is stored stays stored: the same command goes on with the rest."
+_RENAME = "Rename it, or leave it out with --ignore."
+_DRIVE = re.compile(r"[A-Za-z]:")
+_RESUMES = "What is stored is kept: the same command resumes the deposit."
 
 
 @click.command()
@@ -62,10 +68,11 @@ def put(
 ) -> None:
     """Deposit files as a dataset.
 
-    They are those of a directory, or several files and directories. BASE_URI says where, such as
+    Name a directory, or several files and directories. BASE_URI says where to deposit, such as
     s3://lab or dserver://host/s3/lab; leave it out if you may deposit in one place only. Symbolic
-    links are followed. The dataset is registered when all files are stored and verified. After an
-    interruption, the same command goes on. The URI of the dataset is printed.
+    links are followed, hidden files are included. The dataset is registered when all files are
+    stored and verified, and its URI is printed. After an interruption, the same command resumes;
+    after success, it deposits the files once more, as another dataset.
     """
     local, base_uri = _split(paths)
     given = Description() if template is None else read_template(template)
@@ -75,7 +82,7 @@ def put(
     if dry_run:
         _show(session, local, base_uri, description)
         return
-    with resumable(_RESUMES):
+    with resumable(_RESUMES), _refused_names():
         deposited = client.deposit(
             local, base_uri, **vars(description), progress=session.progress(quiet=quiet)
         )
@@ -85,10 +92,35 @@ def put(
     session.output.result(deposited, deposited.uri)
 
 
+@contextmanager
+def _refused_names() -> Iterator[None]:
+    """Say what to do about a name that dserver refuses."""
+    try:
+        yield
+    except Refused as refused:
+        found = re.fullmatch(r"items\.[0-9]+\.relpath: (.*)", str(refused), re.DOTALL)
+        if found:
+            refused.args = (f"dserver refuses a file: {found[1]} {_RENAME}",)
+        raise
+
+
+def _doubtful(relpaths: Iterable[str]) -> list[str]:
+    """Return the relpaths that dserver may refuse, because Windows takes a part for a drive."""
+    return [
+        relpath
+        for relpath in relpaths
+        if relpath.startswith("\\")
+        or any(_DRIVE.match(part) or part.rstrip() == ".." for part in re.split(r"[/\\]", relpath))
+    ]
+
+
 def _split(paths: tuple[str, ...]) -> tuple[list[str], str | None]:
     """Return the files and directories, and the base URI if there is one."""
     *before, last = paths
     if "://" not in last:
+        if before and not os.path.lexists(last):
+            hint = "" if "/" in last else f" If it is a base URI, write s3://{last}."
+            raise LocalFileError(f"{last}: no such file or directory.{hint}")
         return list(paths), None
     if not before:
         raise UsageError("What is to be deposited? Name a directory or files before the base URI.")
@@ -125,11 +157,18 @@ def _permitted_base_uri(client: Client, text: str | None) -> str:
 def _show(session: Session, local: list[str], base_uri: str, description: Description) -> None:
     """Show what would be deposited."""
     source = find_files(local, description.ignore)
+    refuse_empty(source, local)
     files = [
         {"relpath": each.relpath, "size_in_bytes": each.size_in_bytes} for each in source.files
     ]
     rows = [(size_text(each.size_in_bytes), each.relpath) for each in source.files]
     total = f"{count_text(len(files), 'file')}, {size_text(source.size_in_bytes)}"
+    doubtful = _doubtful(each.relpath for each in source.files)
+    for relpath in doubtful:
+        session.output.message(
+            f"dserver may refuse {relpath!r}, a part of which Windows takes for a drive or a path. "
+            f"{_RENAME}"
+        )
     session.output.result(
         {
             "dry_run": True,
@@ -139,6 +178,7 @@ def _show(session: Session, local: list[str], base_uri: str, description: Descri
             "annotations": description.annotations,
             "size_in_bytes": source.size_in_bytes,
             "items": files,
+            "names_that_may_be_refused": doubtful,
         },
         "\n".join([*([table(rows)] if rows else []), f"{total} would be deposited at {base_uri}."]),
     )
@@ -147,5 +187,5 @@ def _show(session: Session, local: list[str], base_uri: str, description: Descri
 def _summary(deposited: Deposited) -> str:
     total = f"{count_text(deposited.items, 'file')}, {size_text(deposited.size_in_bytes)}"
     before = deposited.size_in_bytes - deposited.sent_in_bytes
-    stored = f"; {size_text(before)} had been stored before" if before > 0 else ""
+    stored = f"; {size_text(before)} were already stored" if before > 0 else ""
     return f"{deposited.name}: {total}, registered{stored}."

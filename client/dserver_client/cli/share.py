@@ -24,7 +24,7 @@ class Duration(click.ParamType[int]):
         """Return the seconds."""
         found = re.fullmatch(r"([0-9]{1,6})([mhd])", str(value))
         if found is None:
-            self.fail(f"{value!r} is no duration, such as 90m, 24h or 7d.", param, ctx)
+            self.fail(f"{value!r} is not a duration, such as 90m, 24h or 7d.", param, ctx)
         return int(found[1]) * _UNITS[found[2]]
 
 
@@ -34,7 +34,9 @@ class Duration(click.ParamType[int]):
     "--item", "items", multiple=True, metavar="RELPATH", help="Only this file; may be repeated."
 )
 @click.option(
-    "--expires", type=Duration(), help="When the link ends: 90m, 24h or 7d.  [default: dserver's]"
+    "--expires",
+    type=Duration(),
+    help="When the link expires: 90m, 24h or 7d.  [default: dserver's]",
 )
 @click.option(
     "--max-downloads", type=click.IntRange(1), metavar="N", help="How often it can be used."
@@ -53,7 +55,7 @@ def share(
     """Make a link to a dataset.
 
     Whoever has the link can download the dataset, or some files of it, without an account, until
-    it ends. It is shown only once. Not every dserver has links.
+    it expires. It is shown only once. Many dservers do not support links.
     """
     client = session.client(uri)
     made = client.server.share(
@@ -67,5 +69,5 @@ def share(
 
 
 def _text(made: Share) -> str:
-    ends = "" if made.expires is None else f"\nIt ends at {made.expires:%Y-%m-%d %H:%M} UTC."
+    ends = "" if made.expires is None else f"\nIt expires at {made.expires:%Y-%m-%d %H:%M} UTC."
     return f"{made.link}{ends}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +41,14 @@ def verify(
     """Compare a dataset with its manifest.
 
     Without DIRECTORY, what the store has is compared; with it, what was fetched there. Sizes are
-    compared, and MD5s that the store knows; with --full, all bytes are read. Ends with 8 if
-    something differs.
+    compared, and MD5s that the store knows; with --full, all bytes are read. Files in DIRECTORY
+    that are not in the dataset are ignored. Exits with status 8 if something differs.
     """
     client = session.client(uri)
     found = client.verify(uri, directory, progress=session.progress(quiet=quiet), **options)
     differing = _differing(found)
     if differing:
-        raise VerificationFailed(_sentence(found, differing), differing)
+        raise VerificationFailed(_sentence(found, differing), differing, asdict(found))
     session.output.result(found, _summary(found))
 
 
@@ -60,7 +61,8 @@ def _differing(found: Verified) -> dict[str, str]:
 
 
 def _sentence(found: Verified, differing: dict[str, str]) -> str:
-    lines = [f"{len(differing):,} of {count_text(found.items, 'file')} differ:"]
+    verb = "differs" if len(differing) == 1 else "differ"
+    lines = [f"{len(differing):,} of {count_text(found.items, 'file')} {verb}:"]
     named = list(differing.items())[:_NAMED]
     lines += [f"  {one_line(relpath)}: {what}" for relpath, what in named]
     if len(differing) > _NAMED:
@@ -71,8 +73,7 @@ def _sentence(found: Verified, differing: dict[str, str]) -> str:
 def _summary(found: Verified) -> str:
     total = f"{count_text(found.items, 'file')}, {size_text(found.size_in_bytes)}"
     if found.hashes_compared == found.items:
-        return f"{total}: all sizes and MD5s are those of the manifest."
-    return (
-        f"{total}: all sizes are those of the manifest, and {found.hashes_compared:,} MD5s. "
-        "--full reads and compares all bytes."
-    )
+        return f"{total}: all sizes and MD5s match the manifest."
+    matching = f" and {found.hashes_compared:,} MD5s" if found.hashes_compared else ""
+    others = "Other MD5s" if matching else "MD5s"
+    return f"{total}: all sizes{matching} match the manifest. {others} are compared with --full."

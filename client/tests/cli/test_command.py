@@ -27,7 +27,7 @@ needs_full = pytest.mark.skipif(not FULL.exists(), reason="/dev/full is of Linux
 RAISED = {
     "missing": errors.Refused("It is not there.", 404, "dataset-not-found", {"uri": "s3://lab"}),
     "differs": errors.VerificationFailed("One file differs.", {"a.csv": "size"}),
-    "ended": errors.NotLoggedIn("The token has ended."),
+    "ended": errors.NotLoggedIn("The token has expired."),
     "unforeseen": RuntimeError(f"{SIGNED} {TOKEN}"),
     "disk": OSError(errno.ENOSPC, "No space left on device", "out.csv"),
     "control": errors.ClientError("\x1b[2Jcleared"),
@@ -80,7 +80,7 @@ def run(*words: str, **options):
     [
         ("missing", 5, "It is not there."),
         ("differs", 8, "One file differs."),
-        ("ended", 3, "The token has ended."),
+        ("ended", 3, "The token has expired."),
         ("unforeseen", 1, "Unexpected RuntimeError; --verbose shows where it comes from."),
         ("disk", 1, "No space left on device: out.csv."),
         ("control", 1, "\\x1b[2Jcleared"),
@@ -132,6 +132,15 @@ def test_after_control_c_a_command_says_how_to_go_on(command, sentence):
     done = run(command)
     assert done.exit_code == 130
     assert done.stderr.endswith(sentence)
+
+
+def test_an_outage_says_how_to_go_on_too():
+    sentence = r"dserver is away\. The same command resumes\."
+    with (
+        pytest.raises(errors.Unavailable, match=sentence),
+        resumable("The same command resumes."),
+    ):
+        raise errors.Unavailable("dserver is away.")
 
 
 def test_a_question_that_nobody_answers_is_wrong_use():

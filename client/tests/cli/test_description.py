@@ -40,6 +40,17 @@ def test_a_template_holds_all_that_is_said(template):
     )
 
 
+def test_a_readme_that_should_be_yaml_is_refused_with_its_line(template):
+    broken = template("a: [")
+    with pytest.raises(UsageError, match="template.yml, line "):
+        Description().with_options(**options(readme=broken))
+
+
+def test_an_empty_name_is_refused():
+    with pytest.raises(UsageError, match="--name is empty"):
+        Description().with_options(**options(name=""))
+
+
 def test_a_template_may_be_empty(template):
     assert read_template(template("")) == Description()
 

@@ -38,7 +38,7 @@ def test_a_token_is_taken_from_standard_input_and_kept_for_its_owner_only(run, d
         env={"DSERVER_URL": ""},
     )
     assert done.exit_code == 0, done.output
-    assert done.stdout.startswith(f"Logged in to {dserver_url} as alice. The token ends in ")
+    assert done.stdout.startswith(f"Logged in to {dserver_url} as alice. The token expires in ")
     assert token not in done.output
     path = TokenStore().path
     assert f"The token is kept in {path}.\n" in done.stdout
@@ -49,7 +49,16 @@ def test_a_token_is_taken_from_standard_input_and_kept_for_its_owner_only(run, d
 def test_a_token_that_dserver_refuses_is_not_kept(run, dserver_url):
     done = run("login", dserver_url, "--token-stdin", person=None, input="eyJ.nonsense.x\n")
     assert done.exit_code == 3
+    assert "does not accept this token" in done.stderr
     assert TokenStore().get(dserver_url) is None
+
+
+def test_without_a_terminal_nothing_is_asked(run, dserver_url):
+    done = run("login", dserver_url, person=None, input="")
+    assert done.exit_code == 2
+    assert done.stderr == (
+        "Error: Standard input is not a terminal: use --token-stdin, or set DSERVER_TOKEN.\n"
+    )
 
 
 @pytest.mark.parametrize("typed", ["", "\n", "two words\n", "größe\n"])
@@ -112,11 +121,11 @@ def test_whoami_shows_permissions_and_the_end_of_the_token(run, document, lab):
     assert found["base_uris"] == [{"uri": lab.base_uri, "may_search": True, "may_register": False}]
     shown = run("whoami").stdout
     assert f"{lab.base_uri}  read  deposit\n" in shown
-    assert "The token ends in 59 min" in shown or "The token ends in 1 h" in shown
+    assert "The token expires in 59 min" in shown or "The token expires in 1 h" in shown
 
 
 def test_who_may_do_nothing_is_told_so(run):
-    assert "You may read and deposit nowhere" in run("whoami", person="dave").stdout
+    assert "You may not read or deposit anywhere yet" in run("whoami", person="dave").stdout
 
 
 def test_a_server_that_is_not_known_has_to_be_named(run):

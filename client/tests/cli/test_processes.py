@@ -48,7 +48,7 @@ def start(lab):
     return act
 
 
-def test_after_control_c_the_same_command_goes_on(start, lab, tmp_path):
+def test_after_control_c_the_same_command_resumes(start, lab, tmp_path):
     directory = tmp_path / "results"
     directory.mkdir()
     (directory / "a.csv").write_text("day,mm\n1,2\n")
@@ -61,15 +61,15 @@ def test_after_control_c_the_same_command_goes_on(start, lab, tmp_path):
         stalling.go_on.set()
         assert (process.returncode, output) == (130, b"")
         assert messages == (
-            b"Error: Interrupted. What is stored stays stored: the same command goes on with the "
-            b"rest.\n"
+            b"\nInterrupting...\n"
+            b"Error: Interrupted. What is stored is kept: the same command resumes the deposit.\n"
         )
         again = start(url, "put", directory, lab.base_uri)
         output, messages = again.communicate(timeout=PATIENCE)
     assert again.returncode == 0, messages
     assert output.decode().startswith(lab.base_uri)
     # As cron would send it by mail.
-    assert messages == b"results: 1 file, 11 B, registered; 11 B had been stored before.\n"
+    assert messages == b"results: 1 file, 11 B, registered; 11 B were already stored.\n"
 
 
 def test_a_terminal_asks_for_a_token_and_does_not_show_it(start, lab, dserver_url):

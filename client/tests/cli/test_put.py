@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 
 import pytest
@@ -82,6 +83,25 @@ def test_a_dry_run_shows_what_would_be_deposited(run, document, results, lab):
     assert document("ls", "--search", "dry") == {"datasets": []}
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_names_that_dserver_refuses_are_found_by_a_dry_run(run, document, results, lab):
+    (results / "x:y?*.csv").write_text("1")
+    found = document("put", results, lab.base_uri, "--dry-run")
+    assert found["names_that_may_be_refused"] == ["x:y?*.csv"]
+    done = run("put", results, lab.base_uri)
+    assert done.exit_code != 0
+    assert done.stderr.startswith("Error: dserver refuses a file: 'x:y?*.csv' ")
+    assert done.stderr.endswith("Rename it, or leave it out with --ignore.\n")
+
+
+def test_a_directory_without_files_is_refused(run, tmp_path, lab):
+    (tmp_path / "mounted").mkdir()
+    for options in ([], ["--dry-run"]):
+        done = run("put", tmp_path / "mounted", lab.base_uri, *options)
+        assert done.exit_code == 2
+        assert "There are no files to deposit" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
@@ -89,6 +109,8 @@ def test_a_dry_run_shows_what_would_be_deposited(run, document, results, lab):
         (["{results}", "s3://lab", "--tag"], "requires an argument"),
         (["{results}", "http://127.0.0.1:9"], "is at another dserver|names no base URI"),
         (["{results}/missing", "{base_uri}"], "No such file"),
+        (["{results}", "lab"], "lab: no such file or directory. If it is a base URI, write s3:"),
+        (["{results}", "s3://"], "names no bucket"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_with_the_reason(run, results, lab, words, reason):

@@ -1,4 +1,4 @@
-"""What dserver is told of a deposit: the description of a dataset, and its files."""
+"""The announcement of a deposit: the description of a dataset, and its files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The client: datasets at a dserver, for people without bucket credentials."""
+"""The class ``Client``: deposit, find, fetch and read datasets through one dserver."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from dserver_client.verify import verify, verify_directory
 
 
 class Client:
-    """A client of one dserver. Threads may share one; ``close`` it, or use it in ``with``.
+    """A client for one dserver, which threads may share. Use it in ``with``, or ``close`` it.
 
-    URIs are those of ``dserver_client.uris``, such as ``dserver://host/s3/bucket/uuid``,
-    ``s3://bucket/uuid`` or the UUID alone.
+    Methods accept all URIs that ``dserver_client.uris`` describes, such as
+    ``dserver://host/s3/bucket/uuid``, ``s3://bucket/uuid`` or a UUID.
 
     :param url: the address of dserver, such as ``https://dserver.example.org/lookup``; by default
-        ``DSERVER_URL`` of the settings, or else the dserver that was logged in to last.
-    :param token: a token for it; by default that of the settings, or of the last login.
-    :param settings: by default those of the environment and ``dtool.json``; ``token`` is then not
-        used.
-    :raises UsageError: if no dserver is known, or a setting cannot be used.
+        ``DSERVER_URL`` or, if that is not set, the dserver that was logged in to last.
+    :param token: a token for it; by default the one in the settings, or that of the login.
+    :param settings: by default those of the environment and ``dtool.json``. If given, ``token`` is
+        ignored.
+    :raises UsageError: if no dserver is known, or a setting is not valid.
     """
 
     def __init__(
@@ -71,8 +71,8 @@ class Client:
     ) -> Iterator[DatasetEntry]:
         """Yield the datasets that may be read, the newest first.
 
-        :param search: words that are looked for in names, READMEs and so on.
-        :param base_uri: only datasets there.
+        :param search: words to look for in names, READMEs and so on.
+        :param base_uri: yield only the datasets at this base URI.
         """
         base = None if base_uri is None else self.base_uri(base_uri)
         return self.server.datasets(search=search, base_uri=base)
@@ -126,18 +126,19 @@ class Client:
         overwrite: bool = False,
         progress: Progress | None = None,
     ) -> Fetched:
-        """Fetch a dataset into a directory, which is made if necessary.
+        """Fetch a dataset into a directory, which is created if necessary.
 
-        Files that are there already, with the right size and MD5, are not fetched. If anything
-        interrupts it, the same call continues.
+        Existing files with the right size and MD5 are not fetched again. After an interruption,
+        the same call resumes.
 
-        :param items: relpaths, or patterns of relpaths as of ``fnmatch``; by default all items.
-        :param as_dataset: make the directory itself a dataset that dtool reads, instead of keeping
-            the items under their relpaths.
+        :param items: relpaths, or patterns for ``fnmatch``; by default all items.
+        :param as_dataset: make the directory a dataset that dtool can read, instead of saving the
+            items under their relpaths.
         :param names: ``strict`` refuses names that the directory cannot hold, before anything is
             fetched; ``safe`` changes them.
-        :param overwrite: replace files with another content, which otherwise are an error.
-        :raises ClientError: as ``dserver_client.fetch.fetch`` says.
+        :param overwrite: replace existing files with different contents, which are an error
+            otherwise.
+        :raises ClientError: as documented for ``dserver_client.fetch.fetch``.
         """
         return fetch(
             self.server,
@@ -151,10 +152,10 @@ class Client:
         )
 
     def open(self, uri: str, relpath: str) -> BufferedReader:
-        """Open an item for reading in place: only the ranges that are read are fetched.
+        """Open an item as a seekable file that fetches only the ranges that are read.
 
-        The file can be sought. It never mixes two versions of an object: if the store has another
-        one than at the beginning, reading raises VerificationFailed.
+        Two versions of an object are never mixed: if the object in the store is replaced, reading
+        raises VerificationFailed.
 
         :raises Refused: with status 404 if the dataset has no such item.
         """
@@ -169,10 +170,12 @@ class Client:
         names: Names = "strict",
         progress: Progress | None = None,
     ) -> Verified:
-        """Compare the store, or a directory into which the dataset was fetched, with the manifest.
+        """Check the store, or a directory with the fetched dataset, against the manifest.
+
+        Files in the directory that are not in the manifest are ignored.
 
         :param full: read all bytes, instead of comparing sizes and the MD5s that the store knows.
-        :param names: for a directory, as when it was fetched.
+        :param names: for a directory, the value with which it was fetched.
         """
         dataset = self.dataset_uri(uri)
         if directory is None:
@@ -182,9 +185,9 @@ class Client:
         )
 
     def status(self, uri: str) -> UploadStatus:
-        """Return how far the deposit of a dataset is.
+        """Return the progress of a deposit.
 
-        :raises NotSupported: if this dserver cannot tell.
+        :raises NotSupported: if this dserver has no such route.
         """
         return self.server.status(self.dataset_uri(uri))
 
@@ -198,9 +201,9 @@ class Client:
         forget(self.server.url, found)
 
     def base_uri(self, text: str) -> str:
-        """Return the base URI that an address means, such as ``s3://bucket``.
+        """Return the base URI that an address refers to, such as ``s3://bucket``.
 
-        :raises UsageError: if it is none at this dserver.
+        :raises UsageError: if the address is not a base URI at this dserver.
         """
         address = self._address(text)
         if address.uuid is not None:
@@ -211,11 +214,12 @@ class Client:
         return base
 
     def dataset_uri(self, text: str) -> str:
-        """Return the URI in the store of the dataset that an address means.
+        """Return the storage URI of the dataset that an address refers to.
 
-        A UUID is looked up: if there are copies, the one at the default base URI is meant.
+        A UUID is looked up. If there are several copies, it refers to the one at the default base
+        URI.
 
-        :raises UsageError: if it is no dataset at this dserver, or one of several copies.
+        :raises UsageError: if the address is not a dataset at this dserver, or if it is ambiguous.
         :raises Refused: with status 404 if dserver does not know the UUID.
         """
         address = self._address(text)

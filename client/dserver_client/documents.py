@@ -1,4 +1,4 @@
-"""What a dataset has beside its items: manifest, README, administrative metadata, annotations."""
+"""Read what describes a dataset: manifest, README, administrative metadata, annotations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Local files compared with a manifest: which are there, which differ, which are missing."""
+"""Compare local files with a manifest: which exist, which differ, which are missing."""
 
 from __future__ import annotations
 

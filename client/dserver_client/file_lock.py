@@ -1,4 +1,4 @@
-"""A lock that one process at a time can hold, and that ends with its process, however that ends."""
+"""A lock that one process at a time can hold, released when the process ends in any way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fsspec file system ``dserver``: items of datasets are read in place, by ranges.
+"""The fsspec file system ``dserver``, which reads ranges of items in place.
 
 ``fsspec.open("dserver://host/s3/bucket/uuid/relpath")`` needs the extra ``fsspec``.
 """
@@ -30,9 +30,10 @@ _CONNECTIONS = 16
 
 
 class DserverFileSystem(AbstractFileSystem):
-    """Datasets as directories that can only be read; their contents are listed once.
+    """A read-only file system whose directories are datasets. Listings are cached.
 
-    :param token: a token for dserver; by default that of the settings, or of the last login.
+    :param token: a token for dserver; by default the one in the settings, or that of the login. It
+        is included when fsspec serializes the file system.
     """
 
     protocol = "dserver"
@@ -47,7 +48,7 @@ class DserverFileSystem(AbstractFileSystem):
         self._reading: dict[str, threading.Lock] = {}
 
     def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:  # noqa: FBT001, FBT002
-        """List a directory of a dataset, or the dataset itself."""
+        """List a dataset, or a directory in it."""
         path = self._strip_protocol(path)
         dataset, relpath = self._found(path)
         entries = dataset.children(relpath)
@@ -56,20 +57,20 @@ class DserverFileSystem(AbstractFileSystem):
         return entries if detail else [entry["name"] for entry in entries]
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
-        """Return name, size in bytes, type, and of items MD5 and time of last change."""
+        """Return name, size in bytes and type and, for items, MD5 and modification time."""
         dataset, relpath = self._found(self._strip_protocol(path))
         return dataset.info(relpath)
 
     def modified(self, path: str) -> datetime:
-        """Return when an item was changed last, UTC, as the manifest says it."""
+        """Return the modification time of an item (UTC) according to the manifest."""
         return datetime.fromtimestamp(self.info(path)["mtime"], timezone.utc)
 
     def ukey(self, path: str) -> str:
-        """Return the MD5 of an item: it is another one if the content is."""
+        """Return the MD5 of an item, which identifies its contents."""
         return str(self.info(path).get("md5"))
 
     def invalidate_cache(self, path: str | None = None) -> None:
-        """List datasets again when they are needed."""
+        """Forget all listings."""
         self._datasets.clear()
         super().invalidate_cache(path)
 
@@ -91,7 +92,7 @@ class DserverFileSystem(AbstractFileSystem):
         on_error: str = "return",
         **_: Any,
     ) -> list[Any]:
-        """Return the bytes of several ranges, which are fetched at the same time."""
+        """Return the bytes of several ranges, which are fetched in parallel."""
         del max_gap
         count = len(paths)
         firsts = list(starts) if isinstance(starts, (list, tuple)) else [starts] * count
@@ -158,7 +159,7 @@ class _Dataset:
                 self._children.setdefault(parent, {})[child] = None
 
     def children(self, relpath: str) -> list[dict[str, Any]] | None:
-        """Return what is in a directory, or None if it is none."""
+        """Return the contents of a directory, or None if it is not a directory."""
         found = self._children.get(relpath)
         return None if found is None else [self.info(child) for child in found]
 

@@ -1,4 +1,4 @@
-"""Which local files make a deposit, under which relpaths, and whether they have changed since."""
+"""Find the files to deposit and their relpaths, and detect whether they change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that only their owner may read, replaced as a whole or not at all."""
+"""Files that only their owner can read, and that are replaced atomically."""
 
 from __future__ import annotations
 

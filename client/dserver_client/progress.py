@@ -1,4 +1,4 @@
-"""How transfers tell a caller how far they are."""
+"""The protocol by which transfers report progress."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read an item in place: a file object that asks the store for the ranges that are read."""
+"""Read an item in place: a file object that fetches only the ranges that are read."""
 
 from __future__ import annotations
 

@@ -1,24 +1,24 @@
-"""Settings, from the environment or dtool's file ``dtool.json``, as dtool-lookup-api has them.
+"""Settings from the environment or ``dtool.json``, compatible with dtool-lookup-api.
 
 ========================================  ==========================================================
-``DSERVER_URL``                           address of dserver
-``DSERVER_TOKEN``                         a token for it, and for no other
+``DSERVER_URL``                           the address of dserver
+``DSERVER_TOKEN``                         a token for this dserver only
 ``DSERVER_TOKEN_FILE``                    a file with the token, read whenever one is needed
-``DSERVER_USERNAME``,                     for the token generator; tokens are then renewed by
-``DSERVER_PASSWORD``                      themselves
-``DSERVER_TOKEN_GENERATOR_URL``           where a token is given for them
-``DSERVER_VERIFY_SSL``                    ``false`` trusts any certificate, of dserver and of the
+``DSERVER_USERNAME``,                     the user to issue tokens for; they are then renewed
+``DSERVER_PASSWORD``                      automatically
+``DSERVER_TOKEN_GENERATOR_URL``           the URL that issues them
+``DSERVER_VERIFY_SSL``                    ``false`` accepts any certificate from dserver and the
                                           store; a path names a file of certificates to trust
 ``DSERVER_PROTOCOL``                      ``http`` or ``https``, for addresses without either
-``DSERVER_DEFAULT_BASE_URI``,             the base URI where none is given, at any dserver or at
-``DSERVER_DEFAULT_BASE_URI_<server>``     one (``.`` and ``:`` of ``host:port`` are ``_``)
-``DSERVER_CACHE_DIR``                     where the storage broker keeps fetched items
-``REQUESTS_CA_BUNDLE``,                   certificates to trust, instead of the system's
+``DSERVER_DEFAULT_BASE_URI``,             the base URI if none is given, for all dservers or for
+``DSERVER_DEFAULT_BASE_URI_<server>``     one (``.`` and ``:`` of ``host:port`` become ``_``)
+``DSERVER_CACHE_DIR``                     where the storage broker caches fetched items
+``REQUESTS_CA_BUNDLE``,                   certificates to trust instead of the system's
 ``CURL_CA_BUNDLE``, ``SSL_CERT_FILE``
 ========================================  ==========================================================
 
 ``DSERVER_TOKEN_FILE``, ``DSERVER_PROTOCOL``, ``DSERVER_DEFAULT_BASE_URI`` and ``DSERVER_CACHE_DIR``
-are dtool-dserver's.
+come from dtool-dserver.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _NO = frozenset({"false", "0", "n", "no", "off"})
 
 @dataclass(frozen=True)
 class Settings:
-    """What this person has configured. ``load`` reads it.
+    """The settings of a user; ``load`` reads them.
 
     ``url`` is the dserver that is meant where none is named, or None. ``token_url`` is the dserver
     that ``token``, ``token_file``, ``username`` and ``password`` are for; None if for the first

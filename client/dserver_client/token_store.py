@@ -1,6 +1,6 @@
-"""Tokens of this person, one for each dserver, in the keyring if there is one, or a private file.
+"""Store a token for each dserver, in the keyring if there is one or in a private file.
 
-The file also has the addresses of these dservers, and which one is the default.
+The file also lists the addresses of these dservers and the default one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tokens for dserver: where they come from, when they end, and how they are renewed."""
+"""Tokens for dserver: where they come from, when they expire, and how they are renewed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The addresses that people give: of a dserver, a base URI at it, a dataset, an item of a dataset.
+"""Parse the addresses of dservers, base URIs, datasets and items.
 
 ``dserver://host[:port][/prefix]``
     a dserver

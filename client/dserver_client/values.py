@@ -1,4 +1,4 @@
-"""Datasets, items and grants, as dserver answers with them."""
+"""Datasets, items and grants: the values that dserver returns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compare what the store has, or a directory, with the manifest of a dataset."""
+"""Check the store, or a directory, against the manifest of a dataset."""
 
 from __future__ import annotations
 

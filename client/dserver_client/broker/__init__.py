@@ -1,1 +1,1 @@
-"""dtool's storage broker for ``dserver://``: what released dtool needs to work on it."""
+"""The storage broker with which released dtool works on ``dserver://`` URIs."""

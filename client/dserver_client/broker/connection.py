@@ -1,4 +1,4 @@
-"""What all storage brokers of this process that ask one dserver share."""
+"""What the storage brokers of a process that use the same dserver share."""
 
 from __future__ import annotations
 

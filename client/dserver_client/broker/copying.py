@@ -1,4 +1,4 @@
-"""Files that enter a proto-dataset: copied or, where nobody changes them, linked."""
+"""Copy files into a proto-dataset, or link those that never change."""
 
 from __future__ import annotations
 

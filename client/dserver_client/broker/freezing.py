@@ -1,4 +1,4 @@
-"""The deposit of a proto-dataset when dtool freezes it."""
+"""Deposit a proto-dataset when dtool freezes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A frozen dataset at a dserver, read by the URLs that it signs."""
+"""A frozen dataset, read with signed URLs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A proto-dataset: it waits in a private directory of this machine until it is deposited.
+"""A proto-dataset, kept in a private directory on this machine until it is deposited.
 
 .. code-block:: none
 

@@ -1,4 +1,4 @@
-"""How many bytes the store has of an item."""
+"""Ask the store for the size of an item."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What people are shown: the progress of a transfer, sizes, durations, names."""
+"""Display for people: the progress of transfers, sizes, durations and names."""

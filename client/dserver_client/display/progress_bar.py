@@ -1,4 +1,4 @@
-"""The progress display: a bar on terminals and in notebooks, elsewhere a line now and then."""
+"""The progress display: a bar on terminals and in notebooks, elsewhere a line every 30 seconds."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What may stand between a person and their datasets: each check has findings, with advice."""
+"""Checks of everything that a transfer needs; each returns findings with advice."""

@@ -1,4 +1,4 @@
-"""How far clocks differ, by the header ``Date`` of an answer."""
+"""Compare clocks, using the header ``Date`` of a response."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of dserver: is it reached, does it take the token, what does it permit."""
+"""Check whether dserver can be reached, accepts the token, and permits anything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All checks, in the order in which one thing needs another."""
+"""Run all checks, in order of what depends on what."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of the store: is it reached with a signed URL, and what does a refusal of it come from."""
+"""Check whether the store accepts a signed URL, and explain a refusal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values from the JSON that dserver answers with."""
+"""Parse the JSON that dserver returns into values."""
 
 from __future__ import annotations
 

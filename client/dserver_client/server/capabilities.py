@@ -1,4 +1,4 @@
-"""What a dserver can do, by the OpenAPI document that it serves."""
+"""Find out what a dserver can do from its OpenAPI document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""dserver's own routes: who one is, which datasets there are, and what describes them."""
+"""dserver's own routes: the user, the datasets, and what describes them."""
 
 from __future__ import annotations
 

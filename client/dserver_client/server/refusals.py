@@ -1,4 +1,4 @@
-"""Answers of dserver that are errors, in this package's exceptions."""
+"""Turn dserver's error responses into this package's exceptions."""
 
 from __future__ import annotations
 

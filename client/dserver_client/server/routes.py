@@ -1,4 +1,4 @@
-"""Requests to one dserver: with a token, in JSON, and errors that are exceptions."""
+"""Authenticated JSON requests to one dserver, whose errors become exceptions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is sent of a local file: all of a small one, or some bytes of a large one by blocks."""
+"""Request bodies: all of a small local file, or a range of a large one in blocks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read files to compute their MD5s, several at the same time, before anything is sent."""
+"""Compute the MD5s of files, several at a time, before anything is sent."""
 
 from __future__ import annotations
 

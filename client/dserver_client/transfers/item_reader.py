@@ -1,4 +1,4 @@
-"""Read ranges of an item, although its URL may expire and connections may break meanwhile."""
+"""Read ranges of an item, even if its URL expires or connections break."""
 
 from __future__ import annotations
 

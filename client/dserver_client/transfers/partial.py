@@ -1,4 +1,4 @@
-"""An item that is being fetched: the bytes that have arrived, in a file that can be continued.
+"""A partly fetched item: a file with the bytes that have arrived, which can be resumed.
 
 Beside ``<identifier>.part`` lies ``<identifier>.arrived``. Its first line is JSON: what the item
 and the store's object are. Each following line has the number of a part and how many of its bytes

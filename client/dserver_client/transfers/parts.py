@@ -1,4 +1,4 @@
-"""Send a large item in parts, each to a URL that was signed shortly before."""
+"""Send a large item in parts, each to a recently signed URL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Send the files of a deposit until everything is stored, with URLs signed anew as they end."""
+"""Send the files of a deposit until all are stored, renewing signed URLs as they expire."""
 
 from __future__ import annotations
 

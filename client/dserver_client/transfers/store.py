@@ -1,4 +1,4 @@
-"""PUT to a signed URL, and what a store's answer means: stored, sign it anew, or refused."""
+"""PUT to a signed URL, and interpret the response: stored, expired or refused."""
 
 from __future__ import annotations
 

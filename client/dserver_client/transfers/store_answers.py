@@ -1,4 +1,4 @@
-"""What a store's answer to a signed URL says."""
+"""Interpret a store's responses to signed URLs."""
 
 from __future__ import annotations
 

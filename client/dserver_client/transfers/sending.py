@@ -164,12 +164,14 @@ class Sending:
         """Send an item in one PUT."""
         file = self._files[item.identifier]
         size = file.size_in_bytes
+        # A URL that is not pinned takes any bytes.
+        md5 = None if "Content-MD5" in item.headers else file.md5
         try:
             if size <= SMALL:
-                self._store.put(url, item.headers, read_whole(file), size, item.relpath)
+                self._store.put(url, item.headers, read_whole(file, md5), size, item.relpath)
                 self._on_their_way(size)
             else:
-                self._send_stream(url, item, file)
+                self._send_stream(url, item, file, md5)
         except SignAnew as refusal:
             if refusal.is_of_bytes and md5_of_range(file, 0, size, self._limit) != file.md5:
                 raise file.changed() from None
@@ -181,8 +183,8 @@ class Sending:
         self._progress.advance(0, 1)
         self._acknowledged(item.identifier)
 
-    def _send_stream(self, url: str, item: ItemToSend, file: LocalFile) -> None:
-        body = FileRange(file, 0, file.size_in_bytes, self._on_their_way)
+    def _send_stream(self, url: str, item: ItemToSend, file: LocalFile, md5: str | None) -> None:
+        body = FileRange(file, 0, file.size_in_bytes, self._on_their_way, md5)
         try:
             self._store.put(url, item.headers, body.open, file.size_in_bytes, item.relpath)
         except BaseException:

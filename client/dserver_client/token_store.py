@@ -6,14 +6,24 @@ The file also lists the addresses of these dservers and the default one.
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module, util
 from pathlib import Path
 from typing import Any
 
 from dserver_client.errors import LocalFileError
-from dserver_client.private_files import config_directory, read_private, write_private
+from dserver_client.file_lock import FileLock, Locked
+from dserver_client.private_files import (
+    config_directory,
+    make_private_directory,
+    read_private,
+    write_private,
+)
 
 _SERVICE = "dserver-client"
+_WAIT = 10.0  # seconds for another command that changes the file
 
 
 class TokenStore:
@@ -45,25 +55,44 @@ class TokenStore:
 
     def put(self, server_url: str, token: str, *, default: bool = False) -> str:
         """Keep a token; return where, for the person: ``"the keyring"`` or the path of the file."""
-        content = self._read()
-        in_keyring = _into_keyring(server_url, token)
-        content["tokens"][server_url] = None if in_keyring else token
-        if default or content["default"] is None:
-            content["default"] = server_url
-        self._write(content)
+        with self._locked():
+            content = self._read()
+            in_keyring = _into_keyring(server_url, token)
+            content["tokens"][server_url] = None if in_keyring else token
+            if default or content["default"] is None:
+                content["default"] = server_url
+            self._write(content)
         return "the keyring" if in_keyring else str(self.path)
 
     def remove(self, server_url: str) -> bool:
         """Forget the token for a dserver; return whether there was one."""
-        content = self._read()
-        if server_url not in content["tokens"]:
-            return False
-        if content["tokens"].pop(server_url) is None:
-            _out_of_keyring(server_url)
-        if content["default"] == server_url:
-            content["default"] = next(iter(content["tokens"]), None)
-        self._write(content)
+        with self._locked():
+            content = self._read()
+            if server_url not in content["tokens"]:
+                return False
+            if content["tokens"].pop(server_url) is None:
+                _out_of_keyring(server_url)
+            if content["default"] == server_url:
+                content["default"] = next(iter(content["tokens"]), None)
+            self._write(content)
         return True
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Let one command at a time change the file."""
+        make_private_directory(self.path.parent)
+        end = time.monotonic() + _WAIT
+        while True:
+            try:
+                with FileLock(self.path.with_name("tokens.lock")):
+                    yield
+                return
+            except Locked:
+                if time.monotonic() > end:
+                    raise LocalFileError(f"Another command is changing {self.path}.") from None
+                time.sleep(0.01)
+            except OSError as error:
+                raise LocalFileError.of(error, self.path) from error
 
     def _read(self) -> dict[str, Any]:
         content = read_private(self.path)

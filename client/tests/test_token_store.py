@@ -6,6 +6,7 @@ import json
 import os
 import stat
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from dserver_client.token_store import TokenStore
@@ -72,6 +73,14 @@ def test_each_dserver_has_its_own_token():
     assert again.remove(OTHER)
     assert not again.remove(OTHER)
     assert (again.servers(), again.default) == ([LAB], LAB)
+
+
+def test_logins_at_the_same_time_are_all_kept():
+    servers = [f"https://{number}.org" for number in range(12)]
+    with ThreadPoolExecutor(12) as threads:
+        list(threads.map(lambda server: TokenStore().put(server, "token"), servers))
+    assert sorted(TokenStore().servers()) == sorted(servers)
+    assert [each.name for each in TokenStore().path.parent.iterdir()] == ["tokens.json"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no modes")

@@ -71,7 +71,10 @@ def announcement(description: Description, files: Sequence[LocalFile], uuid: str
 
 
 def fingerprint(description: Description, files: Sequence[LocalFile]) -> str:
-    """Return the SHA-256 of what makes two announcements the same upload for dserver."""
+    """Return the SHA-256 of what makes two announcements the same upload for dserver.
+
+    The README is not among it: another one replaces it as long as the upload is not complete.
+    """
     described = [
         description.name,
         description.creator_username,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from io import BufferedReader
 from typing import Any
@@ -87,7 +87,9 @@ class Client:
         tags: Sequence[str] = (),
         annotations: Mapping[str, Any] | None = None,
         ignore: Sequence[str] = (),
+        restart: bool = False,
         progress: Progress | None = None,
+        on_registered: Callable[[Deposited], None] | None = None,
     ) -> Deposited:
         """Deposit a directory, or several files and directories, as one dataset.
 
@@ -99,10 +101,14 @@ class Client:
         :param readme: YAML, as dtool has it.
         :param annotations: JSON values by name.
         :param ignore: patterns as in ``.gitignore``.
+        :param restart: cancel a deposit of the same that was interrupted, and begin anew.
+        :param on_registered: called with the result before the deposit is forgotten here.
         :raises UsageError: if there are no files, two would have the same relpath, or there is no
             name.
         :raises LocalFileError: if a file cannot be read; FileChanged, if one changes meanwhile.
         :raises DepositRunning: if another process deposits the same at this moment.
+        :raises DepositChanged: if the files or their description are not those of the deposit that
+            was interrupted; DepositDiffers, if that was registered otherwise.
         :raises Refused: if dserver refuses it, StoreRefused if the store does.
         :raises Unavailable: if one of them cannot be reached.
         """
@@ -113,7 +119,15 @@ class Client:
         description = Description(
             name or default_name(given), readme, tags, dict(annotations or {})
         )
-        return deposit(self.server, source, base, description, progress=progress)
+        return deposit(
+            self.server,
+            source,
+            base,
+            description,
+            restart=restart,
+            progress=progress,
+            on_registered=on_registered,
+        )
 
     def fetch(
         self,

@@ -6,8 +6,7 @@ command resumes it.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -16,14 +15,19 @@ from dserver_client.announcement import Description, announcement, fingerprint
 from dserver_client.errors import FileChanged, NotSupported, Refused
 from dserver_client.local_files import Source, identifier_of
 from dserver_client.progress import NoProgress, Progress
+from dserver_client.registered import (
+    Wanted,
+    check_registered,
+    give_up,
+    is_registered,
+    refuse_changed,
+)
 from dserver_client.server import Server
 from dserver_client.state import Journal, Unfinished
 from dserver_client.transfers.hashing import hash_files
 from dserver_client.transfers.scheduler import Limit
 from dserver_client.transfers.sending import Sending
 from dserver_client.values import Deposited, Registered, UploadGrant
-
-_log = logging.getLogger(__name__)
 
 # dserver's default size of a part, for which MD5s are computed with that of the whole file.
 _PART_SIZE = 64 * 1024 * 1024
@@ -36,7 +40,6 @@ _COMPLETIONS = 5
 _ALL_STORED = frozenset({"upload-frozen", "already-registered"})
 _INCOMPLETE = frozenset({"upload-incomplete", "no-pending-upload", "http-400"})
 _TO_ANNOUNCE = frozenset({"upload-not-found", "upload-not-opened"})
-_GONE = frozenset({"already-registered", "upload-not-found", "no-pending-upload"})
 
 
 def deposit(
@@ -45,12 +48,19 @@ def deposit(
     base_uri: str,
     description: Description,
     *,
+    restart: bool = False,
     progress: Progress | None = None,
     limit: Limit | None = None,
+    on_registered: Callable[[Deposited], None] | None = None,
 ) -> Deposited:
     """Deposit files under a base URI, or go on with a deposit of them that was interrupted.
 
+    :param restart: cancel the deposit that was interrupted, and begin anew.
+    :param on_registered: called with the result before the deposit is forgotten here: what is
+        killed before it has returned is found registered by the next call.
     :raises DepositRunning: if another command deposits the same at this moment.
+    :raises DepositChanged: if the one that was interrupted had other files or another description.
+    :raises DepositDiffers: if it was registered, and is not what is here.
     :raises FileChanged: if a file changes meanwhile.
     :raises LocalFileError: if a file cannot be read.
     :raises Refused: if dserver refuses it.
@@ -59,7 +69,13 @@ def deposit(
     """
     with Journal(server.url, base_uri, source.names) as journal:
         one = _Deposit(server, source, base_uri, description, journal, progress or NoProgress())
-        return one.run(limit or Limit())
+        if restart:
+            one.give_up_earlier()
+        deposited = one.run(limit or Limit())
+        if on_registered is not None:
+            on_registered(deposited)
+        journal.remove()
+        return deposited
 
 
 class _Deposit:
@@ -77,19 +93,30 @@ class _Deposit:
         self._server, self._source, self._base_uri = server, source, base_uri
         self._description, self._journal, self._progress = description, journal, progress
         self._files = {file.identifier: file for file in source.files}
+        self._wanted = Wanted(description, source.files)
         self._current = self._begin()
+        # Whether dserver had everything before it was sent here.
+        self._was_complete = False
+
+    def give_up_earlier(self) -> None:
+        """Cancel what was begun, and begin anew; what was hashed is still known."""
+        if self._journal.earlier is not None:
+            give_up(self._server, self._uri)
+            self._current = self._begin_journal()
 
     def run(self, limit: Limit) -> Deposited:
         """Deposit everything."""
+        self._refuse_too_large()
         self._hash()
-        was_announced = self._keep_contents()
-        grant = self._announce(was_announced=was_announced)
+        self._refuse_changed()
+        grant = self._announce()
         with _phase(self._progress, "send", self._source.size_in_bytes, len(self._files)):
             sending = self._sending(limit)
             if grant is not None:
                 self._send(sending, grant)
         registered = self._complete(sending)
-        self._journal.remove()
+        if self._was_complete:
+            check_registered(self._server, self._uri, self._wanted)
         return Deposited(
             uri=registered.uri,
             uuid=registered.uuid,
@@ -129,22 +156,12 @@ class _Deposit:
         with _phase(self._progress, "hash", sum(f.size_in_bytes for f in files), len(files)):
             hash_files(files, part_size, self._journal.keep_hashes, self._progress)
 
-    def _keep_contents(self) -> bool:
-        """Keep what is going to be announced; return whether it was announced before."""
-        self._refuse_too_large()
-        contents = fingerprint(self._description, self._source.files)
-        known = self._current.contents
-        if known not in (None, contents):
-            self._give_up_earlier()
-        self._current = replace(
-            self._current,
-            contents=contents,
-            name=self._description.name,
-            items=len(self._files),
-            size_in_bytes=self._source.size_in_bytes,
-        )
-        self._journal.keep(self._current)
-        return known == contents
+    def _refuse_changed(self) -> None:
+        """Refuse other files, or another description, than an unfinished upload was begun with."""
+        self._contents = fingerprint(self._description, self._source.files)
+        is_changed = self._current.contents not in (None, self._contents)
+        if is_changed and not refuse_changed(self._server, self._current, self._wanted):
+            self._current = self._begin_journal()
 
     def _refuse_too_large(self) -> None:
         """Refuse what only parts can carry where dserver does not take parts."""
@@ -159,49 +176,44 @@ class _Deposit:
                     f"up to {most} bytes: it has no route for files in parts."
                 )
 
-    def _give_up_earlier(self) -> None:
-        """Cancel an upload of what the source was before, and begin under a new UUID.
-
-        An upload of which only the registration is missing is registered: it is complete.
-        """
-        earlier = self._uri
-        _log.warning(
-            "The files or their description have changed since %s was begun: "
-            "everything is sent again, as another dataset.",
-            self._uri,
-        )
-        if self._server.capabilities().cancel:
-            try:
-                self._server.cancel(earlier)
-            except Refused as refusal:
-                if refusal.slug == "upload-frozen":
-                    self._server.complete(earlier)
-                elif refusal.slug not in _GONE:
-                    raise
-        self._current = self._begin_journal()
-
-    def _announce(self, *, was_announced: bool) -> UploadGrant | None:
+    def _announce(self) -> UploadGrant | None:
         """Announce the upload; None if everything is stored already."""
+        announced = announcement(self._description, self._source.files, self._current.uuid)
         try:
-            announced = announcement(self._description, self._source.files, self._current.uuid)
-            return self._server.announce(self._base_uri, announced)
+            grant = self._server.announce(self._base_uri, announced)
         except Refused as refusal:
-            if was_announced and (
-                refusal.slug in _ALL_STORED
-                or (refusal.slug == "http-409" and self._is_registered())
-            ):
-                return None
-            raise
+            self._raise_unless_complete(refusal)
+            return None
+        self._current = replace(
+            self._current,
+            contents=self._contents,
+            name=self._description.name,
+            items=len(self._files),
+            size_in_bytes=self._source.size_in_bytes,
+        )
+        self._journal.keep(self._current)
+        return grant
 
-    def _is_registered(self) -> bool:
-        try:
-            self._server.entry(self._uri)
-        except Refused:
-            return False
-        return True
+    def _raise_unless_complete(self, refusal: Refused) -> None:
+        """Raise the refusal of an announcement, unless everything is stored already."""
+        if refusal.slug in _ALL_STORED or (
+            refusal.slug == "http-409" and is_registered(self._server, self._uri)
+        ):
+            self._was_complete = True
+            return
+        if refusal.slug == "upload-conflict":
+            # The answer to an earlier announcement of something else was lost.
+            refuse_changed(self._server, self._current, self._wanted)
+        # A conflict may pass; what else is refused was never begun.
+        if self._current.contents is None and refusal.status != 409:
+            self._journal.withdraw()
+        raise refusal
 
     def _sending(self, limit: Limit) -> Sending:
         readme = self._description.readme
+        if readme is None and self._journal.earlier is not None:
+            # Replaces the one of an earlier attempt.
+            readme = ""
         return Sending(
             self._server,
             self._files,
@@ -228,11 +240,12 @@ class _Deposit:
                 return self._server.unsent(self._uri)
             except Refused as refusal:
                 if refusal.slug in _ALL_STORED:
+                    self._was_complete = True
                     return None
                 # An operator may have removed it.
                 if refusal.slug not in _TO_ANNOUNCE:
                     raise
-        return self._announce(was_announced=True)
+        return self._announce()
 
     def _complete(self, sending: Sending) -> Registered:
         """Have the upload verified and registered; send what dserver does not find."""

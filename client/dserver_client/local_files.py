@@ -78,7 +78,8 @@ class LocalFile:
         self._forget_md5s()
         return FileChanged(
             f"{self.path} has changed while it was deposited. Nothing is registered. When nothing "
-            "writes to it any more, give the same command again: it deposits what is there then."
+            "writes to it any more, 'dserver put --restart' (in Python: restart=True) deposits "
+            "what is there then; with the same content as before, the same command goes on."
         )
 
     def _forget_md5s(self) -> None:

@@ -45,7 +45,7 @@ class DepositRunning(ClientError):
 class Unfinished:
     """A deposit that is not registered yet; ``began`` is UTC, in seconds since 1970.
 
-    ``contents`` is the SHA-256 of what was announced, None before that.
+    ``contents`` is the SHA-256 of what dserver accepted the announcement of, None before that.
     """
 
     server_url: str
@@ -183,6 +183,10 @@ class Journal:
                 self._lines = None
         _delete(self._path)
 
+    def withdraw(self) -> None:
+        """Forget the deposit, which was never begun; what was hashed is still known."""
+        self._path.unlink(missing_ok=True)
+
     def _append(self, *lines: dict[str, Any]) -> None:
         content = "".join([f"{json.dumps(line)}\n" for line in lines]).encode()
         with self._lock:
@@ -234,6 +238,10 @@ def _journals() -> Iterator[Path]:
                 yield path
             else:
                 _delete(path)
+    for lines in _directory().glob("*.lines"):
+        with suppress(FileNotFoundError):
+            if lines.stat().st_mtime <= oldest and not lines.with_suffix(".json").exists():
+                lines.unlink()
 
 
 def _read(path: Path) -> Unfinished | None:

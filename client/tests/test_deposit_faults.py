@@ -76,10 +76,10 @@ def test_a_file_that_changes_before_it_is_sent_ends_the_deposit(
             if phase == "send":
                 (ten_files / "7.txt").write_text("changed")
 
-    with pytest.raises(FileChanged, match=r"7\.txt has changed.*same command"):
+    with pytest.raises(FileChanged, match=r"7\.txt has changed.*--restart"):
         one_at_a_time(client, ten_files, dserver.base_uri, Changes())
 
-    done = one_at_a_time(client, ten_files, dserver.base_uri)
+    done = one_at_a_time(client, ten_files, dserver.base_uri, restart=True)
     assert contents(dserver, done.uri) == local_contents(ten_files)
 
 
@@ -99,7 +99,7 @@ def test_other_bytes_of_the_same_size_and_time_are_refused_and_hashed_again(
     with pytest.raises(FileChanged, match=r"7\.txt"):
         one_at_a_time(client, ten_files, dserver.base_uri, Changes())
 
-    done = one_at_a_time(client, ten_files, dserver.base_uri)
+    done = one_at_a_time(client, ten_files, dserver.base_uri, restart=True)
     assert contents(dserver, done.uri)["7.txt"] == b"NUMBER 7\n"
 
 

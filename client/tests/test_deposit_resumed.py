@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import pytest
 import requests
 from dserver_client import state
 from dserver_client.client import Client
 from dserver_client.errors import Refused
-from dserver_client.local_files import LocalFile
+from dserver_client.local_files import LocalFile, identifier_of
 from dserver_client.progress import NoProgress
+from dserver_client.registered import DepositChanged, DepositDiffers
+from dserver_client.values import Deposited
 
 from client.tests.support.deposits import (
     README,
@@ -110,20 +116,232 @@ def test_an_upload_that_was_removed_meanwhile_is_announced_again(
     assert contents(lab, done.uri) == local_contents(ten_files)
 
 
-def test_a_changed_source_is_deposited_under_a_new_uuid(
-    client: Client, lab: Dserver, ten_files: Path
+@pytest.mark.parametrize(("relpath", "more"), [("1.txt", {}), (None, {"tags": ["cress"]})])
+def test_a_change_is_refused_until_the_unfinished_deposit_is_given_up(
+    client: Client, lab: Dserver, ten_files: Path, relpath: str | None, more: dict[str, Any]
 ) -> None:
     with pytest.raises(Interrupted):
         one_at_a_time(client, ten_files, lab.base_uri, StopsAfter("send", items=4))
     [earlier] = state.unfinished()
-    (ten_files / "1.txt").write_text("another one")
+    if relpath is not None:
+        (ten_files / relpath).write_text("another one")
 
-    done = one_at_a_time(client, ten_files, lab.base_uri)
+    for _ in range(2):
+        with pytest.raises(
+            DepositChanged, match=r"4 of 10 files .36 B of 90 B.*--restart"
+        ) as raised:
+            one_at_a_time(client, ten_files, lab.base_uri, **more)
+    assert earlier.uri in str(raised.value)
+    assert (raised.value.exit_code, raised.value.slug) == (6, "deposit-changed")
+    assert client.status(earlier.uri).items_stored == 4
+    assert state.unfinished() == [earlier]
+
+    done = one_at_a_time(client, ten_files, lab.base_uri, restart=True, **more)
 
     assert done.uri != earlier.uri
     assert contents(lab, done.uri) == local_contents(ten_files)
     with pytest.raises(Refused, match="no upload"):
         client.status(earlier.uri)
+
+
+def test_the_same_files_as_before_go_on_after_a_refused_change(
+    client: Client, lab: Dserver, ten_files: Path
+) -> None:
+    with pytest.raises(Interrupted):
+        one_at_a_time(client, ten_files, lab.base_uri, StopsAfter("send", items=4))
+    (ten_files / "more.txt").write_text("more")
+    with pytest.raises(DepositChanged):
+        one_at_a_time(client, ten_files, lab.base_uri)
+    (ten_files / "more.txt").unlink()
+
+    assert one_at_a_time(client, ten_files, lab.base_uri).already_stored == 4
+
+
+def test_a_change_at_a_dserver_with_the_reference_routes_is_refused(
+    reference_url: str, lab: Dserver, ten_files: Path
+) -> None:
+    with Client(reference_url, lab.tokens["alice"]) as client:
+        with pytest.raises(Interrupted):
+            one_at_a_time(client, ten_files, lab.base_uri, StopsAfter("send", items=4))
+        [earlier] = state.unfinished()
+        (ten_files / "1.txt").write_text("another one")
+        with pytest.raises(DepositChanged, match="--restart"):
+            one_at_a_time(client, ten_files, lab.base_uri)
+        done = one_at_a_time(client, ten_files, lab.base_uri, restart=True)
+
+    assert done.uri != earlier.uri
+    assert contents(lab, done.uri) == local_contents(ten_files)
+
+
+def test_a_changed_deposit_under_a_given_uuid_says_how_it_is_cancelled(
+    client: Client, lab: Dserver, ten_files: Path
+) -> None:
+    uuid = str(uuid4())
+    with pytest.raises(Interrupted):
+        one_at_a_time(client, ten_files, lab.base_uri, StopsAfter("send", items=4), uuid=uuid)
+    (ten_files / "more.txt").write_text("more")
+
+    command = r"'dserver cancel (\S+)' deletes what is stored.* after .* UTC"
+    with pytest.raises(DepositChanged, match=command) as raised:
+        one_at_a_time(client, ten_files, lab.base_uri, uuid=uuid)
+    found = re.search(command, str(raised.value))
+    assert found is not None
+    client.cancel(found[1])
+
+    assert state.unfinished() == []
+    with pytest.raises(Refused, match="can write until"):
+        one_at_a_time(client, ten_files, lab.base_uri, uuid=uuid)
+
+
+def test_what_was_never_announced_may_change(client: Client, lab: Dserver, ten_files: Path) -> None:
+    with pytest.raises(Interrupted):
+        one_at_a_time(client, ten_files, lab.base_uri, StopsAfter("hash", items=4))
+    (ten_files / "1.txt").write_text("another one")
+
+    done = one_at_a_time(client, ten_files, lab.base_uri, tags=["cress"])
+
+    assert contents(lab, done.uri) == local_contents(ten_files)
+
+
+def test_an_upload_that_was_removed_may_change(
+    client: Client, lab: Dserver, ten_files: Path
+) -> None:
+    with pytest.raises(Interrupted):
+        one_at_a_time(client, ten_files, lab.base_uri, StopsAfter("send", items=4))
+    [earlier] = state.unfinished()
+    client.server.cancel(earlier.uri)
+    (ten_files / "1.txt").write_text("another one")
+
+    done = one_at_a_time(client, ten_files, lab.base_uri)
+
+    assert contents(lab, done.uri) == local_contents(ten_files)
+
+
+def test_an_announcement_whose_answer_was_lost_is_not_replaced_by_another(
+    client: Client, lab: Dserver, ten_files: Path
+) -> None:
+    with pytest.raises(Interrupted):
+        one_at_a_time(client, ten_files, lab.base_uri, StopsAfter("send", items=4))
+    [earlier] = state.unfinished()
+    with state.Journal(client.server.url, lab.base_uri, earlier.sources) as journal:
+        journal.keep(replace(earlier, contents=None))
+    (ten_files / "1.txt").write_text("another one")
+
+    with pytest.raises(DepositChanged):
+        one_at_a_time(client, ten_files, lab.base_uri)
+
+
+@pytest.mark.parametrize("which", ["dserver_url", "reference_url"])
+def test_another_content_than_is_registered_is_never_taken_for_deposited(
+    which: str, request: pytest.FixtureRequest, lab: Dserver, folder: Path
+) -> None:
+    with Client(request.getfixturevalue(which), lab.tokens["alice"]) as client:
+        with pytest.raises(Interrupted):
+            one_at_a_time(client, folder, lab.base_uri, StopsAfter("complete"))
+        [earlier] = state.unfinished()
+        (folder / "more.txt").write_text("more")
+        (folder / "heights.csv").write_text("plant,height\n1,13\n")
+        (folder / "empty.txt").unlink()
+
+        for _ in range(2):
+            with pytest.raises(DepositDiffers) as raised:
+                one_at_a_time(client, folder, lab.base_uri, tags=["cress"])
+        message = str(raised.value)
+        assert (raised.value.exit_code, raised.value.slug) == (6, "deposit-differs")
+        assert earlier.uri in message
+        assert "'more.txt' is not in it" in message
+        assert "'heights.csv' has another content in it" in message
+        assert "'empty.txt' is in it, but not here" in message
+        assert "no tag 'cress'" in message
+        done = one_at_a_time(client, folder, lab.base_uri, restart=True)
+
+    assert done.uri != earlier.uri
+    assert contents(lab, done.uri) == local_contents(folder)
+
+
+def test_a_given_uuid_that_is_registered_counts_only_with_the_same_content(
+    client: Client, lab: Dserver, folder: Path
+) -> None:
+    identifiers = [identifier_of(relpath) for relpath in local_contents(folder)]
+    more: dict[str, Any] = {
+        "uuid": str(uuid4()),
+        "annotations": {"project": "growth"},
+        "overlays": {"green": dict.fromkeys(identifiers, True)},
+    }
+    done = one_at_a_time(client, folder, lab.base_uri, **more)
+    # As after a kill before the proto-dataset was deleted: nothing here remembers the deposit.
+    assert one_at_a_time(client, folder, lab.base_uri, **more).uri == done.uri
+    (folder / "more.txt").write_text("more")
+
+    for _ in range(2):
+        with pytest.raises(DepositDiffers, match=r"'more\.txt' is not in it"):
+            one_at_a_time(client, folder, lab.base_uri, **more)
+
+
+def test_another_readme_than_is_registered_is_an_error(
+    client: Client, lab: Dserver, folder: Path
+) -> None:
+    with pytest.raises(Interrupted):
+        one_at_a_time(client, folder, lab.base_uri, StopsAfter("complete"))
+
+    for _ in range(2):
+        with pytest.raises(DepositDiffers, match="its README differs"):
+            client.deposit(folder, lab.base_uri, readme="---\ncorrected: true\n")
+    assert one_at_a_time(client, folder, lab.base_uri).sent_in_bytes == 0
+
+
+@pytest.mark.parametrize("readme", ["---\ncorrected: true\n", None])
+def test_another_readme_replaces_that_of_an_unfinished_deposit(
+    client: Client, lab: Dserver, ten_files: Path, readme: str | None
+) -> None:
+    # The last of the ten is stored after the README.
+    with pytest.raises(Interrupted):
+        one_at_a_time(client, ten_files, lab.base_uri, StopsAfter("send", items=10))
+
+    done = client.deposit(ten_files, lab.base_uri, readme=readme)
+
+    assert done.already_stored == 10
+    assert requests.get(client.server.dataset_urls(done.uri).readme_url).text == (readme or "")
+
+
+@pytest.mark.parametrize(
+    ("person", "more", "status"), [("bob", {}, 403), ("alice", {"tags": ["no/tag"]}, 400)]
+)
+def test_a_refused_announcement_begins_no_deposit(
+    dserver_url: str,
+    lab: Dserver,
+    ten_files: Path,
+    person: str,
+    more: dict[str, Any],
+    status: int,
+) -> None:
+    counts = Counts()
+    with Client(dserver_url, lab.tokens[person]) as client, pytest.raises(Refused) as refused:
+        one_at_a_time(client, ten_files, lab.base_uri, **more)
+    assert refused.value.status == status
+    assert state.unfinished() == []
+
+    with Client(dserver_url, lab.tokens["alice"]) as client:
+        done = one_at_a_time(client, ten_files, lab.base_uri, counts)
+    assert "hash" not in counts.phases
+    assert contents(lab, done.uri) == local_contents(ten_files)
+
+
+def test_what_is_killed_before_its_result_was_seen_is_not_deposited_twice(
+    client: Client, lab: Dserver, ten_files: Path
+) -> None:
+    seen: list[Deposited] = []
+
+    def killed(deposited: Deposited) -> None:
+        seen.append(deposited)
+        raise Interrupted
+
+    with pytest.raises(Interrupted):
+        client.deposit(ten_files, lab.base_uri, readme=README, on_registered=killed)
+    again = client.deposit(ten_files, lab.base_uri, readme=README, on_registered=seen.append)
+
+    assert [each.uri for each in seen] == [again.uri, again.uri]
+    assert state.unfinished() == []
 
 
 def test_a_cancelled_deposit_is_forgotten(client: Client, lab: Dserver, ten_files: Path) -> None:

@@ -177,6 +177,10 @@ def test_old_journals_are_removed() -> None:
     with journal() as opened:
         opened.begin("mine", 3, 9)
         opened.keep_hashes([a_file()])
+    with journal(["/data/c"]) as opened:
+        opened.begin("never-begun", 1, 5)
+        opened.keep_hashes([a_file()])
+        opened.withdraw()
     long_ago = time.time() - 100 * 24 * 3600
     for path in (state_directory() / "deposits").iterdir():
         os.utime(path, (long_ago, long_ago))

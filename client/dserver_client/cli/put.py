@@ -54,6 +54,11 @@ _RESUMES = "What is stored is kept: the same command resumes the deposit."
     metavar="PATTERN",
     help="Leave out files, by a pattern as in .gitignore, such as 'cache/'; may be repeated.",
 )
+@click.option(
+    "--restart",
+    is_flag=True,
+    help="Cancel an unfinished deposit of these files, delete what it has stored, and begin anew.",
+)
 @click.option("--dry-run", is_flag=True, help="Show what would be deposited, and deposit nothing.")
 @click.option("-q", "--quiet", is_flag=True, help="Show neither progress nor a summary.")
 @command_options
@@ -62,6 +67,7 @@ def put(
     *,
     paths: tuple[str, ...],
     template: Path | None,
+    restart: bool,
     dry_run: bool,
     quiet: bool,
     **described: Any,
@@ -72,7 +78,8 @@ def put(
     s3://lab or dserver://host/s3/lab; leave it out if you may deposit in one place only. Symbolic
     links are followed, hidden files are included. The dataset is registered when all files are
     stored and verified, and its URI is printed. After an interruption, the same command resumes;
-    after success, it deposits the files once more, as another dataset.
+    if files or options have changed, it is refused unless --restart is given. After success, it
+    deposits the files once more, as another dataset.
     """
     local, base_uri = _split(paths)
     given = Description() if template is None else read_template(template)
@@ -82,14 +89,23 @@ def put(
     if dry_run:
         _show(session, local, base_uri, description)
         return
+
+    def show(deposited: Deposited) -> None:
+        # What a script needs is alone on standard output.
+        if not (quiet or session.output.as_json):
+            session.output.message(_summary(deposited))
+        session.output.result(deposited, deposited.uri)
+
     with resumable(_RESUMES), _refused_names():
-        deposited = client.deposit(
-            local, base_uri, **vars(description), progress=session.progress(quiet=quiet)
+        client.deposit(
+            local,
+            base_uri,
+            **vars(description),
+            restart=restart,
+            progress=session.progress(quiet=quiet),
+            # Before it is forgotten here: a dataset whose URI nobody saw is not deposited twice.
+            on_registered=show,
         )
-    # What a script needs is alone on standard output.
-    if not (quiet or session.output.as_json):
-        session.output.message(_summary(deposited))
-    session.output.result(deposited, deposited.uri)
 
 
 @contextmanager

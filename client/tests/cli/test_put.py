@@ -7,8 +7,10 @@ import os
 import re
 
 import pytest
+from dserver_client.client import Client
 
 from client.tests.cli.conftest import FILES
+from client.tests.support.deposits import Interrupted, StopsAfter, one_at_a_time
 
 
 @pytest.fixture
@@ -118,6 +120,21 @@ def test_what_cannot_be_meant_is_refused_with_the_reason(run, results, lab, word
     done = run("put", *typed)
     assert done.exit_code in (1, 2)
     assert re.search(reason, done.stderr), done.stderr
+
+
+def test_a_changed_deposit_is_refused_or_begun_anew(run, document, results, lab, dserver_url):
+    with Client(dserver_url, lab.tokens["alice"]) as client, pytest.raises(Interrupted):
+        one_at_a_time(client, results, lab.base_uri, StopsAfter("send", items=2))
+    [unfinished] = document("status")["unfinished"]
+
+    error = document("put", results, lab.base_uri, "--tag=cress", code=6)["error"]
+    assert error["slug"] == "deposit-changed"
+    assert unfinished["uri"] in error["message"]
+
+    deposited = document("put", results, lab.base_uri, "--tag=cress", "--restart")
+    assert deposited["uri"] != unfinished["uri"]
+    assert run("status", unfinished["uri"]).exit_code == 5
+    assert document("status") == {"unfinished": []}
 
 
 def test_a_base_uri_without_permission_is_refused(document, results, lab):

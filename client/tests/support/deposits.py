@@ -59,13 +59,25 @@ class Counts(NoProgress):
 
 
 def one_at_a_time(
-    client: Client, folder: Path, base_uri: str, progress: NoProgress | None = None, **more: object
+    client: Client,
+    folder: Path,
+    base_uri: str,
+    progress: NoProgress | None = None,
+    *,
+    restart: bool = False,
+    **more: object,
 ) -> Deposited:
     """Deposit with one connection, so that what happens is determined."""
     description = Description(folder.name, README, **more)  # type: ignore[arg-type]
     source = find_files([folder])
     return deposit(
-        client.server, source, base_uri, description, progress=progress, limit=Limit(1, 1)
+        client.server,
+        source,
+        base_uri,
+        description,
+        restart=restart,
+        progress=progress,
+        limit=Limit(1, 1),
     )
 
 

@@ -261,7 +261,7 @@ def test_parts_of_other_bytes_than_the_announced_are_not_sent(
         client.deposit(large_file, dserver.base_uri, progress=Overwrites(large_file))
 
     assert not of_items(proxy)
-    done = client.deposit(large_file, dserver.base_uri)
+    done = client.deposit(large_file, dserver.base_uri, restart=True)
     assert contents(dserver, done.uri) == {"scan.tif": large_file.read_bytes()}
 
 

@@ -123,7 +123,7 @@ def test_more_datasets_than_a_page_holds_are_all_listed():
         listed = [entry.base_uri for entry in client.datasets()]
     assert (len(listed), listed[0], listed[-1]) == (201, "s3://a-0", "s3://last")
     assert [each.target for each in server.requests] == [
-        f"/uris?page={page}&page_size=100" for page in (1, 2, 3)
+        f"/uris?page={page}&page_size=100&sort=-frozen_at,uri" for page in (1, 2, 3)
     ]
 
 

@@ -29,12 +29,12 @@ def stored_size(http: HTTP, urls: ItemURLs, item: ManifestItem) -> int | None:
         if response.status == 416:
             return 0
         if response.status == 206 and (answered := content_range(response)) is not None:
-            # The connection is kept for the next item.
-            response.read()
-            response.release_conn()
+            # The connection is kept for the next item if that is all.
+            response.read(2)
             return answered[2]
-        if response.status == 200:
-            return int(response.headers["Content-Length"])
+        length = response.headers.get("Content-Length", "")
+        if response.status == 200 and length.isdecimal():
+            return int(length)
         raise refusal(response, item.relpath)
     finally:
         response.close()

@@ -1,4 +1,4 @@
-"""Bodies of answers, of which no more is read than fits: whoever answers may never end."""
+"""Read response bodies up to a limit, as a response may be endless."""
 
 from __future__ import annotations
 

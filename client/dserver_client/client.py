@@ -93,24 +93,26 @@ class Client:
     ) -> Deposited:
         """Deposit a directory, or several files and directories, as one dataset.
 
-        After an interruption the same call resumes with what is stored, also in another process.
+        After an interruption, the same call resumes, even in another process. After success, it
+        deposits another dataset.
 
-        :param paths: of a directory alone, its files are deposited under their paths below it; of
-            several, each keeps its own name.
-        :param name: of the dataset; by default that of the directory or file.
-        :param readme: YAML, as dtool has it.
+        :param paths: relpaths begin below a single directory; each of several files and
+            directories keeps its own name.
+        :param name: the name of the dataset; by default that of the directory or file.
+        :param readme: the README, which dtool expects to be YAML.
         :param annotations: JSON values by name.
-        :param ignore: patterns as in ``.gitignore``.
-        :param restart: cancel a deposit of the same that was interrupted, and begin anew.
-        :param on_registered: called with the result before the deposit is forgotten here.
+        :param ignore: patterns of files to leave out, as in ``.gitignore``.
+        :param restart: cancel an interrupted deposit of the same paths, and start again.
+        :param on_registered: called with the result before the local record of the deposit is
+            deleted.
         :raises UsageError: if there are no files, two would have the same relpath, or there is no
             name.
         :raises LocalFileError: if a file cannot be read; FileChanged, if one changes meanwhile.
-        :raises DepositRunning: if another process deposits the same at this moment.
-        :raises DepositChanged: if the files or their description are not those of the deposit that
-            was interrupted; DepositDiffers, if that was registered otherwise.
-        :raises Refused: if dserver refuses it, StoreRefused if the store does.
-        :raises Unavailable: if one of them cannot be reached.
+        :raises DepositRunning: if another process is depositing the same paths.
+        :raises DepositChanged: if the files or their description have changed since the interrupted
+            deposit began; DepositDiffers, if a dataset with other contents was registered.
+        :raises Refused: if dserver refuses the deposit; StoreRefused, if the store does.
+        :raises Unavailable: if dserver or the store cannot be reached.
         """
         given = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
         base = self.base_uri(base_uri)

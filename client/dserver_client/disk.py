@@ -1,4 +1,4 @@
-"""Files on the disk: written as a whole, not through symbolic links, and kept by a power cut."""
+"""Write files atomically, durably, and never through symbolic links."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a deposit has become already: registered as it is here, otherwise, or still unfinished.
+"""Find out whether an earlier deposit was registered, with which contents, or is unfinished.
 
 Only what is registered says whether a deposit succeeded, never that it was once asked for.
 """

@@ -1,4 +1,4 @@
-"""The journal of a deposit that is not registered yet, with which the same command goes on.
+"""The journal of an unfinished deposit, from which the same command resumes.
 
 A journal is two files in the state directory of the user. ``<key>.json`` says what is deposited
 where, under which UUID; it is replaced as a whole. ``<key>.lines`` has a line of JSON for every

@@ -1,4 +1,4 @@
-"""Routes for depositing: announce, sign parts, ask how far it is, complete, cancel."""
+"""Routes for depositing: announce, sign parts, get the status, complete, cancel."""
 
 from __future__ import annotations
 

@@ -37,14 +37,16 @@ def resumable(advice: str) -> Iterator[None]:
 @contextmanager
 def _announced_interruption() -> Iterator[None]:
     """Answer Ctrl-C at once: what is at work may need a moment to stop."""
-    if threading.current_thread() is not threading.main_thread():
+    # Elsewhere it is ignored, as in a shell's background, or handled by somebody else.
+    is_ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not is_ours or threading.current_thread() is not threading.main_thread():
         yield
         return
-    earlier = signal.signal(signal.SIGINT, _interrupt)
+    signal.signal(signal.SIGINT, _interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, earlier)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

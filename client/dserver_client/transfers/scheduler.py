@@ -28,7 +28,7 @@ _LAST_RETRY = 30.0
 _QUEUED_TASKS = 256
 # Windows does not interrupt a thread that waits for a lock: the calling thread wakes up so often.
 _WAIT = 0.1
-_GRACE = 10.0
+_GRACE = 2.0
 
 
 class Stopped(Exception):
@@ -244,7 +244,7 @@ def run(tasks: Iterable[Task], limit: Limit | None = None) -> None:
     ``tasks`` is iterated in the calling thread, a few hundred tasks ahead. The first error of a
     task or of the iterable ends the run and is raised; so does Ctrl-C. Tasks at work may then end,
     or raise Stopped from ``limit.check()`` and ``limit.pause()``. No thread outlives the call,
-    unless a task hangs for more than ten seconds after Ctrl-C.
+    unless a task hangs for more than two seconds after Ctrl-C.
     """
     limit = limit or Limit()
     limit.begin_run()

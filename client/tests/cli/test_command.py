@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -141,6 +142,15 @@ def test_an_outage_says_how_to_go_on_too():
         resumable("The same command resumes."),
     ):
         raise errors.Unavailable("dserver is away.")
+
+
+def test_a_transfer_in_the_background_ignores_control_c_as_before():
+    earlier = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with resumable("The same command resumes."):
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, earlier)
 
 
 def test_a_question_that_nobody_answers_is_wrong_use():

@@ -79,7 +79,7 @@ def test_a_bar_needs_no_unicode(monkeypatch):
         bar.start("fetch", 10, 1)
         bar.advance(5)
         shown = os.read(ours, 4096)
-        while b"5.00/10.0" not in shown:
+        while b"5.00B/10.0B" not in shown:
             shown += os.read(ours, 4096)
         bar.finish()
     os.close(ours)
@@ -127,7 +127,7 @@ def test_a_notebook_is_a_place_that_obeys_carriage_returns():
     bar = ProgressBar(notebook, interval=0.01)
     bar.start("fetch", 10, 1)
     bar.advance(5)
-    notebook.wait_for("5.00/10.0")
+    notebook.wait_for("5.00B/10.0B")
     bar.finish()
     assert notebook.getvalue().startswith("\rFetching ")
 

@@ -120,11 +120,11 @@ def _sync(path: str) -> None:
 
 
 def _is_own(found: os.stat_result, directory: Path) -> bool:
-    if sys.platform == "win32" or found.st_uid == os.geteuid():
-        return True
-    # Some network file systems give everything to one user.
-    with TemporaryFile(dir=directory) as file:
-        return found.st_uid == os.fstat(file.fileno()).st_uid
+    if sys.platform != "win32" and found.st_uid != os.geteuid():
+        # Some network file systems give everything to one user.
+        with TemporaryFile(dir=directory) as file:
+            return found.st_uid == os.fstat(file.fileno()).st_uid
+    return True
 
 
 def _is_link(path: str | os.PathLike[str]) -> OSError:

@@ -85,8 +85,7 @@ def read_private(path: Path) -> bytes | None:
 
 
 def _make_private(path: Path, descriptor: int) -> None:
-    if sys.platform == "win32" or not os.fstat(descriptor).st_mode & 0o077:
-        return
-    with suppress(OSError):
-        os.fchmod(descriptor, 0o600)
-    _log.warning("%s could be read by others: its permissions are now 0600.", path)
+    if sys.platform != "win32" and os.fstat(descriptor).st_mode & 0o077:
+        with suppress(OSError):
+            os.fchmod(descriptor, 0o600)
+        _log.warning("%s could be read by others: its permissions are now 0600.", path)

@@ -11,7 +11,7 @@ import requests
 from dserver_client import state
 from dserver_client.client import Client
 from dserver_client.deposit import Description, deposit
-from dserver_client.errors import NotSupported
+from dserver_client.errors import NotSupported, UsageError
 from dserver_client.local_files import LocalFile, Source, find_files
 
 from client.tests.support.deposits import (
@@ -96,12 +96,11 @@ def test_the_same_again_is_another_dataset(client: Client, lab: Dserver, folder:
     assert first.uri != second.uri
 
 
-def test_a_dataset_may_have_no_items(client: Client, lab: Dserver, tmp_path: Path) -> None:
+def test_a_directory_without_files_is_refused(client: Client, lab: Dserver, tmp_path: Path) -> None:
     (tmp_path / "nothing").mkdir()
 
-    done = client.deposit(tmp_path / "nothing", lab.base_uri)
-
-    assert (done.items, contents(lab, done.uri)) == (0, {})
+    with pytest.raises(UsageError, match="no files to deposit"):
+        client.deposit(tmp_path / "nothing", lab.base_uri)
 
 
 def test_files_of_any_place_are_deposited_under_a_given_uuid(

@@ -94,7 +94,7 @@ def test_everything_that_cannot_be_sent_is_in_one_error(tmp_path: Path) -> None:
             find_files([folder])
 
     lines = str(refusal.value).splitlines()
-    for name in ("broken: No such file", "pipe: neither", "socket: neither", "feed.txt: its name"):
+    for name in ("broken: No such file", "pipe: neither", "socket: neither", "feed.txt': its name"):
         assert any(name in line for line in lines)
 
 
@@ -111,7 +111,7 @@ def test_what_is_ignored_is_not_looked_at(tmp_path: Path) -> None:
 def test_a_name_that_is_no_unicode_is_refused(tmp_path: Path) -> None:
     (tmp_path / os.fsdecode(b"caf\xe9.txt")).write_text("x")
 
-    with pytest.raises(LocalFileError, match=r"caf\\udce9.txt: its name"):
+    with pytest.raises(LocalFileError, match=r"caf\\udce9.txt': its name"):
         find_files([tmp_path])
 
 

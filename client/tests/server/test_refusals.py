@@ -45,7 +45,7 @@ def test_the_envelope_of_this_plugin_is_kept(refused):
 
 
 @pytest.mark.parametrize(
-    ("status", "exit_code"), [(400, 1), (403, 4), (404, 5), (409, 6), (410, 5), (422, 1), (501, 1)]
+    ("status", "exit_code"), [(400, 1), (403, 4), (404, 5), (409, 6), (410, 5), (422, 2), (501, 1)]
 )
 def test_without_a_message_and_a_slug_there_is_a_sentence(refused, status, exit_code):
     error = refused(envelope(status, code=status, status="Reason"))
@@ -106,7 +106,8 @@ def test_a_redirect_is_not_followed_but_named(refused):
 
 def test_html_of_a_proxy_does_not_fill_the_screen(refused):
     error = refused(Answer(403, 9_000 * b"<html>", headers={"Content-Type": "text/html"}))
-    assert str(error) == "You have no permission for this base URI."
+    assert "You have no permission for this base URI" in str(error)
+    assert len(str(error)) < 100
 
 
 def test_a_token_that_has_ended_is_renewed_and_the_request_sent_again():

@@ -129,3 +129,24 @@ class VerificationFailed(ClientError):
         super().__init__(message)
         self.items = items
         self.facts = facts or {}
+
+
+class DepositRunning(ClientError):
+    """Another command deposits the same source at this moment."""
+
+    exit_code = 6
+    slug = "deposit-running"
+
+
+class DepositChanged(ClientError):
+    """Files or a description that are not what an unfinished deposit was begun with."""
+
+    exit_code = 6
+    slug = "deposit-changed"
+
+
+class DepositDiffers(ClientError):
+    """A dataset that is registered, and is not what is to be deposited."""
+
+    exit_code = 6
+    slug = "deposit-differs"

@@ -14,7 +14,7 @@ from typing import Any
 from dserver_client.announcement import Description
 from dserver_client.display.formats import count_text, size_text
 from dserver_client.documents import Documents, read_documents
-from dserver_client.errors import ClientError, Refused
+from dserver_client.errors import DepositChanged, DepositDiffers, Refused
 from dserver_client.local_files import LocalFile
 from dserver_client.manifest import parse_manifest
 from dserver_client.server import Server
@@ -25,20 +25,6 @@ from dserver_client.values import UploadStatus
 _NAMED = 10  # differences in one message
 _GONE = frozenset({"already-registered", "upload-not-found", "no-pending-upload"})
 _RESTART = "--restart (in Python: restart=True)"
-
-
-class DepositChanged(ClientError):
-    """Files or a description that are not what an unfinished deposit was begun with."""
-
-    exit_code = 6
-    slug = "deposit-changed"
-
-
-class DepositDiffers(ClientError):
-    """A dataset that is registered, and is not what is to be deposited."""
-
-    exit_code = 6
-    slug = "deposit-differs"
 
 
 @dataclass(frozen=True)

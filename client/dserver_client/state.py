@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import uuid4
 
-from dserver_client.errors import ClientError, LocalFileError
+from dserver_client.errors import DepositRunning, LocalFileError
 from dserver_client.file_lock import FileLock, Locked
 from dserver_client.local_files import LocalFile
 from dserver_client.private_files import (
@@ -32,13 +32,6 @@ from dserver_client.private_files import (
 
 # dserver has long removed an upload that was not touched for so many seconds.
 _KEPT = 90 * 24 * 3600
-
-
-class DepositRunning(ClientError):
-    """Another command deposits the same source at this moment."""
-
-    exit_code = 6
-    slug = "deposit-running"
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,9 @@ import pytest
 import requests
 from dserver_client import state
 from dserver_client.client import Client
-from dserver_client.errors import Refused
+from dserver_client.errors import DepositChanged, DepositDiffers, Refused
 from dserver_client.local_files import LocalFile, identifier_of
 from dserver_client.progress import NoProgress
-from dserver_client.registered import DepositChanged, DepositDiffers
 from dserver_client.values import Deposited
 
 from client.tests.support.deposits import (

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 from dserver_client import state
-from dserver_client.errors import LocalFileError
+from dserver_client.errors import DepositRunning, LocalFileError
 from dserver_client.local_files import LocalFile
 from dserver_client.private_files import state_directory
-from dserver_client.state import DepositRunning, Journal
+from dserver_client.state import Journal
 
 SERVER, BASE_URI = "https://dserver.example.org", "s3://lab"
 SOURCES = ["/data/b", "/data/a"]

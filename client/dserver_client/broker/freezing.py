@@ -12,7 +12,13 @@ from dserver_client.broker.errors import BrokerError
 from dserver_client.broker.proto_dataset import Contents, ProtoDataset
 from dserver_client.deposit import deposit
 from dserver_client.display.progress_bar import ProgressBar
-from dserver_client.errors import ClientError, FileChanged, LocalFileError
+from dserver_client.errors import (
+    ClientError,
+    DepositChanged,
+    DepositDiffers,
+    FileChanged,
+    LocalFileError,
+)
 from dserver_client.local_files import LocalFile, Source
 from dserver_client.progress import NoProgress, Progress
 from dserver_client.server import Server
@@ -23,23 +29,25 @@ def freeze(
 ) -> None:
     """Deposit a proto-dataset, and delete it here when it is registered as it is here.
 
-    It cannot be changed meanwhile. After an error or an interruption it waits as before, and the
-    same again goes on.
+    It cannot be changed meanwhile. After an error or an interruption it is kept, and another freeze
+    resumes.
 
     :param admin_metadata: as dtool has completed it.
     :param base_uri: where it goes in the store.
     """
     with proto.freezing():
         contents = proto.contents()
-        goes_on = f"The proto-dataset waits; this goes on: dtool freeze {proto.uri}"
+        resume = f"The proto-dataset is kept; to resume: dtool freeze {proto.uri}"
         try:
             source = Source([proto.uri], _files(proto, contents))
             description = _description(contents, admin_metadata)
             deposit(server, source, base_uri, description, progress=_progress())
+        except (DepositChanged, DepositDiffers) as error:
+            raise BrokerError(f"{error} The proto-dataset is kept.", error) from error
         except ClientError as error:
-            raise BrokerError(f"{error} {goes_on}", error) from error
+            raise BrokerError(f"{error} {resume}", error) from error
         except KeyboardInterrupt:
-            interrupted = BrokerError(f"Interrupted. {goes_on}")
+            interrupted = BrokerError(f"Interrupted. {resume}")
             interrupted.exit_code = 130
             raise interrupted from None
         # Some network file systems have no locks.

@@ -28,9 +28,6 @@ class Group(sql_db.Model):
 UNKNOWABLE = """
 from dservercore import sql_db
 from dservercore.sql_models import User
-from tests.support.databases import on_each_database
-
-pytestmark = on_each_database
 User.orcid = sql_db.Column(sql_db.String(19), nullable=False)
 """
 

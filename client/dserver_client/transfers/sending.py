@@ -89,9 +89,7 @@ class Sending:
         for identifier in identifiers:
             if identifier not in self._left:
                 self._left.add(identifier)
-                in_parts = identifier in self._in_parts
-                size = 0 if in_parts else self._files[identifier].size_in_bytes
-                self._progress.advance(-size, -1)
+                self._progress.advance(-self._counted_size(identifier), -1)
 
     def _take(self, grant: UploadGrant) -> None:
         """Learn from a grant what is stored: what it leaves out."""
@@ -100,9 +98,11 @@ class Sending:
     def _count_stored(self, identifiers: Iterable[str]) -> None:
         for identifier in identifiers:
             self._left.discard(identifier)
-            in_parts = identifier in self._in_parts
-            size = 0 if in_parts else self._files[identifier].size_in_bytes
-            self._progress.advance(size, 1)
+            self._progress.advance(self._counted_size(identifier), 1)
+
+    def _counted_size(self, identifier: str) -> int:
+        """Return the bytes that count with an item; parts are counted one by one."""
+        return 0 if identifier in self._in_parts else self._files[identifier].size_in_bytes
 
     def _send_round(self, grant: UploadGrant) -> None:
         """Send everything that is left, until URLs end or are refused."""

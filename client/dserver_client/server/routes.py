@@ -151,9 +151,7 @@ class Routes:
     def decoded(
         self, response: Response, path: str, loads: Callable[[bytes], Any] = json.loads
     ) -> Any:
-        """Return the JSON of an answer."""
-        if response.status >= 300:
-            raise refusal(response, self.url)
+        """Return the JSON of an answer that is not an error."""
         try:
             content = response.data
             if not content:
@@ -168,14 +166,14 @@ class Routes:
 
     def _asked_capabilities(self) -> Capabilities:
         response = self._send("GET", _OPENAPI, {"Accept": "application/json"}, None, {})
-        if response.status not in _NO_DOCUMENT and is_json(response):
+        if response.status >= 300 and response.status not in _NO_DOCUMENT:
+            raise refusal(response, self.url)
+        if response.status < 300 and is_json(response):
             document = self.decoded(response, _OPENAPI)
             try:
                 return Capabilities.of(document)
             except MALFORMED:
                 raise self.unexpected(_OPENAPI) from None
-        if response.status >= 300 and response.status not in _NO_DOCUMENT:
-            raise refusal(response, self.url)
         # An operator may hide the document. Flask answers OPTIONS of every route that it has.
         options = self._send("OPTIONS", "/signed-urls/parts/a/b", {}, None, {})
         is_plugin = "POST" in options.headers.get("Allow", "")

@@ -314,15 +314,24 @@ def test_a_freeze_that_fails_goes_on_where_it_was(
     assert waiting() == []
 
 
-def test_a_linked_file_that_changes_before_the_freeze_is_an_error(
+@pytest.fixture
+def linked(
     create: Callable[..., dtoolcore.ProtoDataSet], base_uri: str, tmp_path: Path
-) -> None:
+) -> tuple[dtoolcore.ProtoDataSet, Path]:
+    """Return a proto-dataset, and the file of a frozen dataset on disk that is its only item."""
     (tmp_path / "disk").mkdir()
     local = create(str(tmp_path / "disk"))
     local.freeze()
     proto = create(base_uri, {})
     file = tmp_path / "disk" / "test" / "data" / "a.txt"
     proto.put_item(str(file), "a.txt")
+    return proto, file
+
+
+def test_a_linked_file_that_changes_before_the_freeze_is_an_error(
+    linked: tuple[dtoolcore.ProtoDataSet, Path],
+) -> None:
+    proto, file = linked
     with file.open("ab") as opened:
         opened.write(b"more")
     with pytest.raises(BrokerError, match="'a.txt' has changed since it was added") as raised:
@@ -387,14 +396,9 @@ def test_an_item_whose_line_was_lost_is_not_left_out(
 
 
 def test_a_linked_file_that_changes_and_keeps_its_time_is_an_error(
-    create: Callable[..., dtoolcore.ProtoDataSet], base_uri: str, tmp_path: Path
+    linked: tuple[dtoolcore.ProtoDataSet, Path],
 ) -> None:
-    (tmp_path / "disk").mkdir()
-    local = create(str(tmp_path / "disk"))
-    local.freeze()
-    proto = create(base_uri, {})
-    file = tmp_path / "disk" / "test" / "data" / "a.txt"
-    proto.put_item(str(file), "a.txt")
+    proto, file = linked
     found = file.stat()
     with file.open("r+b") as opened:
         opened.write(b"other")

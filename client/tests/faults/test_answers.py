@@ -1,58 +1,20 @@
-"""Every answer on the way may be lost, cut, or another one: the same command goes on.
-
-``EVERY_STEP=1`` has each kind of fault at each request; otherwise each request has some.
-"""
+"""Every answer on the way may be lost, cut, or another one: the same command goes on."""
 
 from __future__ import annotations
 
 import os
-from itertools import count
 
 import pytest
 from dserver_client.errors import VerificationFailed
 
-from client.tests.faults.proxies import ALL, FAULTS, Faults
-from client.tests.faults.world import (
-    FILES,
-    PART,
-    README,
-    contents,
-    pending_uploads,
-    write,
-)
-
-# Requests to either side of a deposit of these files or of fetching them, at most.
-STEPS = 4
-# One of so many steps is tried with one kind of fault.
-STRIDE = 1 if "EVERY_STEP" in os.environ else 4
-
-KINDS = [
-    *(("dserver", kind, number) for number, kind in enumerate(FAULTS)),
-    *(("store", kind, number) for number, kind in enumerate(ALL)),
-]
-each_fault = pytest.mark.parametrize(("where", "kind", "number"), KINDS)
-_names = count(1)
-
-
-def steps(number):
-    return range(1 + number % STRIDE, STEPS + 1, STRIDE)
+from client.tests.faults.each_fault import check_deposits, each_fault, new_name, steps
+from client.tests.faults.proxies import Faults
+from client.tests.faults.world import FILES, PART, contents, write
 
 
 @each_fault
 def test_a_deposit_is_registered_once_whatever_answer_fails(world, source, where, kind, number):
-    for at in steps(number):
-        name = f"deposit-{next(_names)}"
-        faults = {where: (kind, at)}
-        with (
-            Faults(world.proxies["dserver"], *faults.get("dserver", ())),
-            Faults(world.proxies["store"], *faults.get("store", ())) as store,
-        ):
-            done = world.repeated(
-                "deposit", source, world.dserver.base_uri, name=name, readme=README
-            )
-        assert world.registered(name) == [done.uri]
-        assert pending_uploads(world.dserver) == 0
-        assert {times for path, times in store.puts.items() if "/data/" in path} == {1}
+    check_deposits(world, source, where, kind, number)
 
 
 @each_fault
@@ -77,7 +39,7 @@ def test_what_is_fetched_is_right_whatever_answer_fails(
 )
 def test_parts_are_sent_again_one_by_one(world, source, where, kind, target):
     write(source, {"large": os.urandom(2 * PART + 1)})
-    name = f"parts-{next(_names)}"
+    name = new_name()
     with Faults(world.proxies[where], kind, target) as faults:
         done = world.repeated("deposit", source, world.dserver.base_uri, name=name)
         assert faults.has_failed

@@ -5,25 +5,17 @@ It has no status, no slugs, and completes nothing twice, so the client keeps wha
 
 from __future__ import annotations
 
-from itertools import count
-
 import pytest
 from dserver_client.errors import StoreRefused
 from dtoolcore.utils import generate_identifier
 
-from client.tests.faults.proxies import ALL, FAULTS, Faults
-from client.tests.faults.test_answers import steps
-from client.tests.faults.world import FILES, README, contents, pending_uploads
+from client.tests.faults.each_fault import check_deposits, each_fault
+from client.tests.faults.proxies import Faults
+from client.tests.faults.world import FILES, README, contents
 from tests.support.proxy import Instead
 from tests.support.reference_only import ReferenceOnly
 
-KINDS = [
-    *(("dserver", kind, number) for number, kind in enumerate(FAULTS)),
-    *(("store", kind, number) for number, kind in enumerate(ALL)),
-]
-each_fault = pytest.mark.parametrize(("where", "kind", "number"), KINDS)
 REFUSED = Instead(403, b"<Error><Code>AccessDenied</Code></Error>")
-_names = count(1)
 
 
 @pytest.fixture(scope="module")
@@ -33,19 +25,7 @@ def served():
 
 @each_fault
 def test_a_deposit_is_registered_once_whatever_answer_fails(world, source, where, kind, number):
-    for at in steps(number):
-        name = f"deposit-{next(_names)}"
-        faults = {where: (kind, at)}
-        with (
-            Faults(world.proxies["dserver"], *faults.get("dserver", ())),
-            Faults(world.proxies["store"], *faults.get("store", ())) as store,
-        ):
-            done = world.repeated(
-                "deposit", source, world.dserver.base_uri, name=name, readme=README
-            )
-        assert world.registered(name) == [done.uri]
-        assert pending_uploads(world.dserver) == 0
-        assert {times for path, times in store.puts.items() if "/data/" in path} == {1}
+    check_deposits(world, source, where, kind, number)
 
 
 def test_what_was_acknowledged_is_not_sent_again(world, source):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,6 +23,9 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+_PAUSE = 0.005  # seconds between two attempts
+
+
 class Locked(Exception):
     """Another process, or another lock in this one, has the file."""
 
@@ -30,17 +34,30 @@ class FileLock:
     """A lock on a file, which is created when the lock is taken and deleted when it is released.
 
     On file systems without locks, such as some network file systems, everybody gets it.
+
+    :param wait: seconds to wait for another holder.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, wait: float = 0.0) -> None:
         self._path = path
+        self._wait = wait
         self._descriptor = -1
 
     def __enter__(self) -> FileLock:
-        """Take the lock; make its directory if necessary. Raise Locked at once if it is taken.
+        """Take the lock; make its directory if necessary. Raise Locked if it stays taken.
 
         Raise OSError if the file cannot be made, or is a symbolic link.
         """
+        end = time.monotonic() + self._wait
+        while True:
+            try:
+                return self._take()
+            except Locked:
+                if time.monotonic() >= end:
+                    raise
+            time.sleep(_PAUSE)
+
+    def _take(self) -> FileLock:
         while True:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             try:

@@ -6,7 +6,6 @@ The file also lists the addresses of these dservers and the default one.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module, util
@@ -81,18 +80,13 @@ class TokenStore:
     def _locked(self) -> Iterator[None]:
         """Let one command at a time change the file."""
         make_private_directory(self.path.parent)
-        end = time.monotonic() + _WAIT
-        while True:
-            try:
-                with FileLock(self.path.with_name("tokens.lock")):
-                    yield
-                return
-            except Locked:
-                if time.monotonic() > end:
-                    raise LocalFileError(f"Another command is changing {self.path}.") from None
-                time.sleep(0.01)
-            except OSError as error:
-                raise LocalFileError.of(error, self.path) from error
+        try:
+            with FileLock(self.path.with_name("tokens.lock"), _WAIT):
+                yield
+        except Locked:
+            raise LocalFileError(f"Another command is changing {self.path}.") from None
+        except OSError as error:
+            raise LocalFileError.of(error, self.path) from error
 
     def _read(self) -> dict[str, Any]:
         content = read_private(self.path)

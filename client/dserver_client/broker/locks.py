@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -13,7 +12,6 @@ from dserver_client.private_files import make_private_directory
 
 # Changes hold the lock for milliseconds.
 _LONGEST_WAIT = 30.0
-_PAUSE = 0.005
 
 
 class FreezeRunning(ClientError):
@@ -64,18 +62,13 @@ class Locks:
     @contextmanager
     def _one_at_a_time(self) -> Iterator[None]:
         make_private_directory(self._moment.parent)
-        end = time.monotonic() + _LONGEST_WAIT
         with ExitStack() as stack:
-            while True:
-                try:
-                    stack.enter_context(FileLock(self._moment))
-                    break
-                except Locked:
-                    if time.monotonic() > end:
-                        raise ChangeRunning(
-                            f"Another command is changing {self._uri}; try again when it has ended."
-                        ) from None
-                time.sleep(_PAUSE)
+            try:
+                stack.enter_context(FileLock(self._moment, _LONGEST_WAIT))
+            except Locked:
+                raise ChangeRunning(
+                    f"Another command is changing {self._uri}; try again when it has ended."
+                ) from None
             yield
 
     @contextmanager

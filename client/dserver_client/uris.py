@@ -85,19 +85,6 @@ def parse(text: str, settings: Settings) -> Address:
     return _at(settings.url, [scheme, *_segments(rest)])
 
 
-def parse_item(text: str, settings: Settings) -> tuple[Address, str]:
-    """Return the dataset and the relpath of an item: what follows the UUID, as it is.
-
-    :raises UsageError: if it is no address of an item.
-    """
-    dataset, relpath = split_item(text)
-    if not relpath:
-        raise UsageError(
-            f"{text!r} is not an item of a dataset, such as dserver://host/uuid/relpath."
-        )
-    return parse(dataset, settings), relpath
-
-
 def split_item(text: str) -> tuple[str, str]:
     """Return the address of a dataset and what follows it: a relpath, or nothing.
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 from dserver_client.errors import UsageError
 from dserver_client.settings import Settings
-from dserver_client.uris import Address, dserver_uri, parse, parse_item
+from dserver_client.uris import Address, dserver_uri, parse, split_item
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -135,14 +135,18 @@ def test_the_protocol_of_the_settings_counts():
 
 @pytest.mark.parametrize("relpath", ["a.txt", "a b/ü?#.txt", f"x/{UUID}/y", "a//b", "100%.txt"])
 def test_an_item_is_what_follows_the_uuid(relpath):
-    address, found = parse_item(f"dserver://lab.org/s3/bucket/{UUID}/{relpath}", UNKNOWN)
-    assert (address.uri, found) == (f"s3://bucket/{UUID}", relpath)
+    address, found = split_item(f"dserver://lab.org/s3/bucket/{UUID}/{relpath}")
+    assert (parse(address, UNKNOWN).uri, found) == (f"s3://bucket/{UUID}", relpath)
 
 
-@pytest.mark.parametrize("text", [f"dserver://lab.org/{UUID}", "dserver://lab.org/s3/b/a.txt"])
-def test_an_address_without_an_item_is_refused(text):
+def test_an_address_may_end_with_the_uuid():
+    text = f"dserver://lab.org/{UUID}"
+    assert split_item(text) == (text, "")
+
+
+def test_an_address_without_a_dataset_is_refused():
     with pytest.raises(UsageError):
-        parse_item(text, UNKNOWN)
+        split_item("dserver://lab.org/s3/b/a.txt")
 
 
 words = st.sampled_from(["s3", "azure", "bucket", "lookup", "signed-urls", "x", "file"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -72,11 +73,20 @@ def verify(
     Example, for cron:
       flask signed_url verify s3://my-bucket/550e8400-e29b-41d4-a716-446655440000 --sample 100
     """  # noqa: D301 (click looks for the character itself, not for its name)
-    verifications = services().verifications
-    advice = "" if sample is not None else f" {_RESUMABLE}"
-    try:
+    with _ended_with_advice("" if sample is not None else f" {_RESUMABLE}"):
         dataset, scope = DatasetURI.parse(uri), Scope(match, sample)
+        verifications = services().verifications
         report = verifications.verify(dataset, scope, progress_bar, state, restart=restart)
+    click.echo(json.dumps(_facts(report), indent=2) if as_json else "\n".join(_lines(report)))
+    if not report.is_equal:
+        sys.exit(1)
+
+
+@contextmanager
+def _ended_with_advice(advice: str) -> Iterator[None]:
+    """Turn what ends a verification early into click's errors; ``advice`` says how to go on."""
+    try:
+        yield
     except InvalidField as error:
         raise click.UsageError(error.message) from error
     except StorageAway as error:
@@ -84,9 +94,6 @@ def verify(
     except KeyboardInterrupt:
         click.echo(f"Interrupted.{advice}", err=True)
         sys.exit(_INTERRUPTED)
-    click.echo(json.dumps(_facts(report), indent=2) if as_json else "\n".join(_lines(report)))
-    if not report.is_equal:
-        sys.exit(1)
 
 
 def _facts(report: Report) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from dserver_signed_url_plugin.permissions import UploadPermit
 from dserver_signed_url_plugin.storage.manifest import Manifest
 from dserver_signed_url_plugin.storage.protocols import Storage
 from dserver_signed_url_plugin.storage.registry import Storages
-from dserver_signed_url_plugin.storage.values import Contents, ProtoDataset
+from dserver_signed_url_plugin.storage.values import Contents, Life, ProtoDataset
 from dserver_signed_url_plugin.uploads import repository
 from dserver_signed_url_plugin.uploads.grant import UploadGrant, grant_urls
 from dserver_signed_url_plugin.uploads.lease import Lease, leased
@@ -73,22 +73,7 @@ class Uploads:
         life = storage.uploads.life(seconds)
         try:
             with _claimed(permit, _row(permit, plan, uri), self._quota(permit)) as lease:
-                contents = _created(lease, plan, storage)
-                if plan.multipart and lease.upload.part_bytes is None:
-                    lease.update(part_bytes=self._settings.part_bytes)
-                items = plan.items
-                if plan.skips_stored:
-                    items = not_stored(lease.upload, items, contents)
-                grant = grant_urls(
-                    lease,
-                    storage,
-                    items,
-                    contents,
-                    life,
-                    pinned=plan.pinned,
-                    multipart=plan.multipart,
-                    writes_empty=plan.skips_stored,
-                )
+                grant = self._granted(lease, plan, storage, life)
                 token = self._tokens.make(lease.upload, permit.username, life.ends)
                 return replace(grant, announced=plan.items, token=token)
         except repository.UploadGone as gone:
@@ -110,6 +95,25 @@ class Uploads:
         part_bytes = begun.part_bytes if begun is not None else None
         plan.check_sizes(storage.uploads.limits, parts, part_bytes or self._settings.part_bytes)
         return storage
+
+    def _granted(self, lease: Lease, plan: UploadPlan, storage: Storage, life: Life) -> UploadGrant:
+        """Create the proto-dataset, and sign URLs for what is still to be sent."""
+        contents = _created(lease, plan, storage)
+        if plan.multipart and lease.upload.part_bytes is None:
+            lease.update(part_bytes=self._settings.part_bytes)
+        items = plan.items
+        if plan.skips_stored:
+            items = not_stored(lease.upload, items, contents)
+        return grant_urls(
+            lease,
+            storage,
+            items,
+            contents,
+            life,
+            pinned=plan.pinned,
+            multipart=plan.multipart,
+            writes_empty=plan.skips_stored,
+        )
 
     def _quota(self, permit: UploadPermit) -> Quota | None:
         """Return what the user may have pending; None for the operator."""

@@ -106,8 +106,11 @@ def shared_proxied_lab(
 
 
 @pytest.fixture
-def proxied(shared_proxied_lab: ProxiedLab) -> ProxiedLab:
-    """The same, with a proxy that forwards everything and has forgotten all requests."""
-    shared_proxied_lab.proxy.heal()
+def proxied(shared_proxied_lab: ProxiedLab) -> Iterator[ProxiedLab]:
+    """The same, with a proxy that forwards everything and has forgotten all requests.
+
+    It is healed after the test: datasets that the next module shares are deposited before its own.
+    """
     shared_proxied_lab.proxy.forget()
-    return shared_proxied_lab
+    yield shared_proxied_lab
+    shared_proxied_lab.proxy.heal()

@@ -21,7 +21,7 @@ from tests.support.proxy import Instead, Request, StoreProxy
 
 @dataclass
 class ProxiedLab:
-    """The dserver, the proxy that is healed before each test, and a client of alice's."""
+    """The dserver, the proxy that is healed after each test, and a client of alice's."""
 
     dserver: Dserver
     proxy: StoreProxy

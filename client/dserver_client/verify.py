@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import threading
@@ -127,7 +126,7 @@ class _Check:
             known = _known_md5(reader.headers())
             # An ETag that looks like an MD5 is none on some stores: reading decides.
             if known is not None and known != item.hash and item.hash is not None:
-                known = self._read(reader)
+                known = reader.md5(self._progress.advance)
             self._note_hash(item, known)
         self._progress.advance(0, 1)
         self._urls.done(item.identifier)
@@ -136,17 +135,9 @@ class _Check:
         """Compare all bytes."""
         reader = ItemReader(self._http, self._urls, item, self._limit)
         with self._noting(item):
-            self._note_hash(item, self._read(reader))
+            self._note_hash(item, reader.md5(self._progress.advance))
         self._progress.advance(0, 1)
         self._urls.done(item.identifier)
-
-    def _read(self, reader: ItemReader) -> str:
-        md5 = hashlib.md5(usedforsecurity=False)
-        for block in reader.blocks(0, reader.item.size_in_bytes):
-            self._limit.check()
-            md5.update(block)
-            self._progress.advance(len(block))
-        return md5.hexdigest()
 
     @contextmanager
     def _noting(self, item: ManifestItem) -> Iterator[None]:

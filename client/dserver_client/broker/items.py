@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -113,16 +112,12 @@ class Items:
         item: ManifestItem,
         done: Done[str | None],
     ) -> None:
-        digest = hashlib.md5(usedforsecurity=False)
-        reader = ItemReader(self._server.http, urls, item, self._hash_limit)
         try:
-            for block in reader.blocks(0, item.size_in_bytes):
-                self._hash_limit.check()
-                digest.update(block)
+            md5 = ItemReader(self._server.http, urls, item, self._hash_limit).md5()
         except ObjectDiffers:
             done(item, None)
         else:
-            done(item, digest.hexdigest())
+            done(item, md5)
 
     def stored_sizes(self) -> dict[str, int]:
         """Return how many bytes the store has of each item, by relpath; without those it has not.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Protocol
 
@@ -101,6 +102,19 @@ class ItemReader:
                     raise self._http.no_answer(url, broken.__cause__ or broken) from None
                 if failures:
                     self._pause(min(_FIRST_DELAY * 2 ** (failures - 1), _LONGEST_DELAY))
+
+    def md5(self, read: Callable[[int], None] | None = None) -> str:
+        """Read the whole item, and return its MD5. Raise errors as ``blocks`` does.
+
+        :param read: is called with the bytes of each block.
+        """
+        md5 = hashlib.md5(usedforsecurity=False)
+        for block in self.blocks(0, self.item.size_in_bytes):
+            self._limit.check()
+            md5.update(block)
+            if read is not None:
+                read(len(block))
+        return md5.hexdigest()
 
     def headers(self) -> Mapping[str, str]:
         """Return the headers of an answer that brings at most one byte, which tell its size.

@@ -1,6 +1,7 @@
 # Every target creates the environment it needs, from Python 3.10 or newer. The tests on Azure need
-# npm as well, to install a local Azure store, and those of lists need curl and aria2c; without
-# them they are skipped, or fail if REQUIRE_AZURITE=1 or REQUIRE_LIST_PROGRAMS=1 is set.
+# npm as well, to install a local Azure store, those of lists curl and aria2c, and those in a browser
+# Chromium and npm; without them they are skipped, or fail if REQUIRE_AZURITE=1,
+# REQUIRE_LIST_PROGRAMS=1 or REQUIRE_CHROMIUM=1 is set.
 #   PYTHON=python3.12     the Python for new environments (run `make clean` to change it)
 #   TESTS=tests/uploads   the tests to run
 #   WORKERS=0             the number of parallel test processes; 0 is easiest to debug
@@ -26,8 +27,10 @@ VENV := .venv
 NEXT := .venv-next
 # The same version as in dserver_signed_url_plugin/demo/azurite.py.
 AZURITE := 3.35.0
+AXE := 4.14.1
 CEPH_ROOT ?= $(VENV)/ceph/root
 FOR_AZURE := $(VENV)/.has-azure $(VENV)/.azurite-$(AZURITE)
+FOR_TESTS := .azurite-$(AZURITE) .aria2-unpacked .axe-$(AXE) .chromium-found
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Otherwise pip before 23.1 builds dtool-s3 with setup.py, and prints a long warning.
@@ -50,10 +53,10 @@ help:  ## print this list
 demo: $(VENV)/.has-demo $(if $(filter azure://%,$(BASE_URI)),$(FOR_AZURE))  ## deposit, find and download a dataset on this machine, then keep serving (ONCE=1: exit)
 	$(VENV)/bin/dserver-signed-url-demo $(if $(ONCE),--once) $(if $(BASE_URI),--base-uri $(BASE_URI)) $(ARGS)
 
-test: $(VENV)/.has-test $(VENV)/.azurite-$(AZURITE) $(VENV)/.aria2-unpacked  ## run the tests against the released dserver
+test: $(VENV)/.has-test $(addprefix $(VENV)/,$(FOR_TESTS))  ## run the tests against the released dserver
 	$(VENV)/bin/python $(PYTEST) $(TESTS) $(ARGS)
 
-test-next: $(NEXT)/.has-next $(NEXT)/.azurite-$(AZURITE) $(NEXT)/.aria2-unpacked  ## run the tests with Flask 3, marshmallow 4 and flask-smorest 0.47
+test-next: $(NEXT)/.has-next $(addprefix $(NEXT)/,$(FOR_TESTS))  ## run the tests with Flask 3, marshmallow 4 and flask-smorest 0.47
 	$(NEXT)/bin/python $(PYTEST) $(TESTS) $(ARGS)
 
 test-ceph: $(VENV)/.has-test ceph  ## run the tests against a Ceph RGW from Debian's packages
@@ -106,6 +109,23 @@ $(NEXT)/.has-next: pyproject.toml client/pyproject.toml requirements-next.txt | 
 	else \
 		echo 'Without npm no local Azure store can be installed: its tests are skipped. To run them: sudo apt-get install nodejs npm' >&2; \
 	fi
+
+# axe-core checks pages in Chromium for accessibility. It has a directory of its own, because npm
+# removes from another what it is not asked for.
+%/.axe-$(AXE): | %/.made
+	@if command -v npm >/dev/null; then \
+		npm install --silent --no-save --no-audit --no-fund --prefix $(@D)/axe axe-core@$(AXE) && \
+		touch $@; \
+	else \
+		echo 'Without npm the tests of accessibility are skipped. To run them: sudo apt-get install nodejs npm' >&2; \
+	fi
+
+%/.chromium-found: | %/.made
+	@if command -v chromium || command -v chromium-browser || command -v google-chrome; then \
+		touch $@; \
+	else \
+		echo 'Without Chromium the tests in a browser are skipped. To run them: sudo apt-get install chromium' >&2; \
+	fi >/dev/null
 
 # The packages are unpacked, not installed, which needs no root rights.
 $(VENV)/ceph/root: | $(VENV)/.made

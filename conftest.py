@@ -28,6 +28,7 @@ from tests.support.dserver import Account, Bucket, Dserver
 from tests.support.postgresql_server import PostgreSQL
 
 pytest_plugins = [
+    "tests.support.browser",
     "tests.support.dserver_fixtures",
     "tests.support.environment_fixtures",
     "tests.support.store_fixtures",

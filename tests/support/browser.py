@@ -1,75 +1,79 @@
-"""A real browser without a window: what it saves, and what it shows, when it follows a URL."""
+"""A real browser without a window: Chromium, driven by Playwright.
+
+Each worker starts one, and each page has a context of its own: no cookies, cache or clipboard of
+another.
+"""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import subprocess
-import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-SECONDS = 60
-_POLL_SECONDS = 0.1
-_UNFINISHED = ".crdownload"
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page
+
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+TIMEOUT = 20_000  # milliseconds
 
 
-class Chromium:
-    """Chromium with a profile of its own, in which downloads are saved without asking."""
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """The worker's browser. Without Chromium tests are skipped, or fail if REQUIRE_CHROMIUM is set.
 
-    def __init__(self, directory: Path) -> None:
-        program = shutil.which("chromium") or shutil.which("google-chrome")
-        if program is None:
-            if "REQUIRE_CHROMIUM" in os.environ:
-                pytest.fail("There is no Chromium. Type: sudo apt-get install chromium")
-            pytest.skip("There is no Chromium. Type: sudo apt-get install chromium")
-        self.downloads = directory / "downloads"
-        profile = directory / "profile"
-        (profile / "Default").mkdir(parents=True)
-        preferences = {"download": {"default_directory": str(self.downloads)}}
-        (profile / "Default" / "Preferences").write_text(json.dumps(preferences))
-        self._command = [
-            program,
-            "--headless=new",
+    Playwright's own download of a browser is not used.
+    """
+    # Takes half a second, which workers without tests in a browser need not spend.
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415
+
+    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    if program is None:
+        give_up("There is no Chromium. Type: sudo apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=program,
             # In a container there is no second sandbox to be had.
-            "--no-sandbox",
-            "--disable-dev-shm-usage",
-            "--no-first-run",
-            "--no-proxy-server",
-            f"--user-data-dir={profile}",
-        ]
-
-    def save(self, url: str) -> Path:
-        """Follow a URL that is to be saved; return the file that comes of it."""
-        running = subprocess.Popen(
-            [*self._command, url], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            chromium_sandbox=False,
+            args=["--no-proxy-server"],
         )
-        try:
-            deadline = time.monotonic() + SECONDS
-            while not (saved := self._saved()):
-                assert time.monotonic() < deadline, "Nothing was saved."
-                assert running.poll() is None, "The browser ended."
-                time.sleep(_POLL_SECONDS)
-            return saved
-        finally:
-            running.terminate()
-            running.wait(SECONDS)
+        yield browser
+        browser.close()
 
-    def show(self, url: str) -> str:
-        """Follow a URL that is to be shown; return the page as the browser sees it."""
-        done = subprocess.run(
-            [*self._command, "--dump-dom", url],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=SECONDS,
-        )
-        return done.stdout
 
-    def _saved(self) -> Path | None:
-        there = list(self.downloads.iterdir()) if self.downloads.exists() else []
-        if len(there) != 1 or there[0].name.endswith(_UNFINISHED):
-            return None
-        return there[0]
+@pytest.fixture
+def new_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
+    """Open an empty page in a context with some options (see Playwright's Browser.new_context)."""
+    contexts: list[BrowserContext] = []
+
+    def new(**options: Any) -> Page:
+        contexts.append(chromium.new_context(**options))
+        contexts[-1].set_default_timeout(TIMEOUT)
+        return contexts[-1].new_page()
+
+    yield new
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def page(new_page: Callable[..., Page]) -> Page:
+    """An empty page."""
+    return new_page()
+
+
+def save(page: Page, url: str) -> tuple[str, bytes]:
+    """Follow a URL that is to be saved; return the name and the content of the file."""
+    with page.expect_download() as download:
+        page.evaluate("url => { location.href = url }", url)
+    return download.value.suggested_filename, Path(download.value.path()).read_bytes()
+
+
+def give_up(reason: str) -> NoReturn:
+    """Skip the test, or let it fail if REQUIRE_CHROMIUM is set."""
+    if "REQUIRE_CHROMIUM" in os.environ:
+        pytest.fail(reason)
+    pytest.skip(reason)

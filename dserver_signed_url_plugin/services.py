@@ -14,7 +14,7 @@ from dserver_signed_url_plugin.lifecycle.rules import Lifecycles
 from dserver_signed_url_plugin.lifecycle.sweep import Sweep
 from dserver_signed_url_plugin.rate_limits import RateLimits
 from dserver_signed_url_plugin.shares.deposits import Deposits
-from dserver_signed_url_plugin.shares.links import ShareLinks
+from dserver_signed_url_plugin.shares.file_urls import FileURLs
 from dserver_signed_url_plugin.storage.registry import Storages
 from dserver_signed_url_plugin.uploads.begin import Uploads
 from dserver_signed_url_plugin.uploads.cancel import Cancellations
@@ -43,7 +43,7 @@ class Services:
     cleanup: Cleanup
     downloads: Downloads
     deposits: Deposits
-    share_links: ShareLinks
+    file_urls: FileURLs
     lifecycles: Lifecycles
     sweep: Sweep
     verifications: Verifications
@@ -81,7 +81,7 @@ class Services:
                 completions=completions,
                 cancellations=cancellations,
             ),
-            share_links=ShareLinks(settings, downloads, lifecycles, audit),
+            file_urls=FileURLs(settings, downloads, lifecycles, audit),
             lifecycles=lifecycles,
             sweep=Sweep(storages, lifecycles, audit),
             verifications=Verifications(settings, storages, audit),

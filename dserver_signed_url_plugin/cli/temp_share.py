@@ -20,7 +20,7 @@ from dserver_signed_url_plugin.cli.progress_bar import progress_bar
 from dserver_signed_url_plugin.errors import InvalidField, LifetimeTooLong
 from dserver_signed_url_plugin.services import services
 from dserver_signed_url_plugin.shares import local_files
-from dserver_signed_url_plugin.shares.links import Share, SharedFile
+from dserver_signed_url_plugin.shares.file_urls import SharedFile, SharedFiles
 from dserver_signed_url_plugin.uris import BaseURI, DatasetURI
 
 temp_share = Commands("temp_share", help="Share files temporarily with people who have no account.")
@@ -77,7 +77,7 @@ def create(
     Example:
       flask temp_share create s3://tempstore temporary_file.txt --expires 600
     """  # noqa: D301 (click looks for the character itself, not for its name)
-    deposits, sharing = services().deposits, services().share_links
+    deposits, sharing = services().deposits, services().file_urls
     with _usage(), _interruption("Nothing was begun."):
         seconds = sharing.seconds(expires)
         base, found = BaseURI.parse(base_uri), local_files.found(paths)
@@ -105,12 +105,12 @@ def url(uri: str, relpaths: Sequence[str], expires: int | None, *, as_json: bool
       flask temp_share url s3://tempstore/550e8400-e29b-41d4-a716-446655440000 --expires 3600
     """  # noqa: D301 (click looks for the character itself, not for its name)
     with _usage():
-        sharing = services().share_links
+        sharing = services().file_urls
         share = sharing.urls(DatasetURI.parse(uri), relpaths, sharing.seconds(expires))
     _show(share, as_json=as_json)
 
 
-def _show(share: Share, *, as_json: bool) -> None:
+def _show(share: SharedFiles, *, as_json: bool) -> None:
     life = share.life
     if life.limited_by is not None:
         click.echo(

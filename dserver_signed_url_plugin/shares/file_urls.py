@@ -1,4 +1,4 @@
-"""Signs the URLs of a share: one for each file of a dataset.
+"""Signs a URL for each file of a dataset, or for some of them.
 
 A download like any other, by an operator, who is no user of dserver. Imports no web framework and
 no SDK.
@@ -32,7 +32,7 @@ class SharedFile:
 
 
 @dataclass(frozen=True)
-class Share:
+class SharedFiles:
     """Files of one dataset with URLs that live as long as ``life`` says.
 
     ``requested`` is the number of seconds that was requested; ``may_go`` tells whether the store
@@ -47,8 +47,8 @@ class Share:
 
 
 @dataclass(frozen=True)
-class ShareLinks:
-    """Signs shares for an operator at dserver's own shell."""
+class FileURLs:
+    """Signs URLs of files for an operator at dserver's own shell."""
 
     settings: Settings
     downloads: Downloads
@@ -56,7 +56,7 @@ class ShareLinks:
     audit: Audit
 
     def seconds(self, requested: int | None) -> int:
-        """Return the lifetime of a share's URLs.
+        """Return the lifetime of the URLs.
 
         :param requested: None for ten minutes, or the server's maximum if that is less.
         :raises LifetimeTooLong: if it exceeds the server's maximum.
@@ -64,14 +64,14 @@ class ShareLinks:
         most = self.settings.max_read_expiry
         return chosen_life(requested, min(_DEFAULT_LIFE, most), most)
 
-    def first_urls(self, uri: DatasetURI, seconds: int) -> Share:
+    def first_urls(self, uri: DatasetURI, seconds: int) -> SharedFiles:
         """Sign a URL for each file just deposited; the audit records it as ``share-create``.
 
         :param seconds: the requested lifetime of the URLs.
         """
         return self._signed("share-create", uri, (), seconds)
 
-    def urls(self, uri: DatasetURI, relpaths: Sequence[str], seconds: int) -> Share:
+    def urls(self, uri: DatasetURI, relpaths: Sequence[str], seconds: int) -> SharedFiles:
         """Sign URLs for items of a registered dataset.
 
         :param relpaths: which items; none means all.
@@ -83,7 +83,9 @@ class ShareLinks:
         """
         return self._signed("share-url", uri, relpaths, seconds)
 
-    def _signed(self, action: str, uri: DatasetURI, relpaths: Sequence[str], seconds: int) -> Share:
+    def _signed(
+        self, action: str, uri: DatasetURI, relpaths: Sequence[str], seconds: int
+    ) -> SharedFiles:
         permit = permit_operator_read(uri.base)
         # First, because it reads the rules anew and caches them.
         may_go = not self.lifecycles.can_be_read(uri.base)
@@ -100,7 +102,7 @@ class ShareLinks:
                 expires_at=grant.life.ends,
             )
         )
-        return Share(uri, seconds, grant.life, named, may_go)
+        return SharedFiles(uri, seconds, grant.life, named, may_go)
 
 
 def _files(urls: SignedItems) -> dict[str, SharedFile]:

@@ -9,9 +9,10 @@ import pytest
 
 from dserver_signed_url_plugin.cli.audit import audit
 from dserver_signed_url_plugin.cli.durations import DAY, HOUR, SECOND, fractional, whole
+from dserver_signed_url_plugin.cli.file_urls import url
 from dserver_signed_url_plugin.cli.lifecycle import set_
 from dserver_signed_url_plugin.cli.pending_upload import cleanup, list_uploads
-from dserver_signed_url_plugin.cli.temp_share import create, url
+from dserver_signed_url_plugin.cli.temp_share import create
 
 # (command, option): the unit of a plain number
 OPTIONS = {

@@ -22,12 +22,10 @@ class SigningUnsupported(SignedURLError):
 
 @dataclass(eq=False)
 class DiscardUnsupported(SignedURLError):
-    """The storage of this base URI cannot delete a proto-dataset."""
+    """The storage of this base URI cannot delete a dataset or a proto-dataset."""
 
     status, slug = 501, "discard-unsupported"
-    sentence = (
-        "{self.storage} cannot delete proto-datasets; delete {self.uri} by the means of its store."
-    )
+    sentence = "{self.storage} cannot delete datasets; delete {self.uri} by the means of its store."
 
     storage: str
     uri: object

@@ -259,7 +259,7 @@ class UploadDiscards(Protocol):
 
 
 class Inventory(Protocol):
-    """Finds out whether a dataset is gone, and forgets it."""
+    """Finds out whether a dataset is gone, and deletes datasets."""
 
     def under_other_prefixes(self, uuids: Set[str]) -> Set[str]:
         """Return the UUIDs that may have objects where contents() does not list them."""
@@ -268,6 +268,13 @@ class Inventory(Protocol):
         """Free the UUID of a dataset that has no object any more.
 
         :return: in words, what stays and keeps the UUID taken; empty if it is free.
+        """
+
+    def delete_dataset(self, uuid: str) -> Freed:
+        """Delete all that storage holds of a dataset, also of a frozen one; safe to repeat.
+
+        :return: what this call has deleted.
+        :raises StorageUnavailable: also if it is still there afterwards.
         """
 
 

@@ -22,6 +22,7 @@ from dserver_signed_url_plugin.storage.deadline import Deadline
 from dserver_signed_url_plugin.storage.error_translation import translated, translating
 from dserver_signed_url_plugin.storage.lifecycle import LifecycleRules
 from dserver_signed_url_plugin.storage.protocols import (
+    Inventory,
     ReadSigner,
     Storage,
     UploadDiscards,
@@ -48,6 +49,7 @@ _ANY_LIFECYCLE_ELSEWHERE = "Of this storage no lifecycle is known. Delete old da
 
 
 Made = TypeVar("Made")
+Capability = TypeVar("Capability")
 
 
 class Storages:
@@ -86,10 +88,20 @@ class Storages:
 
         :raises DiscardUnsupported: if the storage cannot.
         """
-        storage = self.of(uri.base)
-        if storage.discards is None:
-            raise DiscardUnsupported(storage.signed_by[:1].upper() + storage.signed_by[1:], uri)
-        return storage.discards
+        return self._deleting(self.of(uri.base).discards, uri)
+
+    def inventory(self, uri: DatasetURI) -> Inventory:
+        """Return what deletes a dataset.
+
+        :raises DiscardUnsupported: if the storage cannot.
+        """
+        return self._deleting(self.of(uri.base).inventory, uri)
+
+    def _deleting(self, capability: Capability | None, uri: DatasetURI) -> Capability:
+        if capability is None:
+            signed_by = self.of(uri.base).signed_by
+            raise DiscardUnsupported(signed_by[:1].upper() + signed_by[1:], uri)
+        return capability
 
     def signed_by(self, base_uri: BaseURI) -> str:
         """Return who makes the URLs of a base URI: this plugin, or a storage broker of dtool's."""

@@ -352,6 +352,23 @@ class StorageContract:
             dataset.discard()
         assert everything() == before
 
+    def test_deleting_a_frozen_dataset_removes_everything_and_may_be_repeated(
+        self, dataset, storage, everything
+    ):
+        for _ in range(2):
+            storage.inventory.delete_dataset(dataset.uuid)
+            assert everything() == {}
+        assert storage.uploads.dataset_type(dataset.uuid) is None
+
+    def test_deleting_one_dataset_leaves_the_others(self, upload, dataset, storage, soon):
+        other = Upload(storage)
+        storage.uploads.create(other.opening, uninterrupted)
+        freed = storage.inventory.delete_dataset(dataset.uuid)
+        assert freed.objects >= len(dataset.contents)
+        assert freed.size_in_bytes >= sum(map(len, dataset.contents.values()))
+        storage.inventory.delete_dataset(dataset.uuid)
+        assert storage.uploads.has_admin_metadata(other.uuid)
+
     def test_nothing_is_discarded_where_somebody_else_has_taken_over(
         self, upload, storage, soon, everything
     ):

@@ -1,4 +1,4 @@
-"""Deleting the proto-datasets of one account."""
+"""Deleting the proto-datasets and datasets of one account."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dserver_signed_url_plugin.storage.values import Claim, Freed
 
 
 class AzureRemoval:
-    """Deletes proto-datasets."""
+    """Deletes proto-datasets and datasets."""
 
     def __init__(self, azure: AzureConnection) -> None:
         self._azure = azure
@@ -43,6 +43,13 @@ class AzureRemoval:
         check_lease()
         if beside is not None:
             self._azure.delete_container(staged, beside.last_modified)
+        return freed
+
+    def delete_dataset(self, uuid: str) -> Freed:
+        """Delete the container of a dataset, and the one beside it, if an upload has left it."""
+        freed = self._freed(uuid)
+        for container in (uuid, upload_container(uuid)):
+            self._azure.delete_container(container)
         return freed
 
     def under_other_prefixes(self, uuids: Set[str]) -> Set[str]:

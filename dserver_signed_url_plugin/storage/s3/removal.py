@@ -1,4 +1,4 @@
-"""Deleting the proto-datasets of one bucket, and what is left of datasets that are gone."""
+"""Deleting the proto-datasets and datasets of one bucket, and what is left of those gone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dserver_signed_url_plugin.storage.values import Claim, Freed, StoredItem
 
 
 class S3Removal:
-    """Deletes proto-datasets and registration keys."""
+    """Deletes proto-datasets, datasets and registration keys."""
 
     def __init__(self, s3: S3Connection, prefixes: DatasetPrefixes) -> None:
         self._s3, self._prefixes, self._multipart = s3, prefixes, s3.multipart
@@ -37,7 +37,13 @@ class S3Removal:
             raise UploadFrozen(uuid)
         if not self._belongs_to(claim, found):
             return Freed()
-        layout = found.layout
+        return self._delete(found.layout, check_lease)
+
+    def delete_dataset(self, uuid: str) -> Freed:
+        """Delete every object of a dataset, the registration key, with its prefix, last."""
+        return self._delete(self._prefixes.find(uuid).layout, _no_lease)
+
+    def _delete(self, layout: Layout, check_lease: CheckLease) -> Freed:
         incomplete = self._multipart.listed_below(layout.root)
         part_bytes = self._sizes(incomplete)
         check_lease()
@@ -48,10 +54,10 @@ class S3Removal:
         check_lease()
         self._s3.delete_below(layout.root, stored)
         # Without these a repeated call could not find what was left.
-        for key in (registration_key(uuid), layout.claim):
+        for key in (registration_key(layout.uuid), layout.claim):
             check_lease()
             self._s3.delete_one(key)
-        self._prefixes.forget(uuid)
+        self._prefixes.forget(layout.uuid)
         return freed
 
     def under_other_prefixes(self, uuids: Set[str]) -> Set[str]:
@@ -78,3 +84,7 @@ class S3Removal:
             return Freed(len(stored), part_bytes, old_versions_remain=True)
         size = sum(each.size_in_bytes for each in stored.values())
         return Freed(len(stored), size + part_bytes)
+
+
+def _no_lease() -> None:
+    """Do nothing: a dataset has no lease."""

@@ -18,6 +18,7 @@ from dserver_signed_url_plugin.errors import ConfigurationError, LifetimeTooLong
 
 LONGEST_LIFE = 604_800  # seconds; the limit of SigV4 for presigned URLs
 MOST_AUDIT_DAYS = 36_500  # a date further back might be out of range
+MOST_SHARE_DAYS = 36_500
 # Bytes; every store takes parts of this range.
 LEAST_PART_BYTES, MOST_PART_BYTES = 5 * 1024**2, 5 * 1024**3
 WRITES = "SIGNED_URL_WRITES_"
@@ -56,6 +57,9 @@ class Settings:
     part_bytes: int = 64 * 1024 * 1024
     max_pending: int = 1000
     max_pending_bytes: int | None = None
+    max_share_days: int = 90
+    max_shares: int = 1000
+    public_url: str | None = None
     rate_limit: str | None = None
     rate_limit_storage: str | None = field(default=None, repr=False)
     audit_days: int = 365
@@ -85,6 +89,9 @@ class Settings:
             part_bytes=look.number("SIGNED_URL_PART_BYTES", cls.part_bytes),
             max_pending=look.number("SIGNED_URL_MAX_PENDING", cls.max_pending),
             max_pending_bytes=look.number("SIGNED_URL_MAX_PENDING_BYTES", 0, least=0) or None,
+            max_share_days=look.number("SIGNED_URL_MAX_SHARE_DAYS", cls.max_share_days),
+            max_shares=look.number("SIGNED_URL_MAX_SHARES", cls.max_shares),
+            public_url=look.public_url(),
             rate_limit=look.text("SIGNED_URL_RATE_LIMIT"),
             rate_limit_storage=look.text(RATE_LIMIT_STORAGE),
             audit_days=look.number("SIGNED_URL_AUDIT_DAYS", cls.audit_days, least=0),
@@ -100,6 +107,7 @@ class Settings:
             secret_key=_secret_key(config),
         )
         settings._check_bounds()
+        settings._check_expiries()
         return settings
 
     def dtool_setting(self, name: str) -> str | None:
@@ -115,8 +123,12 @@ class Settings:
         return found.get(bucket) or found.get(bucket.upper()) or PINNED
 
     def _check_bounds(self) -> None:
-        if self.audit_days > MOST_AUDIT_DAYS:
-            raise ConfigurationError("SIGNED_URL_AUDIT_DAYS", f"must be at most {MOST_AUDIT_DAYS}.")
+        for name, days, most in (
+            ("SIGNED_URL_AUDIT_DAYS", self.audit_days, MOST_AUDIT_DAYS),
+            ("SIGNED_URL_MAX_SHARE_DAYS", self.max_share_days, MOST_SHARE_DAYS),
+        ):
+            if days > most:
+                raise ConfigurationError(name, f"must be at most {most}.")
         if not LEAST_PART_BYTES <= self.part_bytes <= MOST_PART_BYTES:
             raise ConfigurationError(
                 "SIGNED_URL_PART_BYTES",
@@ -129,6 +141,8 @@ class Settings:
                     f"cannot be {STAGED} where {STORAGE}s3 is {BROKER}: a "
                     "storage broker has no way to copy what was staged.",
                 )
+
+    def _check_expiries(self) -> None:
         for kind, default, maximum in (
             ("READ", self.read_expiry, self.max_read_expiry),
             ("WRITE", self.write_expiry, self.max_write_expiry),
@@ -229,6 +243,19 @@ class _Lookup:
             raise ConfigurationError(name, f"names {internal!r}, which is not a host.")
         return HostRewrite(internal.rstrip("/"), external.rstrip("/"))
 
+    def public_url(self) -> str | None:
+        """Return the address of dserver as people use it, without a trailing slash."""
+        name = "SIGNED_URL_PUBLIC_URL"
+        text = self.text(name)
+        if text is None:
+            return None
+        address = web_address(text, underscores=True)
+        if address is None:
+            raise ConfigurationError(
+                name, "must be an http or https URL such as https://dserver.example.org."
+            )
+        return address
+
     def dtool_settings(self) -> dict[str, str]:
         """Return dtool's variables in Flask's config; dtool itself reads the environment."""
         environment.check(self._environ)
@@ -271,11 +298,14 @@ def secrets_in(config: Source) -> list[str]:
     ]
 
 
-def chosen_life(requested: int | None, default: int, maximum: int) -> int:
-    """Return the lifetime of signed URLs in seconds: as requested, or the default.
+def chosen_life(
+    requested: int | None, default: int, maximum: int, *, field: str = "expiry_seconds"
+) -> int:
+    """Return the lifetime of signed URLs, or of a share, in seconds: as requested, or the default.
 
+    :param field: where it was requested.
     :raises LifetimeTooLong: if more than the maximum is requested.
     """
     if requested is not None and requested > maximum:
-        raise LifetimeTooLong(maximum)
+        raise LifetimeTooLong(maximum, field)
     return default if requested is None else requested

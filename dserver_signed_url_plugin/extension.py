@@ -14,6 +14,7 @@ from flask_smorest import Blueprint
 from dserver_signed_url_plugin import database, tables
 from dserver_signed_url_plugin.config import Settings, secrets_in
 from dserver_signed_url_plugin.services import Services
+from dserver_signed_url_plugin.shares import repository as share_repository
 from dserver_signed_url_plugin.uploads import models, part_repository
 from dserver_signed_url_plugin.web.routes import blueprint
 
@@ -54,7 +55,8 @@ class SignedURLExtension(ExtensionABC):
         """Do nothing: datasets registered by other means need nothing from this plugin."""
 
     def delete_dataset(self, uri: str) -> None:
-        """Delete what this plugin knows of a dataset: whether it came in parts."""
+        """End the shares of a dataset, and delete that it came in parts."""
+        share_repository.end_shares_of_dataset(uri)
         part_repository.forget_dataset(uri)
 
 

@@ -15,6 +15,7 @@ from dserver_signed_url_plugin.lifecycle.sweep import Sweep
 from dserver_signed_url_plugin.rate_limits import RateLimits
 from dserver_signed_url_plugin.shares.deposits import Deposits
 from dserver_signed_url_plugin.shares.file_urls import FileURLs
+from dserver_signed_url_plugin.shares.service import Shares
 from dserver_signed_url_plugin.storage.registry import Storages
 from dserver_signed_url_plugin.uploads.begin import Uploads
 from dserver_signed_url_plugin.uploads.cancel import Cancellations
@@ -44,6 +45,7 @@ class Services:
     downloads: Downloads
     deposits: Deposits
     file_urls: FileURLs
+    shares: Shares
     lifecycles: Lifecycles
     sweep: Sweep
     verifications: Verifications
@@ -82,6 +84,7 @@ class Services:
                 cancellations=cancellations,
             ),
             file_urls=FileURLs(settings, downloads, lifecycles, audit),
+            shares=Shares(settings, downloads, lifecycles, audit),
             lifecycles=lifecycles,
             sweep=Sweep(storages, lifecycles, audit),
             verifications=Verifications(settings, storages, audit),

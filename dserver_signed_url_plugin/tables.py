@@ -38,6 +38,7 @@ PLUGIN_TABLES = frozenset(
         "item_in_parts",
         "dataset_in_parts",
         "signed_url_audit",
+        "signed_url_share",
     }
 )
 # Not Alembic's default name, which the host may use for a history of its own.

@@ -43,7 +43,14 @@ __all__ = [
 # The name that operators configure.
 logger = logging.getLogger("dserver_signed_url_plugin.audit")
 
-_LONGEST = {"username": 255, "action": 32, "reason": 64, "address": 64, "request_id": 64}
+_LONGEST = {
+    "username": 255,
+    "action": 32,
+    "reason": 64,
+    "address": 64,
+    "request_id": 64,
+    "share": 16,
+}
 # What PostgreSQL can index; a character of UTF-8 has up to four.
 _MOST_URI_BYTES = 2600
 _UTC = "%Y-%m-%dT%H:%M:%S.%fZ"
@@ -83,8 +90,9 @@ class Decision:
     """A request, or a command of an operator, that was granted or refused.
 
     ``username`` is the token's, or empty; ``reason`` the slug of the error; ``size_in_bytes`` as
-    announced or registered. Where ``requests`` is more than 1, so many refusals of one kind were
-    counted together, and the other fields are those of the first.
+    announced or registered; ``share`` the ID of the share, if it is about one. Where ``requests``
+    is more than 1, so many refusals of one kind were counted together, and the other fields are
+    those of the first.
     """
 
     time: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
@@ -100,6 +108,7 @@ class Decision:
     request_id: str | None = None
     requests: int = 1
     verified: str | None = None
+    share: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return what JSON and the log have of it, times as UTC."""

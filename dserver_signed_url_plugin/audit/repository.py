@@ -57,8 +57,11 @@ class SignedURLAudit(sql_db.Model):
     """
 
     __tablename__ = "signed_url_audit"
-    # A base URI's decisions, the newest first.
-    __table_args__ = (Index("ix_signed_url_audit_base_uri", "base_uri", "id"),)
+    # Decisions about a base URI, and about a share, the newest first.
+    __table_args__ = (
+        Index("ix_signed_url_audit_base_uri", "base_uri", "id"),
+        Index("ix_signed_url_audit_share", "share", "id"),
+    )
 
     # SQLite counts by itself only what is called INTEGER.
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
@@ -78,6 +81,8 @@ class SignedURLAudit(sql_db.Model):
     requests: Mapped[int] = mapped_column(server_default="1")
     # How the items of a completed upload were verified: by "md5", or some of them by "parts" only.
     verified: Mapped[str | None] = mapped_column(String(8))
+    # The ID of the share that the request was about.
+    share: Mapped[str | None] = mapped_column(String(16))
     # What is counted together has the same, and nothing else has it.
     tally: Mapped[str | None] = mapped_column(String(64), index=True, unique=True)
 
@@ -96,6 +101,7 @@ class Search:
     uri: str | None = None
     below: bool = False
     username: str | None = None
+    share: str | None = None
     since: datetime | None = None
     before: int | None = None
 
@@ -164,6 +170,8 @@ def statement(search: Search) -> Select[Any]:
         wanted = wanted.where((row.base_uri if search.below else row.uri) == search.uri)
     if search.username is not None:
         wanted = wanted.where(row.username == search.username)
+    if search.share is not None:
+        wanted = wanted.where(row.share == search.share)
     if search.since is not None:
         wanted = wanted.where(row.time >= search.since)
     if search.before is not None:

@@ -39,6 +39,11 @@ from dserver_signed_url_plugin.errors.server import (
     RegistrationFailed,
     StillRegistered,
 )
+from dserver_signed_url_plugin.errors.shares import (
+    ShareEnded,
+    ShareNotFound,
+    TooManyShares,
+)
 from dserver_signed_url_plugin.errors.storage import (
     AssemblyPending,
     DatasetsAtStake,
@@ -101,6 +106,8 @@ __all__ = [
     "RegistrationFailed",
     "RequestRefused",
     "RouteNotFound",
+    "ShareEnded",
+    "ShareNotFound",
     "SignedURLError",
     "SigningUnsupported",
     "SizesRequired",
@@ -110,6 +117,7 @@ __all__ = [
     "StorageOccupied",
     "StorageUnavailable",
     "TooManyRequests",
+    "TooManyShares",
     "TooMuchPending",
     "URLsStillValid",
     "UnannouncedItems",

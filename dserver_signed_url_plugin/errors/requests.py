@@ -122,12 +122,12 @@ class InvalidField(SignedURLError):
 
 
 class LifetimeTooLong(InvalidField):
-    """URLs were requested for more seconds than the server grants."""
+    """URLs or a share were requested for more seconds than the server grants."""
 
     status, slug = 422, "lifetime-too-long"
 
-    def __init__(self, maximum: int) -> None:
-        super().__init__("expiry_seconds", f"must be at most {maximum} on this server.", 422)
+    def __init__(self, maximum: int, field: str = "expiry_seconds") -> None:
+        super().__init__(field, f"must be at most {maximum} on this server.", 422)
 
 
 @dataclass(eq=False)

@@ -6,16 +6,15 @@ no SDK.
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dserver_signed_url_plugin.audit.decisions import Audit, Decision
 from dserver_signed_url_plugin.config import Settings, chosen_life
 from dserver_signed_url_plugin.downloads.service import Downloads
-from dserver_signed_url_plugin.errors import ItemNotFound
 from dserver_signed_url_plugin.lifecycle.rules import Lifecycles
 from dserver_signed_url_plugin.permissions import permit_operator_read
+from dserver_signed_url_plugin.shares.relpaths import Relpaths
 from dserver_signed_url_plugin.storage.values import Life, SignedItems, total_size
 from dserver_signed_url_plugin.uris import DatasetURI
 
@@ -91,7 +90,8 @@ class FileURLs:
         may_go = not self.lifecycles.can_be_read(uri.base)
         grant = self.downloads.items(permit, uri.uuid, seconds)
         files = _files(grant.items)
-        named = [_one(files, relpath, uri) for relpath in relpaths or sorted(files)]
+        known = Relpaths(files, "without --item all are listed.")
+        named = [files[known.find(relpath)] for relpath in relpaths or sorted(files)]
         self.audit.record(
             Decision(
                 action=action,
@@ -111,23 +111,3 @@ def _files(urls: SignedItems) -> dict[str, SharedFile]:
         item.relpath: SharedFile(item.relpath, urls[identifier], item.size_in_bytes)
         for identifier, item in urls.entries.items()
     }
-
-
-def _one(files: Mapping[str, SharedFile], relpath: str, uri: DatasetURI) -> SharedFile:
-    """Return the file of that name, or the only one that differs in its normalisation form alone.
-
-    A terminal may use another Unicode normalisation form (UAX #15) than the depositor did.
-    """
-    if relpath in files:
-        return files[relpath]
-    same = sorted(name for name in files if _composed(name) == _composed(relpath))
-    if len(same) == 1:
-        return files[same[0]]
-    if same:
-        named = " and ".join(map(ascii, same))
-        raise ItemNotFound(ascii(relpath), f"several look the same: {named}.")
-    raise ItemNotFound(repr(relpath), "without --item all are listed.")
-
-
-def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name)

@@ -46,6 +46,7 @@ class _RequestFacts:
     def __init__(self) -> None:
         self.request_id = _request_id()
         self.uri: str | None = None
+        self.share: str | None = None
         self.reason: str | None = None
         self.extent = Extent()
         self.is_recorded = False
@@ -58,9 +59,10 @@ def install(blueprint: Blueprint) -> None:
     blueprint.teardown_request(_record_exception)
 
 
-def about(uri: str) -> None:
-    """Note which URI a request is about, where its path does not say so."""
-    _facts().uri = uri
+def about(uri: str, share: str | None = None) -> None:
+    """Note which URI a request is about, where its path does not say so, and which share."""
+    facts = _facts()
+    facts.uri, facts.share = uri, share
 
 
 def refused(reason: str) -> None:
@@ -143,6 +145,7 @@ def _record(facts: _RequestFacts, status: int) -> None:
             reason=None if is_granted else facts.reason or InternalError.slug,
             address=request.remote_addr,
             request_id=facts.request_id,
+            share=facts.share,
             **vars(facts.extent if is_granted else Extent()),
         )
     )

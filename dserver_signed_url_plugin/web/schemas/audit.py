@@ -75,6 +75,11 @@ class DecisionSchema(Schema):
             enum=["md5", "parts", None],
         ),
     )
+    share = fields.String(
+        required=True,
+        allow_none=True,
+        metadata=described("The ID of the share that was created, revoked or used."),
+    )
 
 
 class AuditSchema(Schema):

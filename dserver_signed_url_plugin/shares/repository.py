@@ -1,0 +1,233 @@
+"""Repository for the ``signed_url_share`` table: its statements.
+
+One statement and one commit each, so that workers, threads and servers agree on what a share may.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from dservercore import sql_db
+from dservercore.sql_models import BaseURI as KnownBaseURI
+from dservercore.sql_models import Dataset, User, search_permissions
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Insert,
+    Select,
+    and_,
+    bindparam,
+    event,
+    exists,
+    func,
+    insert,
+    inspect,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+
+from dserver_signed_url_plugin.shares.facts import EndReason, ShareFacts
+from dserver_signed_url_plugin.shares.models import Share
+from dserver_signed_url_plugin.times import in_utc
+from dserver_signed_url_plugin.uris import DatasetURI
+
+_datasets, _users, _base_uris = (model.__table__.c for model in (Dataset, User, KnownBaseURI))
+_columns = Share.__table__.c
+_FROZEN_AT = select(_datasets.frozen_at).where(_datasets.uri == _columns.uri).scalar_subquery()
+_OWNER_MAY_READ = exists(
+    select(search_permissions.c.user_id)
+    .join(User.__table__, _users.id == search_permissions.c.user_id)
+    .join(KnownBaseURI.__table__, _base_uris.id == search_permissions.c.base_uri_id)
+    .where(_users.id == _columns.owner_id)
+    .where(_users.username == _columns.owner)
+    .where(_base_uris.base_uri == _columns.base_uri)
+)
+# Of the table, because objects of a model would take twice as long.
+_FACTS = select(
+    *(column for column in _columns if column.name not in {"identifiers"}),
+    _FROZEN_AT.label("registered_frozen_at"),
+    or_(_columns.owner == "", _OWNER_MAY_READ).label("owner_may_read"),
+)
+# dserver's table may keep fewer digits of a second than the store.
+_SAME_MOMENT = timedelta(seconds=1)
+
+
+def by_token_hash(token_hash: str) -> tuple[ShareFacts, str] | None:
+    """Return the share with this hash of its token, and the hash that the table has, or None."""
+    row = _one(_FACTS.where(_columns.token_hash == token_hash))
+    return None if row is None else (_facts(row), row.token_hash)
+
+
+def find(share_id: str, account: str | None = None) -> ShareFacts | None:
+    """Return a share, or None.
+
+    :param account: only if it is of this user.
+    """
+    wanted = _FACTS.where(_columns.id == share_id)
+    row = _one(wanted if account is None else wanted.where(_is_of(account)))
+    return None if row is None else _facts(row)
+
+
+def identifiers(share_id: str) -> bytes | None:
+    """Return the sorted SHA-1 digests of the items of a share, or None if all are shared."""
+    row = _one(select(_columns.identifiers).where(_columns.id == share_id))
+    return None if row is None else row[0]
+
+
+def page(
+    *, account: str | None, owner: str | None, uri: str | None, before: str | None, most: int
+) -> list[ShareFacts]:
+    """Return shares, newest first.
+
+    :param account: only those of this user.
+    :param owner: only those of users of this name, also of one who was deleted.
+    :param uri: only those of this dataset.
+    :param before: the cursor of the last share of the previous page.
+    """
+    wanted = _FACTS.order_by(_columns.created_at.desc(), _columns.id.desc()).limit(most)
+    if account is not None:
+        wanted = wanted.where(_is_of(account))
+    if owner is not None:
+        wanted = wanted.where(_columns.owner == owner)
+    if uri is not None:
+        wanted = wanted.where(_columns.uri == uri)
+    if before is not None:
+        wanted = wanted.where(tuple_(_columns.created_at, _columns.id) < tuple_(*_position(before)))
+    rows = sql_db.session.execute(wanted).all()
+    sql_db.session.rollback()
+    return [_facts(row) for row in rows]
+
+
+def insert_share(values: Mapping[str, Any], most: int | None) -> ShareFacts | None:
+    """Insert a share and return it, or None if its owner has too many that still work.
+
+    :param values: by name of the column, without ``owner_id``.
+    :param most: how many shares of the owner may work at once; None for any number.
+    """
+    if most is not None:
+        _lock_quota(values["owner"])
+    sql_db.session.execute(_insertion(values, most), values)
+    sql_db.session.commit()
+    return find(values["id"])
+
+
+def count_download(share_id: str) -> bool:
+    """Count one download; return False if the share has ended, or has no downloads left."""
+    is_living = and_(_columns.id == share_id, _living(datetime.now(timezone.utc)))
+    return _changed(update(Share).where(is_living).values(downloads=Share.downloads + 1)) == 1
+
+
+def end(condition: ColumnElement[bool], because: EndReason) -> int:
+    """End the shares that match and have not been ended; return how many."""
+    return _changed(_ending(condition, because))
+
+
+def revoke(share_id: str) -> None:
+    """End a share, unless it was ended before."""
+    end(_columns.id == share_id, "revoked")
+
+
+def end_shares_of_dataset(uri: str) -> int:
+    """End the shares of a dataset that is deleted; return how many."""
+    return end(_columns.uri == uri, "dataset-deleted")
+
+
+def cursor(share: ShareFacts) -> str:
+    """Return a share's position among all, for ``before`` of ``page``."""
+    return f"{share.created_at:%Y%m%d%H%M%S%f}-{share.id}"
+
+
+@event.listens_for(User, "before_delete")
+def _end_shares_of_user(_mapper: Any, connection: Connection, user: Any) -> None:
+    """End a user's shares in the transaction that deletes the user."""
+    # Without this table, because no migration has been run yet, users can be deleted all the same.
+    if inspect(connection).has_table(Share.__tablename__):
+        connection.execute(_ending(_columns.owner_id == user.id, "owner-deleted"))
+
+
+def _is_of(account: str) -> ColumnElement[bool]:
+    """Return the condition for shares of this user, not of a deleted one of the same name."""
+    user_id = select(_users.id).where(_users.username == account).scalar_subquery()
+    return and_(_columns.owner == account, _columns.owner_id == user_id)
+
+
+def _living(now: datetime) -> ColumnElement[bool]:
+    """Return the condition for shares that work, as far as this table tells."""
+    return and_(
+        _columns.ended_at.is_(None),
+        _columns.ends_at > now,
+        or_(_columns.max_downloads.is_(None), _columns.downloads < _columns.max_downloads),
+    )
+
+
+def _ending(condition: ColumnElement[bool], because: EndReason) -> Any:
+    statement = update(Share.__table__).where(condition, _columns.ended_at.is_(None))
+    return statement.values(ended_at=datetime.now(timezone.utc), ended_because=because)
+
+
+def _lock_quota(owner: str) -> None:
+    """Lock one owner's quota in PostgreSQL until the transaction ends.
+
+    SQLite allows one writer at a time anyway.
+    """
+    if sql_db.engine.dialect.name == "postgresql":
+        key = func.hashtext(f"signed_url_share {owner}")
+        sql_db.session.execute(select(func.pg_advisory_xact_lock(key)))
+
+
+def _insertion(values: Mapping[str, Any], most: int | None) -> Insert:
+    """Return the statement that inserts these values, if the quota allows."""
+    owner_id = select(_users.id).where(_users.username == values["owner"]).scalar_subquery()
+    row = select(owner_id, *(bindparam(name, type_=_columns[name].type) for name in values))
+    if most is not None:
+        mine = select(func.count()).where(_columns.owner == values["owner"])
+        living = mine.where(_living(datetime.now(timezone.utc))).scalar_subquery()
+        row = row.where(living < most)
+    return insert(Share.__table__).from_select(["owner_id", *values], row)
+
+
+def _one(statement: Select[Any]) -> Any:
+    row = sql_db.session.execute(statement).first()
+    # Ends the transaction, because callers continue with requests to the store, which take time.
+    sql_db.session.rollback()
+    return row
+
+
+def _changed(statement: Any) -> int:
+    """Run one statement and commit; return how many rows it changed."""
+    options = {"synchronize_session": False}
+    number: int = sql_db.session.execute(statement, execution_options=options).rowcount
+    sql_db.session.commit()
+    return number
+
+
+def _position(before: str) -> tuple[datetime, str]:
+    moment, _, share_id = before.partition("-")
+    return datetime.strptime(moment, "%Y%m%d%H%M%S%f").replace(tzinfo=timezone.utc), share_id
+
+
+def _facts(row: Any) -> ShareFacts:
+    registered = row.registered_frozen_at
+    is_same = registered is not None and (
+        abs(in_utc(registered) - in_utc(row.frozen_at)) < _SAME_MOMENT
+    )
+    return ShareFacts(
+        id=row.id,
+        uri=DatasetURI.parse(row.uri),
+        owner=row.owner,
+        name=row.name,
+        note=row.note,
+        created_at=in_utc(row.created_at),
+        ends_at=in_utc(row.ends_at),
+        ended_at=None if row.ended_at is None else in_utc(row.ended_at),
+        ended_because=row.ended_because,
+        max_downloads=row.max_downloads,
+        downloads=row.downloads,
+        number_of_items=row.number_of_items,
+        size_in_bytes=row.size_in_bytes,
+        is_available=bool(is_same and row.owner_may_read),
+    )

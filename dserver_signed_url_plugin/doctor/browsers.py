@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from dserver_signed_url_plugin.doctor.context import ANNOUNCED, CheckContext
 from dserver_signed_url_plugin.doctor.findings import CheckResult, failed, ok, skipped
 from dserver_signed_url_plugin.doctor.probe import Probe
 
+FAILURES = frozenset({"cors-get", "cors-put"})
+"""The checks that a CORS rule lets pass."""
+
 _NO_ORIGIN = "No --origin of a web page was given."
+
+
+def mixed_content(context: CheckContext[Probe]) -> CheckResult:
+    """Compare the schemes of the web page and the store, as browsers do (W3C, Mixed Content)."""
+    if context.origin is None:
+        return skipped(_NO_ORIGIN)
+    page, store = urlsplit(context.origin.lower()), urlsplit(context.probe.public_endpoint)
+    if page.scheme == "https" and store.scheme == "http" and not _is_local(store.hostname or ""):
+        means = "A browser lets no web page on HTTPS use a store on HTTP."
+        setting = context.terms.public_endpoint
+        return failed("https and http", means, f"Give the store TLS, and set {setting}.")
+    return ok(f"{page.scheme} and {store.scheme}", "A browser lets the page send requests.")
 
 
 def reading(context: CheckContext[Probe]) -> CheckResult:
@@ -49,6 +66,14 @@ def uploading(context: CheckContext[Probe]) -> CheckResult:
         answered = f"{answer.summary}, but not for {', '.join(missing)}"
         return failed(answered, means, context.terms.cors_rule)
     return ok(answer.summary, "Web pages of this origin can upload.")
+
+
+def _is_local(host: str) -> bool:
+    """Return whether browsers trust a host without TLS (W3C, Secure Contexts, section 3.1)."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def _allows(headers: Mapping[str, str], origin: str) -> bool:

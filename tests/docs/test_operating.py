@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from dataclasses import replace
 
 import pytest
-from azure.storage.common.models import CorsRule
 from click.testing import CliRunner
 from flask import Flask
 from flask.cli import FlaskGroup
@@ -16,6 +14,7 @@ from flask.cli import FlaskGroup
 from tests.docs.test_readme import ALL_TABLES
 from tests.docs.test_troubleshooting import squeezed
 from tests.support.bucket_lifecycle import ABORTING, put
+from tests.support.cors import allow_on_account, allow_on_bucket
 from tests.support.doctor_reports import (
     FIT,
     ORIGIN,
@@ -95,38 +94,21 @@ def test_the_cron_line_reads_its_settings_from_the_file(tmp_path, flask, bucket)
 
 
 def test_the_cors_rule_of_a_bucket_lets_web_pages_read_and_upload(alone, bucket, s3):
-    [rules] = code_blocks("json", "docs/browsers.rst")
     guarded = Guarded.of(bucket)
-    s3.delete_bucket_cors(Bucket=bucket.name)
-    s3.put_bucket_cors(Bucket=bucket.name, CORSConfiguration=json.loads(rules))
+    allow_on_bucket(s3, bucket.name)
     output = squeezed(ask(guarded.base_uri, settings_of(guarded), "--origin", ORIGIN).stdout)
     shown = text_of("docs/browsers.rst").partition("\n::\n\n")[2].partition("\n\n")[0]
     assert squeezed(shown) in output
 
 
 def test_the_cors_rule_of_a_bucket_lets_web_pages_send_pinned_items(alone, bucket, s3):
-    [rules] = code_blocks("json", "docs/browsers.rst")
-    s3.put_bucket_cors(Bucket=bucket.name, CORSConfiguration=json.loads(rules))
+    allow_on_bucket(s3, bucket.name)
     report = examined(bucket, "--origin", ORIGIN)
     assert {report[name]["status"] for name in ("cors-get", "cors-put")} == {"ok"}
 
 
 def test_the_cors_rule_of_an_account_lets_web_pages_read_and_upload(alone, account, blobs):
-    _, command = code_blocks("text", "docs/browsers.rst")
-    words = shlex.split(command)
-    options = {
-        word: " ".join(words[at + 1 :]).partition(" --")[0]
-        for at, word in enumerate(words)
-        if word.startswith("--")
-    }
-    rule = CorsRule(
-        allowed_origins=[options["--origins"]],
-        allowed_methods=options["--methods"].split(),
-        max_age_in_seconds=int(options["--max-age"]),
-        exposed_headers=options["--exposed-headers"].split(","),
-        allowed_headers=options["--allowed-headers"].split(","),
-    )
-    blobs.set_blob_service_properties(cors=[rule])
+    allow_on_account(blobs)
     report = examined(account, "--origin", ORIGIN)
     assert (report.code, report.failed) == (FIT, set())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dserver_signed_url_plugin.doctor import addresses, browsers, scratch, urls
 from dserver_signed_url_plugin.doctor.azure import account, creation
+from dserver_signed_url_plugin.doctor.azure.fixes import fixes
 from dserver_signed_url_plugin.doctor.azure.terms import TERMS
 from dserver_signed_url_plugin.doctor.checks import CheckPlan, Step
 from dserver_signed_url_plugin.doctor.findings import Purpose
@@ -46,6 +47,7 @@ _STEPS: tuple[Step[AccountProbe], ...] = (
     Step("expired", "GET with an expired URL", urls.expired, READING, _GET),
     Step("tampered", "GET with a changed signature", urls.tampered, READING, _GET),
     Step("unsigned", "GET without a signature", urls.unsigned, None, _GET),
+    Step("mixed-content", "compare the origin's scheme", browsers.mixed_content, READING),
     Step("cors-get", "GET from the origin", browsers.reading, READING, _GET),
     Step("cors-put", "OPTIONS from the origin", browsers.uploading, UPLOADING, _SIGNATURE),
 )
@@ -53,4 +55,4 @@ _STEPS: tuple[Step[AccountProbe], ...] = (
 _REMOVAL: Step[AccountProbe] = Step(
     "removal", "remove {scratch}", scratch.removal, UPLOADING, _CONTAINERS
 )
-PLAN = CheckPlan(TERMS, _STEPS, _REMOVAL)
+PLAN = CheckPlan(TERMS, _STEPS, _REMOVAL, fixes)

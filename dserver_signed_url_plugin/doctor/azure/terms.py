@@ -70,10 +70,7 @@ TERMS = Terms(
         "Use no proxy or cache in front of the store that answers, or signs, for everybody.",
     ),
     wrong_md5="Use no proxy in front of the store that changes bodies or headers.",
-    cors_rule=(
-        "Give the account's Blob service a CORS rule for this origin: methods GET, HEAD and PUT; "
-        "headers Content-MD5, Content-Type, If-None-Match and x-ms-*; expose ETag."
-    ),
+    cors_rule="Give the account's Blob service the CORS rule below.",
     meanings=_MEANINGS,
     meanings_by_step={
         "signature": {"AuthenticationFailed": _ELSEWHERE, "AuthorizationFailure": _ELSEWHERE}

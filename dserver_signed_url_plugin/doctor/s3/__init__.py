@@ -78,6 +78,7 @@ _STEPS: tuple[Step[BucketProbe], ...] = (
     Step("expired", "GET with an expired URL", urls.expired, READING, _GET, _READ),
     Step("tampered", "GET with a changed signature", urls.tampered, READING, _GET, _READ),
     Step("unsigned", "GET without a signature", urls.unsigned, None, _GET, _READ),
+    Step("mixed-content", "compare the origin's scheme", browsers.mixed_content, READING),
     Step("cors-get", "GET from the origin", browsers.reading, READING, _GET, _READ),
     Step("cors-put", "OPTIONS from the origin", browsers.uploading, UPLOADING, _SIGNATURE),
 )

@@ -1,6 +1,7 @@
-"""Commands and settings that keep unsigned headers from doing harm, with all names filled in.
+"""Commands and settings against failures, with all names filled in.
 
-Sources: AWS CLI Command Reference; Ceph, "Admin Guide" and "Bucket Policies"; MinIO, "mc admin".
+They keep unsigned headers from doing harm, and let web pages use the bucket. Sources: AWS CLI
+Command Reference; Ceph, "Admin Guide" and "Bucket Policies"; MinIO, "mc admin" and its settings.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Collection, Iterator
 from shlex import quote
 from typing import Any
 
+from dserver_signed_url_plugin.doctor import browsers
 from dserver_signed_url_plugin.doctor.context import CheckContext
 from dserver_signed_url_plugin.doctor.findings import Fix
 from dserver_signed_url_plugin.doctor.probe import BucketProbe
@@ -23,7 +25,35 @@ _LONGEST_USER = 64  # characters, in AWS
 
 
 def fixes(context: CheckContext[BucketProbe], failed: Collection[str]) -> Iterator[Fix]:
-    """Yield fixes for failed checks of unsigned headers; nothing if none of these failed."""
+    """Yield fixes for failed checks of unsigned headers and of CORS rules."""
+    if context.origin is not None and not browsers.FAILURES.isdisjoint(failed):
+        yield from _cors(context.probe, context.origin)
+    yield from _against_unsigned_headers(context, failed)
+
+
+def _cors(probe: BucketProbe, origin: str) -> Iterator[Fix]:
+    """Yield the rule that lets web pages of an origin read and upload."""
+    rule = {
+        "AllowedOrigins": [origin],
+        "AllowedMethods": ["GET", "HEAD", "PUT"],
+        "AllowedHeaders": ["Content-MD5", "Content-Type", "x-amz-meta-*"],
+        "ExposeHeaders": ["ETag"],
+        "MaxAgeSeconds": 3600,
+    }
+    yield Fix(
+        "CORS (this replaces the bucket's rules)",
+        f"aws --endpoint-url {quote(probe.endpoint)} s3api put-bucket-cors --bucket {probe.bucket} "
+        f"--cors-configuration {quote(json.dumps({'CORSRules': [rule]}))}",
+    )
+    yield Fix(
+        "CORS on MinIO, in its environment (origins of all buckets, separated by commas)",
+        f"MINIO_API_CORS_ALLOW_ORIGIN={origin}",
+    )
+
+
+def _against_unsigned_headers(
+    context: CheckContext[BucketProbe], failed: Collection[str]
+) -> Iterator[Fix]:
     bucket, pins = context.probe.bucket, context.probe.pins
     settings = []
     if not COPIES.isdisjoint(failed):

@@ -105,10 +105,7 @@ TERMS = Terms(
         "Remove the public bucket policy or ACL, unless it is intended.",
     ),
     wrong_md5="Encrypt the bucket with SSE-S3 instead of SSE-KMS, or not at all.",
-    cors_rule=(
-        "Give the bucket a CORS rule for this origin: methods GET, HEAD and PUT; headers "
-        "Content-MD5, Content-Type and x-amz-meta-*; expose ETag."
-    ),
+    cors_rule="Give the bucket the CORS rule below.",
     meanings=_MEANINGS,
     meanings_by_step=_MEANINGS_BY_STEP,
 )

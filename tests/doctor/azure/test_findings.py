@@ -9,6 +9,7 @@ from azure.storage.common._http import HTTPRequest
 from azure.storage.common.models import CorsRule
 
 from dserver_signed_url_plugin.storage.azure.layout import BLOCK
+from tests.support.cors import run_az
 from tests.support.doctor_reports import (
     FIT,
     NOT_FOR_READING,
@@ -62,12 +63,16 @@ def keep_deleted(blobs, days):
     blobs._perform_request(request)
 
 
-def test_an_account_without_cors_rules_is_not_for_web_pages(account):
+def test_an_account_without_cors_rules_is_not_for_web_pages(account, blobs):
     report = examined(account, "--origin", ORIGIN)
     assert (report.code, report.failed) == (NOT_FOR_READING, {"cors-get", "cors-put"})
     assert report["cors-put"]["answered"] == "403 CorsPreflightFailure, not allowed"
-    assert "x-ms-*" in report["cors-put"]["advice"]
+    assert "CORS rule" in report["cors-put"]["advice"]
     assert examined(account).code == FIT
+    [command] = report.cures.values()
+    run_az(blobs, command)
+    after = examined(account, "--origin", ORIGIN)
+    assert (after.code, after.cures) == (FIT, {})
 
 
 def test_cors_rules_without_the_headers_of_an_item_are_not_for_uploading(account, blobs):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from urllib.parse import urlsplit
 
 import boto3
 import pytest
 
 from dserver_signed_url_plugin.demo.store import free_port
+from tests.support.cors import run_aws
 from tests.support.doctor_reports import (
     FIT,
     NOT_FOR_READING,
@@ -288,6 +290,21 @@ def test_a_bucket_without_cors_rules_is_not_for_web_pages(bucket, s3):
     assert (report.code, report.failed) == (NOT_FOR_READING, {"cors-get", "cors-put"})
     assert "CORS rule" in report["cors-put"]["advice"]
     assert examined(bucket).code == FIT
+    run_aws(s3, report.cures["CORS (this replaces the bucket's rules)"])
+    after = examined(bucket, "--origin", ORIGIN)
+    assert (after.code, after.cures) == (FIT, {})
+
+
+@pytest.mark.parametrize(
+    ("host", "scheme", "status"),
+    [("0.0.0.0", "https", "failed"), ("0.0.0.0", "http", "ok"), ("localhost", "https", "ok")],
+)
+def test_a_store_without_tls_is_not_for_web_pages_with_it(bucket, host, scheme, status):
+    public = f"http://{host}:{urlsplit(bucket.endpoint).port}"
+    origin = f"{scheme}://data.example.org"
+    report = examined(bucket, "--origin", origin, settings=settings_of(bucket, public=public))
+    assert report["mixed-content"]["status"] == status
+    assert report.code == (NOT_FOR_READING if status == "failed" else FIT)
 
 
 def test_cors_rules_without_the_headers_of_a_pinned_url_are_not_for_uploading(bucket, s3):

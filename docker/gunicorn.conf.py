@@ -30,9 +30,11 @@ accesslog = "-"
 access_log_format = '%(h)s "%(m)s %(U)s" %(s)s %(b)s bytes %(L)s s'
 
 
-# A signed URL or a token may be pasted into the path, in the place of a URI.
+# The link of a share has its token in the path; and a signed URL or a token may be pasted there, in
+# the place of a URI.
 SECRETS = re.compile(
-    r"((?:signature|credential|token|accesskeyid|\bsig)(?:=|%(?:25)*3D))[^&\s\"']+"
+    r"((?:signature|credential|token|accesskeyid|\bsig)(?:=|%(?:25)*3D)"
+    r"|signed-urls(?:/|%(?:25)*2F)+s(?:/|%(?:25)*2F)+)[^&\s\"']+"
     r"|(?<=/)[^/\s@\"']+:[^/\s@\"']+(?=@)"
     r"|\beyJ[\w-]{5,}\.[\w.-]+",
     re.IGNORECASE,

@@ -11,15 +11,16 @@ from flask import Flask
 from flask.blueprints import BlueprintSetupState
 from flask_smorest import Blueprint
 
-from dserver_signed_url_plugin import database, tables
+from dserver_signed_url_plugin import database, log_filter, tables
 from dserver_signed_url_plugin.config import Settings, secrets_in
 from dserver_signed_url_plugin.services import Services
 from dserver_signed_url_plugin.shares import repository as share_repository
 from dserver_signed_url_plugin.uploads import models, part_repository
+from dserver_signed_url_plugin.web import links
 from dserver_signed_url_plugin.web.routes import blueprint
 
 # Imported for `flask db migrate` of the host, which needs both.
-__all__ = ["SignedURLExtension", "models", "tables"]
+__all__ = ["SignedURLExtension", "links", "models", "tables"]
 
 
 class SignedURLExtension(ExtensionABC):
@@ -30,6 +31,7 @@ class SignedURLExtension(ExtensionABC):
 
         :raises ConfigurationError: if a setting is invalid; the message names it.
         """
+        log_filter.install(app.name)
         database.add_defaults(app.config)
         # Runs after dserver's own handler, which may still return a connection to the pool.
         app.teardown_appcontext(database.end_request)

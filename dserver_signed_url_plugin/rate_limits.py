@@ -52,6 +52,13 @@ class RateLimits:
         """
         self._check("address", address or "", f"Without a valid token, {address}")
 
+    def check_visitor(self, address: str | None, share_id: str) -> None:
+        """Count a request with the link of a share; others of the same address may go on.
+
+        :raises TooManyRequests: if the address has exceeded a limit for this share.
+        """
+        self._check("visitor", f"{share_id} {address}", f"With this link, {address}")
+
     def _check(self, kind: str, name: str, sender: str) -> None:
         for limit in self._limits:
             seconds = self._hit(limit, kind, name)

@@ -16,6 +16,7 @@ from dserver_signed_url_plugin.rate_limits import RateLimits
 from dserver_signed_url_plugin.shares.deposits import Deposits
 from dserver_signed_url_plugin.shares.file_urls import FileURLs
 from dserver_signed_url_plugin.shares.service import Shares
+from dserver_signed_url_plugin.shares.visits import Visits
 from dserver_signed_url_plugin.storage.registry import Storages
 from dserver_signed_url_plugin.uploads.begin import Uploads
 from dserver_signed_url_plugin.uploads.cancel import Cancellations
@@ -46,6 +47,7 @@ class Services:
     deposits: Deposits
     file_urls: FileURLs
     shares: Shares
+    visits: Visits
     lifecycles: Lifecycles
     sweep: Sweep
     verifications: Verifications
@@ -85,6 +87,7 @@ class Services:
             ),
             file_urls=FileURLs(settings, downloads, lifecycles, audit),
             shares=Shares(settings, downloads, lifecycles, audit),
+            visits=Visits(settings, downloads),
             lifecycles=lifecycles,
             sweep=Sweep(storages, lifecycles, audit),
             verifications=Verifications(settings, storages, audit),

@@ -22,7 +22,6 @@ from dserver_signed_url_plugin.errors import (
     AuditOff,
     DatabaseBusy,
     InvalidField,
-    NotAuthenticated,
     TooManyRequests,
 )
 from dserver_signed_url_plugin.permissions import UploadPermit
@@ -57,10 +56,9 @@ _UTC = "%Y-%m-%dT%H:%M:%S.%fZ"
 _CUT = "…"
 _UNPRINTABLE = "\N{REPLACEMENT CHARACTER}"
 _USER = re.compile(r"(?:^|(?<=/))[^/?#]*@")
-_TOKEN = re.compile(r"eyJ[\w-]*\.[\w.-]*")
+# Of dserver, and of a share in its link, which somebody has pasted in the place of a URI.
+_TOKEN = re.compile(r"eyJ[\w-]*\.[\w.-]*|(?<=/signed-urls/s/)[^/]+")
 _BUCKET = re.compile(r"[^:/]+://[^/]+")
-# Of which anybody can cause as many as they like.
-_COUNTED = {NotAuthenticated.slug, TooManyRequests.slug}
 # As far as no query, fragment or encoding begins, any of which may hold a signature.
 _HARMLESS = re.compile(r"[\w:/.+~-]*")
 
@@ -208,11 +206,18 @@ def _as_json(value: Any) -> Any:
 
 
 def _tally(decision: Decision) -> str | None:
-    """Return the key of what one row counts: a user's or address's refusals within a minute."""
-    if decision.reason not in _COUNTED:
+    """Return the key of what one row counts: refusals of one kind within a minute.
+
+    Those of an address without an account, which anybody can cause, and those of a user who sends
+    too many requests.
+    """
+    is_anonymous = not decision.username and decision.address is not None
+    is_refused = decision.outcome is Outcome.REFUSED
+    if decision.reason != TooManyRequests.slug and not (is_anonymous and is_refused):
         return None
+    kind = f"{decision.reason} {decision.share}"
     who = decision.username or decision.address
-    return sha256(f"{decision.reason} {who} {decision.time:%Y-%m-%dT%H:%M}".encode()).hexdigest()
+    return sha256(f"{kind} {who} {decision.time:%Y-%m-%dT%H:%M}".encode()).hexdigest()
 
 
 def _base_of(uri: str) -> str:

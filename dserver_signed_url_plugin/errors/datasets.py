@@ -44,13 +44,14 @@ class DatasetExpiring(SignedURLError):
 
 @dataclass(eq=False)
 class ItemNotFound(SignedURLError):
-    """The dataset has no such item."""
+    """The dataset, or the link of a share, has no such item."""
 
     status, slug = 404, "item-not-found"
-    sentence = "The dataset has no item {self.item}; {self.hint}"
+    sentence = "{self.holder} has no item {self.item}; {self.hint}"
 
     item: str
     hint: str = "an item's identifier is the SHA-1 of its relpath, as 40 hexadecimal digits."
+    holder: str = "The dataset"
 
 
 @dataclass(eq=False)

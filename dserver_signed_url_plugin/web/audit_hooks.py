@@ -19,7 +19,7 @@ from dserver_signed_url_plugin import request_ids
 from dserver_signed_url_plugin.audit.decisions import Decision, Extent, Outcome, printable_uri
 from dserver_signed_url_plugin.errors import InternalError
 from dserver_signed_url_plugin.services import services
-from dserver_signed_url_plugin.web import caller
+from dserver_signed_url_plugin.web import caller, link_requests
 
 REQUEST_ID = "X-Request-ID"
 
@@ -70,13 +70,18 @@ def refused(reason: str) -> None:
     _facts().reason = reason
 
 
+def granted(extent: Extent) -> None:
+    """Note how much a request is granted, unless it is refused in the end."""
+    _facts().extent = extent
+
+
 def audited(view: Callable[P, AnyResult]) -> Callable[P, AnyResult]:
     """Note the extent of a view's result."""
 
     @wraps(view)
     def noting(*args: P.args, **kwargs: P.kwargs) -> AnyResult:
         result = view(*args, **kwargs)
-        _facts().extent = result.extent
+        granted(result.extent)
         return result
 
     return noting
@@ -104,7 +109,7 @@ def set_headers(response: Response) -> Response:
     response.headers["Cache-Control"] = "no-store"
     # Flask-CORS, which runs later, adds a header of its own if the operator exposes others.
     response.headers.add("Access-Control-Expose-Headers", _EXPOSED)
-    return response
+    return link_requests.protected(response) if link_requests.is_link() else response
 
 
 def _facts() -> _RequestFacts:
@@ -141,11 +146,11 @@ def _record(facts: _RequestFacts, status: int) -> None:
             action=_action(),
             username="" if status == HTTPStatus.UNAUTHORIZED else _identity(),
             uri=_uri(facts),
+            share=facts.share,
             outcome=Outcome.GRANTED if is_granted else Outcome.REFUSED,
             reason=None if is_granted else facts.reason or InternalError.slug,
             address=request.remote_addr,
             request_id=facts.request_id,
-            share=facts.share,
             **vars(facts.extent if is_granted else Extent()),
         )
     )

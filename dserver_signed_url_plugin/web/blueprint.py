@@ -41,7 +41,7 @@ class SignedURLBlueprint(Blueprint):  # type: ignore[misc]  # untyped in flask-s
     def response(self, status: int, schema: type[Schema], **options: Any) -> Callable[[View], View]:
         """Note the extent of a view's result, then dump it, or stream it."""
         dump = super().response(status, schema, **options)
-        return lambda view: dump(rendering.rendered(schema, audit_hooks.audited(_limited(view))))
+        return lambda view: dump(rendering.rendered(schema, audit_hooks.audited(limited(view))))
 
     def refuses(self, more: Mapping[int, str]) -> Callable[[View], View]:
         """Document the refusals of a route, by status, beside those of every route."""
@@ -57,12 +57,12 @@ class SignedURLBlueprint(Blueprint):  # type: ignore[misc]  # untyped in flask-s
         return decorate
 
 
-def _limited(view: Callable[..., Any]) -> Callable[..., Any]:
+def limited(view: Callable[..., Any]) -> Callable[..., Any]:
     """Limit how long a view may wait for its store."""
 
     @wraps(view)
-    def limited(*args: Any, **kwargs: Any) -> Any:
+    def within_limit(*args: Any, **kwargs: Any) -> Any:
         with services().storages.call():
             return view(*args, **kwargs)
 
-    return limited
+    return within_limit

@@ -1,6 +1,7 @@
 """Translates every error of a route into dserver's envelope: code, status, message, errors.
 
-Every refusal has ``errors.slug``, and leaves one line in the log.
+Every refusal has ``errors.slug``, and leaves one line in the log. Whoever opens the link of a share
+in a browser is shown a page instead.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from dserver_signed_url_plugin.errors import (
     RouteNotFound,
     SignedURLError,
 )
-from dserver_signed_url_plugin.web import audit_hooks
+from dserver_signed_url_plugin.web import audit_hooks, link_requests, share_page
 
 logger = logging.getLogger(__name__)
 
@@ -128,14 +129,17 @@ def _response(error: SignedURLError, message: str, details: Mapping[str, Any]) -
     level = logging.ERROR if status >= HTTPStatus.INTERNAL_SERVER_ERROR else logging.INFO
     logger.log(level, "%d %s: %s", status, error.slug, audit_hooks.described_request())
     audit_hooks.refused(error.slug)
-    response = jsonify(
-        {
-            "code": status,
-            "status": status.phrase,
-            "message": message,
-            "errors": {**details, "slug": error.slug},
-        }
-    )
+    if link_requests.is_link() and link_requests.wants_html():
+        response = share_page.gone(error)
+    else:
+        response = jsonify(
+            {
+                "code": status,
+                "status": status.phrase,
+                "message": message,
+                "errors": {**details, "slug": error.slug},
+            }
+        )
     response.status = f"{status:d} {_reason_phrase(message)}"
     if isinstance(error, NotAuthenticated):
         response.headers["WWW-Authenticate"] = "Bearer"

@@ -121,6 +121,29 @@ SELECTED_ITEMS: dict[str, Any] = {
     "missing": [],
 }
 
+LINK_TOKEN = "k3q7fzn2x5mvw4ah6tyb2cjd7ersgpou"  # noqa: S105 (an example)
+LINKED_ITEMS: dict[str, Any] = {
+    "id": "5d2b8f6c01e94a37",
+    "name": "plant-heights",
+    "uuid": UUID,
+    "note": "The heights that we talked about",
+    "readme": "description: heights of plants\n",
+    "expires_timestamp": "2026-11-27T08:12:31.000000Z",
+    "seconds_left": 604_800,
+    "max_downloads": 20,
+    "downloads_left": 19,
+    "number_of_items": 1,
+    "size_in_bytes": 15,
+    "items": {
+        IDENTIFIER: {
+            "relpath": "heights.csv",
+            "size_in_bytes": 15,
+            "hash": _MD5,
+            "url": f"https://dserver.example.org/signed-urls/s/{LINK_TOKEN}/{IDENTIFIER}",
+        }
+    },
+}
+
 DECISIONS: dict[str, Any] = {
     "uri": URI,
     "decisions": [

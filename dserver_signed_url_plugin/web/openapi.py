@@ -57,12 +57,24 @@ COMPLETING = {
     "and `mismatched` (relpath, expected, found), the first 100 of each, and their totals",
     409: "Another request is completing it, or the UUID is pending at another base URI",
 }
+OPENING_LINK = {
+    404: "There is no such link, or there are not so many pages of items",
+    410: "The share has ended: it expired, was revoked, has no downloads left, or its dataset or "
+    "owner is gone (`errors.reason`); or a lifecycle rule of the store may delete the dataset at "
+    "any moment",
+}
+DOWNLOADING = {
+    **READING,
+    **OPENING_LINK,
+    404: "There is no such link, or it has no such item",
+}
 AUDIT = {404: "This server keeps no table of decisions"}
 
 # What some routes answer with beside JSON, by path below the prefix of this plugin's routes.
 _TEXT = {"schema": {"type": "string"}}
 _OTHER_FORMATS = {
     ("dataset/{uri}", "get"): {"text/plain": _TEXT, "application/x-ndjson": _TEXT},
+    ("s/{token}", "get"): {"text/html": _TEXT, "text/plain": _TEXT},
 }
 
 UPLOAD_TOKEN = "uploadToken"  # noqa: S105 (the name of a scheme)
@@ -79,6 +91,9 @@ _TAKE_UPLOAD_TOKENS = {
     ("parts/{uri}/{identifier}", "post"),
     ("upload-complete", "post"),
 }
+
+# Below the prefix: whoever has the link of a share needs no other token.
+_WITHOUT_ACCOUNT = "s/"
 
 _METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 
@@ -109,6 +124,10 @@ IDENTIFIER = _path_parameter(
     examples.IDENTIFIER,
 )
 
+TOKEN = _path_parameter(
+    "token", "The last part of the link of a share, 32 characters", examples.LINK_TOKEN
+)
+
 
 def operation_id(view_name: str) -> str:
     """Return the name of a view in camel case, as generators of clients expect it."""
@@ -129,6 +148,8 @@ def correct(document: Mapping[str, Any], prefix: str) -> None:
                 responses["422"] = _MALFORMED
             if (path.removeprefix(prefix), method) in _TAKE_UPLOAD_TOKENS:
                 operation["security"] = [*document.get("security", []), {UPLOAD_TOKEN: []}]
+            if path.startswith(f"{prefix}{_WITHOUT_ACCOUNT}") and method in _METHODS:
+                operation["security"] = []
             more = _OTHER_FORMATS.get((path.removeprefix(prefix), method))
             if more is not None:
                 responses["200"]["content"].update(more)

@@ -59,13 +59,14 @@ def _dataset(grant: DatasetGrant) -> Response:
     else:
         response = json_response(DatasetGrantSchema.document(grant))
     response.vary.add("Accept")
-    if grant.page is not None:
-        response.headers[PaginationMixin.PAGINATION_HEADER_NAME] = _pagination(grant.page)
+    set_pagination(response, grant.page)
     return response
 
 
-def _pagination(page: Page) -> str:
-    """Return dserver's header for a page."""
+def set_pagination(response: Response, page: Page | None) -> None:
+    """Set dserver's header for a page, if the answer is one."""
+    if page is None:
+        return
     wanted = page.request
     metadata = PaginationMixin._make_pagination_metadata(wanted.number, wanted.size, page.total)
-    return json.encode(metadata).decode()
+    response.headers[PaginationMixin.PAGINATION_HEADER_NAME] = json.encode(metadata).decode()

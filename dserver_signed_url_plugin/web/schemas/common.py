@@ -94,10 +94,14 @@ def disposition_field() -> fields.String:
     )
 
 
-class ReadingSchema(LifetimeSchema):
-    """Query parameters of both routes for reading."""
+class DispositionSchema(Schema):
+    """Query parameter of every route for reading an item."""
 
     disposition = disposition_field()
+
+
+class ReadingSchema(LifetimeSchema, DispositionSchema):
+    """Query parameters of both routes for reading."""
 
 
 class ErrorDetailsSchema(Schema):

@@ -49,20 +49,9 @@ def _urls(text: str) -> fields.Dict:
 JSON: Literal["json"] = "json"
 
 
-class DatasetQuerySchema(ReadingSchema):
-    """Query parameters of reading a dataset."""
+class PageQuerySchema(Schema):
+    """Query parameters of every route that can answer with a page of items."""
 
-    format = fields.String(
-        load_default=JSON,
-        validate=validate.OneOf((JSON, *FORMATS)),
-        metadata=described(
-            "json, or else a list in plain text for another program: `curl -K -`, `aria2c -i -`, "
-            "`md5sum -c`, or a BagIt fetch.txt."
-        ),
-    )
-    details = fields.Boolean(
-        load_default=False, metadata=described("Whether to add what the manifest says of items.")
-    )
     page = fields.Integer(
         load_default=None,
         validate=validate.Range(min=1),
@@ -78,7 +67,7 @@ class DatasetQuerySchema(ReadingSchema):
     def check(self, query: dict[str, Any], **_: Any) -> None:
         """Refuse a page of a list, which says nothing of the others."""
         for name in ("page", "page_size"):
-            if query["format"] != JSON and query[name] is not None:
+            if query["format"] not in (None, JSON) and query[name] is not None:
                 raise ValidationError("Only for format=json.", name)
 
     @post_load
@@ -88,6 +77,22 @@ class DatasetQuerySchema(ReadingSchema):
         is_whole = number is None and size is None
         page = None if is_whole else PageRequest(number or 1, size or DEFAULT_PAGE_SIZE)
         return {**query, "page": page}
+
+
+class DatasetQuerySchema(ReadingSchema, PageQuerySchema):
+    """Query parameters of reading a dataset."""
+
+    format = fields.String(
+        load_default=JSON,
+        validate=validate.OneOf((JSON, *FORMATS)),
+        metadata=described(
+            "json, or else a list in plain text for another program: `curl -K -`, `aria2c -i -`, "
+            "`md5sum -c`, or a BagIt fetch.txt."
+        ),
+    )
+    details = fields.Boolean(
+        load_default=False, metadata=described("Whether to add what the manifest says of items.")
+    )
 
 
 class ItemDetailsSchema(Schema):
@@ -118,7 +123,7 @@ class DatasetGrantSchema(GrantSchema, StreamedSchema):
     def document(cls, grant: DatasetGrant) -> dict[str, Any]:
         """Return the fields of the answer."""
         items = grant.urls.items
-        details = ((name, _details(item)) for name, item in items.entries.items())
+        details = ((name, details_of(item)) for name, item in items.entries.items())
         return {
             **cls._head(grant),
             **({"items": Members(details)} if grant.details else {}),
@@ -129,7 +134,7 @@ class DatasetGrantSchema(GrantSchema, StreamedSchema):
     def lines(cls, grant: DatasetGrant) -> tuple[dict[str, Any], Iterator[dict[str, Any]]]:
         """Return all but the items, and the items with what the manifest says of them."""
         items = (
-            {"identifier": item.identifier, **_details(item), "url": url}
+            {"identifier": item.identifier, **details_of(item), "url": url}
             for item, url in grant.urls.items.signed()
         )
         return cls._head(grant), items
@@ -149,7 +154,8 @@ class DatasetGrantSchema(GrantSchema, StreamedSchema):
         }
 
 
-def _details(item: Item) -> dict[str, Any]:
+def details_of(item: Item) -> dict[str, Any]:
+    """Return the fields of an item that its manifest has."""
     return {
         "relpath": item.relpath,
         "size_in_bytes": item.size_in_bytes,
@@ -222,7 +228,7 @@ class SelectedItemsSchema(GrantSchema, StreamedSchema):
     def document(grant: SelectedItems) -> dict[str, Any]:
         """Return the fields of the answer."""
         items = (
-            (identifier, {"url": grant.urls[identifier], **_details(item)})
+            (identifier, {"url": grant.urls[identifier], **details_of(item)})
             for identifier, item in grant.chosen.items()
         )
         return {

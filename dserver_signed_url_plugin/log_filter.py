@@ -1,0 +1,32 @@
+"""Hides the tokens of shares in what web servers and Flask log of a request, whose path holds one.
+
+The loggers of this plugin never name them.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+
+# Of Flask's development server, and of servers that Flask's documentation names. A server that
+# logs without Python's logging has to be configured.
+_SERVERS = ("werkzeug", "gunicorn.access", "gunicorn.error", "waitress")
+_SLASH = r"(?:/|%2f)+"
+_TOKEN = re.compile(
+    rf"(signed-urls{_SLASH}s{_SLASH})[^\s/?#&\"'\\]+|\b[a-z2-7]{{32}}\b", re.IGNORECASE
+)
+
+
+def install(app_name: str) -> None:
+    """Filter the loggers of web servers, and of the Flask app of this name."""
+    for name in (app_name, *_SERVERS):
+        logging.getLogger(name).addFilter(_hide_tokens)
+
+
+def _hide_tokens(record: logging.LogRecord) -> bool:
+    """Change a record, which is logged in any case."""
+    message = record.getMessage()
+    hidden = _TOKEN.sub(lambda found: f"{found[1] or ''}…", message)
+    if hidden != message:
+        record.msg, record.args = hidden, None
+    return True

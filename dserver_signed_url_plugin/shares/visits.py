@@ -1,0 +1,238 @@
+"""What whoever has the link of a share may do: open it, list its items, download them.
+
+No account is needed: the token of the link stands for the share, as long as that lives.
+"""
+
+from __future__ import annotations
+
+import hmac
+from bisect import bisect_left
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+
+from dserver_signed_url_plugin.audit.decisions import Extent
+from dserver_signed_url_plugin.config import Settings
+from dserver_signed_url_plugin.downloads.grants import ItemList
+from dserver_signed_url_plugin.downloads.lists import ListFormat, encoded_url, item_list
+from dserver_signed_url_plugin.downloads.paging import Page, PageRequest
+from dserver_signed_url_plugin.downloads.service import Downloads
+from dserver_signed_url_plugin.errors import (
+    DatasetNotFound,
+    ItemNotFound,
+    ShareEnded,
+    ShareNotFound,
+    StorageUnavailable,
+)
+from dserver_signed_url_plugin.filenames import Disposition
+from dserver_signed_url_plugin.permissions import ReadPermit
+from dserver_signed_url_plugin.shares import repository
+from dserver_signed_url_plugin.shares.facts import ShareFacts, State
+from dserver_signed_url_plugin.shares.tokens import token_hash
+from dserver_signed_url_plugin.storage.values import IDENTIFIER, Item, SignedItems
+from dserver_signed_url_plugin.times import timestamp
+
+DOWNLOAD_SECONDS = 60
+# What mail programs and people take for a part of a link.
+_PUNCTUATION = ".,;:!?)]}>\"'…"
+_MOST_CHARACTERS = 64
+_SHA1_BYTES = 20
+_NO_HASH = "0" * 64
+
+
+@dataclass(frozen=True)
+class OpenShare:
+    """A living share, as somebody sees it who came with its link.
+
+    ``identifiers`` are the SHA-1s of its items, sorted; None if it has all items of the dataset.
+    """
+
+    facts: ShareFacts
+    permit: ReadPermit
+    identifiers: bytes | None = field(repr=False)
+
+    @property
+    def uuid(self) -> str:
+        """The UUID of the dataset."""
+        return self.facts.uri.uuid
+
+    @property
+    def seconds_left(self) -> int:
+        """The whole seconds until the share ends."""
+        return max(0, int((self.facts.ends_at - datetime.now(timezone.utc)).total_seconds()))
+
+    @property
+    def downloads_left(self) -> int | None:
+        """How often an item can still be downloaded; None if that is not limited."""
+        most = self.facts.max_downloads
+        return None if most is None else max(0, most - self.facts.downloads)
+
+    @property
+    def extent(self) -> Extent:
+        """What the audit says of an opening."""
+        facts = self.facts
+        return Extent(facts.number_of_items, facts.size_in_bytes, facts.ends_at)
+
+    def includes(self, identifier: str) -> bool:
+        """Return whether an item belongs to the share, if the dataset has it."""
+        if not IDENTIFIER.fullmatch(identifier):
+            return False
+        known = self.identifiers
+        if known is None:
+            return True
+        wanted = bytes.fromhex(identifier)
+        numbers = range(0, len(known), _SHA1_BYTES)
+        index = bisect_left(numbers, wanted, key=lambda at: known[at : at + _SHA1_BYTES])
+        return known[index * _SHA1_BYTES :][:_SHA1_BYTES] == wanted
+
+    def chosen(self, entries: Mapping[str, Item]) -> Mapping[str, Item]:
+        """Return the items of the share among those of the dataset, by identifier."""
+        known = self.identifiers
+        if known is None:
+            return entries
+        each = range(0, len(known), _SHA1_BYTES)
+        named = (known[at : at + _SHA1_BYTES].hex() for at in each)
+        return {name: entries[name] for name in named if name in entries}
+
+
+@dataclass(frozen=True)
+class LinkedItems:
+    """Items of a share, each with its link.
+
+    ``page`` says which they are, if not all; ``readme`` is the dataset's, if dserver has one.
+    """
+
+    opened: OpenShare
+    items: SignedItems
+    page: Page | None = None
+    readme: str | None = None
+
+
+def written_token(token: str) -> str:
+    """Return a token as it was written, which may come in capitals, or with a dot after it."""
+    return token[:_MOST_CHARACTERS].strip().rstrip(_PUNCTUATION).lower()
+
+
+@dataclass(frozen=True)
+class Visits:
+    """Opens shares for people without an account, and signs what they download."""
+
+    settings: Settings
+    downloads: Downloads
+
+    def open(self, token: str) -> OpenShare:
+        """Return the share of a link.
+
+        :raises ShareNotFound: if there is no such share.
+        :raises ShareEnded: if it has ended.
+        """
+        return self.opened(self.found(token))
+
+    def found(self, token: str) -> ShareFacts:
+        """Return the share of a link, which may have ended.
+
+        The same statement is executed for any token.
+
+        :raises ShareNotFound: if there is no such share.
+        """
+        wanted = token_hash(written_token(token))
+        facts, known = repository.by_token_hash(wanted) or (None, _NO_HASH)
+        if not hmac.compare_digest(known, wanted) or facts is None:
+            raise ShareNotFound
+        return facts
+
+    def opened(self, facts: ShareFacts) -> OpenShare:
+        """Return a share with what tells which items it has.
+
+        :raises ShareEnded: if it has ended.
+        """
+        if facts.state != "living":
+            raise ShareEnded(facts.state)
+        permit = ReadPermit(facts.owner, facts.uri.base)
+        return OpenShare(facts, permit, repository.identifiers(facts.id))
+
+    def items(self, opened: OpenShare) -> Mapping[str, Item]:
+        """Return the items of a share by identifier, in the order of the manifest.
+
+        :raises ShareEnded: if storage no longer holds the dataset.
+        :raises DatasetExpiring: if a lifecycle rule of its store is about to delete it.
+        """
+        try:
+            grant = self.downloads.items(opened.permit, opened.uuid, self._seconds)
+        except DatasetNotFound as error:
+            raise ShareEnded("unavailable") from error
+        return opened.chosen(grant.items.entries)
+
+    def linked(
+        self, opened: OpenShare, link: str, wanted: PageRequest | None = None
+    ) -> LinkedItems:
+        """Return the items of a share with their links.
+
+        :param link: the link of the share.
+        :param wanted: which page of them; None for all.
+        :raises PageNotFound: if there is no such page.
+        """
+        items = SignedItems(self.items(opened), lambda item: f"{link}/{item.identifier}")
+        if wanted is None:
+            return LinkedItems(opened, items)
+        return LinkedItems(opened, *Page.of(items, wanted))
+
+    def item_list(self, opened: OpenShare, link: str, list_format: ListFormat) -> ItemList:
+        """Return a list of the links of all items for another program.
+
+        :param link: the link of the share.
+        """
+        items, facts = self.linked(opened, link).items, opened.facts
+        title = f"{facts.name}: {len(items):,} item(s); the links end at {timestamp(facts.ends_at)}"
+        return ItemList(item_list(list_format, items, title, are_links=True), opened.extent)
+
+    def preview_url(self, opened: OpenShare, identifier: str) -> str:
+        """Sign an item that this server reads itself, or that a page shows; it is not counted.
+
+        :raises: as ``download``, apart from the end of the share.
+        """
+        return self.signed(opened, identifier, "inline")
+
+    def download(
+        self, opened: OpenShare, identifier: str, disposition: Disposition = "attachment"
+    ) -> str:
+        """Return a URL that was signed at this moment, and count the download.
+
+        Nothing is counted unless a URL is returned.
+
+        :raises ItemNotFound: if the share has no such item, whether or not the dataset has it.
+        :raises ShareEnded: if the share ended in the meantime, or its last download was used.
+        """
+        url = self.signed(opened, identifier, disposition)
+        if not repository.count_download(opened.facts.id):
+            raise ShareEnded(self._state(opened))
+        return url
+
+    def signed(self, opened: OpenShare, identifier: str, disposition: Disposition) -> str:
+        """Sign one item of a share, for a minute, or for the server's maximum if that is less."""
+        if not opened.includes(identifier):
+            raise ItemNotFound(identifier[:40], "its page lists those that it has.", "This link")
+        try:
+            grant = self.downloads.item(
+                opened.permit, opened.uuid, identifier, self._seconds, disposition
+            )
+        except DatasetNotFound as error:
+            raise ShareEnded("unavailable") from error
+        return _web_url(grant.url, str(opened.facts.uri.base))
+
+    @property
+    def _seconds(self) -> int:
+        return min(DOWNLOAD_SECONDS, self.settings.max_read_expiry)
+
+    @staticmethod
+    def _state(opened: OpenShare) -> State:
+        """Return why a share that was open a moment ago takes no more downloads."""
+        facts = repository.find(opened.facts.id)
+        return "unavailable" if facts is None or facts.state == "living" else facts.state
+
+
+def _web_url(url: str, storage: str) -> str:
+    """Return a URL to which a browser may be sent: a storage broker may return any text."""
+    if not url.startswith(("https://", "http://")):
+        raise StorageUnavailable(storage, "returned no URL of the web for an item")
+    return encoded_url(url)

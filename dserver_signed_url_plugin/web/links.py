@@ -1,0 +1,144 @@
+"""The routes behind the link of a share, which need no account: its page, its items, previews.
+
+The same link answers with a page, with JSON, or with a list for another program.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypedDict
+from urllib.parse import quote
+
+from flask import Response, request
+
+from dserver_signed_url_plugin.audit.decisions import Extent
+from dserver_signed_url_plugin.downloads.lists import ListFormat
+from dserver_signed_url_plugin.downloads.paging import PageRequest
+from dserver_signed_url_plugin.errors import ShareEnded, ShareNotFound
+from dserver_signed_url_plugin.filenames import Disposition
+from dserver_signed_url_plugin.services import services
+from dserver_signed_url_plugin.shares.service import link
+from dserver_signed_url_plugin.shares.visits import OpenShare, written_token
+from dserver_signed_url_plugin.web import audit_hooks, examples, link_requests, openapi, share_page
+from dserver_signed_url_plugin.web.blueprint import limited
+from dserver_signed_url_plugin.web.rendering import set_pagination
+from dserver_signed_url_plugin.web.routes import blueprint
+from dserver_signed_url_plugin.web.schemas.common import DispositionSchema
+from dserver_signed_url_plugin.web.schemas.links import LinkedItemsSchema, LinkQuerySchema
+from dserver_signed_url_plugin.web.streamed import json_response, text_response
+
+
+class LinkQuery(TypedDict):
+    """What LinkQuerySchema loads."""
+
+    format: Literal["json"] | ListFormat | None
+    page: PageRequest | None
+    name: str | None
+
+
+class DownloadQuery(TypedDict):
+    """What DispositionSchema loads."""
+
+    disposition: Disposition
+
+
+@blueprint.route(
+    "/s/<token>",
+    methods=["GET"],
+    parameters=[openapi.TOKEN],
+    endpoint="share-open",
+    strict_slashes=False,
+)
+@blueprint.arguments(LinkQuerySchema(), location="query")
+@blueprint.alt_response(200, schema=LinkedItemsSchema, example=examples.LINKED_ITEMS)
+@blueprint.refuses(openapi.OPENING_LINK)
+@limited
+def open_link(query: LinkQuery, token: str) -> Response:
+    """Return what the link of a share leads to: a page, JSON, or a list. Requires no account."""
+    opened = _opened(token)
+    audit_hooks.granted(opened.extent)
+    if request.path.endswith("/"):
+        return _without_slash(token)
+    address, list_format = _link(token), query["format"]
+    if list_format is not None and list_format != "json":
+        return text_response(services().visits.item_list(opened, address, list_format).lines)
+    if list_format is None and link_requests.wants_html():
+        return share_page.page(opened, address, request.args)
+    linked = services().visits.linked(opened, address, query["page"])
+    response = json_response(LinkedItemsSchema.document(linked))
+    set_pagination(response, linked.page)
+    return response
+
+
+@blueprint.route(
+    "/s/<token>/<identifier>",
+    methods=["GET"],
+    parameters=[openapi.TOKEN, openapi.IDENTIFIER],
+    endpoint="share-download",
+)
+@blueprint.arguments(DispositionSchema(), location="query")
+@blueprint.alt_response(303, description="`Location` is signed at this moment, for a minute")
+@blueprint.refuses(openapi.DOWNLOADING)
+@limited
+def download_item(query: DownloadQuery, token: str, identifier: str) -> Response:
+    """Redirect to a URL of one item, which is counted as a download. Requires no account.
+
+    HEAD only says whether there is such an item: it redirects nowhere, and is not counted.
+    """
+    opened, visits = _opened(token), services().visits
+    if request.method == "HEAD":
+        visits.signed(opened, identifier, query["disposition"])
+        audit_hooks.granted(Extent(items=0))
+        return Response(status=204)
+    url = visits.download(opened, identifier, query["disposition"])
+    audit_hooks.granted(Extent(items=1))
+    response = Response(status=303)
+    response.headers["Location"] = url
+    return response
+
+
+@blueprint.route(
+    "/s/<token>/<identifier>/preview",
+    methods=["GET"],
+    parameters=[openapi.TOKEN, openapi.IDENTIFIER],
+    endpoint="share-preview",
+)
+@blueprint.alt_response(200, description="A page", content_type="text/html")
+@blueprint.refuses(openapi.DOWNLOADING)
+@limited
+def preview_item(token: str, identifier: str) -> Response:
+    """Show an image, or the beginning of a text, as a page. Requires no account."""
+    opened = _opened(token)
+    audit_hooks.granted(Extent(items=1))
+    return share_page.preview(opened, _link(token), identifier)
+
+
+def _opened(token: str) -> OpenShare:
+    """Return the share of a link, and count the request against the rate limit.
+
+    :raises TooManyRequests: above ``SIGNED_URL_RATE_LIMIT`` of the address: of requests with this
+        link, or of those without one that works.
+    """
+    limits, visits = services().rate_limits, services().visits
+    try:
+        facts = visits.found(token)
+        audit_hooks.about(str(facts.uri), facts.id)
+        opened = visits.opened(facts)
+    except (ShareNotFound, ShareEnded):
+        limits.check_address(request.remote_addr)
+        raise
+    limits.check_visitor(request.remote_addr, facts.id)
+    return opened
+
+
+def _link(token: str) -> str:
+    """Return the link itself, which the client may have called in another spelling."""
+    base = link_requests.base_url(services().settings.public_url)
+    return link(base, written_token(token))
+
+
+def _without_slash(token: str) -> Response:
+    """Redirect to the same without the slash: links on a page are relative to it."""
+    query = f"?{request.query_string.decode('latin-1')}" if request.query_string else ""
+    response = Response(status=308)
+    response.headers["Location"] = f"../{quote(written_token(token), safe='')}{query}"
+    return response

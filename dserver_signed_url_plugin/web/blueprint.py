@@ -43,11 +43,13 @@ class SignedURLBlueprint(Blueprint):  # type: ignore[misc]  # untyped in flask-s
         dump = super().response(status, schema, **options)
         return lambda view: dump(rendering.rendered(schema, audit_hooks.audited(limited(view))))
 
-    def refuses(self, more: Mapping[int, str]) -> Callable[[View], View]:
-        """Document the refusals of a route, by status, beside those of every route."""
+    def refuses(
+        self, more: Mapping[int, str], common: Mapping[int, str] = openapi.REFUSALS
+    ) -> Callable[[View], View]:
+        """Document the refusals of a route, by status, beside those of every route of its kind."""
 
         def decorate(view: View) -> View:
-            for status, description in sorted({**openapi.REFUSALS, **more}.items(), reverse=True):
+            for status, description in sorted({**common, **more}.items(), reverse=True):
                 documented = self.alt_response(
                     status, schema=RefusalSchema, description=description
                 )

@@ -50,7 +50,7 @@ class DownloadQuery(TypedDict):
 )
 @blueprint.arguments(LinkQuerySchema(), location="query")
 @blueprint.alt_response(200, schema=LinkedItemsSchema, example=examples.LINKED_ITEMS)
-@blueprint.refuses(openapi.OPENING_LINK)
+@blueprint.refuses(openapi.OPENING_LINK, openapi.LINK_REFUSALS)
 @limited
 def open_link(query: LinkQuery, token: str) -> Response:
     """Return what the link of a share leads to: a page, JSON, or a list. Requires no account."""
@@ -77,7 +77,7 @@ def open_link(query: LinkQuery, token: str) -> Response:
 )
 @blueprint.arguments(DispositionSchema(), location="query")
 @blueprint.alt_response(303, description="`Location` is signed at this moment, for a minute")
-@blueprint.refuses(openapi.DOWNLOADING)
+@blueprint.refuses(openapi.DOWNLOADING, openapi.LINK_REFUSALS)
 @limited
 def download_item(query: DownloadQuery, token: str, identifier: str) -> Response:
     """Redirect to a URL of one item, which is counted as a download. Requires no account.
@@ -103,7 +103,7 @@ def download_item(query: DownloadQuery, token: str, identifier: str) -> Response
     endpoint="share-preview",
 )
 @blueprint.alt_response(200, description="A page", content_type="text/html")
-@blueprint.refuses(openapi.DOWNLOADING)
+@blueprint.refuses(openapi.DOWNLOADING, openapi.LINK_REFUSALS)
 @limited
 def preview_item(token: str, identifier: str) -> Response:
     """Show an image, or the beginning of a text, as a page. Requires no account."""

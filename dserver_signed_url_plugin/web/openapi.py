@@ -57,15 +57,18 @@ COMPLETING = {
     "and `mismatched` (relpath, expected, found), the first 100 of each, and their totals",
     409: "Another request is completing it, or the UUID is pending at another base URI",
 }
+# Of those that need no account.
+LINK_REFUSALS = {status: REFUSALS[status] for status in (429, 501, 502, 503)}
 OPENING_LINK = {
+    409: "The store keeps the dataset's manifest in an archive; `message` says what restores it",
     404: "There is no such link, or there are not so many pages of items",
     410: "The share has ended: it expired, was revoked, has no downloads left, or its dataset or "
     "owner is gone (`errors.reason`); or a lifecycle rule of the store may delete the dataset at "
     "any moment",
 }
 DOWNLOADING = {
-    **READING,
     **OPENING_LINK,
+    409: READING[409],
     404: "There is no such link, or it has no such item",
 }
 AUDIT = {404: "This server keeps no table of decisions"}

@@ -14,6 +14,7 @@ import requests
 from werkzeug.test import TestResponse
 
 from tests.support.dserver import Dserver, Person
+from tests.support.links import shared
 
 PAGE = (Path(__file__).parents[2] / "docs" / "http-api.rst").read_text(encoding="utf-8")
 _, *PARTS = re.split(r"(?m)^(.+)\n-{4,}\n", PAGE)
@@ -28,6 +29,7 @@ ITEMS = "POST /signed-urls/items/<uri>"
 ITEM = "GET /signed-urls/item/<uri>/<identifier>"
 AUDIT = "GET /signed-urls/audit/<uri>"
 PARTS_OF_ITEM = "POST /signed-urls/parts/<uri>/<identifier>"
+LINK = "GET /signed-urls/s/<token>"
 CANCEL = "DELETE /signed-urls/upload/<uri>"
 
 CONTENT = b"day,height\n1,3\n"
@@ -76,7 +78,7 @@ def names(document: Any, operation: Any):
             yield parameter["name"]
     answers = (operation["responses"].get(status) for status in ("200", "202"))
     for part in (operation.get("requestBody"), *answers):
-        if part is not None:
+        if part is not None and "application/json" in part["content"]:
             reference = part["content"]["application/json"]["schema"]["$ref"]
             yield from document["components"]["schemas"][reference.split("/")[-1]]["properties"]
 
@@ -95,6 +97,9 @@ def test_the_exchanges_are_real(lab):
     answer = exchange(lab, ITEM)
     assert requests.get(answer["url"], timeout=30).content == CONTENT
     exchange(lab, AUDIT)
+    uri = f"{lab.base_uri}/{UUID}"
+    visitor = shared(lab, uri, max_downloads=20, note=shown(lab, LINK)["note"])
+    assert_alike(shown(lab, LINK), visitor.open().json)
     large = {"relpath": "scan.tif", "size_in_bytes": 150_000_000, "hash": "0" * 32}
     plan = {"uuid": UUID_IN_PARTS, "name": "scans", "items": [large], "multipart": True}
     [entry] = lab.alice.begin(lab.base_uri, plan).json["upload_urls"]["items"].values()

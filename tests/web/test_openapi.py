@@ -11,6 +11,7 @@ from openapi_spec_validator import OpenAPIV30SpecValidator
 
 from dserver_signed_url_plugin.web import examples, openapi
 from tests.support.dserver import Dserver, encoded
+from tests.support.links import shared
 
 DATASET = ("/signed-urls/dataset/{uri}", "get")
 ITEMS = ("/signed-urls/items/{uri}", "post")
@@ -21,7 +22,14 @@ STATUS = ("/signed-urls/upload/{uri}", "get")
 CANCEL = ("/signed-urls/upload/{uri}", "delete")
 AUDIT = ("/signed-urls/audit/{uri}", "get")
 PARTS = ("/signed-urls/parts/{uri}/{identifier}", "post")
-OPERATIONS = (DATASET, ITEMS, ITEM, UPLOAD, PARTS, COMPLETE, STATUS, CANCEL, AUDIT)
+LINK = ("/signed-urls/s/{token}", "get")
+DOWNLOAD = ("/signed-urls/s/{token}/{identifier}", "get")
+PREVIEW = ("/signed-urls/s/{token}/{identifier}/preview", "get")
+WITHOUT_ACCOUNT = (LINK, DOWNLOAD, PREVIEW)
+OPERATIONS = (
+    *(DATASET, ITEMS, ITEM, UPLOAD, PARTS, COMPLETE, STATUS, CANCEL, AUDIT),
+    *WITHOUT_ACCOUNT,
+)
 EVERYWHERE = {200, 400, 401, 403, 422, 429, 501, 502, 503}
 
 
@@ -92,7 +100,7 @@ def test_every_route_says_what_it_is_for(operation):
 @pytest.mark.parametrize("route", OPERATIONS)
 def test_every_error_is_dservers_envelope(document, route, operation):
     for status in operation["responses"]:
-        if status not in ("200", "202", "default"):
+        if status not in ("200", "202", "303", "default"):
             schema = answered(document, route, int(status))
             assert schema["properties"].keys() == {"code", "status", "message", "errors"}
 
@@ -239,10 +247,20 @@ def test_every_operation_has_an_id_of_its_own_in_the_words_of_the_field(document
         COMPLETE: "completeUpload",
         PARTS: "signParts",
         AUDIT: "readAudit",
+        LINK: "openLink",
+        DOWNLOAD: "downloadItem",
+        PREVIEW: "previewItem",
     }
 
 
-@pytest.mark.parametrize("route", OPERATIONS)
+@pytest.mark.parametrize("route", WITHOUT_ACCOUNT)
+def test_a_link_needs_no_account(document, operation):
+    assert operation["security"] == []
+    assert not {"401", "403"} & operation["responses"].keys()
+    assert {"404", "410", "429", "502"} <= operation["responses"].keys()
+
+
+@pytest.mark.parametrize("route", sorted({*OPERATIONS} - {DOWNLOAD, PREVIEW}))
 def test_the_example_of_an_answer_has_what_its_schema_requires(document, route, operation):
     content = operation["responses"]["200"]["content"]["application/json"]
     schema = resolved(document, content["schema"])
@@ -281,6 +299,8 @@ def test_the_examples_are_real_exchanges(lab):
     assert shape(lab.bob.read(uri).json) == shape(examples.DATASET_GRANT)
     item_grant = lab.bob.read_item(uri, examples.IDENTIFIER).json
     assert shape(item_grant) == shape(examples.ITEM_GRANT)
+    visitor = shared(lab, uri, max_downloads=20, note=examples.LINKED_ITEMS["note"])
+    assert shape(visitor.open().json) == shape(examples.LINKED_ITEMS)
     decisions = lab.alice.get(f"/signed-urls/audit/{encoded(uri)}?limit=1").json
     decisions["next"] = None  # there are more, of other requests
     assert shape(decisions) == shape(examples.DECISIONS)

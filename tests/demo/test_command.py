@@ -25,9 +25,16 @@ from tests.support.demo_command import PATIENCE, Serve, listens, refused
 NOWHERE = "s3%3A%2F%2Fdtool-demo%2F550e8400-e29b-41d4-a716-446655440000"
 
 
+ELSEWHERE = {"DTOOL_S3_ENDPOINT_dtool-demo": "http://127.0.0.1:9"}
+
+
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    with Serve(tmp_path_factory.mktemp("demo")) as running:
+    """A demo beside modules with names that it needs, and with a variable for its bucket."""
+    directory = tmp_path_factory.mktemp("modules")
+    for module in ("six", "json", "boto3"):
+        (directory / f"{module}.py").write_text("raise ImportError('not the one that is meant')\n")
+    with Serve(tmp_path_factory.mktemp("demo"), directory=directory, **ELSEWHERE) as running:
         yield running
 
 
@@ -114,19 +121,18 @@ def check_ended_by(number: int, demo: Serve) -> None:
     assert not listens(demo.info["s3_endpoint"])
 
 
-def test_a_store_of_ones_own_is_used_and_the_bucket_created(tmp_path):
-    with LocalStore() as store:
-        variables = {
-            "DTOOL_S3_ENDPOINT_mine": store.endpoint,
-            "DTOOL_S3_ACCESS_KEY_ID_mine": store.access_key,
-            "DTOOL_S3_SECRET_ACCESS_KEY_mine": store.secret_key,
-        }
-        with Serve(tmp_path, "--bucket", "mine", **variables) as running:
-            assert running.info["s3_endpoint"] == store.endpoint
-            assert running.info["access_key"] == store.access_key
-            client = s3_client(store.endpoint, store.access_key, store.secret_key)
-            assert [bucket["Name"] for bucket in client.list_buckets()["Buckets"]] == ["mine"]
-        assert listens(store.endpoint)
+def test_a_store_of_ones_own_is_used_and_the_bucket_created(store, tmp_path):
+    variables = {
+        "DTOOL_S3_ENDPOINT_mine": store.endpoint,
+        "DTOOL_S3_ACCESS_KEY_ID_mine": store.access_key,
+        "DTOOL_S3_SECRET_ACCESS_KEY_mine": store.secret_key,
+    }
+    with Serve(tmp_path, "--bucket", "mine", **variables) as running:
+        assert running.info["s3_endpoint"] == store.endpoint
+        assert running.info["access_key"] == store.access_key
+        client = s3_client(store.endpoint, store.access_key, store.secret_key)
+        assert "mine" in [bucket["Name"] for bucket in client.list_buckets()["Buckets"]]
+    assert listens(store.endpoint)
 
 
 def test_a_store_named_only_in_part_is_refused_with_the_missing_variable(tmp_path):
@@ -165,11 +171,9 @@ def test_what_opens_a_store_is_not_shown_with_it(place):
     assert "geheim" not in repr(place)
 
 
-def test_variables_of_the_bucket_that_nobody_named_are_left_alone(tmp_path):
-    elsewhere = {"DTOOL_S3_ENDPOINT_dtool-demo": "http://127.0.0.1:9"}
-    with Serve(tmp_path, **elsewhere) as running:
-        assert running.info["s3_endpoint"] != elsewhere["DTOOL_S3_ENDPOINT_dtool-demo"]
-        assert listens(running.info["s3_endpoint"])
+def test_variables_of_the_bucket_that_nobody_named_are_left_alone(demo):
+    assert demo.info["s3_endpoint"] not in ELSEWHERE.values()
+    assert listens(demo.info["s3_endpoint"])
 
 
 @pytest.fixture
@@ -227,9 +231,6 @@ def test_a_local_store_refuses_other_keys():
     assert not listens(store.endpoint)
 
 
-def test_a_directory_with_modules_of_its_own_is_no_place_for_the_demos(tmp_path):
-    for module in ("six", "json", "boto3"):
-        (tmp_path / f"{module}.py").write_text("raise ImportError('not the one that is meant')\n")
-    with Serve(tmp_path, directory=tmp_path) as demo:
-        assert demo.get("bob", "/me").status_code == 200
-        assert demo.get("bob", f"/signed-urls/dataset/{NOWHERE}").status_code == 404
+def test_a_directory_with_modules_of_its_own_is_no_place_for_the_demos(demo):
+    assert demo.get("bob", "/me").status_code == 200
+    assert demo.get("bob", f"/signed-urls/dataset/{NOWHERE}").status_code == 404

@@ -62,7 +62,8 @@ def test_it_starts_with_nothing_but_what_it_requires(wheel, tmp_path):
 
 
 def test_what_the_image_installs_fits_together_and_starts(wheel, tmp_path):
-    environment = wheels.Environment(tmp_path)
-    environment.install("--requirement", DOCKER / "requirements.txt", wheel)
+    environment, pins = wheels.Environment(tmp_path), DOCKER / "requirements.txt"
+    linked_packages.copy_pinned(pins.read_text(), environment.site, besides="gunicorn")
+    environment.install("--requirement", pins, wheel)
     environment.run("python", "-c", STARTS + FINDS_THE_PUBLIC_PLUGINS)
     environment.run("gunicorn", "--version")

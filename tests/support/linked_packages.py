@@ -1,11 +1,13 @@
-"""Some of the packages of this environment, in a directory of their own."""
+"""Some of the packages of this environment, linked or copied into a directory of their own."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from re import match
+from re import findall, match
 
 
 def link(names: Iterable[str], site: Path) -> None:
@@ -28,6 +30,24 @@ def link(names: Iterable[str], site: Path) -> None:
             if not (site / top).exists():
                 (site / top).symlink_to(str(found.locate_file(top)))
         waiting += requirements(found.requires)
+
+
+def copy_pinned(pins: str, site: Path, besides: str) -> None:
+    """Copy what is here in its pinned version into a directory, so that pip need not unpack it.
+
+    A copy, because through a link pip would write into this environment.
+
+    :param besides: a package that pip is to install, with its script.
+    """
+    for name, version in findall(r"(?m)^([\w.-]+)==(\S+)$", pins):
+        with suppress(PackageNotFoundError):
+            found = distribution(name)
+            if found.version != version or name == besides:
+                continue
+            for file in found.files or ():
+                if file.parts[0] != ".." and file.suffix != ".pyc":
+                    (site / file).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(str(found.locate_file(file)), site / file)
 
 
 def requirements(stated: Iterable[str] | None) -> list[str]:

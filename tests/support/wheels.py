@@ -27,9 +27,9 @@ class Environment:
         self._directory = directory
         venv.create(directory / "venv", with_pip=False)
         self._programs = directory / "venv" / "bin"
-        [site] = (directory / "venv").glob("lib/python*/site-packages")
+        [self.site] = (directory / "venv").glob("lib/python*/site-packages")
         # Installing one takes longer than all that is done with it.
-        linked_packages.link(["pip"], site)
+        linked_packages.link(["pip"], self.site)
 
     def install(self, *arguments: str | Path) -> None:
         """Run `pip install` and `pip check`."""

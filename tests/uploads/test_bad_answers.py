@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import count, product
+from itertools import count
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,6 +14,7 @@ from werkzeug.test import TestResponse
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
 from tests.support.clients import Deposit, DserverClientJS, DtoolDserver, each_client
 from tests.support.dserver import Dserver, encoded
+from tests.support.every_step import EVERY_STEP
 from tests.support.proxy import Instead, Request, StoreProxy
 from tests.support.s3_holdings import check_dataset
 
@@ -39,26 +40,27 @@ def listing(entry: str, more: str = "") -> bytes:
 
 
 ENTRY = "<Key>k</Key><Size>1</Size><ETag>e</ETag><LastModified>{}</LastModified>"
-# Of several, each request gets another.
-ANSWERS: dict[str, Instead | tuple[Instead, ...]] = {
-    "page": Instead(200, PAGE),
-    "nothing": Instead(200),
-    "status": (Instead(204), Instead(307, to_itself=True), Instead(404, PAGE)),
-    "cut-off": Instead(200, PAGE, length=10_000),
-    "no-UTF-8": Instead(200, b"<ListBucketResult>\xff\xfe</ListBucketResult>"),
-    "deep": Instead(200, DEEP),
-    "no-ETag": Instead(200, listing("<Key>k</Key><Size>1</Size>")),
-    "odd-date": Instead(200, listing(ENTRY.format("yesterday"))),
-    "endless": Instead(
+# Answers to any request; of several statuses, each request gets another.
+ANSWERS: list[Instead | tuple[Instead, ...]] = [
+    Instead(200, PAGE),
+    Instead(200),
+    (Instead(204), Instead(307, to_itself=True), Instead(404, PAGE)),
+    Instead(200, PAGE, length=10_000),
+]
+# Answers to a request for a listing.
+LISTINGS = [
+    Instead(200, b"<ListBucketResult>\xff\xfe</ListBucketResult>"),
+    Instead(200, DEEP),
+    Instead(200, listing("<Key>k</Key><Size>1</Size>")),
+    Instead(200, listing(ENTRY.format("yesterday"))),
+    Instead(
         200,
         listing(
             ENTRY.format("2026-01-01T00:00:00Z"),
             "<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>",
         ),
     ),
-}
-
-OF_LISTINGS = {"no-UTF-8", "deep", "no-ETag", "odd-date", "endless"}
+]
 
 
 def reading(dserver: Dserver, deposit: Deposit) -> Call:
@@ -122,40 +124,43 @@ def check_done(call: Any, told: TestResponse, dserver: Dserver, s3: Any, deposit
 
 
 class Once:
-    """Gives another answer to one request, of those that it may fit."""
+    """Gives another answer to the request of one number: one of those that may fit it, in turn."""
 
-    def __init__(self, answer: str, at: int) -> None:
-        wrong = ANSWERS[answer]
-        self._wrong = wrong[at % len(wrong)] if isinstance(wrong, tuple) else wrong
-        self._at, self._only_listings = at, answer in OF_LISTINGS
-        self._fitting = count(1)
+    def __init__(self, at: int, turn: int) -> None:
+        self._at, self._turn = at, turn
+        self._numbers = count(1)
         self.given = False
 
     def __call__(self, request: Request) -> Instead | None:
-        if self._only_listings and "list-type=2" not in request.target:
-            return None
-        if next(self._fitting) != self._at:
+        if next(self._numbers) != self._at:
             return None
         self.given = True
-        return self._wrong
+        fitting = [*LISTINGS, *ANSWERS] if "list-type=2" in request.target else ANSWERS
+        wrong = fitting[(self._at + self._turn) % len(fitting)]
+        return wrong[self._at % len(wrong)] if isinstance(wrong, tuple) else wrong
 
 
 # What is asked for a pinned completion is asked for a staged one, too, beside the copies.
 EACH = [reading, reading_an_item, beginning, looking, completing_staged, cancelling]
+# Each request of a call gets two answers, and each kind of request all of them over all calls.
+TURNS = range(len(LISTINGS) + len(ANSWERS)) if EVERY_STEP else (0, 2)
 
 
 @pytest.mark.parametrize(
-    ("call", "answer"),
-    [*product(EACH, ANSWERS), (completing, "page"), (completing, "cut-off")],
+    ("call", "turn"),
+    [
+        *((call, number + turn) for number, call in enumerate(EACH) for turn in TURNS),
+        (completing, 0),
+    ],
     ids=lambda value: getattr(value, "__name__", value),
 )
 def test_an_answer_to_something_else_is_502_or_repeated_and_the_same_call_works_later(
-    dserver, proxy: StoreProxy, s3, call, answer
+    dserver, proxy: StoreProxy, s3, call, turn
 ):
     for at in count(1):
         deposit = Deposit(FILE)
         act = call(dserver, deposit)
-        proxy.before = once = Once(answer, at)
+        proxy.before = once = Once(at, turn)
         told = act()
         proxy.heal()
         if told.status_code != 200:

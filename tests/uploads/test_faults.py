@@ -12,6 +12,7 @@ from werkzeug.test import TestResponse
 
 from tests.support.clients import Deposit, DserverClientJS, DtoolDserver, RelpathsOnly
 from tests.support.dserver import Dserver
+from tests.support.every_step import EVERY_STEP
 from tests.support.logged_secrets import kept_out_of_the_log
 from tests.support.proxy import Fault
 from tests.support.refusals import assert_store_unavailable
@@ -66,27 +67,33 @@ def named(value: object) -> str:
     )
 
 
+# The first request that is refused, and the distance to the next.
+EACH = (1, 1)
+# Items of both are staged: each has every other request refused.
+ODD, EVEN = (EACH, EACH) if EVERY_STEP else ((1, 2), (2, 2))
+
+
 @pytest.mark.parametrize(
-    ("place", "call", "client", "least"),
+    ("place", "call", "client", "refusals", "least"),
     [
-        ("bucket", reading, DtoolDserver(), 4),
-        ("bucket", reading_an_item, DtoolDserver(), 1),
-        ("bucket", beginning, DtoolDserver(), 7),
-        ("bucket", completing, DtoolDserver(), 7),
-        ("bucket", completing, DserverClientJS(), 10),
-        ("bucket", completing, RelpathsOnly(), 11),
-        ("account", reading, DtoolDserver(), 4),
-        ("account", reading_an_item, DtoolDserver(), 1),
-        ("account", beginning, DtoolDserver(), 8),
-        ("account", completing, DtoolDserver(), 8),
+        ("bucket", reading, DtoolDserver(), EACH, 4),
+        ("bucket", reading_an_item, DtoolDserver(), EACH, 1),
+        ("bucket", beginning, DtoolDserver(), EACH, 7),
+        ("bucket", completing, DtoolDserver(), EACH, 7),
+        ("bucket", completing, DserverClientJS(), ODD, 10),
+        ("bucket", completing, RelpathsOnly(), EVEN, 11),
+        ("account", reading, DtoolDserver(), EACH, 4),
+        ("account", reading_an_item, DtoolDserver(), EACH, 1),
+        ("account", beginning, DtoolDserver(), EACH, 8),
+        ("account", completing, DtoolDserver(), EACH, 8),
     ],
     indirect=["place"],
     ids=named,
 )
 def test_a_call_that_the_store_refused_at_any_request_can_be_repeated(
-    placed, place_proxy, holdings, call, client, least
+    placed, place_proxy, holdings, call, client, refusals, least
 ):
-    for at in count(1):
+    for at in count(*refusals):
         deposit = Deposit(FILE, more=DESCRIPTIONS)
         act = call(placed, client, deposit)
         place_proxy.fail(Fault.REFUSED, at)

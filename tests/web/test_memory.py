@@ -18,7 +18,7 @@ from tests.support.compose_container import DOCKER, Container
 from tests.support.dserver import Dserver, encoded, in_capitals
 
 # Bytes of a body; up to 64 MiB are read.
-SIZE = 32_000_000
+SIZE = 16_000_000
 MB = 1_000_000
 PATIENCE = 20  # seconds, on a busy machine
 FACTORY = "dserver_signed_url_plugin.demo.app:create_app_from_environment()"
@@ -109,7 +109,7 @@ def test_whoever_may_nothing_takes_no_memory(worker):
     figures = f"{before:.0f} MB before, {worker.peak():.0f} at most, {worker.megabytes():.0f} after"
     print(figures)  # noqa: T201
     assert answers == [403] * 4
-    # What four threads and their connections take; bodies that were read would be 128 MB.
+    # What four threads and their connections take; bodies that were read would be 64 MB.
     assert worker.peak() < before + 40, figures
 
 

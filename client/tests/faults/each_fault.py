@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -14,11 +13,12 @@ import pytest
 
 from client.tests.faults.proxies import ALL, FAULTS, Faults
 from client.tests.faults.world import README, World, pending_uploads
+from tests.support.every_step import EVERY_STEP
 
 # Requests to either side of a deposit of these files or of fetching them, at most.
 STEPS = 4
 # One of so many steps is tried with one kind of fault.
-STRIDE = 1 if "EVERY_STEP" in os.environ else 4
+STRIDE = 1 if EVERY_STEP else 4
 
 KINDS = [
     *(("dserver", kind, number) for number, kind in enumerate(FAULTS)),

@@ -16,11 +16,11 @@ from dserver_signed_url_plugin.config import Settings, secrets_in
 from dserver_signed_url_plugin.services import Services
 from dserver_signed_url_plugin.shares import repository as share_repository
 from dserver_signed_url_plugin.uploads import models, part_repository
-from dserver_signed_url_plugin.web import links
+from dserver_signed_url_plugin.web import links, share_routes
 from dserver_signed_url_plugin.web.routes import blueprint
 
-# Imported for `flask db migrate` of the host, which needs both.
-__all__ = ["SignedURLExtension", "links", "models", "tables"]
+# Imported for `flask db migrate` of the host, which needs models and tables, and for their routes.
+__all__ = ["SignedURLExtension", "links", "models", "share_routes", "tables"]
 
 
 class SignedURLExtension(ExtensionABC):

@@ -86,6 +86,11 @@ def permit_completion(username: str, base_uri: BaseURI) -> UploadPermit:
     return permit_upload(username, base_uri)
 
 
+def is_admin(username: str) -> bool:
+    """Return whether a user is an administrator of dserver."""
+    return bool(utils_auth.has_admin_rights(username))
+
+
 def permit_operator(base_uri: BaseURI) -> UploadPermit:
     """Return a permit to upload for the operator at the command line."""
     return UploadPermit("", base_uri, is_admin=True)

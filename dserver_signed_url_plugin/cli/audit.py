@@ -48,6 +48,7 @@ def _uri(text: str) -> DatasetURI | BaseURI:
 @click.command("audit")
 @click.option("--uri", type=_uri, metavar="URI", help="Only this dataset or base URI.")
 @click.option("--user", metavar="NAME", help="Only requests of this user.")
+@click.option("--share", metavar="ID", help="Only requests about this share.")
 @click.option(
     "--since",
     type=_time,
@@ -69,6 +70,7 @@ def _uri(text: str) -> DatasetURI | BaseURI:
 def audit(
     uri: DatasetURI | BaseURI | None,
     user: str | None,
+    share: str | None,
     since: datetime | None,
     limit: int,
     *,
@@ -81,7 +83,8 @@ def audit(
       flask signed_url audit --uri s3://my-bucket --since 7d
     """  # noqa: D301 (click looks for the character itself, not for its name)
     below = isinstance(uri, BaseURI)
-    search = Search(None if uri is None else str(uri), below, username=user, since=since)
+    place = None if uri is None else str(uri)
+    search = Search(place, below, username=user, share=share, since=since)
     try:
         page = services().audit.found(search, limit)
     except SignedURLError as error:
@@ -98,7 +101,7 @@ def _line(decision: Decision) -> str:
     words += [decision.outcome.value if decision.reason is None else f"refused:{decision.reason}"]
     words += [decision.uri or "-"]
     names = {"items": "items", "size_in_bytes": "bytes", "expires_at": "until"}
-    names |= {"verified": "verified", "address": "from", "request_id": "request"}
+    names |= {"verified": "verified", "share": "share", "address": "from", "request_id": "request"}
     words += [f"{word}={facts[name]}" for name, word in names.items() if facts[name] is not None]
     words += [f"requests={decision.requests}"] if decision.requests > 1 else []
     return " ".join(words)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Literal
+from typing import Any, Literal
 
 from dserver_signed_url_plugin.audit.decisions import Extent
+from dserver_signed_url_plugin.times import timestamp
 from dserver_signed_url_plugin.uris import DatasetURI
+
+# ``next`` of a page: microseconds since 1970 UTC, and the ID of a share.
+CURSOR = re.compile(r"[0-9]{1,16}-[0-9a-f]{16}\Z")
 
 State = Literal["living", "expired", "revoked", "used-up", "unavailable"]
 EndReason = Literal["revoked", "dataset-deleted", "owner-deleted"]
@@ -36,6 +41,7 @@ class ShareFacts:
     number_of_items: int
     size_in_bytes: int | None
     is_available: bool
+    extent = Extent()  # looking at a share, or revoking it, grants no data
 
     @property
     def state(self) -> State:
@@ -47,6 +53,24 @@ class ShareFacts:
         if self.max_downloads is not None and self.downloads >= self.max_downloads:
             return "used-up"
         return "living" if self.is_available else "unavailable"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what JSON has of it, times as UTC."""
+        return {
+            "id": self.id,
+            "uri": str(self.uri),
+            "name": self.name,
+            "owner": self.owner,
+            "note": self.note,
+            "state": self.state,
+            "ended_because": self.ended_because,
+            "created_timestamp": timestamp(self.created_at),
+            "expires_timestamp": timestamp(self.ends_at),
+            "max_downloads": self.max_downloads,
+            "downloads": self.downloads,
+            "number_of_items": self.number_of_items,
+            "size_in_bytes": self.size_in_bytes,
+        }
 
 
 @dataclass(frozen=True)

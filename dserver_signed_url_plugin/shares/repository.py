@@ -52,6 +52,7 @@ _FACTS = select(
     _FROZEN_AT.label("registered_frozen_at"),
     or_(_columns.owner == "", _OWNER_MAY_READ).label("owner_may_read"),
 )
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 # dserver's table may keep fewer digits of a second than the store.
 _SAME_MOMENT = timedelta(seconds=1)
 
@@ -138,7 +139,7 @@ def end_shares_of_dataset(uri: str) -> int:
 
 def cursor(share: ShareFacts) -> str:
     """Return a share's position among all, for ``before`` of ``page``."""
-    return f"{share.created_at:%Y%m%d%H%M%S%f}-{share.id}"
+    return f"{(share.created_at - _EPOCH) // timedelta(microseconds=1)}-{share.id}"
 
 
 @event.listens_for(User, "before_delete")
@@ -207,7 +208,7 @@ def _changed(statement: Any) -> int:
 
 def _position(before: str) -> tuple[datetime, str]:
     moment, _, share_id = before.partition("-")
-    return datetime.strptime(moment, "%Y%m%d%H%M%S%f").replace(tzinfo=timezone.utc), share_id
+    return _EPOCH + timedelta(microseconds=int(moment)), share_id
 
 
 def _facts(row: Any) -> ShareFacts:

@@ -43,6 +43,8 @@ __all__ = [
 DAY = 86_400  # seconds
 _DEFAULT_LIFE = 7 * DAY
 MAX_NOTE_CHARACTERS = 1000
+# Allowed in a note: new lines, and what joins or parts letters in Persian, and signs in emoji.
+_NOT_PRINTED = dict.fromkeys(map(ord, "\n\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"))
 MAX_DOWNLOADS = 2**31 - 1  # what an INTEGER of PostgreSQL holds
 
 
@@ -74,7 +76,7 @@ class NewShare:
             reason = f"must be at least 1 and at most {MAX_DOWNLOADS}."
             raise InvalidField("max_downloads", reason, status=422)
         note = self.note or ""
-        if len(note) > MAX_NOTE_CHARACTERS or not note.replace("\n", "").isprintable():
+        if len(note) > MAX_NOTE_CHARACTERS or not note.translate(_NOT_PRINTED).isprintable():
             reason = f"must be at most {MAX_NOTE_CHARACTERS} printable characters."
             raise InvalidField("note", reason, status=422)
 

@@ -143,6 +143,32 @@ LINKED_ITEMS: dict[str, Any] = {
         }
     },
 }
+SHARE: dict[str, Any] = {
+    "id": "9f86d081884c7d65",
+    "uri": URI,
+    "name": "plant-heights",
+    "owner": "alice",
+    "note": "Before the review",
+    "state": "living",
+    "ended_because": None,
+    "created_timestamp": "2026-11-20T08:12:31.412903Z",
+    "expires_timestamp": "2026-12-20T08:12:31.412903Z",
+    "max_downloads": None,
+    "downloads": 0,
+    "number_of_items": 1,
+    "size_in_bytes": 15,
+}
+SHARE_REQUEST: dict[str, Any] = {
+    "items": ["heights.csv"],
+    "expires_in": 2_592_000,
+    "note": "Before the review",
+}
+CREATED_SHARE: dict[str, Any] = {
+    **SHARE,
+    "link": f"https://dserver.example.org/signed-urls/s/{LINK_TOKEN}",
+    "items": ["heights.csv"],
+}
+SHARES: dict[str, Any] = {"shares": [SHARE], "next": None}
 
 DECISIONS: dict[str, Any] = {
     "uri": URI,
@@ -161,6 +187,7 @@ DECISIONS: dict[str, Any] = {
             "request_id": "2f6f3c1e-3a52-4d5f-9d0b-5a3f1c9f7a10",
             "requests": 1,
             "verified": None,
+            "share": None,
         }
     ],
     "next": None,

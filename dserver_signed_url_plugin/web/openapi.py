@@ -5,7 +5,7 @@ It also corrects what other parts of dserver put into that document.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 from urllib.parse import quote
 
@@ -71,6 +71,12 @@ DOWNLOADING = {
     409: READING[409],
     404: "There is no such link, or it has no such item",
 }
+SHARING = {
+    **READING_ITEMS,
+    409: "The caller has as many shares that work as this server allows; or the store keeps the "
+    "dataset in an archive; `errors.slug` says which",
+}
+REVOKING = {404: "There is no such share, or it is another user's"}
 AUDIT = {404: "This server keeps no table of decisions"}
 
 # What some routes answer with beside JSON, by path below the prefix of this plugin's routes.
@@ -130,6 +136,12 @@ IDENTIFIER = _path_parameter(
 TOKEN = _path_parameter(
     "token", "The last part of the link of a share, 32 characters", examples.LINK_TOKEN
 )
+# The same, because OpenAPI has one name for what is at one place of a path.
+SHARE_URI = _path_parameter(
+    "uri",
+    "A dataset URI, URL-encoded once; to revoke a share, its `id`",
+    examples.URI,
+)
 
 
 def operation_id(view_name: str) -> str:
@@ -143,6 +155,7 @@ def correct(document: Mapping[str, Any], prefix: str) -> None:
 
     :param prefix: of this plugin's routes, whose 422 flask-smorest documents without a slug.
     """
+    _move_revoking(document["paths"], prefix)
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             # Other extensions may document a path without responses, or with parameters beside.
@@ -159,3 +172,10 @@ def correct(document: Mapping[str, Any], prefix: str) -> None:
             # dservercore documents a status of 1 for GET of /manifests/{uri} and /tags/{uri}.
             if responses.get("1") == {"description": 2}:
                 del responses["1"]
+
+
+def _move_revoking(paths: MutableMapping[str, Any], prefix: str) -> None:
+    """Document at one path what differs in the name of a parameter only."""
+    revoking = paths.pop(f"{prefix}shares/{{share_id}}", None)
+    if revoking is not None:
+        paths[f"{prefix}shares/{{uri}}"]["delete"] = revoking["delete"]

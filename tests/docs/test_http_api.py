@@ -28,6 +28,9 @@ DATASET = "GET /signed-urls/dataset/<uri>"
 ITEMS = "POST /signed-urls/items/<uri>"
 ITEM = "GET /signed-urls/item/<uri>/<identifier>"
 AUDIT = "GET /signed-urls/audit/<uri>"
+SHARE = "POST /signed-urls/shares/<uri>"
+SHARES = "GET /signed-urls/shares"
+REVOKE = "DELETE /signed-urls/shares/<share_id>"
 PARTS_OF_ITEM = "POST /signed-urls/parts/<uri>/<identifier>"
 LINK = "GET /signed-urls/s/<token>"
 CANCEL = "DELETE /signed-urls/upload/<uri>"
@@ -35,6 +38,9 @@ CANCEL = "DELETE /signed-urls/upload/<uri>"
 CONTENT = b"day,height\n1,3\n"
 UUID_IN_PARTS = "9b1d5b0c-4f3e-4c8e-8f3a-2a6d1e7c5b90"
 UUID, ANOTHER_UUID = "550e8400-e29b-41d4-a716-446655440000", "7c9e6679-7425-40de-944b-e07fc1f90ae7"
+
+
+SHARE_ID = "9f86d081884c7d65"
 
 
 # Completeness -----------------------------------------------------------------------------
@@ -76,7 +82,7 @@ def names(document: Any, operation: Any):
     for parameter in operation.get("parameters", []):
         if parameter.get("in") == "query":
             yield parameter["name"]
-    answers = (operation["responses"].get(status) for status in ("200", "202"))
+    answers = (operation["responses"].get(status) for status in ("200", "201", "202"))
     for part in (operation.get("requestBody"), *answers):
         if part is not None and "application/json" in part["content"]:
             reference = part["content"]["application/json"]["schema"]["$ref"]
@@ -97,6 +103,9 @@ def test_the_exchanges_are_real(lab):
     answer = exchange(lab, ITEM)
     assert requests.get(answer["url"], timeout=30).content == CONTENT
     exchange(lab, AUDIT)
+    share = exchange(lab, SHARE, 201)
+    exchange(lab, SHARES)
+    exchange(lab, REVOKE, share_id=share["id"])
     uri = f"{lab.base_uri}/{UUID}"
     visitor = shared(lab, uri, max_downloads=20, note=shown(lab, LINK)["note"])
     assert_alike(shown(lab, LINK), visitor.open().json)
@@ -110,16 +119,17 @@ def test_the_exchanges_are_real(lab):
     exchange(lab, CANCEL)
 
 
-def exchange(lab: Dserver, title: str) -> Any:
+def exchange(lab: Dserver, title: str, status: int = 200, share_id: str = SHARE_ID) -> Any:
     """Send the request that the page shows; compare the answer with the one that it shows."""
-    answer = send(lab, title)
-    assert answer.status_code == 200, answer.json
+    answer = send(lab, title, share_id=share_id)
+    assert answer.status_code == status, answer.json
     assert_alike(shown(lab, title), answer.json)
     return answer.json
 
 
-def send(lab: Dserver, title: str, uuid: str = UUID) -> TestResponse:
+def send(lab: Dserver, title: str, uuid: str = UUID, share_id: str = SHARE_ID) -> TestResponse:
     request = for_bucket(lab, block(title, "http")).replace(UUID, uuid)
+    request = request.replace(SHARE_ID, share_id)
     head, _, body = request.partition("\n\n")
     method, path, _ = head.splitlines()[0].split(" ")
     person: Person = lab.alice

@@ -22,6 +22,9 @@ STATUS = ("/signed-urls/upload/{uri}", "get")
 CANCEL = ("/signed-urls/upload/{uri}", "delete")
 AUDIT = ("/signed-urls/audit/{uri}", "get")
 PARTS = ("/signed-urls/parts/{uri}/{identifier}", "post")
+SHARE = ("/signed-urls/shares/{uri}", "post")
+SHARES = ("/signed-urls/shares", "get")
+REVOKE = ("/signed-urls/shares/{uri}", "delete")
 LINK = ("/signed-urls/s/{token}", "get")
 DOWNLOAD = ("/signed-urls/s/{token}/{identifier}", "get")
 PREVIEW = ("/signed-urls/s/{token}/{identifier}/preview", "get")
@@ -29,6 +32,7 @@ WITHOUT_ACCOUNT = (LINK, DOWNLOAD, PREVIEW)
 OPERATIONS = (
     *(DATASET, ITEMS, ITEM, UPLOAD, PARTS, COMPLETE, STATUS, CANCEL, AUDIT),
     *WITHOUT_ACCOUNT,
+    *(SHARE, SHARES, REVOKE),
 )
 EVERYWHERE = {200, 400, 401, 403, 422, 429, 501, 502, 503}
 
@@ -100,7 +104,7 @@ def test_every_route_says_what_it_is_for(operation):
 @pytest.mark.parametrize("route", OPERATIONS)
 def test_every_error_is_dservers_envelope(document, route, operation):
     for status in operation["responses"]:
-        if status not in ("200", "202", "303", "default"):
+        if status not in ("200", "201", "202", "303", "default"):
             schema = answered(document, route, int(status))
             assert schema["properties"].keys() == {"code", "status", "message", "errors"}
 
@@ -250,6 +254,9 @@ def test_every_operation_has_an_id_of_its_own_in_the_words_of_the_field(document
         LINK: "openLink",
         DOWNLOAD: "downloadItem",
         PREVIEW: "previewItem",
+        SHARE: "createShare",
+        SHARES: "listShares",
+        REVOKE: "revokeShare",
     }
 
 
@@ -262,7 +269,8 @@ def test_a_link_needs_no_account(document, operation):
 
 @pytest.mark.parametrize("route", sorted({*OPERATIONS} - {DOWNLOAD, PREVIEW}))
 def test_the_example_of_an_answer_has_what_its_schema_requires(document, route, operation):
-    content = operation["responses"]["200"]["content"]["application/json"]
+    status = "201" if "201" in operation["responses"] else "200"
+    content = operation["responses"][status]["content"]["application/json"]
     schema = resolved(document, content["schema"])
     assert set(schema["required"]) <= content["example"].keys() <= schema["properties"].keys()
 
@@ -304,6 +312,12 @@ def test_the_examples_are_real_exchanges(lab):
     decisions = lab.alice.get(f"/signed-urls/audit/{encoded(uri)}?limit=1").json
     decisions["next"] = None  # there are more, of other requests
     assert shape(decisions) == shape(examples.DECISIONS)
+
+    created = lab.bob.post(f"/signed-urls/shares/{encoded(uri)}", examples.SHARE_REQUEST)
+    assert shape(created.json) == shape(examples.CREATED_SHARE)
+    assert shape(lab.bob.get("/signed-urls/shares").json) == shape(examples.SHARES)
+    revoked = lab.bob.delete(f"/signed-urls/shares/{created.json['id']}")
+    assert shape(revoked.json) == shape(examples.SHARE | {"ended_because": "revoked"})
 
     another = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
     lab.alice.begin(lab.base_uri, examples.ANNOUNCEMENT | {"uuid": another})

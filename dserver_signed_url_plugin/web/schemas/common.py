@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar, Protocol, get_args
 
 from marshmallow import INCLUDE, Schema, ValidationError, fields, validate
 
 from dserver_signed_url_plugin.filenames import Disposition
-from dserver_signed_url_plugin.web.announcement import Announcement, CompletionRequest, PartsRequest
-from dserver_signed_url_plugin.web.item_request import ItemRequest
 
 # Metadata of fields whose format is the whole description.
 URI, UUID = {"format": "uri"}, {"format": "uuid"}
@@ -25,13 +23,20 @@ def moment(text: str) -> dict[str, Any]:
     return described(f"{text} UTC, as in 2024-01-15T14:30:00.000000Z.", format="date-time")
 
 
+class Body(Protocol):
+    """What a body is decoded to."""
+
+    @classmethod
+    def decode(cls, raw: bytes) -> Any: ...
+
+
 class BodySchema(Schema):
     """Base of schemas that only document a body, which ``body`` decodes.
 
     ``longest`` is its limit in bytes, where that is less than the server's.
     """
 
-    body: ClassVar[type[Announcement | CompletionRequest | ItemRequest | PartsRequest]]
+    body: ClassVar[type[Body]]
     longest: ClassVar[int | None] = None
 
 

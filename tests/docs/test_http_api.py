@@ -84,7 +84,7 @@ def names(document: Any, operation: Any):
             yield parameter["name"]
     answers = (operation["responses"].get(status) for status in ("200", "201", "202"))
     for part in (operation.get("requestBody"), *answers):
-        if part is not None and "application/json" in part["content"]:
+        if "application/json" in (part or {}).get("content", {}):
             reference = part["content"]["application/json"]["schema"]["$ref"]
             yield from document["components"]["schemas"][reference.split("/")[-1]]["properties"]
 

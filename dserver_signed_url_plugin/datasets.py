@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -81,6 +81,13 @@ def below(base_uri: BaseURI) -> list[RegisteredDataset]:
     rows = sql_db.session.execute(wanted).all()
     sql_db.session.rollback()
     return [_dataset(row) for row in rows]
+
+
+def registered(uris: Sequence[str]) -> dict[str, RegisteredDataset]:
+    """Return those of the datasets that are registered, by URI, with one query."""
+    rows = sql_db.session.execute(sql_db.select(*_COLUMNS).where(_table.uri.in_(uris))).all()
+    sql_db.session.rollback()
+    return {row.uri: _dataset(row) for row in rows}
 
 
 def _dataset(row: Any) -> RegisteredDataset:

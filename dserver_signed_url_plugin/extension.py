@@ -14,6 +14,7 @@ from flask_smorest import Blueprint
 from dserver_signed_url_plugin import database, log_filter, tables
 from dserver_signed_url_plugin.config import Settings, secrets_in
 from dserver_signed_url_plugin.services import Services
+from dserver_signed_url_plugin.shares import deposit_repository
 from dserver_signed_url_plugin.shares import repository as share_repository
 from dserver_signed_url_plugin.uploads import models, part_repository
 from dserver_signed_url_plugin.web import links, share_routes
@@ -57,8 +58,9 @@ class SignedURLExtension(ExtensionABC):
         """Do nothing: datasets registered by other means need nothing from this plugin."""
 
     def delete_dataset(self, uri: str) -> None:
-        """End the shares of a dataset, and delete that it came in parts."""
+        """End the shares of a dataset, and delete how it was deposited."""
         share_repository.end_shares_of_dataset(uri)
+        deposit_repository.forget_dataset(uri)
         part_repository.forget_dataset(uri)
 
 

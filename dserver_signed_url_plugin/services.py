@@ -16,6 +16,7 @@ from dserver_signed_url_plugin.rate_limits import RateLimits
 from dserver_signed_url_plugin.shares.deposits import Deposits
 from dserver_signed_url_plugin.shares.file_urls import FileURLs
 from dserver_signed_url_plugin.shares.service import Shares
+from dserver_signed_url_plugin.shares.temporary_deposits import TemporaryDeposits
 from dserver_signed_url_plugin.shares.visits import Visits
 from dserver_signed_url_plugin.storage.registry import Storages
 from dserver_signed_url_plugin.uploads.begin import Uploads
@@ -48,6 +49,7 @@ class Services:
     file_urls: FileURLs
     shares: Shares
     visits: Visits
+    temporary_deposits: TemporaryDeposits
     lifecycles: Lifecycles
     sweep: Sweep
     verifications: Verifications
@@ -66,6 +68,7 @@ class Services:
         statuses = UploadStatuses(settings, storages, upload_tokens)
         cancellations = Cancellations(storages)
         downloads = Downloads(settings, storages, lifecycles)
+        shares = Shares(settings, downloads, lifecycles, audit)
         return cls(
             settings=settings,
             storages=storages,
@@ -86,8 +89,9 @@ class Services:
                 cancellations=cancellations,
             ),
             file_urls=FileURLs(settings, downloads, lifecycles, audit),
-            shares=Shares(settings, downloads, lifecycles, audit),
+            shares=shares,
             visits=Visits(settings, downloads),
+            temporary_deposits=TemporaryDeposits(storages, completions, shares, audit),
             lifecycles=lifecycles,
             sweep=Sweep(storages, lifecycles, audit),
             verifications=Verifications(settings, storages, audit),

@@ -39,6 +39,7 @@ PLUGIN_TABLES = frozenset(
         "dataset_in_parts",
         "signed_url_audit",
         "signed_url_share",
+        "temp_share_deposit",
     }
 )
 # Not Alembic's default name, which the host may use for a history of its own.

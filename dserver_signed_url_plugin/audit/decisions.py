@@ -35,6 +35,7 @@ __all__ = [
     "Extent",
     "Outcome",
     "Search",
+    "Use",
     "parsed",
     "printable_uri",
 ]
@@ -59,6 +60,8 @@ _USER = re.compile(r"(?:^|(?<=/))[^/?#]*@")
 # Of dserver, and of a share in its link, which somebody has pasted in the place of a URI.
 _TOKEN = re.compile(r"eyJ[\w-]*\.[\w.-]*|(?<=/signed-urls/s/)[^/]+")
 _BUCKET = re.compile(r"[^:/]+://[^/]+")
+# Of the link of a share.
+_USES = ("share-open", "share-preview", "share-download")
 # As far as no query, fragment or encoding begins, any of which may hold a signature.
 _HARMLESS = re.compile(r"[\w:/.+~-]*")
 
@@ -131,6 +134,14 @@ class DecisionPage:
     extent = Extent()  # reading decisions grants no data
 
 
+@dataclass(frozen=True)
+class Use:
+    """How often something was done, and when last (UTC)."""
+
+    count: int
+    last: datetime
+
+
 class Audit:
     """Records decisions and finds them; needs an app context, but no request."""
 
@@ -189,6 +200,15 @@ class Audit:
         rows = repository.find(replace(search, since=since, uri=stored), limit + 1)
         more = rows[limit - 1]["id"] if len(rows) > limit else None
         return DecisionPage(search.uri or "", [_decision(row) for row in rows[:limit]], more)
+
+    def uses(self, share: str) -> dict[str, Use]:
+        """Return how often a share was used, by action, as far as this server keeps decisions.
+
+        :raises DatabaseBusy: if the table cannot be read.
+        """
+        found = repository.uses(share, _USES) if self._days else ()
+        counted = {action: Use(count, _utc(last)) for action, count, last in found}
+        return {action: counted[action] for action in _USES if action in counted}
 
     def _kept_since(self) -> datetime:
         return datetime.now(timezone.utc) - timedelta(days=self._days)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,6 +25,7 @@ from sqlalchemy import (
     Select,
     String,
     delete,
+    func,
     insert,
     select,
     text,
@@ -160,6 +161,26 @@ def find(search: Search, most: int) -> Sequence[Mapping[str, Any]]:
         sql_db.session.rollback()
         raise DatabaseBusy(database.advice(error)) from error
     return rows
+
+
+def uses(share: str, actions: Collection[str]) -> Sequence[tuple[str, int, datetime]]:
+    """Return how often a share was granted each of these actions, and when last, by action.
+
+    :raises DatabaseBusy: if the table cannot be read.
+    """
+    row = SignedURLAudit
+    wanted = (
+        select(row.action, func.sum(row.requests), func.max(row.time))
+        .where(row.share == share, row.outcome == "granted", row.action.in_(actions))
+        .group_by(row.action)
+    )
+    try:
+        found = [tuple(each) for each in sql_db.session.execute(wanted)]
+        sql_db.session.rollback()
+    except SQLAlchemyError as error:
+        sql_db.session.rollback()
+        raise DatabaseBusy(database.advice(error)) from error
+    return found
 
 
 def statement(search: Search) -> Select[Any]:

@@ -12,15 +12,21 @@ from pathlib import Path
 
 import click
 
+from dserver_signed_url_plugin.cli import deposit_link
 from dserver_signed_url_plugin.cli.commands import Commands, sentences
-from dserver_signed_url_plugin.cli.file_urls import expires_option, json_option, show, url, usage
+from dserver_signed_url_plugin.cli.durations import SECOND, whole
+from dserver_signed_url_plugin.cli.file_urls import json_option, url
+from dserver_signed_url_plugin.cli.links import usage
 from dserver_signed_url_plugin.cli.progress_bar import progress_bar
+from dserver_signed_url_plugin.cli.temp_share_deposits import end, list_deposits
 from dserver_signed_url_plugin.services import services
 from dserver_signed_url_plugin.shares import local_files
 from dserver_signed_url_plugin.uris import BaseURI
 
 temp_share = Commands("temp_share", help="Share files temporarily with people who have no account.")
 temp_share.add_command(url)
+temp_share.add_command(list_deposits)
+temp_share.add_command(end)
 
 _INTERRUPTED = 130
 _RESUMABLE = "`flask pending_upload list` shows what was begun; the same command goes on with it."
@@ -36,15 +42,32 @@ _RESUMABLE = "`flask pending_upload list` shows what was begun; the same command
     type=click.Path(exists=True, path_type=Path),
 )
 @click.option("--name", help="Name of the dataset; by default that of the first file or directory.")
-@expires_option
+@click.option("--urls", "with_urls", is_flag=True, help="Also print a URL for each file.")
+@click.option(
+    "--expires",
+    "-e",
+    type=whole(SECOND, least=1),
+    metavar="DURATION",
+    help="How long the link works: 600 (seconds), 90m, 24h or 30d; by default 600. URLs are valid "
+    "for seven days at most.",
+)
 @json_option
 def create(
-    base_uri: str, paths: Sequence[Path], name: str | None, expires: int | None, *, as_json: bool
+    base_uri: str,
+    paths: Sequence[Path],
+    name: str | None,
+    expires: int | None,
+    *,
+    with_urls: bool,
+    as_json: bool,
 ) -> None:
-    """Deposit files as a dataset below BASE_URI, and print a URL for each.
+    """Deposit files as a dataset below BASE_URI, and print one link to them.
 
-    Anybody who has a URL can download the file until the URL expires, without an account. All
+    Anybody who has the link can see and download the files until it ends, without an account. All
     files of a directory are shared, under the directory's name. dserver must know BASE_URI.
+
+    The link begins with SIGNED_URL_PUBLIC_URL. Without this setting a URL is printed for each file,
+    as --urls does after the link; such a URL cannot be revoked.
 
     If it is interrupted, run the same command again to resume; what is stored, also of a large
     file that is sent in parts, is not sent again. Once it has completed, the same command makes
@@ -56,18 +79,18 @@ def create(
     Example:
       flask temp_share create s3://tempstore temporary_file.txt --expires 600
     """  # noqa: D301 (click looks for the character itself, not for its name)
-    deposits, sharing = services().deposits, services().file_urls
+    deposits = services().deposits
     with usage(), _interruption("Nothing was begun."):
-        seconds = sharing.seconds(expires)
+        seconds = deposit_link.seconds(expires)
         base, found = BaseURI.parse(base_uri), local_files.found(paths)
         name = name or local_files.dataset_name(paths[0])
         prepared = deposits.prepare(base, name, found, progress_bar)
     with _unreadable(), _interruption(_RESUMABLE):
         uri = deposits.carry_out(prepared, progress_bar)
         click.echo(f"Shared as {uri}.", err=True)
-    advice = f"The files are stored: `flask temp_share url {uri}` makes their URLs."
+    advice = f"The files are stored: {deposit_link.remedy(uri)}."
     with sentences(advice), _interruption(advice):
-        show(sharing.first_urls(uri, seconds), as_json=as_json)
+        deposit_link.make(uri, seconds, with_urls=with_urls, as_json=as_json)
 
 
 @contextmanager

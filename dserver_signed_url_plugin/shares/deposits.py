@@ -26,6 +26,7 @@ from dserver_signed_url_plugin.errors import (
 )
 from dserver_signed_url_plugin.permissions import UploadPermit, permit_operator
 from dserver_signed_url_plugin.progress import ProgressBar
+from dserver_signed_url_plugin.shares import deposit_repository
 from dserver_signed_url_plugin.shares.local_files import (
     ChangedFile,
     FileRange,
@@ -107,8 +108,10 @@ class Deposits:
         # An earlier call may have been interrupted between the registration and its last step.
         with suppress(AlreadyRegistered):
             self._begin_and_send(prepared, progress)
+        uri = permit.base_uri.dataset(uuid)
+        deposit_repository.note(uri)
         _patiently(lambda: self.completions.complete(permit, uuid))
-        return permit.base_uri.dataset(uuid)
+        return uri
 
     def _begin_and_send(self, prepared: PreparedDeposit, progress: ProgressBar) -> None:
         permit, plan = prepared.permit, prepared.plan

@@ -5,7 +5,7 @@ One statement and one commit each, so that workers, threads and servers agree on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -98,6 +98,15 @@ def page(
         wanted = wanted.where(_columns.uri == uri)
     if before is not None:
         wanted = wanted.where(tuple_(_columns.created_at, _columns.id) < tuple_(*_position(before)))
+    rows = sql_db.session.execute(wanted).all()
+    sql_db.session.rollback()
+    return [_facts(row) for row in rows]
+
+
+def living(uris: Sequence[str]) -> list[ShareFacts]:
+    """Return the shares of these datasets that work, as far as this table tells, newest first."""
+    works = and_(_columns.uri.in_(uris), _living(datetime.now(timezone.utc)))
+    wanted = _FACTS.where(works).order_by(_columns.created_at.desc(), _columns.id.desc())
     rows = sql_db.session.execute(wanted).all()
     sql_db.session.rollback()
     return [_facts(row) for row in rows]

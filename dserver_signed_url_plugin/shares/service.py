@@ -176,6 +176,14 @@ class Shares:
         )
         return _page(found, limit)
 
+    def living(self, uris: Sequence[str]) -> Mapping[str, Sequence[ShareFacts]]:
+        """Return the shares of datasets that work, newest first, by the URI of their dataset."""
+        found: dict[str, list[ShareFacts]] = {}
+        for share in repository.living(uris):
+            if share.state == "living":
+                found.setdefault(str(share.uri), []).append(share)
+        return found
+
     def find(self, share_id: str) -> ShareFacts:
         """Return a share.
 

@@ -77,5 +77,5 @@ def test_a_log_has_no_bar(dserver, run):
     DtoolDserver().begin(dserver.alice, dserver.base_uri, Deposit())
     assert run(dserver, pending_upload, ["cleanup", "--older-than", "0"]).stderr == ""
     remarks = run(dserver, temp_share, ["create", "{base_uri}", "{file}"]).stderr.splitlines()
-    assert [line.partition(" ")[0] for line in remarks] == ["Shared", "These"]
+    assert [line.partition(" ")[0] for line in remarks] == ["Shared", "For", "These"]
     assert run(dserver, lifecycle, ["sweep", "{base_uri}"]).stderr == ""

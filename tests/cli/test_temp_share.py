@@ -109,7 +109,9 @@ def test_a_share_is_a_dataset_like_any_other(
 
 def test_json_says_what_was_granted(create, results):
     share = create(results / "empty.dat", "--expires", 60)
-    assert share.keys() == {"uri", "uuid", "expiry_seconds", "expiry_timestamp", "files"}
+    urls = {"uri", "uuid", "expiry_seconds", "expiry_timestamp", "files"}
+    assert share.keys() == urls | {"id", "link", "expires_timestamp"}
+    assert share["link"] is None
     assert (share["expiry_seconds"], share["uri"].rpartition("/")[2]) == (60, share["uuid"])
     [file] = share["files"]
     assert (file["relpath"], file["size_in_bytes"]) == ("empty.dat", 0)

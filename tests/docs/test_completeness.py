@@ -105,7 +105,7 @@ def test_every_command_group_is_in_the_reference():
         for entry in entry_points(group=group)
         if entry.module.startswith(PACKAGE.name)
     }
-    assert len(groups) == 5
+    assert len(groups) == 6
     assert set(re.findall(r"\.\. click:: (\S+)", text_of("docs/cli.rst"))) == groups
 
 

@@ -1,0 +1,68 @@
+"""What the commands that print links or URLs have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from dserver_signed_url_plugin.errors import InvalidField, LifetimeTooLong
+from dserver_signed_url_plugin.services import services
+from dserver_signed_url_plugin.shares.local_files import UnusableFile
+from dserver_signed_url_plugin.uris import BaseURI
+
+UNREADABLE_RULES = (
+    "The store's lifecycle rules cannot be read, and may delete the files earlier: the "
+    "server needs s3:GetLifecycleConfiguration."
+)
+HOW_TO_SET = (
+    "set SIGNED_URL_PUBLIC_URL to the address at which people reach dserver, such as "
+    "https://dserver.example.org"
+)
+
+# By field of a new share.
+_OPTIONS = {"items": "--item", "max_downloads": "--downloads", "note": "--note"}
+
+
+def public_url() -> str:
+    """Return the address with which links begin.
+
+    :raises click.UsageError: if it is not set, with what to set.
+    """
+    address = services().settings.public_url
+    if address is None:
+        raise click.UsageError(
+            f"A link begins with the address of dserver, which a command cannot know: {HOW_TO_SET}."
+        )
+    return address
+
+
+def warn_of_unreadable_rules(base_uri: BaseURI) -> None:
+    """Read the lifecycle rules of a store anew, and say so if they cannot be read."""
+    if not services().lifecycles.can_be_read(base_uri):
+        click.echo(UNREADABLE_RULES, err=True)
+
+
+@contextmanager
+def usage() -> Iterator[None]:
+    """Turn errors about arguments into usage errors."""
+    try:
+        yield
+    except LifetimeTooLong as error:
+        raise click.BadParameter(_maximum(error), param_hint="--expires") from error
+    except InvalidField as error:
+        if error.field not in _OPTIONS:
+            raise click.UsageError(error.message) from error
+        raise click.BadParameter(error.reason, param_hint=_OPTIONS[error.field]) from error
+    except UnusableFile as error:
+        raise click.UsageError(error.message) from error
+
+
+def _maximum(error: LifetimeTooLong) -> str:
+    settings = services().settings
+    if error.field == "expires_in":
+        days = settings.max_share_days
+        return f"must be at most {days}d, which is SIGNED_URL_MAX_SHARE_DAYS."
+    most = settings.max_read_expiry
+    return f"must be at most {most}, which is SIGNED_URL_MAX_READ_EXPIRY_SECONDS."

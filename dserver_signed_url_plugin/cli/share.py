@@ -1,0 +1,186 @@
+"""`flask share …`: shares datasets, by links, with people who have no account.
+
+Parses options and sets exit codes. Links and reports go to stdout; remarks go to stderr.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+
+import click
+
+from dserver_signed_url_plugin.cli import share_output
+from dserver_signed_url_plugin.cli.commands import Commands
+from dserver_signed_url_plugin.cli.durations import SECOND, whole
+from dserver_signed_url_plugin.cli.links import public_url, usage, warn_of_unreadable_rules
+from dserver_signed_url_plugin.errors import InvalidField, ShareNotFound
+from dserver_signed_url_plugin.permissions import permit_operator_read
+from dserver_signed_url_plugin.services import services
+from dserver_signed_url_plugin.shares.service import NewShare, ShareFacts, link
+from dserver_signed_url_plugin.uris import DatasetURI
+
+share = Commands("share", help="Share datasets, by links, with people who have no account.")
+
+_PAGE = 500
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def _uri_of(text: str) -> DatasetURI:
+    try:
+        return DatasetURI.parse(text)
+    except InvalidField as error:
+        raise click.BadParameter(error.reason) from error
+
+
+@share.command("create")
+@click.argument("uri", metavar="URI", type=_uri_of)
+@click.option(
+    "--item",
+    "patterns",
+    metavar="GLOB",
+    multiple=True,
+    help="Only items whose relpath matches, such as 'images/*.tif'; may be repeated.",
+)
+@click.option(
+    "--expires",
+    "-e",
+    type=whole(SECOND, least=1),
+    metavar="DURATION",
+    help="How long the link works: 600 (seconds), 90m, 24h or 30d; by default 7d, or the server's "
+    "maximum if that is less.",
+)
+@click.option(
+    "--downloads",
+    "max_downloads",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="How many downloads the link allows, of all items together.",
+)
+@click.option("--note", help="What to show to whoever opens the link.")
+@_json
+def create(
+    uri: DatasetURI,
+    patterns: Sequence[str],
+    expires: int | None,
+    max_downloads: int | None,
+    note: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Share the dataset URI, which dserver must know, and print the link.
+
+    Anybody who has the link can see and download what is shared until the share ends, without an
+    account. The link is printed only this once; it begins with SIGNED_URL_PUBLIC_URL, which must be
+    set.
+
+    Exit code: 0; 1 if something failed; 2 if an argument cannot be used.
+
+    \b
+    Example:
+      flask share create s3://lab/550e8400-e29b-41d4-a716-446655440000 --expires 30d
+    """  # noqa: D301 (click looks for the character itself, not for its name)
+    address = public_url()
+    new = NewShare(None, patterns, expires, max_downloads, note)
+    with usage():
+        warn_of_unreadable_rules(uri.base)
+        created = services().shares.create(permit_operator_read(uri.base), uri.uuid, new)
+    made = link(address, created.token)
+    if as_json:
+        click.echo(json.dumps(share_output.created(created, made), indent=2))
+    else:
+        click.echo(made)
+    click.echo("\n".join(share_output.remarks(created)), err=True)
+
+
+@share.command("list")
+@click.option("--uri", type=_uri_of, metavar="URI", help="Only shares of this dataset.")
+@click.option("--owner", metavar="NAME", help="Only shares of this user; '' for an operator's.")
+@click.option("--all", "with_ended", is_flag=True, help="Also shares that have ended.")
+@_json
+def list_shares(
+    uri: DatasetURI | None, owner: str | None, *, with_ended: bool, as_json: bool
+) -> None:
+    """List shares whose links work, newest first: ID, end, downloads, owner and dataset.
+
+    The links themselves are not kept: whoever has lost one needs a new one.
+
+    \b
+    Example:
+      flask share list --owner alice
+    """  # noqa: D301 (click looks for the character itself, not for its name)
+    shares = _found(uri, owner, with_ended=with_ended)
+    lines = share_output.json_lines(shares) if as_json else share_output.lines(shares)
+    for line in lines:
+        click.echo(line)
+
+
+@share.command("show")
+@click.argument("share_id", metavar="ID")
+@_json
+def show(share_id: str, *, as_json: bool) -> None:
+    """Show a share: what it is of, until when, and how often it was opened and downloaded.
+
+    What is shown of its use is as old as the audit at most.
+
+    \b
+    Example:
+      flask share show 3f2a9c0d1e4b5a67
+    """  # noqa: D301 (click looks for the character itself, not for its name)
+    try:
+        found = services().shares.find(share_id)
+    except ShareNotFound as error:
+        raise click.ClickException(_unknown(share_id)) from error
+    uses = services().audit.uses(share_id)
+    if as_json:
+        click.echo(json.dumps(share_output.facts_with_uses(found, uses), indent=2))
+    else:
+        click.echo("\n".join(share_output.description(found, uses)))
+
+
+@share.command("revoke")
+@click.argument("share_ids", metavar="ID...", nargs=-1, required=True)
+@_json
+def revoke(share_ids: Sequence[str], *, as_json: bool) -> None:
+    """End shares, whoever created them; the next click on a link is refused.
+
+    What was signed for a click before that ends within a minute.
+
+    Exit code: 0; 1 if an ID is unknown; the other shares are ended all the same.
+
+    \b
+    Example:
+      flask share revoke 3f2a9c0d1e4b5a67
+    """  # noqa: D301 (click looks for the character itself, not for its name)
+    results: dict[str, ShareFacts | None] = {}
+    for share_id in dict.fromkeys(share_ids):
+        try:
+            results[share_id] = services().shares.revoke(share_id, "")
+        except ShareNotFound:
+            results[share_id] = None
+    unknown = [share_id for share_id, revoked in results.items() if revoked is None]
+    if as_json:
+        click.echo(json.dumps(share_output.revoked(results), indent=2))
+    else:
+        for revoked in filter(None, results.values()):
+            click.echo(share_output.line(revoked))
+    for share_id in unknown:
+        click.echo(_unknown(share_id), err=True)
+    if unknown:
+        sys.exit(1)
+
+
+def _found(uri: DatasetURI | None, owner: str | None, *, with_ended: bool) -> Iterator[ShareFacts]:
+    """Yield shares, newest first, page by page."""
+    before: str | None = None
+    while True:
+        page = services().shares.page(owner, None if uri is None else str(uri), before, _PAGE)
+        yield from (one for one in page.shares if with_ended or one.state == "living")
+        if page.next is None:
+            return
+        before = page.next
+
+
+def _unknown(share_id: str) -> str:
+    return f"There is no share with the ID {share_id!a}; `flask share list --all` lists all."

@@ -1,4 +1,4 @@
-"""The class ``Client``: deposit, find, fetch and read datasets through one dserver."""
+"""The class ``Client``: deposit, find, fetch, read and share datasets through one dserver."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from dserver_client.deposit import deposit
 from dserver_client.errors import Refused, UsageError
 from dserver_client.fetch import fetch
 from dserver_client.http import HTTP
-from dserver_client.local_files import Source, find_files
+from dserver_client.links import is_link, parse_link
+from dserver_client.local_files import find_files, refuse_empty
 from dserver_client.local_names import Names
+from dserver_client.manifest import select
 from dserver_client.progress import Progress
+from dserver_client.readable import RegisteredDataset, SharedDataset
 from dserver_client.reading import open_item
 from dserver_client.server import Server
 from dserver_client.server_urls import server_url
@@ -23,7 +26,7 @@ from dserver_client.settings import Settings
 from dserver_client.state import forget
 from dserver_client.tokens import TokenSource
 from dserver_client.uris import Address, parse
-from dserver_client.values import DatasetEntry, Deposited, Fetched, UploadStatus, Verified
+from dserver_client.values import DatasetEntry, Deposited, Fetched, Share, UploadStatus, Verified
 from dserver_client.verify import verify, verify_directory
 
 
@@ -31,14 +34,15 @@ class Client:
     """A client for one dserver, which threads may share. Use it in ``with``, or ``close`` it.
 
     Methods accept all URIs that ``dserver_client.uris`` describes, such as
-    ``dserver://host/s3/bucket/uuid``, ``s3://bucket/uuid`` or a UUID.
+    ``dserver://host/s3/bucket/uuid``, ``s3://bucket/uuid`` or a UUID. ``fetch``, ``open`` and
+    ``verify`` also accept the link of a share, from any dserver and without a token.
 
     :param url: the address of dserver, such as ``https://dserver.example.org/lookup``; by default
         ``DSERVER_URL`` or, if that is not set, the dserver that was logged in to last.
     :param token: a token for it; by default the one in the settings, or that of the login.
     :param settings: by default those of the environment and ``dtool.json``. If given, ``token`` is
         ignored.
-    :raises UsageError: if no dserver is known, or a setting is not valid.
+    :raises UsageError: if a setting is not valid.
     """
 
     def __init__(
@@ -50,11 +54,13 @@ class Client:
     ) -> None:
         found = settings or Settings.load(url=url, token=token)
         address = found.url if url is None else server_url(url, protocol=found.protocol)
-        if address is None:
-            raise UsageError("No dserver is known: set DSERVER_URL, or log in to one.")
-        self.settings = replace(found, url=address, servers=(address, *found.servers))
-        self.http = HTTP(self.settings)
-        self.server = Server(self.http, address, TokenSource(self.settings, address, self.http))
+        self._server: Server | None = None
+        if address is not None:
+            found = replace(found, url=address, servers=(address, *found.servers))
+        self.settings, self.http = found, HTTP(found)
+        if address is not None:
+            tokens = TokenSource(found, address, self.http)
+            self._server = Server(self.http, address, tokens)
 
     def __enter__(self) -> Client:
         return self
@@ -65,6 +71,16 @@ class Client:
     def close(self) -> None:
         """Close the connections."""
         self.http.close()
+
+    @property
+    def server(self) -> Server:
+        """The routes of this dserver.
+
+        :raises UsageError: if no dserver is known.
+        """
+        if self._server is None:
+            raise UsageError("No dserver is known: set DSERVER_URL, or log in to one.")
+        return self._server
 
     def datasets(
         self, search: str | None = None, base_uri: str | None = None
@@ -134,7 +150,7 @@ class Client:
     def fetch(
         self,
         uri: str,
-        dest: str | os.PathLike[str],
+        dest: str | os.PathLike[str] | None = None,
         *,
         items: Collection[str] | None = None,
         as_dataset: bool = False,
@@ -147,9 +163,11 @@ class Client:
         Existing files with the right size and MD5 are not fetched again. After an interruption,
         the same call resumes.
 
+        :param uri: the dataset, or the link of a share.
+        :param dest: by default a directory named after the dataset, in the current directory.
         :param items: relpaths, or patterns for ``fnmatch``; by default all items.
         :param as_dataset: make the directory a dataset that dtool can read, instead of saving the
-            items under their relpaths.
+            items under their relpaths. A link does not give access to what this needs.
         :param names: ``strict`` refuses names that the directory cannot hold, before anything is
             fetched; ``safe`` changes them.
         :param overwrite: replace existing files with different contents, which are an error
@@ -157,8 +175,7 @@ class Client:
         :raises ClientError: as documented for ``dserver_client.fetch.fetch``.
         """
         return fetch(
-            self.server,
-            self.dataset_uri(uri),
+            self.dataset(uri),
             dest,
             items=items,
             as_dataset=as_dataset,
@@ -173,9 +190,10 @@ class Client:
         Two versions of an object are never mixed: if the object in the store is replaced, reading
         raises VerificationFailed.
 
+        :param uri: the dataset, or the link of a share.
         :raises Refused: with status 404 if the dataset has no such item.
         """
-        return open_item(self.server, self.dataset_uri(uri), relpath)
+        return open_item(self.dataset(uri), relpath)
 
     def verify(
         self,
@@ -190,14 +208,44 @@ class Client:
 
         Files in the directory that are not in the manifest are ignored.
 
+        :param uri: the dataset or, with a directory, the link of a share.
         :param full: read all bytes, instead of comparing sizes and the MD5s that the store knows.
         :param names: for a directory, the value with which it was fetched.
         """
+        dataset = self.dataset(uri)
+        if directory is not None:
+            return verify_directory(dataset, directory, full=full, names=names, progress=progress)
+        if isinstance(dataset, SharedDataset):
+            raise UsageError(
+                "Behind a link, only a directory can be verified: each look into the store would "
+                "count as a download."
+            )
+        return verify(dataset, full=full, progress=progress)
+
+    def share(
+        self,
+        uri: str,
+        *,
+        items: Collection[str] | None = None,
+        expires_in: int | None = None,
+        max_downloads: int | None = None,
+        note: str | None = None,
+    ) -> Share:
+        """Create a link to a dataset for people without an account. It is returned only once.
+
+        :param items: relpaths, or patterns for ``fnmatch``; by default all items.
+        :param expires_in: seconds; by default dserver's.
+        :param max_downloads: how often files can be downloaded with it; by default any number.
+        :param note: what it is for. Whoever has the link can read it.
+        :raises NotSupported: if this dserver has no links.
+        """
         dataset = self.dataset_uri(uri)
-        if directory is None:
-            return verify(self.server, dataset, full=full, progress=progress)
-        return verify_directory(
-            self.server, dataset, directory, full=full, names=names, progress=progress
+        relpaths = None
+        if items is not None:
+            found = select(RegisteredDataset(self.server, dataset).items(), items)
+            relpaths = [item.relpath for item in found]
+        return self.server.share(
+            dataset, items=relpaths, expires_in=expires_in, max_downloads=max_downloads, note=note
         )
 
     def status(self, uri: str) -> UploadStatus:
@@ -243,6 +291,15 @@ class Client:
             raise UsageError(f"{text} is not a dataset, whose URI ends with a UUID.")
         return address.uri or self._looked_up(address.uuid)
 
+    def dataset(self, text: str) -> RegisteredDataset | SharedDataset:
+        """Return the dataset that an address, or the link of a share, refers to.
+
+        :raises: as ``dataset_uri``.
+        """
+        if is_link(text):
+            return SharedDataset(self.http, parse_link(text))
+        return RegisteredDataset(self.server, self.dataset_uri(text))
+
     def _address(self, text: str) -> Address:
         address = parse(text, self.settings)
         if address.server_url != self.server.url:
@@ -259,10 +316,3 @@ class Client:
         if len(found) > 1 and default not in found:
             raise UsageError(f"There are copies of {uuid}: choose one of {', '.join(found)}.")
         return default if default in found else found[0]
-
-
-def refuse_empty(source: Source, paths: Sequence[str | os.PathLike[str]]) -> None:
-    """Raise UsageError if there are no files: a directory may be mistyped, or not mounted."""
-    if not source.files:
-        named = ", ".join(str(path) for path in paths)
-        raise UsageError(f"There are no files to deposit in {named}, or all of them are ignored.")

@@ -7,22 +7,20 @@ import re
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from dserver_client import dtool_directory
 from dserver_client.disk import make_own_directory, no_links, sync
-from dserver_client.documents import Documents, read_documents, read_manifest
-from dserver_client.errors import FilesExist, LocalFileError, Refused, UsageError
+from dserver_client.documents import Documents
+from dserver_client.errors import FilesExist, LocalFileError, UsageError
 from dserver_client.existing_files import ItemFile, compare, links_on_the_way, was_fetched
 from dserver_client.file_lock import FileLock, Locked
-from dserver_client.local_names import STATE_DIRECTORY, Names, local_paths
-from dserver_client.manifest import ManifestItem, parse_manifest
+from dserver_client.local_names import STATE_DIRECTORY, Names, local_paths, safe_paths
+from dserver_client.manifest import ManifestItem, parse_manifest, select
 from dserver_client.name_probe import NameProbe
 from dserver_client.progress import NoProgress, Progress
-from dserver_client.server import Server
+from dserver_client.readable import ReadableDataset
 from dserver_client.transfers.fetching import Fetching
-from dserver_client.transfers.item_urls import ItemURLs
 from dserver_client.transfers.scheduler import Limit
 from dserver_client.values import Fetched
 
@@ -30,12 +28,13 @@ _LISTED = 20
 # In the directory of what is not complete, from when fetching begins until all is there.
 _UNFINISHED = "unfinished"
 _PLAIN_NAME = re.compile("[A-Za-z0-9-]{1,80}")
+# Source: dtoolcore, ``name_is_valid``; not one that begins like an option or a hidden file.
+_DATASET_NAME = re.compile("[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}")
 
 
 def fetch(
-    server: Server,
-    uri: str,
-    dest: str | os.PathLike[str],
+    dataset: ReadableDataset,
+    dest: str | os.PathLike[str] | None = None,
     *,
     items: Collection[str] | None = None,
     as_dataset: bool = False,
@@ -49,13 +48,13 @@ def fetch(
     Files that are there already, with the right size and MD5, are not fetched. If anything
     interrupts it, the same call continues: what is not complete waits in ``.dserver-fetch``.
 
-    :param uri: the dataset's URI in its storage, such as ``s3://bucket/uuid``.
+    :param dest: by default a directory with the name of the dataset, in the current directory.
     :param items: relpaths, or patterns of relpaths as of ``fnmatch``; by default all items.
     :param as_dataset: make the directory itself a dataset that dtool reads, instead of keeping the
         items under their relpaths. It is a dataset when all is there.
     :param names: what to do with names that the directory cannot hold, see ``local_names``.
     :param overwrite: replace files with another content, which otherwise are an error.
-    :raises Refused: if dserver has no such dataset, or does not let this user read it.
+    :raises Refused: if there is no such dataset, or it may not be read.
     :raises UnusableNames, FilesExist: with all files concerned, before any is fetched.
     :raises VerificationFailed: with the items that differ from the manifest, when all others are
         there.
@@ -64,16 +63,17 @@ def fetch(
     """
     if as_dataset and (items is not None or names == "safe"):
         raise UsageError("A dataset is fetched with all of its items, under their own names.")
-    shown, directory = progress or NoProgress(), Path(os.path.abspath(dest))
-    documents = read_documents(server.http, server.dataset_urls(uri)) if as_dataset else None
-    known = parse_manifest(documents.manifest) if documents else read_manifest(server, uri)
+    shown, used = progress or NoProgress(), limit or Limit()
+    documents = dataset.documents() if as_dataset else None
+    known = parse_manifest(documents.manifest) if documents else dataset.items()
     wanted = known if items is None else select(known, items)
-    with _state_of(directory, uri) as state:
+    directory = Path(os.path.abspath(_named_after(dataset) if dest is None else dest))
+    with _state_of(directory, dataset.uuid()) as state:
         files = _places(known, wanted, documents, directory, state, names)
         replaced = files if overwrite else _left_by_fetch(files, state)
         missing = _missing(files, replaced, directory, shown)
-        urls = ItemURLs(server, uri, [item.identifier for item, _ in missing])
-        fetching = Fetching(server.http, urls, state, shown, limit)
+        urls = dataset.urls([item.identifier for item, _ in missing], used)
+        fetching = Fetching(dataset.http, urls, state, shown, used, dataset.part_size)
         _fetch(fetching, missing, files, state, shown)
         if documents:
             dtool_directory.complete(directory, documents, state)
@@ -82,35 +82,22 @@ def fetch(
     there = len(files) - len(missing)
     renamed = _renamed(files, directory) if names == "safe" else {}
     fetched = fetching.fetched_in_bytes
-    return Fetched(uri, str(directory), len(files), size, fetched, there, renamed)
+    return Fetched(dataset.uri, str(directory), len(files), size, fetched, there, renamed)
 
 
-def select(items: Sequence[ManifestItem], wanted: Collection[str]) -> list[ManifestItem]:
-    """Return the items with these relpaths, or whose relpaths match these patterns.
-
-    Raise Refused, with status 404, for what no item has.
-    """
-    relpaths = {item.relpath for item in items}
-    patterns = [one for one in wanted if one not in relpaths]
-    matched = {
-        pattern: {relpath for relpath in relpaths if fnmatchcase(relpath, pattern)}
-        for pattern in patterns
-    }
-    if nothing := sorted(pattern for pattern, found in matched.items() if not found):
-        message = f"The dataset has no item {', '.join(map(repr, nothing))}."
-        raise Refused(message, 404, "item-not-found", {"items": nothing})
-    chosen = set(wanted).union(*matched.values())
-    return [item for item in items if item.relpath in chosen]
+def _named_after(dataset: ReadableDataset) -> str:
+    """Return the name of a dataset, as every file system can hold it, in this directory."""
+    name = dataset.name()
+    return safe_paths([name])[name] if _DATASET_NAME.fullmatch(name) else "dataset"
 
 
 @contextmanager
-def _state_of(directory: Path, uri: str) -> Iterator[Path]:
+def _state_of(directory: Path, uuid: str) -> Iterator[Path]:
     """Make the directory for what is not complete, which one fetch at a time has.
 
     It is this person's own: in a directory of several people, others could leave links in it.
     """
-    name = uri.rstrip("/").rpartition("/")[2]
-    state = directory / STATE_DIRECTORY / (name if _PLAIN_NAME.fullmatch(name) else "dataset")
+    state = directory / STATE_DIRECTORY / (uuid if _PLAIN_NAME.fullmatch(uuid) else "dataset")
     is_new = not directory.exists()
     _make_state(directory, state)
     try:

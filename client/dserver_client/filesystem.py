@@ -16,13 +16,12 @@ from typing import Any
 from fsspec import AbstractFileSystem
 
 from dserver_client.client import Client
-from dserver_client.documents import read_manifest
 from dserver_client.errors import Refused, UsageError
 from dserver_client.manifest import ManifestItem
+from dserver_client.readable import ReadableDataset
 from dserver_client.reading import buffered, read_range
 from dserver_client.settings import Settings
 from dserver_client.transfers.item_reader import ItemReader
-from dserver_client.transfers.item_urls import ItemURLs
 from dserver_client.transfers.scheduler import Limit, run
 from dserver_client.uris import SCHEME, parse, split_item
 
@@ -140,18 +139,18 @@ class DserverFileSystem(AbstractFileSystem):
             if url not in self._clients:
                 self._clients[url] = Client(url, self._token)
             client = self._clients[url]
-        return _Dataset(address.removeprefix(SCHEME), client, client.dataset_uri(address))
+        return _Dataset(address.removeprefix(SCHEME), client.dataset(address))
 
 
 class _Dataset:
     """One dataset, with its items in directories."""
 
-    def __init__(self, path: str, client: Client, uri: str) -> None:
+    def __init__(self, path: str, dataset: ReadableDataset) -> None:
         self._path = path
-        self._server = client.server
-        items = sorted(read_manifest(client.server, uri), key=lambda item: item.relpath)
+        self._http = dataset.http
+        items = sorted(dataset.items(), key=lambda item: item.relpath)
         # Items that lie beside each other are often needed together: their URLs are signed so.
-        self._urls = ItemURLs(client.server, uri, [item.identifier for item in items])
+        self._urls = dataset.urls([item.identifier for item in items], Limit())
         self._items = {item.relpath: item for item in items}
         self._children: dict[str, dict[str, None]] = {"": {}}
         for relpath in self._items:
@@ -176,7 +175,7 @@ class _Dataset:
         }
 
     def reader(self, relpath: str) -> ItemReader:
-        return ItemReader(self._server.http, self._urls, self._item(relpath), Limit())
+        return ItemReader(self._http, self._urls, self._item(relpath), Limit())
 
     def _item(self, relpath: str) -> ManifestItem:
         try:

@@ -34,6 +34,7 @@ from urllib3.response import BaseHTTPResponse
 from dserver_client.answer_bodies import MOST, MOST_OF_ERROR, loaded
 from dserver_client.connections import BLOCK, Connections, origin
 from dserver_client.errors import Unavailable
+from dserver_client.links import without_token
 from dserver_client.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ class HTTP:
         self._closed = threading.Event()
         self._reached: set[str] = set()  # hosts
         self._reported: set[str] = set()  # hosts whose outage has been logged
-        logging.getLogger("urllib3.connectionpool").addFilter(_hide_queries)
+        logging.getLogger("urllib3.connectionpool").addFilter(_hide_secrets)
 
     def request(
         self,
@@ -259,10 +260,11 @@ def _reason(causes: list[BaseException]) -> str:
     return (isinstance(last, OSError) and last.strerror) or type(last).__name__
 
 
-def _hide_queries(record: logging.LogRecord) -> bool:
-    """Take the query, which holds the signature, out of the URLs that urllib3 logs."""
+def _hide_secrets(record: logging.LogRecord) -> bool:
+    """Take signatures, which are in queries, and tokens of links out of what urllib3 logs."""
     if isinstance(record.args, tuple):
         record.args = tuple(
-            each.partition("?")[0] if isinstance(each, str) else each for each in record.args
+            without_token(each.partition("?")[0]) if isinstance(each, str) else each
+            for each in record.args
         )
     return True

@@ -188,6 +188,13 @@ class _Listing:
         self.problems.append(f"{_printable(path)}: {error.strerror}")
 
 
+def refuse_empty(source: Source, paths: Sequence[str | os.PathLike[str]]) -> None:
+    """Raise UsageError if there are no files: a directory may be mistyped, or not mounted."""
+    if not source.files:
+        named = ", ".join(str(path) for path in paths)
+        raise UsageError(f"There are no files to deposit in {named}, or all of them are ignored.")
+
+
 def _problem(path: str, relpath: str, found: os.stat_result) -> str | None:
     """Return why a file cannot be an item, or None."""
     if not stat.S_ISREG(found.st_mode):

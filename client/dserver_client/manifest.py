@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from hashlib import sha1
 from typing import Any
 
-from dserver_client.errors import ClientError
+from dserver_client.errors import ClientError, Refused
 from dserver_client.server.answers import MALFORMED
 from dserver_client.values import MAX_SIZE
 
@@ -41,11 +43,38 @@ def parse_manifest(content: bytes) -> list[ManifestItem]:
     try:
         document = json.loads(content)
         has_md5 = document.get("hash_function", "md5sum_hexdigest") == "md5sum_hexdigest"
-        return [_item(*entry, has_md5=has_md5) for entry in document["items"].items()]
+        return parse_items(document["items"], has_md5=has_md5)
     except MALFORMED as error:
         raise ClientError(
             "The manifest of the dataset cannot be read: the store answered with something else."
         ) from error
+
+
+def parse_items(items: Mapping[str, Any], *, has_md5: bool = True) -> list[ManifestItem]:
+    """Return items that a manifest, or dserver, describes by identifier.
+
+    :raises ClientError: if an identifier is not that of its relpath.
+    :raises ValueError, TypeError, KeyError, AttributeError: if one is not described so.
+    """
+    return [_item(*entry, has_md5=has_md5) for entry in items.items()]
+
+
+def select(items: Sequence[ManifestItem], wanted: Collection[str]) -> list[ManifestItem]:
+    """Return the items with these relpaths, or whose relpaths match these patterns.
+
+    Raise Refused, with status 404, for what no item has.
+    """
+    relpaths = {item.relpath for item in items}
+    patterns = [one for one in wanted if one not in relpaths]
+    matched = {
+        pattern: {relpath for relpath in relpaths if fnmatchcase(relpath, pattern)}
+        for pattern in patterns
+    }
+    if nothing := sorted(pattern for pattern, found in matched.items() if not found):
+        message = f"The dataset has no item {', '.join(map(repr, nothing))}."
+        raise Refused(message, 404, "item-not-found", {"items": nothing})
+    chosen = set(wanted).union(*matched.values())
+    return [item for item in items if item.relpath in chosen]
 
 
 def _item(identifier: str, entry: dict[str, Any], *, has_md5: bool) -> ManifestItem:

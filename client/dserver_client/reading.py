@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
-from dserver_client.errors import ClientError, Refused, VerificationFailed
-from dserver_client.manifest import ManifestItem
+from dserver_client.errors import ClientError, VerificationFailed
 from dserver_client.process_lock import ProcessLock
-from dserver_client.server import Server
+from dserver_client.readable import ReadableDataset
 from dserver_client.transfers.item_reader import ItemReader, NoRanges, ObjectDiffers
-from dserver_client.transfers.scheduler import Limit
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -125,44 +122,14 @@ def read_range(reader: ItemReader, first: int, end: int) -> bytes:
         raise ClientError(f"{relpath!r} cannot be read in place: fetch it. {error}") from None
 
 
-def open_item(server: Server, uri: str, relpath: str) -> io.BufferedReader:
+def open_item(dataset: ReadableDataset, relpath: str) -> io.BufferedReader:
     """Open an item for reading.
 
     :raises Refused: with status 404 if the dataset has no such item, 403 if it may not be read.
     """
-    return buffered(item_reader(server, uri, relpath))
+    return buffered(dataset.reader(relpath))
 
 
 def buffered(reader: ItemReader) -> io.BufferedReader:
     """Return a file object that reads small pieces and lines fast."""
     return io.BufferedReader(ItemFile(reader), _BUFFER)
-
-
-def item_reader(server: Server, uri: str, relpath: str) -> ItemReader:
-    """Return what reads ranges of an item, and signs its URL anew when necessary."""
-    identifier = hashlib.sha1(relpath.encode(), usedforsecurity=False).hexdigest()
-    signed = server.sign_items(uri, [identifier]).get(identifier)
-    if signed is None or signed.item.size_in_bytes is None:
-        raise Refused(f"{uri} has no item {relpath!r}.", 404, "item-not-found", {})
-    item = ManifestItem(identifier, relpath, signed.item.size_in_bytes, signed.item.hash)
-    return ItemReader(server.http, _ItemURL(server, uri, signed.url), item, Limit())
-
-
-class _ItemURL:
-    """The URL of one item."""
-
-    def __init__(self, server: Server, uri: str, url: str) -> None:
-        self._server = server
-        self._uri = uri
-        self._url = url
-        self._lock = ProcessLock()
-
-    def get(self, identifier: str) -> str:
-        del identifier
-        return self._url
-
-    def renewed(self, identifier: str, refused: str) -> str:
-        with self._lock:
-            if self._url == refused:
-                self._url = self._server.sign_item(self._uri, identifier)
-            return self._url

@@ -10,6 +10,8 @@ from dserver_client.errors import UsageError
 
 _HOST = re.compile(r"[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\]")
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~%!$&'()*+,;=:@-]+)*")
+# What follows the address of dserver in the link of a share, before the token.
+LINK_PATH = "/signed-urls/s/"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -33,6 +35,9 @@ def server_url(text: str, name: str = "The address of dserver", protocol: str | 
     prefix = (slash + path).rstrip("/")
     if not _PREFIX.fullmatch(prefix):
         raise UsageError(f"{name} must be an address without a query, such as https://host/prefix.")
+    if LINK_PATH in f"{prefix}/":
+        # Not repeated: the token of a link is a secret.
+        raise UsageError(f"{name} must not be a link: it ends before {LINK_PATH}.")
     suffix = "" if port in (None, _DEFAULT_PORTS[scheme]) else f":{port}"
     return f"{scheme}://{host}{suffix}{prefix}"
 

@@ -9,7 +9,8 @@
 ``s3://bucket[/uuid]``, ``azure://account[/uuid]``, ``uuid``
     the same at the dserver of the settings
 ``https://host[:port]/…``
-    what a browser shows: a dserver, or a dataset if its URI or UUID is somewhere in the address
+    what a browser shows: a dserver, or a dataset if its URI or UUID is somewhere in the address;
+    but links with ``/signed-urls/s/`` are none of these, see ``links``
 
 A prefix may hold any words, also ``s3``. If the settings know a dserver under that address (from
 ``DSERVER_URL`` or a login), its prefix counts. Otherwise an address is read from its end: a UUID,
@@ -23,6 +24,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
 from dserver_client.errors import UsageError
+from dserver_client.links import is_link, without_token
 from dserver_client.server_urls import server_url, without_scheme
 from dserver_client.settings import Settings
 
@@ -66,6 +68,11 @@ def parse(text: str, settings: Settings) -> Address:
 
     :raises UsageError: if it is none of them, or names no dserver and the settings have none.
     """
+    if is_link(text):
+        raise UsageError(
+            f"{without_token(text)} is a link for people without an account, not the URI of a "
+            "dataset: 'dserver get LINK' fetches what is behind it."
+        )
     text = text.strip()
     scheme, separator, rest = text.partition("://")
     scheme = scheme.lower()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 MAX_SIZE = 5 << 40  # bytes: the largest object of S3, whose items are no larger
 
@@ -227,12 +228,40 @@ class Registered:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A link to a dataset, or to some items of it. ``link`` is known only when it is made."""
+    """A link to a dataset, or to some items of it; times are UTC.
+
+    ``state`` is ``living``, ``expired``, ``revoked``, ``used-up`` or ``unavailable``.
+    ``max_downloads`` is None if any number is allowed. ``link``, and in ``limited_by`` why it
+    expires earlier than was asked for, are known only when it is created.
+    """
 
     id: str
     uri: str
-    items: list[str] | None
+    name: str | None
+    state: str | None
+    created: datetime | None
     expires: datetime | None
+    number_of_items: int | None
+    downloads: int | None
     max_downloads: int | None
     note: str | None
+    owner: str | None
+    limited_by: str | None = None
     link: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SharedContents:
+    """What the link of a share gives access to.
+
+    ``downloads_left`` is None if any number is allowed. ``items`` are those of a manifest, by
+    identifier.
+    """
+
+    name: str
+    uuid: str
+    note: str | None
+    readme: str | None = field(repr=False)
+    expires: datetime | None
+    downloads_left: int | None
+    items: dict[str, Any] = field(repr=False)

@@ -11,15 +11,13 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
-from dserver_client.documents import read_manifest
 from dserver_client.dtool_directory import DATA, is_dataset
 from dserver_client.existing_files import compare
 from dserver_client.local_names import Names, safe_paths
 from dserver_client.manifest import ManifestItem
 from dserver_client.progress import NoProgress, Progress
-from dserver_client.server import Server
+from dserver_client.readable import ReadableDataset
 from dserver_client.transfers.item_reader import ItemReader, ObjectDiffers, ObjectMissing, WrongSize
-from dserver_client.transfers.item_urls import ItemURLs
 from dserver_client.transfers.scheduler import Limit, run
 from dserver_client.values import Verified
 
@@ -27,8 +25,7 @@ _MD5 = re.compile('"([0-9a-f]{32})"')
 
 
 def verify(
-    server: Server,
-    uri: str,
+    dataset: ReadableDataset,
     *,
     full: bool = False,
     progress: Progress | None = None,
@@ -42,17 +39,17 @@ def verify(
     :raises Refused: if dserver has no such dataset, or does not let this user read it.
     :raises Unavailable, StoreRefused: if the store does not answer for an item.
     """
-    items = read_manifest(server, uri)
+    items = dataset.items()
     size = sum(item.size_in_bytes for item in items)
     shown, used = progress or NoProgress(), limit or Limit()
-    check = _Check(server, uri, items, shown, used)
+    check = _Check(dataset, items, shown, used)
     shown.start("check", size if full else None, len(items))
     try:
         run((partial(check.read if full else check.look, item) for item in items), used)
     finally:
         shown.finish()
     return Verified(
-        uri=uri,
+        uri=dataset.uri,
         items=len(items),
         size_in_bytes=size,
         missing=sorted(check.missing),
@@ -63,8 +60,7 @@ def verify(
 
 
 def verify_directory(
-    server: Server,
-    uri: str,
+    dataset: ReadableDataset,
     directory: str | os.PathLike[str],
     *,
     full: bool = False,
@@ -79,7 +75,7 @@ def verify_directory(
     :raises Refused: if dserver has no such dataset, or does not let this user read it.
     :raises LocalFileError: if a file cannot be read.
     """
-    items = read_manifest(server, uri)
+    items = dataset.items()
     root = Path(os.path.abspath(directory))
     if is_dataset(root):
         root /= DATA
@@ -88,7 +84,7 @@ def verify_directory(
     files = [(item, os.path.join(root, paths[item.relpath])) for item in items]
     found = compare(files, progress or NoProgress(), hashes=full)
     return Verified(
-        uri=uri,
+        uri=dataset.uri,
         items=len(items),
         size_in_bytes=sum(item.size_in_bytes for item in items),
         missing=sorted([*found.blocked, *(item.relpath for item, _ in found.missing)]),
@@ -103,14 +99,13 @@ class _Check:
 
     def __init__(
         self,
-        server: Server,
-        uri: str,
+        dataset: ReadableDataset,
         items: Sequence[ManifestItem],
         progress: Progress,
         limit: Limit,
     ) -> None:
-        self._http = server.http
-        self._urls = ItemURLs(server, uri, [item.identifier for item in items])
+        self._http = dataset.http
+        self._urls = dataset.urls([item.identifier for item in items], limit)
         self._progress = progress
         self._limit = limit
         self._lock = threading.Lock()

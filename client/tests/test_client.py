@@ -30,8 +30,8 @@ def client():
 
 
 def test_there_must_be_a_dserver():
-    with pytest.raises(UsageError, match="DSERVER_URL"):
-        Client()
+    with Client() as client, pytest.raises(UsageError, match="DSERVER_URL"):
+        list(client.datasets())
 
 
 def test_the_last_login_is_enough():

@@ -11,7 +11,7 @@ from dserver_client.cli.doctor import doctor
 from dserver_client.cli.get import get
 from dserver_client.cli.login import login, logout, whoami
 from dserver_client.cli.put import put
-from dserver_client.cli.share import share
+from dserver_client.cli.share import share, shares, unshare
 from dserver_client.cli.uploads import cancel, status
 from dserver_client.cli.verify import verify
 
@@ -58,6 +58,8 @@ for command in (
     status,
     cancel,
     share,
+    shares,
+    unshare,
     doctor,
 ):
     main.add_command(command)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from datetime import datetime
 from itertools import islice
+from typing import Any
 
 import click
 
@@ -14,8 +15,10 @@ from dserver_client.cli.session import Session
 from dserver_client.client import Client
 from dserver_client.display.formats import size_text, table
 from dserver_client.errors import Refused
+from dserver_client.manifest import ManifestItem
+from dserver_client.readable import SharedDataset
 from dserver_client.server import Server
-from dserver_client.values import DatasetEntry, Item
+from dserver_client.values import DatasetEntry
 
 # So many datasets are shown in columns of the same width.
 _SCREEN = 100
@@ -49,26 +52,48 @@ def ls(session: Session, *, base_uri: str | None, search: str | None) -> None:
 
 
 @click.command()
-@click.argument("uri")
+@click.argument("uri", metavar="URI|LINK")
 @click.option("--items", "with_items", is_flag=True, help="Also list the files with size and MD5.")
 @command_options
 def info(session: Session, *, uri: str, with_items: bool) -> None:
-    """Show a dataset.
+    """Show a dataset, or what is behind the link of a share.
 
-    That is what dserver knows of it, with README, tags and annotations.
+    That is what dserver knows of it, with README, tags and annotations. A LINK needs no login.
     """
-    client = session.client(uri)
-    server, uri = client.server, client.dataset_uri(uri)
+    dataset = session.client(uri).dataset(uri)
+    if isinstance(dataset, SharedDataset):
+        document, facts = _shared(dataset)
+    else:
+        document, facts = _registered(session.client(uri).server, dataset.uri)
+    readme = document["readme"] or ""
+    lines = [table(facts), *(["", readme.rstrip()] if readme.strip() else [])]
+    if with_items:
+        document["items"] = sorted(dataset.items(), key=lambda item: item.relpath)
+        lines += _item_lines(document["items"])
+    session.output.result(document, "\n".join(lines))
+
+
+def _registered(server: Server, uri: str) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """Return what dserver knows of a dataset, as a document and as lines of a table."""
     entry, readme = server.entry(uri), server.readme(uri)
     annotations, tags = server.annotations(uri), server.tags(uri)
-    items = _items(server, uri) if with_items else None
     document = {**asdict(entry), "tags": tags, "annotations": annotations, "readme": readme}
-    if items is not None:
-        document["items"] = items
-    lines = [table(_facts(entry, tags, annotations))]
-    lines += ["", readme.rstrip()] if readme.strip() else []
-    lines += _item_lines(items)
-    session.output.result(document, "\n".join(lines))
+    return document, list(_facts(entry, tags, annotations))
+
+
+def _shared(dataset: SharedDataset) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """Return what is behind a link, as a document and as lines of a table."""
+    contents, items = dataset.contents, dataset.items()
+    size = sum(item.size_in_bytes for item in items)
+    document = {**asdict(contents), "number_of_items": len(items), "size_in_bytes": size}
+    del document["items"]
+    facts = [("Name", contents.name), ("Note", contents.note or "")]
+    facts += [("Files", f"{len(items):,}"), ("Size", size_text(size))]
+    if contents.expires is not None:
+        facts.append(("Link works until", f"{contents.expires:%Y-%m-%d %H:%M} UTC"))
+    if contents.downloads_left is not None:
+        facts.append(("Downloads left", f"{contents.downloads_left:,}"))
+    return document, [(name, value) for name, value in facts if value]
 
 
 def _check_may_read(client: Client, base_uri: str) -> None:
@@ -84,10 +109,6 @@ def _check_may_read(client: Client, base_uri: str) -> None:
         "permission-denied",
         {"base_uri": base_uri},
     )
-
-
-def _items(server: Server, uri: str) -> list[Item]:
-    return sorted((each.item for each in server.signed_items(uri)), key=lambda item: item.relpath)
 
 
 def _facts(
@@ -108,10 +129,8 @@ def _facts(
         yield "Annotation", f"{name} = {value}"
 
 
-def _item_lines(items: list[Item] | None) -> list[str]:
-    if items is None:
-        return []
-    rows = [(each.hash or "", size_text(each.size_in_bytes or 0), each.relpath) for each in items]
+def _item_lines(items: list[ManifestItem]) -> list[str]:
+    rows = [(each.hash or "", size_text(each.size_in_bytes), each.relpath) for each in items]
     return ["", table(rows)]
 
 

@@ -20,8 +20,13 @@ _RESUMES = "What has been fetched is kept: the same command resumes."
 
 
 @click.command()
-@click.argument("uri")
-@click.argument("destination", metavar="DEST", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("uri", metavar="URI|LINK")
+@click.argument(
+    "destination",
+    metavar="[DEST]",
+    required=False,
+    type=click.Path(file_okay=False, path_type=Path),
+)
 @click.option(
     "--item",
     "items",
@@ -46,16 +51,17 @@ def get(
     session: Session,
     *,
     uri: str,
-    destination: Path,
+    destination: Path | None,
     items: tuple[str, ...],
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Fetch a dataset.
+    """Fetch a dataset, or what is behind the link of a share.
 
     Each file is saved under its relpath, its path in the dataset, in the directory DEST, after it
-    has been checked against its MD5. Files that are already there are not fetched again. After an
-    interruption, the same command resumes.
+    has been checked against its MD5; without DEST, in a directory with the name of the dataset.
+    Files that are already there are not fetched again. After an interruption, the same command
+    resumes. A LINK needs no login.
     """
     client = session.client(uri)
     with resumable(_RESUMES), _overwriting_offered():

@@ -20,6 +20,7 @@ import click
 
 from dserver_client.display.formats import printable
 from dserver_client.errors import ClientError
+from dserver_client.links import without_token
 
 # Queries of URLs, which may hold signatures, and JWTs.
 _SECRETS = re.compile(r"\?[^\s'\"<>()]*=[^\s'\"<>()]*|\beyJ[\w-]+\.[\w-]+\.[\w-]*")
@@ -113,7 +114,7 @@ def json_text(document: object) -> str:
 
 def without_secrets(text: str) -> str:
     """Replace signatures and tokens in a traceback or a log message."""
-    return _SECRETS.sub("…", text)
+    return without_token(_SECRETS.sub("…", text))
 
 
 def _plain(value: Any) -> object:

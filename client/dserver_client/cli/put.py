@@ -15,10 +15,10 @@ from dserver_client.cli.command import command_options
 from dserver_client.cli.description import Description, read_template
 from dserver_client.cli.interruption import resumable
 from dserver_client.cli.session import Session
-from dserver_client.client import Client, refuse_empty
+from dserver_client.client import Client
 from dserver_client.display.formats import count_text, size_text, table
 from dserver_client.errors import LocalFileError, Refused, UsageError
-from dserver_client.local_files import find_files
+from dserver_client.local_files import find_files, refuse_empty
 from dserver_client.values import Deposited
 
 _RENAME = "Rename it, or leave it out with --ignore."

@@ -10,6 +10,7 @@ from dserver_client.cli.output import Output
 from dserver_client.client import Client
 from dserver_client.display.progress_bar import ProgressBar
 from dserver_client.errors import UsageError
+from dserver_client.links import is_link
 from dserver_client.progress import NoProgress, Progress
 from dserver_client.settings import Settings
 from dserver_client.uris import parse
@@ -29,8 +30,13 @@ class Session:
         return Settings.load(url=self._server)
 
     def client(self, uri: str | None = None) -> Client:
-        """Return a client for the dserver that a URI names, or else for that of the settings."""
+        """Return a client for the dserver that a URI names, or else for that of the settings.
+
+        With the link of a share, there need not be one.
+        """
         settings = self.settings
+        if uri is not None and is_link(uri):
+            return self._clients.enter_context(Client(settings=settings))
         if uri is not None:
             settings = replace(settings, url=parse(uri, settings).server_url)
         if settings.url is None:

@@ -1,16 +1,24 @@
-"""The command that makes links to datasets for people without an account."""
+"""Commands about links to datasets for people without an account: create, list and end them."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
 
 import click
 
 from dserver_client.cli.command import command_options
 from dserver_client.cli.session import Session
+from dserver_client.display.formats import count_text, table
+from dserver_client.errors import Refused
 from dserver_client.values import Share
 
 _UNITS = {"m": 60, "h": 3_600, "d": 86_400}
+_LIMITS = {
+    "lifecycle": ", when the store may delete the dataset",
+}
 
 
 class Duration(click.ParamType[int]):
@@ -31,43 +39,104 @@ class Duration(click.ParamType[int]):
 @click.command()
 @click.argument("uri")
 @click.option(
-    "--item", "items", multiple=True, metavar="RELPATH", help="Only this file; may be repeated."
+    "--item",
+    "items",
+    multiple=True,
+    metavar="GLOB",
+    help="Share only files with this relpath, or that match it, such as 'images/*.tif'; may be "
+    "repeated.",
 )
 @click.option(
     "--expires",
+    "expires_in",
     type=Duration(),
-    help="When the link expires: 90m, 24h or 7d.  [default: dserver's]",
+    help="When the link expires: after 90m, 24h or 30d.  [default: dserver's]",
 )
 @click.option(
-    "--max-downloads", type=click.IntRange(1), metavar="N", help="How often it can be used."
+    "--downloads",
+    "max_downloads",
+    type=click.IntRange(1),
+    metavar="N",
+    help="How many downloads of files it allows.  [default: any number]",
 )
-@click.option("--note", metavar="TEXT", help="What it is for; you see it in lists.")
+@click.option("--note", metavar="TEXT", help="What it is for; whoever has the link can read it.")
 @command_options
-def share(
-    session: Session,
-    *,
-    uri: str,
-    items: tuple[str, ...],
-    expires: int | None,
-    max_downloads: int | None,
-    note: str | None,
-) -> None:
-    """Make a link to a dataset.
+def share(session: Session, *, uri: str, items: tuple[str, ...], **options: Any) -> None:
+    """Create a link to a dataset.
 
-    Whoever has the link can download the dataset, or some files of it, without an account, until
-    it expires. It is shown only once. Many dservers do not support links.
+    Whoever has the link can look at the dataset, or some files of it, and download them without an
+    account, in a browser or with `dserver get LINK`. The link is shown only once; `dserver shares`
+    lists what you share, and `dserver unshare` ends a link.
     """
-    client = session.client(uri)
-    made = client.server.share(
-        client.dataset_uri(uri),
-        items=items or None,
-        expires_in=expires,
-        max_downloads=max_downloads,
-        note=note,
-    )
+    made = session.client(uri).share(uri, items=items or None, **options)
     session.output.result(made, _text(made))
 
 
+@click.command()
+@click.argument("uri", required=False)
+@command_options
+def shares(session: Session, *, uri: str | None) -> None:
+    """List links to datasets, the newest first.
+
+    These are your links, or those of everybody if you are an administrator of dserver; with URI,
+    only those to this dataset. The links themselves are not known any more.
+    """
+    client = session.client(uri)
+    if uri is not None:
+        uri = None if session.names_only_a_server(uri) else client.dataset_uri(uri)
+    found = list(client.server.shares(uri))
+    session.output.result({"shares": found}, _list(found))
+
+
+@click.command()
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@command_options
+def unshare(session: Session, *, ids: tuple[str, ...]) -> None:
+    """End links to datasets, by their IDs.
+
+    `dserver shares` lists the IDs. A link that has ended already is no error.
+    """
+    server = session.client().server
+    unknown = []
+    for share_id in ids:
+        try:
+            server.end_share(share_id)
+        except Refused as refused:
+            if refused.status != 404:
+                raise
+            unknown.append(share_id)
+    if unknown:
+        named = ", ".join(map(repr, unknown))
+        message = f"You have no link with the ID {named}."
+        raise Refused(message, 404, "share-not-found", {"ids": unknown})
+    session.output.result({"ended": ids}, f"{count_text(len(ids), 'link')} ended.")
+
+
 def _text(made: Share) -> str:
-    ends = "" if made.expires is None else f"\nIt expires at {made.expires:%Y-%m-%d %H:%M} UTC."
-    return f"{made.link}{ends}"
+    lines = [f"{made.link}"]
+    if made.expires is not None:
+        reason = _LIMITS.get(made.limited_by or "", "")
+        lines.append(f"It expires at {_time(made.expires)}{reason}.")
+    lines.append(f"'dserver unshare {made.id}' ends it earlier.")
+    return "\n".join(lines)
+
+
+def _list(found: Sequence[Share]) -> str:
+    return table(map(_row, found)) if found else "No links."
+
+
+def _row(found: Share) -> tuple[str, ...]:
+    most = "" if found.max_downloads is None else f" of {found.max_downloads:,}"
+    return (
+        found.id,
+        found.state or "",
+        "" if found.expires is None else _time(found.expires),
+        f"{found.downloads or 0:,}{most} downloads",
+        found.uri,
+        found.name or "",
+        found.note or "",
+    )
+
+
+def _time(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M} UTC"

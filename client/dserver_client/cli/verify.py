@@ -19,7 +19,7 @@ _NAMED = 10
 
 
 @click.command()
-@click.argument("uri")
+@click.argument("uri", metavar="URI|LINK")
 @click.argument(
     "directory", required=False, type=click.Path(file_okay=False, exists=True, path_type=Path)
 )
@@ -42,7 +42,8 @@ def verify(
 
     Without DIRECTORY, what the store has is compared; with it, what was fetched there. Sizes are
     compared, and MD5s that the store knows; with --full, all bytes are read. Files in DIRECTORY
-    that are not in the dataset are ignored. Exits with status 8 if something differs.
+    that are not in the dataset are ignored. With a LINK, which needs no login, there must be a
+    DIRECTORY. Exits with status 8 if something differs.
     """
     client = session.client(uri)
     found = client.verify(uri, directory, progress=session.progress(quiet=quiet), **options)

@@ -18,6 +18,7 @@ from dserver_client.values import (
     PartURLs,
     Registered,
     Share,
+    SharedContents,
     SignedItem,
     SignedPart,
     StoredPart,
@@ -178,22 +179,40 @@ def registered(answer: Answer) -> Registered:
 
 def share(answer: Answer) -> Share:
     """Return a share."""
-    items = answer.get("items")
     return Share(
         id=str(answer["id"]),
         uri=str(answer["uri"]),
-        items=None if items is None else [str(each) for each in items],
+        name=answer.get("name"),
+        state=answer.get("state"),
+        created=_time(answer.get("created_timestamp")),
         expires=_time(answer.get("expires_timestamp")),
+        number_of_items=_number(answer.get("number_of_items")),
+        downloads=_number(answer.get("downloads")),
         max_downloads=_number(answer.get("max_downloads")),
         note=answer.get("note"),
+        owner=answer.get("owner"),
+        limited_by=answer.get("expiry_limited_by"),
         link=answer.get("link"),
     )
 
 
-def shares(answer: Any) -> list[Share]:
-    """Return the shares of a user."""
-    found = answer["shares"] if isinstance(answer, dict) else answer
-    return [share(each) for each in found]
+def share_page(answer: Answer) -> tuple[list[Share], str | None]:
+    """Return some shares, and what to ask for those after them; None for the last ones."""
+    following = answer.get("next")
+    return [share(each) for each in answer["shares"]], None if following is None else str(following)
+
+
+def shared_contents(answer: Answer) -> SharedContents:
+    """Return what a link gives access to; its items are not parsed."""
+    return SharedContents(
+        name=str(answer["name"]),
+        uuid=str(answer["uuid"]),
+        note=answer.get("note"),
+        readme=answer.get("readme"),
+        expires=_time(answer.get("expires_timestamp")),
+        downloads_left=_number(answer.get("downloads_left")),
+        items=dict(answer["items"]),
+    )
 
 
 def signed_items(answer: Answer) -> dict[str, SignedItem]:

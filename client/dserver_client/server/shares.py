@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dserver_client.server import answers
@@ -14,7 +14,7 @@ _PATH = "/signed-urls/shares"
 
 
 class Shares(Routes):
-    """Links that end by themselves, and can be taken back."""
+    """Links that end by themselves, or earlier if their owner wants it."""
 
     def share(
         self,
@@ -25,13 +25,13 @@ class Shares(Routes):
         max_downloads: int | None = None,
         note: str | None = None,
     ) -> Share:
-        """Make a link to a dataset. Only this answer has the link.
+        """Create a link to a dataset. Only this answer has the link.
 
         :param items: relpaths; None for all of the dataset.
         :param expires_in: seconds; None for the server's default.
         :raises NotSupported: if this dserver has no shares.
         """
-        self.require(there=self.capabilities().shares, what="make links")
+        self.require(there=self.capabilities().shares, what="create links")
         given = {
             "items": None if items is None else list(items),
             "expires_in": expires_in,
@@ -42,18 +42,26 @@ class Shares(Routes):
         # Not tried again where an answer is lost: there would be two links.
         return self.read("POST", f"{_PATH}/{quoted(uri)}", answers.share, body=body, retries=0)
 
-    def shares(self) -> list[Share]:
-        """Return the links of this user.
+    def shares(self, uri: str | None = None) -> Iterator[Share]:
+        """Yield the links of this user, the newest first; all links for an admin.
 
+        :param uri: only links to this dataset.
         :raises NotSupported: if this dserver has no shares.
         """
         self.require(there=self.capabilities().shares, what="list links")
-        return self.read("GET", _PATH, answers.shares)
+        query = {} if uri is None else {"uri": uri}
+        while True:
+            found, following = self.read("GET", _PATH, answers.share_page, query=query)
+            yield from found
+            if following is None:
+                return
+            query["before"] = following
 
-    def delete_share(self, share_id: str) -> None:
-        """Take a link back.
+    def end_share(self, share_id: str) -> None:
+        """End a link, which may have ended already.
 
         :raises NotSupported: if this dserver has no shares.
+        :raises Refused: with status 404 if this user has no such link.
         """
-        self.require(there=self.capabilities().shares, what="take links back")
+        self.require(there=self.capabilities().shares, what="end links")
         self.call("DELETE", f"{_PATH}/{quoted(share_id)}")

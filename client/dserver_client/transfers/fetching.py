@@ -11,14 +11,14 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from secrets import token_hex
+from typing import Protocol
 
 from dserver_client.disk import write_all
 from dserver_client.errors import LocalFileError, VerificationFailed
 from dserver_client.http import HTTP
 from dserver_client.manifest import ManifestItem
 from dserver_client.progress import NoProgress, Progress
-from dserver_client.transfers.item_reader import ItemReader, NoRanges, ObjectDiffers
-from dserver_client.transfers.item_urls import ItemURLs
+from dserver_client.transfers.item_reader import ItemReader, NoRanges, ObjectDiffers, URLs
 from dserver_client.transfers.partial import PART_SIZE, ObjectChanged, Partial
 from dserver_client.transfers.scheduler import Limit, Task, run
 
@@ -28,6 +28,16 @@ _SMALL = 1 << 18
 Wanted = tuple[ManifestItem, str]
 # How often an item is fetched from the beginning if it is not what the manifest says.
 _ATTEMPTS = 3
+
+
+class FetchURLs(URLs, Protocol):
+    """Signs the URLs of items that are fetched one after the other."""
+
+    def prepare(self, identifier: str) -> None:
+        """Sign the URL of an item that is needed soon, if that is of use."""
+
+    def done(self, identifier: str) -> None:
+        """Forget an item whose URL is not needed any more."""
 
 
 class Fetching:
@@ -40,7 +50,7 @@ class Fetching:
     def __init__(
         self,
         http: HTTP,
-        urls: ItemURLs,
+        urls: FetchURLs,
         state: Path,
         progress: Progress | None = None,
         limit: Limit | None = None,
@@ -84,8 +94,8 @@ class Fetching:
 
     def _tasks(self, wanted: Sequence[Wanted]) -> Iterator[Task]:
         for item, path in wanted:
-            # Signed here, a few hundred tasks ahead, so that none has to wait for it.
-            self._urls.get(item.identifier)
+            # Here, a few hundred tasks ahead, so that none has to wait for it.
+            self._urls.prepare(item.identifier)
             if item.size_in_bytes <= _SMALL:
                 yield partial(self._attempt, item, partial(self._fetch_small, item, path))
             else:

@@ -24,14 +24,19 @@ BLOCK = 1 << 18
 # How often in a row an answer may break before a byte has come.
 _FRUITLESS = 5
 _FIRST_DELAY, _LONGEST_DELAY = 0.5, 16.0  # seconds
-_RENEWALS = 4
 # What stores answer to URLs that have expired, also by the credentials that signed them.
 _SIGN_ANEW = frozenset({400, 401, 403, 410})
 _IDENTITY = {"Accept-Encoding": "identity"}
 
 
 class URLs(Protocol):
-    """Signs the URLs of items."""
+    """Signs the URLs of items.
+
+    ``renewals`` is how often in a row another URL is worth trying if the store refuses one.
+    """
+
+    @property
+    def renewals(self) -> int: ...
 
     def get(self, identifier: str) -> str:
         """Return the URL of an item."""
@@ -149,12 +154,12 @@ class ItemReader:
     def _get(self, headers: dict[str, str]) -> Response:
         """Ask with a URL that is signed anew as long as the store refuses it."""
         identifier = self.item.identifier
-        url = self._urls.get(identifier)
-        for renewal in range(_RENEWALS + 1):
+        url, renewals = self._urls.get(identifier), self._urls.renewals
+        for renewal in range(renewals + 1):
             response = self._http.request(
                 "GET", url, headers=headers, stream=True, pause=self._pause
             )
-            if response.status not in _SIGN_ANEW or renewal == _RENEWALS:
+            if response.status not in _SIGN_ANEW or renewal == renewals:
                 break
             url = self._urls.renewed(identifier, url)
         return response

@@ -21,6 +21,8 @@ class ItemURLs:
     :param identifiers: the items in the order in which their URLs are needed.
     """
 
+    renewals = 4
+
     def __init__(self, server: Server, uri: str, identifiers: Sequence[str]) -> None:
         self._server = server
         self._uri = uri
@@ -34,6 +36,10 @@ class ItemURLs:
         # Of the URLs and batches; not held while dserver signs.
         self._lock = threading.Lock()
         self._signing = threading.Lock()
+
+    def prepare(self, identifier: str) -> None:
+        """Sign the URL of an item that is needed soon."""
+        self.get(identifier)
 
     def get(self, identifier: str) -> str:
         """Return the URL of an item. Raise Refused if the dataset no longer has it."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from client.tests.cli.conftest import FILES
+from tests.support.links import shared
 
 
 def files_below(directory: Path) -> dict[str, bytes]:
@@ -89,3 +92,63 @@ def test_a_dataset_that_one_may_not_read_is_refused(run, uri, tmp_path):
     done = run("get", uri, tmp_path / "fetched", person="dave")
     assert done.exit_code == 4
     assert not (tmp_path / "fetched").exists()
+
+
+NO_SETTINGS = {"DSERVER_URL": ""}
+
+
+@pytest.fixture
+def link(lab, dserver_url, uri):
+    visitor = shared(lab, uri, note="For Erika", max_downloads=5)
+    return f"{dserver_url}{visitor.path}"
+
+
+def test_a_link_is_fetched_without_settings(run, document, link, tmp_path):
+    done = run("get", link, tmp_path / "fetched", "--verbose", person=None, env=NO_SETTINGS)
+    assert done.exit_code == 0, done.output
+    assert files_below(tmp_path / "fetched") == FILES
+    assert "/signed-urls/s/…/" in done.stderr
+    assert link[-32:] not in done.output
+    fetched = document("get", link, tmp_path / "fetched", person=None, env=NO_SETTINGS)
+    assert (fetched["already_there"], fetched["uri"]) == (3, f"{link[:-32]}…")
+    done = run("verify", "--full", link, tmp_path / "fetched", person=None, env=NO_SETTINGS)
+    assert done.stdout == "3 files, 13 B: all sizes and MD5s match the manifest.\n"
+
+
+def test_a_link_is_fetched_into_a_directory_with_the_name_of_the_dataset(
+    run, link, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    done = run("get", link, "--item", "*.csv", person=None, env=NO_SETTINGS)
+    assert done.exit_code == 0, done.output
+    assert files_below(tmp_path / "growth-of-cress") == {"a.csv": FILES["a.csv"]}
+
+
+def test_what_is_behind_a_link_is_shown(run, document, link):
+    done = run("info", link, "--items", person=None, env=NO_SETTINGS)
+    assert done.exit_code == 0, done.output
+    for expected in ("growth-of-cress", "For Erika", "3", "13 B", "Downloads left", "a.csv"):
+        assert expected in done.stdout
+    found = document("info", link, person=None, env=NO_SETTINGS)
+    assert (found["downloads_left"], found["number_of_items"]) == (5, 3)
+    assert link[-32:] not in str(found)
+
+
+@pytest.mark.parametrize(
+    "words", [["ls"], ["share"], ["shares"], ["status"], ["cancel"], ["put", "."], ["login"]]
+)
+def test_a_link_is_no_uri_of_other_commands(run, link, words):
+    done = run(*words, link, input="token\n")
+    assert done.exit_code == 2, done.output
+    assert link[-32:] not in done.output
+
+
+def test_a_link_that_has_ended_says_whom_to_ask(run, lab, dserver_url, uri, tmp_path):
+    visitor = shared(lab, uri)
+    visitor.revoke()
+    for words in (["get", tmp_path / "dest"], ["info"], ["verify", tmp_path]):
+        command, *more = words
+        done = run(command, f"{dserver_url}{visitor.path}", *more, person=None, env=NO_SETTINGS)
+        assert done.exit_code == 5, done.output
+        assert "ask whoever sent it for a new one" in done.stderr
+    assert not (tmp_path / "dest").exists()

@@ -8,7 +8,7 @@ import pytest
 def test_a_dserver_without_links_says_so(run, document, uri):
     done = run("share", uri, "--expires", "7d")
     assert done.exit_code == 1
-    assert "cannot make links" in done.stderr
+    assert "cannot create links" in done.stderr
     assert document("share", uri, code=1)["error"]["slug"] == "not-supported"
 
 

@@ -124,7 +124,7 @@ ROUTES = {
     "part_urls": (PARTS, lambda server: server.part_urls(URI, ITEM, [1], {})),
     "complete": (ENTRY, lambda server: server.complete(URI)),
     "share": (SHARE, lambda server: server.share(URI)),
-    "shares": ({"shares": [SHARE]}, lambda server: server.shares()),
+    "shares": ({"shares": [SHARE]}, lambda server: list(server.shares())),
 }
 OPENAPI = {
     "paths": {

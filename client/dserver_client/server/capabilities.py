@@ -54,6 +54,7 @@ class Capabilities:
             items=True,
             pages=True,
             wait=True,
+            shares=True,
             announcement_fields=fields,
         )
 

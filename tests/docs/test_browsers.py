@@ -1,4 +1,4 @@
-"""The deposit from a browser works as shown: in Chromium, from a web page of another origin."""
+"""What docs/browsers.rst shows and says is so in Chromium, for a web page of another origin."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from typing import Any
 
 import pytest
 import requests
+from dtoolcore.utils import generate_identifier
 from playwright.sync_api import Error, Page
 from werkzeug import Response
 
+from tests.support.clients import Deposit, DtoolDserver
 from tests.support.cors import ORIGIN, allow_on_account, allow_on_bucket
 from tests.support.documentation import code_blocks
 from tests.support.dserver import Account, Bucket, Dserver
 from tests.support.http_server import serving
+from tests.support.links import shared
 
 FILES = {
     "heights.csv": b"day,height\n1,2\n",
@@ -98,3 +101,18 @@ def test_a_web_page_shows_why_a_deposit_is_refused(request, place, web_page):
     allow(request, place, ORIGIN)
     with pytest.raises(Error, match="No answer of the store: is there a CORS rule?"):
         start(page, dserver, "alice")
+
+
+def test_a_script_follows_the_link_of_a_share_only_if_every_origin_may(dserver, s3, page):
+    uri = DtoolDserver().upload(dserver.alice, dserver.base_uri, Deposit()).json["uri"]
+    with serving(dserver.app) as address, serving(Response(mimetype="text/html")) as origin:
+        page.goto(origin)
+        link = f"{address}{shared(dserver, uri).path}"
+        json = "fetch(url, {headers: {Accept: 'application/json'}}).then(answer => answer.json())"
+        assert page.evaluate(f"url => {json}", link)["name"] == "my-dataset"
+        text = "fetch(url).then(answer => answer.text(), String)"
+        item = f"{link}/{generate_identifier('data/file1.txt')}"
+        allow_on_bucket(s3, dserver.bucket.name, origin)
+        assert page.evaluate(f"url => {text}", item) == "TypeError: Failed to fetch"
+        allow_on_bucket(s3, dserver.bucket.name, "*")
+        assert page.evaluate(f"url => {text}", item) == "content1"

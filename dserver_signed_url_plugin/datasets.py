@@ -74,6 +74,23 @@ def find(uri: DatasetURI) -> RegisteredDataset | None:
     return None if row is None else _dataset(row)
 
 
+def readme(uri: DatasetURI, most: int) -> str | None:
+    """Return what dserver's retrieve plugin has as the README of a registered dataset, or None.
+
+    None also if the plugin fails: what people look for is the data.
+
+    :param most: the number of characters after which it is cut.
+    """
+    try:
+        text = dservercore.utils.current_app.retrieve.get_readme(str(uri))
+    except Exception as error:  # noqa: BLE001 (plugins may raise any)
+        sql_db.session.rollback()
+        _log_failure("Reading the README", uri, error)
+        return None
+    sql_db.session.rollback()
+    return text[:most] if isinstance(text, str) and text.strip() else None
+
+
 def below(base_uri: BaseURI) -> list[RegisteredDataset]:
     """Return the registered datasets of a base URI, sorted by URI, with one query."""
     wanted = sql_db.select(*_COLUMNS).join(KnownBaseURI.__table__)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
+from dserver_signed_url_plugin import datasets
 from dserver_signed_url_plugin.audit.decisions import Extent
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.downloads.grants import ItemList
@@ -33,6 +34,7 @@ from dserver_signed_url_plugin.storage.values import IDENTIFIER, Item, SignedIte
 from dserver_signed_url_plugin.times import timestamp
 
 DOWNLOAD_SECONDS = 60
+MAX_README_CHARACTERS = 64 * 1024
 # What mail programs and people take for a part of a link.
 _PUNCTUATION = ".,;:!?)]}>\"'…"
 _MOST_CHARACTERS = 64
@@ -97,15 +99,12 @@ class OpenShare:
 
 @dataclass(frozen=True)
 class LinkedItems:
-    """Items of a share, each with its link.
-
-    ``page`` says which they are, if not all; ``readme`` is the dataset's, if dserver has one.
-    """
+    """Items of a share, each with its link; ``page`` says which they are, if not all."""
 
     opened: OpenShare
+    readme: str | None
     items: SignedItems
     page: Page | None = None
-    readme: str | None = None
 
 
 def written_token(token: str) -> str:
@@ -163,6 +162,10 @@ class Visits:
             raise ShareEnded("unavailable") from error
         return opened.chosen(grant.items.entries)
 
+    def readme(self, opened: OpenShare) -> str | None:
+        """Return the dataset's README, cut after 65,536 characters; None if dserver has none."""
+        return datasets.readme(opened.facts.uri, MAX_README_CHARACTERS)
+
     def linked(
         self, opened: OpenShare, link: str, wanted: PageRequest | None = None
     ) -> LinkedItems:
@@ -172,17 +175,18 @@ class Visits:
         :param wanted: which page of them; None for all.
         :raises PageNotFound: if there is no such page.
         """
-        items = SignedItems(self.items(opened), lambda item: f"{link}/{item.identifier}")
+        items = self._linked(opened, link)
+        readme = self.readme(opened)
         if wanted is None:
-            return LinkedItems(opened, items)
-        return LinkedItems(opened, *Page.of(items, wanted))
+            return LinkedItems(opened, readme, items)
+        return LinkedItems(opened, readme, *Page.of(items, wanted))
 
     def item_list(self, opened: OpenShare, link: str, list_format: ListFormat) -> ItemList:
         """Return a list of the links of all items for another program.
 
         :param link: the link of the share.
         """
-        items, facts = self.linked(opened, link).items, opened.facts
+        items, facts = self._linked(opened, link), opened.facts
         title = f"{facts.name}: {len(items):,} item(s); the links end at {timestamp(facts.ends_at)}"
         return ItemList(item_list(list_format, items, title, are_links=True), opened.extent)
 
@@ -219,6 +223,9 @@ class Visits:
         except DatasetNotFound as error:
             raise ShareEnded("unavailable") from error
         return _web_url(grant.url, str(opened.facts.uri.base))
+
+    def _linked(self, opened: OpenShare, link: str) -> SignedItems:
+        return SignedItems(self.items(opened), lambda item: f"{link}/{item.identifier}")
 
     @property
     def _seconds(self) -> int:

@@ -19,7 +19,7 @@ from dserver_signed_url_plugin import request_ids
 from dserver_signed_url_plugin.audit.decisions import Decision, Extent, Outcome, printable_uri
 from dserver_signed_url_plugin.errors import InternalError
 from dserver_signed_url_plugin.services import services
-from dserver_signed_url_plugin.web import caller, link_requests
+from dserver_signed_url_plugin.web import caller
 
 REQUEST_ID = "X-Request-ID"
 
@@ -109,7 +109,7 @@ def set_headers(response: Response) -> Response:
     response.headers["Cache-Control"] = "no-store"
     # Flask-CORS, which runs later, adds a header of its own if the operator exposes others.
     response.headers.add("Access-Control-Expose-Headers", _EXPOSED)
-    return link_requests.protected(response) if link_requests.is_link() else response
+    return response
 
 
 def _facts() -> _RequestFacts:

@@ -50,7 +50,8 @@ def install(blueprint: Blueprint) -> None:
     def translate_routing(response: Response) -> Response:
         # Not an error handler, which could only be one for all routes of dserver.
         is_ours = f"{request.path}/".startswith(f"{blueprint.url_prefix}/")
-        return _translate_routing(response) if is_ours else response
+        response = _translate_routing(response) if is_ours else response
+        return link_requests.protected(response) if link_requests.is_link() else response
 
     blueprint.after_app_request(translate_routing)
 

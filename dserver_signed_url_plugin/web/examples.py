@@ -127,7 +127,7 @@ LINKED_ITEMS: dict[str, Any] = {
     "name": "plant-heights",
     "uuid": UUID,
     "note": "The heights that we talked about",
-    "readme": "description: heights of plants\n",
+    "readme": None,
     "expires_timestamp": "2026-11-27T08:12:31.000000Z",
     "seconds_left": 604_800,
     "max_downloads": 20,

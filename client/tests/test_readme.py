@@ -58,6 +58,14 @@ def test_the_commands_find_fetch_and_verify(shown, uuid, tmp_path):
     assert (tmp_path / "fetched" / "heights.csv").read_text() == "day,mm\n1,2\n"
 
 
+def test_a_link_is_created_and_fetched_without_a_login(shown, uuid, tmp_path):
+    share, get = shown("With the command", uuid=uuid)[1].splitlines()
+    link = run(main, share).splitlines()[0]
+    run(main, "dserver logout")
+    run(main, get.replace(get.split()[2], link))
+    assert (tmp_path / "fetched" / "heights.csv").read_text() == "day,mm\n1,2\n"
+
+
 # pkg_resources, and the syntax of azure-storage-blob 2.
 @pytest.mark.filterwarnings("ignore")
 def test_the_dtool_commands_list_copy_and_verify(shown, uuid, tmp_path):

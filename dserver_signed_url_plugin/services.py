@@ -16,6 +16,7 @@ from dserver_signed_url_plugin.rate_limits import RateLimits
 from dserver_signed_url_plugin.shares.deposits import Deposits
 from dserver_signed_url_plugin.shares.file_urls import FileURLs
 from dserver_signed_url_plugin.shares.service import Shares
+from dserver_signed_url_plugin.shares.streams import StreamDeposits
 from dserver_signed_url_plugin.shares.temporary_deposits import TemporaryDeposits
 from dserver_signed_url_plugin.shares.visits import Visits
 from dserver_signed_url_plugin.storage.registry import Storages
@@ -25,6 +26,7 @@ from dserver_signed_url_plugin.uploads.cleanup import Cleanup
 from dserver_signed_url_plugin.uploads.complete import Completions
 from dserver_signed_url_plugin.uploads.parts import PartSigner
 from dserver_signed_url_plugin.uploads.status import UploadStatuses
+from dserver_signed_url_plugin.uploads.streams import StreamedItems
 from dserver_signed_url_plugin.uploads.tokens import UploadTokens
 from dserver_signed_url_plugin.verification.service import Verifications
 
@@ -46,6 +48,7 @@ class Services:
     cleanup: Cleanup
     downloads: Downloads
     deposits: Deposits
+    streams: StreamDeposits
     file_urls: FileURLs
     shares: Shares
     visits: Visits
@@ -85,6 +88,14 @@ class Services:
                 uploads=uploads,
                 parts=parts,
                 statuses=statuses,
+                completions=completions,
+                cancellations=cancellations,
+            ),
+            streams=StreamDeposits(
+                settings=settings,
+                storages=storages,
+                uploads=uploads,
+                items=StreamedItems(settings, storages),
                 completions=completions,
                 cancellations=cancellations,
             ),

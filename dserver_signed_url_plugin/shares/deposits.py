@@ -8,22 +8,15 @@ from __future__ import annotations
 
 import getpass
 import os
-import time
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TypeVar
 from uuid import uuid4
 
 from msgspec import structs
 
 from dserver_signed_url_plugin import datasets
-from dserver_signed_url_plugin.errors import (
-    AlreadyRegistered,
-    AssemblyPending,
-    InvalidField,
-    UploadBusy,
-)
+from dserver_signed_url_plugin.errors import AlreadyRegistered, InvalidField
 from dserver_signed_url_plugin.permissions import UploadPermit, permit_operator
 from dserver_signed_url_plugin.progress import ProgressBar
 from dserver_signed_url_plugin.shares import deposit_repository
@@ -34,6 +27,7 @@ from dserver_signed_url_plugin.shares.local_files import (
     UnusableFile,
 )
 from dserver_signed_url_plugin.shares.part_transfer import PartTransfers, SignParts
+from dserver_signed_url_plugin.shares.patience import patiently
 from dserver_signed_url_plugin.shares.transfer import Transfer, TransferFailed, send
 from dserver_signed_url_plugin.storage.protocols import Storage
 from dserver_signed_url_plugin.storage.registry import Storages
@@ -47,11 +41,6 @@ from dserver_signed_url_plugin.uploads.parts import PartSigner
 from dserver_signed_url_plugin.uploads.plan import UploadPlan, check_creator
 from dserver_signed_url_plugin.uploads.status import UploadStatuses
 from dserver_signed_url_plugin.uris import BaseURI, DatasetURI
-
-# Seconds to wait for a completion that was killed, and between two attempts.
-_PATIENCE, _PAUSE = 60, 0.5
-
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -86,7 +75,7 @@ class Deposits:
         datasets.check_known(base_uri)
         storage = self.storages.of(base_uri)
         _refuse_large(files, storage)
-        creator = _creator(storage.uploads.limits)
+        creator = operators_name(storage.uploads.limits)
         permit, plan = permit_operator(base_uri), _plan(name, files, creator)
         self.uploads.check(permit, _unread(plan))
         with progress(f"Reading {len(files)} file(s)", plan.size_in_bytes or 0) as advance:
@@ -110,17 +99,17 @@ class Deposits:
             self._begin_and_send(prepared, progress)
         uri = permit.base_uri.dataset(uuid)
         deposit_repository.note(uri)
-        _patiently(lambda: self.completions.complete(permit, uuid))
+        patiently(lambda: self.completions.complete(permit, uuid))
         return uri
 
     def _begin_and_send(self, prepared: PreparedDeposit, progress: ProgressBar) -> None:
         permit, plan = prepared.permit, prepared.plan
-        grant = _patiently(lambda: self.uploads.begin(permit, plan))
+        grant = patiently(lambda: self.uploads.begin(permit, plan))
         try:
             self._send(prepared, grant, progress)
         except ChangedFile:
             # Nobody could resume it: what was announced no longer exists anywhere.
-            _patiently(lambda: self.cancellations.cancel(permit, plan.uuid))
+            patiently(lambda: self.cancellations.cancel(permit, plan.uuid))
             raise
 
     def _send(self, prepared: PreparedDeposit, grant: UploadGrant, progress: ProgressBar) -> None:
@@ -137,7 +126,7 @@ class Deposits:
                     continue
                 if not failure.refused or missing <= left:
                     raise
-                grant = _patiently(lambda: self.uploads.begin(prepared.permit, prepared.plan))
+                grant = patiently(lambda: self.uploads.begin(prepared.permit, prepared.plan))
 
     def _send_once(
         self,
@@ -164,7 +153,7 @@ class Deposits:
 
     def _sign_parts(self, prepared: PreparedDeposit) -> SignParts:
         permit, uuid = prepared.permit, prepared.plan.uuid
-        return lambda identifier, plan: _patiently(
+        return lambda identifier, plan: patiently(
             lambda: self.parts.sign(permit, uuid, identifier, plan)
         )
 
@@ -173,23 +162,6 @@ class Deposits:
         uuid = prepared.plan.uuid
         status = self.statuses.of(prepared.permit, uuid)
         return set() if status.comparison is None else status.comparison.to_send
-
-
-def _patiently(act: Callable[[], Result]) -> Result:
-    """Wait while another request, such as a completion that was killed, holds the lease.
-
-    And while the store assembles large items, which it says in time.
-    """
-    until = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            return act()
-        except AssemblyPending:
-            until = time.monotonic() + _PATIENCE
-        except UploadBusy:
-            if time.monotonic() > until:
-                raise
-        time.sleep(_PAUSE)
 
 
 def _resumed(prepared: PreparedDeposit) -> PreparedDeposit:
@@ -221,7 +193,7 @@ def _unread(plan: UploadPlan) -> UploadPlan:
     return replace(plan, items=[structs.replace(item, size_in_bytes=None) for item in plan.items])
 
 
-def _creator(limits: Limits) -> str:
+def operators_name(limits: Limits) -> str:
     """Return the name of whoever runs this, or the number where such a name cannot be kept."""
     # In a container a user may have no name.
     with suppress(KeyError, OSError, InvalidField):

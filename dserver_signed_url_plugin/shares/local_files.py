@@ -63,6 +63,7 @@ class LocalFile:
     below: tuple[str, ...]
     # Device and inode.
     identity: tuple[int, int]
+    is_executable: bool = False
 
     def blocks(self, start: int, size: int) -> Iterator[bytes]:
         """Yield ``size`` bytes from ``start`` on in blocks, or what there is of them.
@@ -82,19 +83,33 @@ class LocalFile:
         :raises UnusableFile: if the file cannot be read, or changes while it is read.
         """
         digest, size = md5(usedforsecurity=False), 0
+        for block in self.unchanged_blocks():
+            digest.update(block)
+            size += len(block)
+            progress(len(block))
+        item = msgspec.structs.replace(self.item, size_in_bytes=size, hash=digest.hexdigest())
+        return replace(self, item=item)
+
+    def unchanged_blocks(self) -> Iterator[bytes]:
+        """Yield all bytes in blocks.
+
+        :raises UnusableFile: if the file cannot be read, or changes while it is read.
+        """
+        size = 0
         with _named(self.path), self._opened() as stream:
             before = os.fstat(stream.fileno())
             while block := stream.read(_BLOCK):
-                digest.update(block)
                 size += len(block)
-                progress(len(block))
+                yield block
             after = os.fstat(stream.fileno())
         if size != after.st_size or before.st_mtime_ns != after.st_mtime_ns:
-            raise UnusableFile(
-                f"{str(self.path)!r} changed while it was read; share it when it is complete."
-            )
-        item = msgspec.structs.replace(self.item, size_in_bytes=size, hash=digest.hexdigest())
-        return replace(self, item=item)
+            raise self.changed()
+
+    def changed(self) -> UnusableFile:
+        """Return the error that the file has changed since it was found or opened."""
+        return UnusableFile(
+            f"{str(self.path)!r} changed while it was read; share it when it is complete."
+        )
 
     @contextmanager
     def _opened(self) -> Iterator[BinaryIO]:
@@ -126,6 +141,16 @@ class FileRange:
         """Return all of a file that was read."""
         return cls(file, 0, file.item.size_in_bytes or 0, file.item.hash or "")
 
+    @property
+    def path(self) -> str:
+        """The path of the file."""
+        return str(self.file.path)
+
+    @property
+    def relpath(self) -> str:
+        """The relpath of the item."""
+        return self.file.item.relpath
+
     def blocks(self) -> Iterator[bytes]:
         """Yield the bytes in blocks.
 
@@ -156,17 +181,23 @@ def found(paths: Iterable[Path]) -> list[LocalFile]:
 
 def dataset_name(path: Path) -> str:
     """Return a valid dtool name that resembles the name of a file or directory."""
-    plain = unicodedata.normalize("NFKD", _name(path))
+    plain = unicodedata.normalize("NFKD", file_name(path))
     bare = "".join(sign for sign in plain if not unicodedata.combining(sign))
     name = _NO_NAME.sub("-", bare).strip("-.")
     return name[: dtoolcore.utils.MAX_NAME_LENGTH] or "share"
 
 
+def file_name(path: Path) -> str:
+    """Return the name of a file or directory, also of one like ``.``."""
+    return Path(os.path.abspath(path)).name
+
+
 def _files_of(top: Path) -> Sequence[LocalFile]:
     files = []
     for below, info in _regular(top):
-        item = _item(PurePath(_name(top), *below), info)
-        files.append(LocalFile(top.joinpath(*below), item, top, below, _identity(info)))
+        item = _item(PurePath(file_name(top), *below), info)
+        path, may_run = top.joinpath(*below), bool(info.st_mode & stat.S_IXUSR)
+        files.append(LocalFile(path, item, top, below, _identity(info), may_run))
     if not files:
         raise UnusableFile(f"{str(top)!r} holds no file; name one that does.")
     return files
@@ -253,10 +284,6 @@ def _refuse_namesakes(files: Iterable[LocalFile]) -> None:
                 f"{str(other.path)!r} and {str(file.path)!r} would both be called "
                 f"{file.item.relpath!r}; rename one, or share their directories."
             )
-
-
-def _name(path: Path) -> str:
-    return Path(os.path.abspath(path)).name
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Uploads local files, or parts of them, through signed URLs, four at a time, streamed from disk.
+"""Uploads files, or parts of them, through signed URLs, four at a time, read while they are sent.
 
 Knows HTTP and no store: the headers that came with a URL are sent verbatim. No error holds a
 signature.
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from multiprocessing.pool import ThreadPool
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import urllib3
@@ -20,7 +20,6 @@ from urllib3.exceptions import HTTPError
 
 from dserver_signed_url_plugin.errors import SignedURLError
 from dserver_signed_url_plugin.progress import Progress
-from dserver_signed_url_plugin.shares.local_files import FileRange, LocalFile
 from dserver_signed_url_plugin.signed_http import (
     UnusableConnections,
     causes,
@@ -30,7 +29,7 @@ from dserver_signed_url_plugin.signed_http import (
 )
 from dserver_signed_url_plugin.storage.values import SignedRequest
 
-_CONCURRENCY = 4
+CONCURRENCY = 4
 
 
 class _Retry(urllib3.Retry):
@@ -67,24 +66,38 @@ class TransferFailed(SignedURLError):
         "{self.path!r} was not stored: {self.reason}. The same command goes on where it stopped."
     )
 
-    file: LocalFile
+    path: str
+    relpath: str
     reason: str
     refused: bool
 
-    @property
-    def path(self) -> str:
-        return str(self.file.path)
+    @classmethod
+    def of(cls, content: Content, reason: str, *, refused: bool = False) -> TransferFailed:
+        """Return the failure to send a content."""
+        return cls(content.path, content.relpath, reason, refused)
+
+
+class Content(Protocol):
+    """What is sent in one request: ``path`` is how messages call it."""
 
     @property
-    def relpath(self) -> str:
-        return self.file.item.relpath
+    def path(self) -> str: ...
+
+    @property
+    def relpath(self) -> str: ...
+
+    @property
+    def size_in_bytes(self) -> int: ...
+
+    def blocks(self) -> Iterator[bytes | memoryview]:
+        """Yield the bytes in blocks; called again for each attempt."""
 
 
 @dataclass(frozen=True)
 class Transfer:
     """A file or a part of one, and the request that stores it."""
 
-    content: FileRange
+    content: Content
     request: SignedRequest
 
 
@@ -100,16 +113,14 @@ def send(transfers: Sequence[Transfer], progress: Progress) -> None:
     """
     if not transfers:
         return
-    try:
-        pool_manager = connections(transfers[0].request.url, _CONCURRENCY)
-    except UnusableConnections as error:
-        raise TransferFailed(transfers[0].content.file, str(error), refused=False) from None
-    sender = _Sender(pool_manager, progress)
+    sender = Sender(transfers[0], progress)
     # Unlike an executor's, the threads of this pool are not waited for on an interruption.
-    with ThreadPool(min(_CONCURRENCY, len(transfers))) as pool:
+    with ThreadPool(min(CONCURRENCY, len(transfers))) as pool:
         try:
             failures = [
-                failure for failure in pool.imap_unordered(sender.put, transfers) if failure
+                failure
+                for failure in pool.imap_unordered(sender.put_unless_failed, transfers)
+                if failure
             ]
         finally:
             sender.stop()
@@ -117,11 +128,19 @@ def send(transfers: Sequence[Transfer], progress: Progress) -> None:
         raise failures[0]
 
 
-class _Sender:
-    """Puts files through one connection pool, and counts bytes until it is stopped."""
+class Sender:
+    """Puts contents through one connection pool, and counts bytes until it is stopped.
 
-    def __init__(self, pool_manager: urllib3.PoolManager, progress: Progress) -> None:
-        self._pool_manager, self._progress = pool_manager, progress
+    :param first: one of the transfers, which all go to one store.
+    :raises TransferFailed: if the environment's proxy or certificates cannot be used.
+    """
+
+    def __init__(self, first: Transfer, progress: Progress) -> None:
+        try:
+            self._pool_manager = connections(first.request.url, CONCURRENCY)
+        except UnusableConnections as error:
+            raise TransferFailed.of(first.content, str(error)) from None
+        self._progress = progress
         self._lock, self._stopped, self._failed = threading.Lock(), False, False
 
     def stop(self) -> None:
@@ -130,20 +149,22 @@ class _Sender:
             self._stopped = True
         self._pool_manager.clear()
 
-    def put(self, transfer: Transfer) -> SignedURLError | None:
+    def put_unless_failed(self, transfer: Transfer) -> SignedURLError | None:
         """PUT one of them, unless another has failed; return the failure."""
         if not self._failed:
             try:
-                self._put(transfer)
+                self.put(transfer)
             except SignedURLError as failure:
                 self._failed = True
                 return failure
         return None
 
-    def _put(self, transfer: Transfer) -> None:
-        """PUT one of them; again if the connection broke or the store answered 5xx."""
+    def put(self, transfer: Transfer) -> None:
+        """PUT one of them; again if the connection broke or the store answered 5xx.
+
+        :raises TransferFailed: if the store does not take it.
+        """
         content, request = transfer.content, transfer.request
-        file = content.file
         host = urlsplit(request.url).hostname
         try:
             response = self._pool_manager.urlopen(
@@ -157,13 +178,13 @@ class _Sender:
         except (OSError, HTTPError) as error:
             # Not chained: urllib3's own message holds the URL.
             reason = no_answer(self._pool_manager, host, error)
-            raise TransferFailed(file, reason, refused=False) from None
+            raise TransferFailed.of(content, reason) from None
         if response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
             reason = f"{proxy_name(self._pool_manager)} answered 407"
-            raise TransferFailed(file, reason, refused=False)
+            raise TransferFailed.of(content, reason)
         if response.status >= 300:
             reason = f"{host} answered {response.status}"
-            raise TransferFailed(file, reason, refused=response.status < 500)
+            raise TransferFailed.of(content, reason, refused=response.status < 500)
 
     def _sent(self, count: int) -> None:
         with self._lock:
@@ -173,12 +194,12 @@ class _Sender:
 
 @dataclass(frozen=True)
 class _Body:
-    """The content of a file, read again for each attempt."""
+    """A content, read again for each attempt."""
 
-    content: FileRange
+    content: Content
     progress: Progress
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[bytes | memoryview]:
         for block in self.content.blocks():
             yield block
             self.progress(len(block))

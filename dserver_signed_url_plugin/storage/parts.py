@@ -5,10 +5,13 @@ Makes no request. Parts are numbered from 1; all have the same size but the last
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
 
 _MIB = 1024**2
+# In how many steps parts grow of an item whose size is not known.
+_STEPS = 16
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,17 @@ class PartLimits:
         least = ceil(size_in_bytes / self.max_parts / _MIB) * _MIB
         wanted = max(part_bytes, self.min_part_bytes, least)
         return Division(size_in_bytes, min(wanted, self.max_part_bytes))
+
+    def growing(self, part_bytes: int) -> Iterator[int]:
+        """Yield the bytes of each part of an item whose size is not known.
+
+        The first sixteenth of the parts has ``part_bytes``, and each further one as many more: in
+        all 8.5 times what parts of one size would carry, while smaller items take smaller parts.
+        """
+        first = max(part_bytes, self.min_part_bytes)
+        for number in range(self.max_parts):
+            step = 1 + number * _STEPS // self.max_parts
+            yield min(step * first, self.max_part_bytes)
 
 
 @dataclass(frozen=True)

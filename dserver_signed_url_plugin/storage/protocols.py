@@ -203,7 +203,7 @@ class PartStore(Protocol):
     limits: PartLimits
 
     def begin(self, uuid: str, item: Item) -> PartUpload:
-        """Prepare the store for the parts of an item whose size and hash are announced."""
+        """Prepare the store for the parts of an item; one without a hash needs describe()."""
 
     def part_urls(
         self, upload: PartUpload, hashes: Mapping[int, str | None], life: Life
@@ -228,6 +228,12 @@ class PartStore(Protocol):
         """Make the item of exactly these parts; None if one has changed since it was listed.
 
         Safe to repeat. What counts is what contents() lists afterwards.
+        """
+
+    def describe(self, upload: PartUpload, item: Item, parts: Mapping[int, StoredPart]) -> None:
+        """Keep the hash beside an item that was begun without one, and assembled of these parts.
+
+        assembled_md5() is not changed by that.
         """
 
     def abort(self, upload: PartUpload) -> None:

@@ -26,7 +26,7 @@ from dserver_signed_url_plugin.uploads.lease import Lease
 from dserver_signed_url_plugin.uploads.models import ItemInParts, PendingUpload
 
 # Noted of an item whose MD5 or ETag is not known before it is assembled.
-_UNKNOWN = ""
+UNKNOWN = ""
 _MOST_LISTED = 100
 
 
@@ -83,7 +83,7 @@ def assemble(
         return contents
     _refuse_replaceable(lease.upload, storage)
     noted = {
-        parts.item.identifier: storage.parts.assembled_md5(parts.item, parts.wanted) or _UNKNOWN
+        parts.item.identifier: storage.parts.assembled_md5(parts.item, parts.wanted) or UNKNOWN
         for parts in found
     }
     part_repository.note_assembly(lease.upload, noted)
@@ -111,7 +111,7 @@ def accepted(kept: ItemInParts, item: Item, stored: StoredItem | None) -> Stored
     """Return an item that was assembled from its parts with its announced MD5; else None."""
     if stored is None or stored.defect or stored.size_in_bytes != item.size_in_bytes:
         return None
-    if kept.assembled_md5 == _UNKNOWN:
+    if kept.assembled_md5 == UNKNOWN:
         # A store that encrypts with keys of its own does not tell the MD5s of parts. Its ETag of a
         # single PUT has 32 hexadecimal digits all the same, and only this server assembles parts.
         is_assembled = as_md5(stored.md5) is None

@@ -90,7 +90,7 @@ class PartSigner:
             plan.expiry_seconds, self._settings.write_expiry, self._settings.max_write_expiry
         )
         uri = permit.base_uri.dataset(uuid)
-        upload = _open_upload(permit, uri)
+        upload = open_upload(permit, uri)
         storage = self._storages.of(permit.base_uri)
         item, division = _divided(upload, identifier, storage)
         plan.check(division.count)
@@ -123,7 +123,11 @@ class PartSigner:
         raise UploadBusy(upload.uuid)
 
 
-def _open_upload(permit: UploadPermit, uri: DatasetURI) -> PendingUpload:
+def open_upload(permit: UploadPermit, uri: DatasetURI) -> PendingUpload:
+    """Return an upload of which parts may be sent.
+
+    :raises SignedURLError: as PartSigner.sign() does.
+    """
     upload = repository.find(uri.uuid)
     is_there = upload is not None and upload.uri_text == str(uri)
     if upload is None or not is_there or upload.state is UploadState.REMOVED:
@@ -182,7 +186,7 @@ def _begun(upload: PendingUpload, item: Item, storage: Storage) -> _Begun:
     for _ in range(_ATTEMPTS):
         kept = part_repository.find(upload, item.identifier)
         if kept is None:
-            begun = _begin(upload, item, parts)
+            begun = begin_parts(upload, item, parts)
             if begun is not None:
                 return _Begun(begun, {}, datetime.now(timezone.utc))
             continue
@@ -196,7 +200,7 @@ def _begun(upload: PendingUpload, item: Item, storage: Storage) -> _Begun:
     raise UploadBusy(upload.uuid)
 
 
-def _begin(upload: PendingUpload, item: Item, parts: PartStore) -> PartUpload | None:
+def begin_parts(upload: PendingUpload, item: Item, parts: PartStore) -> PartUpload | None:
     """Begin the parts of an item; None if another request has done so at the same time."""
     begun = parts.begin(upload.uuid, item)
     try:

@@ -95,7 +95,7 @@ class UploadPlan:
         """
         check_name("name", self.name)
         check_creator(self.creator_username)
-        _check_relpaths(self.items)
+        check_relpaths(self.items)
         for tag in self.tags:
             check_name("tags", tag)
         for kind, names in (("annotations", self.annotations), ("overlays", self.overlays)):
@@ -214,7 +214,11 @@ def _too_large(
     return InvalidField(f"items.{number}.size_in_bytes", reason)
 
 
-def _check_relpaths(items: Sequence[Item]) -> None:
+def check_relpaths(items: Sequence[Item]) -> None:
+    """Check that relpaths are different, and stay within a directory on every system.
+
+    :raises InvalidField: with the reason.
+    """
     seen = set()
     for number, item in enumerate(items):
         relpath = item.relpath

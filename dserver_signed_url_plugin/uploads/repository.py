@@ -121,6 +121,17 @@ def announced_item(upload: PendingUpload, identifier: str) -> Item | None:
     return found and Manifest.from_dict({"items": {identifier: found}}).items[identifier]
 
 
+def describe(upload: PendingUpload, manifest: Manifest) -> None:
+    """Replace the announced manifest by one with sizes and hashes that were not known before.
+
+    The fingerprint stays, by which storage knows the upload.
+    """
+    row = AnnouncedManifest.pending_upload_id == upload.id
+    # With a parameter, because SQLAlchemy caches statements.
+    statement = update(AnnouncedManifest).where(row).values(manifest_json=bindparam("new_manifest"))
+    execute(statement, {"new_manifest": manifest.to_json()})
+
+
 def extend_urls(upload: PendingUpload, expire_at: datetime) -> bool:
     """Record that URLs are handed out without a lease.
 

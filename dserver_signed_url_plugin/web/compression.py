@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol
+from typing import Protocol
 
 from flask import Request, Response, request
 from werkzeug.datastructures import Accept
+
+from dserver_signed_url_plugin.zstandard import zstd
 
 _MIN_BYTES = 4096
 _TYPES = frozenset({"application/json", "application/x-ndjson", "text/plain"})
@@ -47,7 +49,7 @@ class _Gzip:
 
 class _Zstandard:
     def __init__(self) -> None:
-        self._stream = _zstd.ZstdCompressor(_LEVEL)
+        self._stream = zstd.ZstdCompressor(_LEVEL)
         self.compress = self._stream.compress
 
     def flush_block(self) -> bytes:
@@ -57,24 +59,8 @@ class _Zstandard:
         return bytes(self._stream.flush())
 
 
-def _zstandard() -> Any:
-    """Return the module of Python 3.14, or its backport, or None."""
-    try:
-        from compression import zstd  # noqa: PLC0415 (an optional dependency)
-    except ImportError:
-        try:
-            from backports import zstd  # noqa: PLC0415
-        except ImportError:
-            return None
-    return zstd
-
-
-_zstd = _zstandard()
 # By content coding, the best first.
-CODINGS: dict[str, Callable[[], Compressor]] = {
-    **({} if _zstd is None else {"zstd": _Zstandard}),
-    "gzip": _Gzip,
-}
+CODINGS: dict[str, Callable[[], Compressor]] = {"zstd": _Zstandard, "gzip": _Gzip}
 
 
 def compress_large(response: Response) -> Response:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -29,39 +27,6 @@ PASSED = 2  # PUTs, before the interruption
 SECONDS = 60
 
 
-@pytest.fixture
-def start(folder, tmp_path):
-    """Start the command as a process of its own."""
-    settings, started = tmp_path / "settings.json", []
-
-    def act(dserver, stderr=subprocess.PIPE):
-        config = dserver.app.config
-        names = ("SQLALCHEMY_DATABASE_URI", "SECRET_KEY", "JWT_ALGORITHM", "JWT_PUBLIC_KEY")
-        kept = {name: value for name, value in config.items() if name.startswith("DTOOL_")}
-        settings.write_text(json.dumps({**kept, **{name: config[name] for name in names}}))
-        environ = {
-            **os.environ,
-            "FLASK_APP": "dserver_signed_url_plugin.demo.app:create_app_from_environment",
-            "DSERVER_DEMO_SETTINGS": str(settings),
-        }
-        command = ["-m", "flask", "temp_share", "create", dserver.base_uri, str(folder), "--json"]
-        started.append(
-            subprocess.Popen(
-                [sys.executable, *command],
-                env=environ,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                text=True,
-            )
-        )
-        return started[-1]
-
-    yield act
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
 @pytest.mark.parametrize("with_", [signal.SIGINT, signal.SIGKILL])
 def test_what_was_interrupted_is_listed_and_gone_on_with(
     dserver, proxy, start, share, folder, with_
@@ -76,7 +41,7 @@ def test_what_was_interrupted_is_listed_and_gone_on_with(
         return Fault.DROPPED
 
     proxy.before = hold
-    process = start(dserver)
+    process = start(dserver, str(folder), text=True)
     assert reached.wait(15), process.communicate()
     process.send_signal(with_)
     said, remarks = process.communicate(timeout=SECONDS)
@@ -184,7 +149,7 @@ def test_who_interrupts_the_reading_is_told_that_nothing_was_begun(dserver, star
     with (folder / "large.bin").open("wb") as stream:
         stream.truncate(4 * 1024**3)
     ours, theirs = terminal_opened()
-    process = start(dserver, theirs)
+    process = start(dserver, str(folder), stderr=theirs, text=True)
     os.close(theirs)
     shown = b""
     while b"Reading 7 file(s)" not in shown:
@@ -239,7 +204,7 @@ def test_who_interrupts_the_signing_is_told_the_command_that_does_it(unsigned, s
         killed.wait(SECONDS)
 
     proxy.fault = hold
-    process = start(dserver)
+    process = start(dserver, str(folder), text=True)
     assert reached.wait(15), process.communicate()
     process.send_signal(signal.SIGINT)
     killed.set()

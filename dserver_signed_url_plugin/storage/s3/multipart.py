@@ -104,6 +104,25 @@ class MultipartUploads:
                 return None
             raise
 
+    def copy_part(self, upload: MultipartUpload, number: int, start: int, end: int) -> StoredPart:
+        """Make a part of bytes of the object that is at the upload's key already.
+
+        :param start: of the first byte, from 0; ``end`` is that after the last one.
+        """
+        with self._failures.translated("copying a part"):
+            answer = self._client.upload_part_copy(
+                Bucket=self._bucket,
+                Key=upload.key,
+                UploadId=upload.upload_id,
+                PartNumber=number,
+                CopySource={"Bucket": self._bucket, "Key": upload.key},
+                CopySourceRange=f"bytes={start}-{end - 1}",
+            )
+            etag = answer.get("CopyPartResult", {}).get("ETag", "").strip('"')
+            if not etag:
+                raise UnexpectedS3Answer("no copy of a part")
+        return StoredPart(end - start, as_md5(etag), etag)
+
     def complete(self, upload: MultipartUpload, parts: Mapping[int, StoredPart]) -> bool:
         """Assemble the object of exactly these parts.
 

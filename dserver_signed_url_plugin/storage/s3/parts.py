@@ -11,9 +11,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from hashlib import md5
+from itertools import accumulate
 
 from dserver_signed_url_plugin.errors import SignedURLError, StorageAway, StorageUnavailable
 from dserver_signed_url_plugin.storage import deadline
+from dserver_signed_url_plugin.storage.parallel import each
 from dserver_signed_url_plugin.storage.parts import PartLimits, PartUpload, StoredPart
 from dserver_signed_url_plugin.storage.protocols import DatasetFailed, raise_failure
 from dserver_signed_url_plugin.storage.s3.connection import S3Connection
@@ -48,7 +50,7 @@ class S3Parts:
 
     def begin(self, uuid: str, item: Item) -> PartUpload:
         """Create a multipart upload, with the user metadata that dtool reads."""
-        metadata = item_metadata(item.relpath, item.hash or "")
+        metadata = {} if item.hash is None else item_metadata(item.relpath, item.hash)
         key = self._prefixes.of(uuid).item(item.identifier)
         created = self._multipart.create(key, metadata)
         return PartUpload(uuid, item.identifier, created.upload_id)
@@ -115,6 +117,38 @@ class S3Parts:
         if expected is None:
             return stored.size_in_bytes == size and stored.md5.endswith(f"-{len(parts)}")
         return (stored.size_in_bytes, stored.md5) == (size, expected)
+
+    def describe(self, upload: PartUpload, item: Item, parts: Mapping[int, StoredPart]) -> None:
+        """Copy an object onto itself, part by part, with the user metadata that dtool reads.
+
+        S3 takes metadata only before the first part, and copies at most 5 GiB at once. Copies of
+        the same parts give the same ETag.
+        """
+        key = self._key(upload.uuid, upload.identifier)
+        metadata = item_metadata(item.relpath, item.hash or "")
+        target = self._multipart.create(key, metadata)
+        try:
+            is_complete = self._multipart.complete(target, self._copied(target, parts))
+        except BaseException:
+            self._multipart.abort(target)
+            raise
+        found = self._s3.find(key)
+        if not is_complete or found is None or metadata.items() - found.metadata.items():
+            raise StorageUnavailable(
+                f"The store of {self._s3.bucket}",
+                "has not kept the metadata of an item, although it said so",
+                StorageUnavailable.PAUSE,
+            )
+
+    def _copied(
+        self, target: MultipartUpload, parts: Mapping[int, StoredPart]
+    ) -> dict[int, StoredPart]:
+        """Copy the object at a key, divided as it was, into the parts of a multipart upload."""
+        numbers = sorted(parts)
+        ends = list(accumulate(parts[number].size_in_bytes for number in numbers))
+        ranges = list(zip(numbers, [0, *ends], ends, strict=False))
+        copied = each(lambda one: self._multipart.copy_part(target, *one), ranges)
+        return dict(zip(numbers, copied, strict=True))
 
     def abort(self, upload: PartUpload) -> None:
         """Abort the multipart upload."""

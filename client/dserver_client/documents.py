@@ -6,11 +6,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from dserver_client.errors import ClientError, StoreRefused
+from dserver_client.errors import ClientError
 from dserver_client.http import HTTP
 from dserver_client.manifest import ManifestItem, parse_manifest
 from dserver_client.server import Server
-from dserver_client.transfers.store_answers import check_is_of_store
+from dserver_client.store_answers import whole_document
 from dserver_client.values import DatasetURLs
 
 
@@ -68,9 +68,4 @@ def _read_json(http: HTTP, url: str, what: str) -> bytes:
 
 
 def _read(http: HTTP, url: str, what: str) -> bytes:
-    response = http.request("GET", url)
-    if response.status != 200:
-        raise StoreRefused(f"The store answered {response.status} for the dataset's {what}.")
-    check_is_of_store(response, f"the dataset's {what}")
-    content: bytes = response.data
-    return content
+    return whole_document(http.request("GET", url), f"the dataset's {what}")

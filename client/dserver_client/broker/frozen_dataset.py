@@ -13,10 +13,10 @@ from dserver_client.broker.entries import ENTRIES
 from dserver_client.broker.errors import BrokerError, NoSuchEntry
 from dserver_client.broker.items import Items
 from dserver_client.broker.names import check_name
-from dserver_client.errors import NotSupported, StoreRefused
+from dserver_client.errors import NotSupported
 from dserver_client.manifest import ManifestItem, parse_manifest
 from dserver_client.server import Server
-from dserver_client.transfers.store_answers import check_is_of_store
+from dserver_client.store_answers import whole_document
 from dserver_client.values import DatasetURLs
 
 # A command of dtool makes several brokers for one URI in a moment: they share what dserver says.
@@ -185,12 +185,7 @@ class FrozenDataset:
         if response.status in _EXPIRED:
             self._snapshot = None
             response = self._server.http.request("GET", url(self._urls()))
-        if response.status != 200:
-            raise StoreRefused(
-                f"The store answered for {self._shown} with {response.status} {response.reason}."
-            )
-        check_is_of_store(response, self._shown)
-        return bytes(response.data)
+        return whole_document(response, self._shown)
 
     def _urls(self) -> DatasetURLs:
         now = time.monotonic()

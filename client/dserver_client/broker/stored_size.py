@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dserver_client.http import HTTP
 from dserver_client.manifest import ManifestItem
+from dserver_client.store_answers import content_range, refusal
 from dserver_client.transfers.item_urls import ItemURLs
-from dserver_client.transfers.store_answers import content_range, refusal
 
 _EXPIRED = frozenset({401, 403, 410})
 # A signed URL is for GET, so the first byte is asked for instead of HEAD.

@@ -182,24 +182,23 @@ def share(answer: Answer) -> Share:
     return Share(
         id=str(answer["id"]),
         uri=str(answer["uri"]),
-        name=answer.get("name"),
-        state=answer.get("state"),
+        name=_text_or_none(answer.get("name")),
+        state=_text_or_none(answer.get("state")),
         created=_time(answer.get("created_timestamp")),
         expires=_time(answer.get("expires_timestamp")),
         number_of_items=_number(answer.get("number_of_items")),
         downloads=_number(answer.get("downloads")),
         max_downloads=_number(answer.get("max_downloads")),
-        note=answer.get("note"),
-        owner=answer.get("owner"),
-        limited_by=answer.get("expiry_limited_by"),
-        link=answer.get("link"),
+        note=_text_or_none(answer.get("note")),
+        owner=_text_or_none(answer.get("owner")),
+        limited_by=_text_or_none(answer.get("expiry_limited_by")),
+        link=_text_or_none(answer.get("link")),
     )
 
 
 def share_page(answer: Answer) -> tuple[list[Share], str | None]:
     """Return some shares, and what to ask for those after them; None for the last ones."""
-    following = answer.get("next")
-    return [share(each) for each in answer["shares"]], None if following is None else str(following)
+    return [share(each) for each in answer["shares"]], _text_or_none(answer.get("next"))
 
 
 def shared_contents(answer: Answer) -> SharedContents:
@@ -207,8 +206,8 @@ def shared_contents(answer: Answer) -> SharedContents:
     return SharedContents(
         name=str(answer["name"]),
         uuid=str(answer["uuid"]),
-        note=answer.get("note"),
-        readme=answer.get("readme"),
+        note=_text_or_none(answer.get("note")),
+        readme=_text_or_none(answer.get("readme")),
         expires=_time(answer.get("expires_timestamp")),
         downloads_left=_number(answer.get("downloads_left")),
         items=dict(answer["items"]),
@@ -258,6 +257,10 @@ def _text(value: Any) -> str:
         raise TypeError
     value.encode()
     return value
+
+
+def _text_or_none(value: Any) -> str | None:
+    return None if value is None else _text(value)
 
 
 def _urls(value: Any) -> dict[str, str]:

@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from dserver_client.errors import StoreRefused, Unavailable
+from dserver_client.errors import Unavailable
 from dserver_client.http import READ_ERRORS, Response
 from dserver_client.server import answers
 from dserver_client.server.routes import Routes
+from dserver_client.store_answers import whole_document
 from dserver_client.uris import quoted
 from dserver_client.values import DatasetURLs, SignedItem
 
@@ -126,6 +127,4 @@ class Downloads(Routes):
 
     def _fetched_manifest(self, url: str) -> Any:
         response = self.http.request("GET", url)
-        if response.status != 200:
-            raise StoreRefused(f"The store answers {response.status} for the manifest.")
-        return json.loads(response.data)
+        return json.loads(whole_document(response, "the dataset's manifest"))

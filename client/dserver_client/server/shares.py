@@ -53,7 +53,7 @@ class Shares(Routes):
         while True:
             found, following = self.read("GET", _PATH, answers.share_page, query=query)
             yield from found
-            if following is None:
+            if following in (None, query.get("before")):
                 return
             query["before"] = following
 

@@ -11,13 +11,13 @@ from typing import Protocol
 from dserver_client.errors import ClientError
 from dserver_client.http import HTTP, READ_ERRORS, Response
 from dserver_client.manifest import ManifestItem
-from dserver_client.transfers.scheduler import Limit
-from dserver_client.transfers.store_answers import (
+from dserver_client.store_answers import (
     check_is_of_store,
     content_range,
     refusal,
     strong_etag,
 )
+from dserver_client.transfers.scheduler import Limit
 
 # The bytes that a block has at most.
 BLOCK = 1 << 18

@@ -9,8 +9,8 @@ from datetime import datetime, timezone
 
 from dserver_client.errors import StoreRefused, Unavailable
 from dserver_client.http import HTTP, Body
+from dserver_client.store_answers import code, is_of_store
 from dserver_client.transfers.scheduler import Limit
-from dserver_client.transfers.store_answers import code, is_of_store
 
 # Expired or signed for something else (401, 403, 410, 400), gone (404: the parts of an item), or
 # stored already (403, 409, 412: Azure does not replace what is there).

@@ -76,3 +76,13 @@ def test_what_came_before_the_answer_broke_off_is_good(items):
     assert names
     assert names == [f"{number}.txt" for number in range(len(names))]
     assert "cannot be reached" in error
+
+
+def test_a_page_of_a_proxy_is_no_manifest():
+    page = Answer(content=b"{}", headers={"Content-Type": "text/html"})
+    with Answering([]) as server, Client(server.endpoint, "token") as client:
+        dataset = {"item_urls": {}, "manifest_url": f"{server.endpoint}/manifest"}
+        headers = {"Content-Type": "application/json"}
+        server.answers += [Answer(content=json.dumps(dataset).encode(), headers=headers), page]
+        with pytest.raises(Unavailable, match="dataset's manifest in the store's place"):
+            list(client.server.signed_items(URI))

@@ -10,10 +10,13 @@ from contextlib import suppress
 import pytest
 from dserver_client.errors import ClientError, Unavailable
 from dserver_client.http import HTTP
+from dserver_client.links import parse_link
 from dserver_client.manifest import parse_manifest
+from dserver_client.readable import SharedDataset
 from dserver_client.server import Server
 from dserver_client.settings import Settings
 from dserver_client.tokens import TokenSource
+from dserver_client.transfers.scheduler import Limit
 from urllib3 import HTTPResponse
 
 LAB, STORE, URI = "https://lab.org", "https://store/key?signature", "s3://bucket/uuid"
@@ -102,7 +105,16 @@ USER = {
     "search_permissions_on_base_uris": ["s3://bucket"],
     "register_permissions_on_base_uris": [],
 }
-SHARE = {"id": "1", "uri": URI, "items": ["a"], "expires_timestamp": 1.5, "max_downloads": 1}
+SHARE = {"id": "1", "uri": URI, "note": "a", "expires_timestamp": 1.5, "max_downloads": 1}
+SHARED = {
+    "name": "name",
+    "uuid": "uuid",
+    "note": "a",
+    "readme": "a",
+    "expires_timestamp": "2024-01-15T14:30:00.000000Z",
+    "downloads_left": 1,
+    "items": {ITEM: DESCRIBED},
+}
 ROUTES = {
     "whoami": (USER, lambda server: server.whoami()),
     "base_uris": (USER, lambda server: server.base_uris()),
@@ -124,7 +136,7 @@ ROUTES = {
     "part_urls": (PARTS, lambda server: server.part_urls(URI, ITEM, [1], {})),
     "complete": (ENTRY, lambda server: server.complete(URI)),
     "share": (SHARE, lambda server: server.share(URI)),
-    "shares": ({"shares": [SHARE]}, lambda server: list(server.shares())),
+    "shares": ({"shares": [SHARE], "next": None}, lambda server: list(server.shares())),
 }
 OPENAPI = {
     "paths": {
@@ -219,6 +231,16 @@ def test_junk_among_items_that_are_streamed_ends_in_the_clients_error():
         with suppress(ClientError):
             lines = b"{}\n" + content + b"\n"
             list(server_with(lines, kind="application/x-ndjson").signed_items(URI))
+
+
+def test_junk_behind_a_link_ends_in_the_clients_error():
+    link = parse_link(f"{LAB}/signed-urls/s/{32 * 'a'}")
+    understood = SharedDataset(Given(json.dumps(SHARED).encode()), link)
+    assert [item.relpath for item in understood.items()] == ["a"]
+    for content in changed(SHARED):
+        dataset = SharedDataset(Given(content), link)
+        with suppress(ClientError):
+            dataset.urls([item.identifier for item in dataset.items()], Limit())
 
 
 def test_junk_in_the_description_of_routes_ends_in_the_clients_error():

@@ -34,6 +34,19 @@ def check_is_of_store(response: BaseHTTPResponse, what: str) -> None:
         )
 
 
+def whole_document(response: BaseHTTPResponse, what: str) -> bytes:
+    """Return the body of an answer; ``what`` was asked for.
+
+    :raises StoreRefused: if it is no success.
+    :raises Unavailable: if it is none of the store's.
+    """
+    if response.status != 200:
+        raise StoreRefused(f"The store answered {response.status} for {what}.")
+    check_is_of_store(response, what)
+    content: bytes = response.data
+    return content
+
+
 def refusal(response: BaseHTTPResponse, relpath: str) -> StoreRefused | Unavailable:
     """Return an answer that is no success as an error."""
     reason = code(response)

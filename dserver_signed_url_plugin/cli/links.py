@@ -22,7 +22,12 @@ HOW_TO_SET = (
 )
 
 # By field of a new share.
-_OPTIONS = {"items": "--item", "max_downloads": "--downloads", "note": "--note"}
+_OPTIONS = {
+    "items": "--item",
+    "match": "--item",
+    "max_downloads": "--downloads",
+    "note": "--note",
+}
 
 
 def public_url() -> str:

@@ -29,8 +29,11 @@ def chosen_items(
     known = {item.relpath: item for item in entries.values()}
     names = Relpaths(known, "there is none of this name.")
     found = _named(names, relpaths or ())
-    for pattern in patterns:
-        found |= _matching(names, pattern, entries)
+    matching = {pattern: _matching(names, pattern, entries) for pattern in patterns}
+    if unmatched := [_short(pattern) for pattern, matched in matching.items() if not matched]:
+        raise InvalidField(_FIELD, f"no item matches {' or '.join(unmatched)}.", status=422)
+    for matched in matching.values():
+        found |= matched
     if not found:
         raise InvalidField(_FIELD, "is empty; leave it out to share all items.", status=422)
     if len(found) > MAX_ITEMS:
@@ -68,8 +71,6 @@ def _matching(names: Relpaths, pattern: str, entries: Mapping[str, Item]) -> dic
         return {names.find(pattern): None}
     except ItemNotFound:
         found, _ = Selection(match=pattern).chosen(entries)
-    if not found:
-        raise InvalidField(_FIELD, f"no item matches {_short(pattern)}.", status=422)
     return dict.fromkeys(item.relpath for item in found.values())
 
 

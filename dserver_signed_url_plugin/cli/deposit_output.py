@@ -81,5 +81,5 @@ def _facts(deposit: TemporaryDeposit) -> dict[str, Any]:
         "size_in_bytes": None if dataset is None else dataset.size_in_bytes,
         "deposited_timestamp": timestamp(deposit.created_at),
         "is_being_deleted": deposit.is_being_deleted,
-        "shares": [share_output.facts(share) for share in deposit.shares],
+        "shares": [share.as_json() for share in deposit.shares],
     }

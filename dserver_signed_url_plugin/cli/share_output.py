@@ -69,7 +69,7 @@ def use(share: ShareFacts) -> str:
 
 def json_lines(shares: Iterable[ShareFacts]) -> Iterator[str]:
     """Yield the lines of a JSON list of shares, one line each."""
-    return json_list(facts(share) for share in shares)
+    return json_list(share.as_json() for share in shares)
 
 
 def json_list(entries: Iterable[Mapping[str, Any]]) -> Iterator[str]:
@@ -82,30 +82,10 @@ def json_list(entries: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     yield "]"
 
 
-def facts(share: ShareFacts) -> dict[str, Any]:
-    """Return what JSON has of a share."""
-    return {
-        "id": share.id,
-        "uri": str(share.uri),
-        "name": share.name,
-        "owner": share.owner,
-        "note": share.note,
-        "state": share.state,
-        "ended_because": share.ended_because,
-        "created_timestamp": timestamp(share.created_at),
-        "expires_timestamp": timestamp(share.ends_at),
-        "ended_timestamp": None if share.ended_at is None else timestamp(share.ended_at),
-        "max_downloads": share.max_downloads,
-        "downloads": share.downloads,
-        "number_of_items": share.number_of_items,
-        "size_in_bytes": share.size_in_bytes,
-    }
-
-
 def facts_with_uses(share: ShareFacts, uses: Mapping[str, Use]) -> dict[str, Any]:
     """Return what `show --json` prints."""
     return {
-        **facts(share),
+        **share.as_json(),
         "uses": {
             action: {"count": use.count, "last_timestamp": timestamp(use.last)}
             for action, use in uses.items()
@@ -137,7 +117,10 @@ def revoked(results: Mapping[str, ShareFacts | None]) -> list[dict[str, Any]]:
     return [
         {"id": share_id, "result": "unknown"}
         if share is None
-        else {**facts(share), "result": "revoked" if share.ended_because == "revoked" else "ended"}
+        else {
+            **share.as_json(),
+            "result": "revoked" if share.ended_because == "revoked" else "ended",
+        }
         for share_id, share in results.items()
     ]
 

@@ -41,7 +41,7 @@ class ItemTable(Mapping[str, Item]):
     def __init__(self) -> None:
         self._identifiers, self._hashes = bytearray(), bytearray()
         self._sizes, self._relpath_ends = array("q"), array("q", [0])
-        self._relpaths = bytearray()
+        self._relpaths, self._by_relpath = bytearray(), array("I")
 
     @classmethod
     def from_json(cls, content: bytes) -> ItemTable:
@@ -64,7 +64,9 @@ class ItemTable(Mapping[str, Item]):
         """Approximately, in bytes."""
         columns = (self._identifiers, self._hashes, self._relpaths)
         numbers = (self._sizes, self._relpath_ends)
-        return sum(map(len, columns)) + sum(len(each) * each.itemsize for each in numbers)
+        # Also the order by relpath, which may be made later.
+        order = len(self) * self._by_relpath.itemsize
+        return sum(map(len, columns)) + sum(len(each) * each.itemsize for each in numbers) + order
 
     def __len__(self) -> int:
         return len(self._sizes)
@@ -96,6 +98,22 @@ class ItemTable(Mapping[str, Item]):
         starts = range(0, len(self), _BATCH)
         return chain.from_iterable(self._some(start, start + _BATCH) for start in starts)
 
+    def row(self, number: int) -> Item:
+        """Return an item by its number, from 0 on, in the order of identifiers."""
+        return next(self._some(number, number + 1))
+
+    def relpath(self, number: int) -> str:
+        """Return the relpath of an item by its number."""
+        return self._relpath(number).decode()
+
+    @property
+    def by_relpath(self) -> Sequence[int]:
+        """The numbers of the items, sorted by relpath."""
+        if not self._by_relpath:
+            # In UTF-8, the order of bytes is that of code points.
+            self._by_relpath = array("I", sorted(range(len(self)), key=self._relpath))
+        return self._by_relpath
+
     def _append(self, identifiers: Sequence[str], facts: Sequence[_Facts]) -> None:
         self._identifiers += _digests(identifiers, _SHA1_BYTES)
         self._hashes += _digests([each.hash for each in facts], _MD5_BYTES)
@@ -122,6 +140,10 @@ class ItemTable(Mapping[str, Item]):
 
     def _sha1(self, index: int) -> bytes:
         return bytes(self._identifiers[index * _SHA1_BYTES : (index + 1) * _SHA1_BYTES])
+
+    def _relpath(self, index: int) -> bytes:
+        start, end = self._relpath_ends[index], self._relpath_ends[index + 1]
+        return bytes(self._relpaths[start:end])
 
     def _identifier(self, index: int) -> str:
         return self._sha1(index).hex()

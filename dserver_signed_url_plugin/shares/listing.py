@@ -34,6 +34,11 @@ class ListingPage:
         """The number of the first item on this page, from 1 on."""
         return (self.number - 1) * PAGE_SIZE + 1
 
+    @property
+    def last(self) -> int:
+        """The number of the last one."""
+        return self.first - 1 + len(self.items)
+
 
 @dataclass(frozen=True)
 class _Sorted:

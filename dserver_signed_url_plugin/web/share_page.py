@@ -1,32 +1,170 @@
-"""The pages behind the link of a share."""
+"""The pages behind the link of a share: its files, previews of them, and why a link does not work.
+
+They run no script but that of the copy buttons, and load nothing but themselves and a preview.
+"""
 
 from __future__ import annotations
 
+import re
+import secrets
 from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode, urlsplit
 
 from flask import Response
-from markupsafe import Markup
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from dserver_signed_url_plugin.errors import SignedURLError
+from dserver_signed_url_plugin.errors import (
+    ItemArchived,
+    ItemBeingRestored,
+    ItemNotFound,
+    SignedURLError,
+    StorageUnavailable,
+)
 from dserver_signed_url_plugin.services import services
-from dserver_signed_url_plugin.shares.visits import OpenShare
+from dserver_signed_url_plugin.shares import listing, previews
+from dserver_signed_url_plugin.shares.commands import commands
+from dserver_signed_url_plugin.shares.visits import MAX_README_CHARACTERS, OpenShare
+from dserver_signed_url_plugin.storage.values import Item
+from dserver_signed_url_plugin.web import display, readme
+from dserver_signed_url_plugin.web.refused_pages import words
+
+_PAGE_NUMBER = re.compile(r"[0-9]{1,9}")
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-:\[\]]+")
+_NO_PREVIEW = "There is no preview of this kind of file."
+_NOT_TEXT = "This file holds no text, so there is no preview of it."
+_COUNTED = "A preview is a download, and this link allows a limited number of them."
+_ARCHIVED = "The store keeps this file in an archive, so it cannot be read now."
+_UNREADABLE = "The store does not give this file at the moment. Try again in a minute."
+
+
+def _parts(relpath: str) -> tuple[str, str]:
+    """Return the directory of a relpath, with its slash, and the name of the file."""
+    directory, slash, file = display.one_line(relpath).rpartition("/")
+    return directory + slash, file
+
+
+# Not Flask's: dserver's templates and filters are its own.
+_templates = Environment(
+    loader=PackageLoader("dserver_signed_url_plugin.web"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    auto_reload=False,
+)
+_templates.globals.update(
+    counted=display.counted,
+    exact=lambda size: display.counted(size, "byte"),
+    parts=_parts,
+    size=display.size,
+)
 
 
 def page(opened: OpenShare, link: str, query: Mapping[str, str]) -> Response:
-    """Return the page of a share."""
-    items = services().visits.items(opened).values()
-    lines = (
-        Markup('<li><a href="{}/{}">{}</a>').format(link, i.identifier, i.relpath) for i in items
+    """Return the page of a share.
+
+    :param query: ``page`` is its number, ``name`` a part of the relpaths to list.
+    """
+    facts, token = opened.facts, link.rpartition("/")[2]
+    items = services().visits.items(opened)
+    part, number = query.get("name", "").strip(), query.get("page", "")
+    shown = listing.page(items, part, int(number) if _PAGE_NUMBER.fullmatch(number) else 1)
+    is_first = not part and shown.number == 1
+    text = services().visits.readme(opened) if is_first else None
+
+    def page_link(wanted: int) -> str:
+        query = {"name": part, "page": wanted} if part else {"page": wanted}
+        return f"{token}?{urlencode(query, errors='replace')}#files"
+
+    return _response(
+        "page.html",
+        commands=commands(link, facts.name),
+        downloads_left=opened.downloads_left,
+        ends=display.moment(facts.ends_at),
+        facts=facts,
+        has_preview=lambda item: _has_preview(opened, item),
+        listing=shown,
+        name=display.one_line(facts.name),
+        note=display.visible(facts.note or ""),
+        only_item=shown.items[0] if len(items) == len(shown.items) == 1 else None,
+        page_link=page_link,
+        part=display.one_line(part),
+        readme=None if text is None else readme.html(text),
+        readme_is_cut=text is not None and len(text) >= MAX_README_CHARACTERS,
+        time_left=display.duration(opened.seconds_left),
+        token=token,
     )
-    return Response(Markup("<h1>{}</h1>").format(opened.facts.name) + Markup("").join(lines))
 
 
 def preview(opened: OpenShare, link: str, identifier: str) -> Response:
-    """Return the page that shows one item."""
-    services().visits.preview_url(opened, identifier)
-    return Response(Markup("<img src='{}/{}?disposition=inline'>").format(link, identifier))
+    """Return the page that shows one item.
+
+    :raises ItemNotFound: if the share has no such item.
+    """
+    item = services().visits.items(opened).get(identifier)
+    if item is None:
+        raise ItemNotFound(identifier[:40], "its page lists those that it has.", "This link")
+    directory, file = _parts(item.relpath)
+    facts: dict[str, Any] = {
+        "cut_at": previews.MAX_TEXT_BYTES,
+        "directory": directory,
+        "file": file,
+        "item": item,
+        "kind": previews.kind_of(item.relpath),
+        "name": display.one_line(opened.facts.name),
+        "problem": None,
+        "token": link.rpartition("/")[2],
+    }
+    try:
+        facts |= _preview(opened, item)
+    except (ItemArchived, ItemBeingRestored):
+        facts["problem"] = _ARCHIVED
+    except StorageUnavailable:
+        facts["problem"] = _UNREADABLE
+    return _response("preview.html", **facts)
 
 
 def gone(error: SignedURLError) -> Response:
-    """Return the page that says why there is no other."""
-    return Response(Markup("<p>{}").format(error.message), error.status)
+    """Return the page that says why there is no other, with the status of the error."""
+    return _response("gone.html", error.status, **words(error)._asdict())
+
+
+def _has_preview(opened: OpenShare, item: Item) -> bool:
+    return opened.downloads_left is None and previews.kind_of(item.relpath) is not None
+
+
+def _preview(opened: OpenShare, item: Item) -> dict[str, Any]:
+    """Return what a preview shows, or why there is none."""
+    if opened.downloads_left is not None:
+        return {"problem": _COUNTED}
+    kind = previews.kind_of(item.relpath)
+    if kind is None:
+        return {"problem": _NO_PREVIEW}
+    url = services().visits.preview_url(opened, item.identifier)
+    if kind == "image":
+        return {"image_origin": "{0.scheme}://{0.netloc}".format(urlsplit(url))}
+    found = previews.beginning(url)
+    if found.text is None:
+        return {"problem": _NOT_TEXT}
+    return {"text": display.visible(found.text), "is_cut": found.is_cut}
+
+
+def _response(template: str, status: int = 200, **values: Any) -> Response:
+    nonce = secrets.token_urlsafe(16)
+    content = _templates.get_template(f"shares/{template}").render(nonce=nonce, **values)
+    response = Response(content.encode(errors="replace"), status, mimetype="text/html")
+    response.headers["Content-Security-Policy"] = _policy(nonce, values.get("image_origin", ""))
+    return response
+
+
+def _policy(nonce: str, image_origin: str) -> str:
+    """Return what the page may load (Content Security Policy Level 3).
+
+    :param image_origin: that of the store to which the URL of an image redirects.
+    """
+    images = f"'self' {image_origin}" if _ORIGIN.fullmatch(image_origin) else "'none'"
+    return (
+        f"default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; "
+        f"img-src {images}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )

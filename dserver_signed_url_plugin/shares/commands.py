@@ -34,7 +34,7 @@ def commands(link: str, name: str) -> Sequence[Command]:
         Command(
             "curl",
             "Keeps the folders. Part of macOS, Windows and most Linux systems.",
-            f"mkdir -p {directory} && cd {directory}\ncurl -sSf {listed('curl')} | curl -K -",
+            f"mkdir -p {directory} && cd {directory}\ncurl -sSf {listed('curl')} |\n  curl -K -",
         ),
         Command(
             "aria2",
@@ -45,11 +45,11 @@ def commands(link: str, name: str) -> Sequence[Command]:
         Command(
             "wget",
             "Puts all files into one folder.",
-            f"wget --content-disposition -P {directory} --input-file={listed('urls')}",
+            f"wget --content-disposition -P {directory} \\\n  --input-file={listed('urls')}",
         ),
         Command(
             "md5sum",
             "Afterwards, in the folder of the files: checks that all of them have arrived intact.",
-            f"curl -sSf {listed('md5sum')} | md5sum -c --quiet",
+            f"curl -sSf {listed('md5sum')} |\n  md5sum -c --quiet",
         ),
     )

@@ -43,7 +43,8 @@ _cleaner = nh3.Cleaner(
 def html(readme: str) -> Markup:
     """Return a README as HTML."""
     if _is_costly(readme) or _is_yaml(readme):
-        return Markup("<pre>{}</pre>").format(visible(readme))
+        # YAML may begin with a line that only says so.
+        return Markup("<pre>{}</pre>").format(visible(readme.removeprefix("---\n")).strip("\n"))
     return _rendered(readme)
 
 

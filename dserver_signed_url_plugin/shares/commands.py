@@ -44,8 +44,10 @@ def commands(link: str, name: str) -> Sequence[Command]:
         ),
         Command(
             "wget",
-            "Puts all files into one folder.",
-            f"wget --content-disposition -P {directory} \\\n  --input-file={listed('urls')}",
+            "Puts all files into one folder, without their subfolders.",
+            f"wget -qO- {listed('urls')} |\n"
+            "  wget --content-disposition --retry-on-http-error=429"
+            f" -P {directory} --input-file=-",
         ),
         Command(
             "md5sum",

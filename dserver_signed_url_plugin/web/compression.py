@@ -2,7 +2,7 @@
 
 Compressed lengths can betray secrets to those who choose a part of an answer and make a client
 request it many times (BREACH). Here they cannot: no other site can make a browser send the token of
-a request, and the signatures in an answer change every second.
+a request, or knows the link of a page, and the signatures in an answer change every second.
 
 Source: RFC 9110, section 12.5.3 (Accept-Encoding).
 """
@@ -19,7 +19,7 @@ from werkzeug.datastructures import Accept
 from dserver_signed_url_plugin.zstandard import zstd
 
 _MIN_BYTES = 4096
-_TYPES = frozenset({"application/json", "application/x-ndjson", "text/plain"})
+_TYPES = frozenset({"application/json", "application/x-ndjson", "text/html", "text/plain"})
 # The fastest level, at which signed URLs shrink to a seventh; others save another tenth at most.
 _LEVEL = 1
 _GZIP_FORMAT = 16 + zlib.MAX_WBITS

@@ -78,8 +78,7 @@ class LocalFileError(ClientError):
     @classmethod
     def of(cls, error: OSError, path: object) -> LocalFileError:
         """Return what the operating system says of a file, as a sentence."""
-        reason = error.strerror or str(error)
-        return cls(f"{path}: {reason[:1].lower()}{reason[1:]}.")
+        return cls(f"{path}: {reason_of(error)}.")
 
 
 class UnusableNames(LocalFileError):
@@ -150,3 +149,9 @@ class DepositDiffers(ClientError):
 
     exit_code = 6
     slug = "deposit-differs"
+
+
+def reason_of(error: OSError) -> str:
+    """Return what the operating system says of an error, as the end of a sentence."""
+    reason = error.strerror or str(error)
+    return f"{reason[:1].lower()}{reason[1:]}"

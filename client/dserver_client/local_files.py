@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from dserver_client.errors import FileChanged, LocalFileError, UsageError
+from dserver_client.errors import FileChanged, LocalFileError, UsageError, reason_of
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -45,7 +45,7 @@ class LocalFile:
         try:
             found = os.stat(path)
         except OSError as error:
-            raise LocalFileError(f"{path}: {error.strerror}.") from error
+            raise LocalFileError.of(error, path) from error
         problem = _problem(path, relpath, found)
         if problem is not None:
             raise LocalFileError(f"{path}: {problem}.")
@@ -185,7 +185,7 @@ class _Listing:
         self.files.append(LocalFile(relpath, path, found.st_size, found.st_mtime_ns, found.st_ino))
 
     def _note(self, path: str, error: OSError) -> None:
-        self.problems.append(f"{_printable(path)}: {error.strerror}")
+        self.problems.append(f"{_printable(path)}: {reason_of(error)}")
 
 
 def refuse_empty(source: Source, paths: Sequence[str | os.PathLike[str]]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import platformdirs
 
-from dserver_client.errors import LocalFileError
+from dserver_client.errors import LocalFileError, reason_of
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def make_private_directory(path: Path) -> None:
     try:
         path.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
-        raise LocalFileError(f"{path} cannot be made: {error.strerror}.") from error
+        raise LocalFileError(f"{path} cannot be made: {reason_of(error)}.") from error
 
 
 def write_private(path: Path, content: bytes) -> None:
@@ -64,7 +64,7 @@ def write_private(path: Path, content: bytes) -> None:
                 os.unlink(name)
             raise
     except OSError as error:
-        raise LocalFileError(f"{path} cannot be written: {error.strerror}.") from error
+        raise LocalFileError(f"{path} cannot be written: {reason_of(error)}.") from error
 
 
 def read_private(path: Path) -> bytes | None:
@@ -81,7 +81,7 @@ def read_private(path: Path) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise LocalFileError(f"{path} cannot be read: {error.strerror}.") from error
+        raise LocalFileError(f"{path} cannot be read: {reason_of(error)}.") from error
 
 
 def _make_private(path: Path, descriptor: int) -> None:

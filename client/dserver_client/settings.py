@@ -30,7 +30,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dserver_client.errors import UsageError
+from dserver_client.errors import UsageError, reason_of
 from dserver_client.server_urls import server_url, without_scheme
 from dserver_client.token_store import TokenStore
 
@@ -187,7 +187,7 @@ def _read_dtool_json(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
+        raise UsageError(f"{path} cannot be read: {reason_of(error)}.") from error
     except ValueError:
         # Not chained: the message may hold a secret.
         raise UsageError(f"{path} is no valid JSON.") from None

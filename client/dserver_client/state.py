@@ -188,7 +188,7 @@ class Journal:
                     self._lines = _open_to_append(self._lines_path)
                 written = self._lines.write(content)
             except OSError as error:
-                raise LocalFileError(f"{self._lines_path}: {error.strerror}.") from error
+                raise LocalFileError.of(error, self._lines_path) from error
             if written < len(content):
                 # What comes next stands on a line of its own.
                 self._lines.close()

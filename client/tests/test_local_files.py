@@ -94,7 +94,7 @@ def test_everything_that_cannot_be_sent_is_in_one_error(tmp_path: Path) -> None:
             find_files([folder])
 
     lines = str(refusal.value).splitlines()
-    for name in ("broken: No such file", "pipe: neither", "socket: neither", "feed.txt': its name"):
+    for name in ("broken: no such file", "pipe: neither", "socket: neither", "feed.txt': its name"):
         assert any(name in line for line in lines)
 
 
@@ -127,7 +127,7 @@ def test_a_file_without_permission_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_directory_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(LocalFileError, match="nowhere: No such file"):
+    with pytest.raises(LocalFileError, match="nowhere: no such file"):
         find_files([tmp_path / "nowhere"])
 
 

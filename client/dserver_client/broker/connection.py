@@ -17,9 +17,10 @@ from dserver_client.client import Client
 from dserver_client.errors import Refused, UsageError
 from dserver_client.private_files import state_directory
 from dserver_client.server import Server
+from dserver_client.server.refusals import not_permitted
 from dserver_client.settings import Settings
 from dserver_client.uris import Address, dserver_uri, parse
-from dserver_client.values import DatasetEntry, User
+from dserver_client.values import DatasetEntry
 
 _MOST_DATASETS = 8
 # dtool asks for the admin metadata of each dataset right after it has listed them.
@@ -65,7 +66,7 @@ class Connection:
         self._new.discard(str(address))
         user = self.server.whoami()
         if address.base_uri not in user.register_base_uris:
-            raise _no_permission(user, "register", address, self.server_url)
+            raise not_permitted(user, "deposit", str(address.base_uri))
 
     def _is(self, proto: ProtoDataset, address: Address) -> bool:
         other = parse(proto.uri, self.settings)
@@ -140,7 +141,7 @@ class Connection:
         if not self._listed and address.base_uri is not None:
             user = self.server.whoami()
             if address.base_uri not in user.search_base_uris:
-                raise _no_permission(user, "search", address, self.server_url)
+                raise not_permitted(user, "read", address.base_uri)
         return [*waiting, *(uri for uri in self._listed if uri not in waiting)]
 
     def new_uri(self, address: Address, uuid: str) -> str:
@@ -161,14 +162,6 @@ class Connection:
         other = parse(proto.uri, self.settings)
         is_there = address.uri is None or other.base_uri == address.uri
         return other.server_url == address.server_url and is_there
-
-
-def _no_permission(user: User, permission: str, address: Address, server_url: str) -> Refused:
-    message = (
-        f"{user.username} has no {permission} permission on {address.base_uri}, or dserver does "
-        f"not know it; ask an administrator of {server_url}."
-    )
-    return Refused(message, 403, "no-permission", {})
 
 
 def _admin_metadata(entry: DatasetEntry) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dserver_client.errors import LocalFileError
+from dserver_client.errors import LocalFileError, reason_of
 
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 
@@ -35,7 +35,7 @@ class JSONLines:
         try:
             written = os.write(descriptor, line)
         except OSError as error:
-            raise LocalFileError(f"{self._path} cannot be written: {error.strerror}.") from error
+            raise LocalFileError(f"{self._path} cannot be written: {reason_of(error)}.") from error
         finally:
             os.close(descriptor)
         if written < len(line):

@@ -14,10 +14,10 @@ from dserver_client.cli.command import command_options
 from dserver_client.cli.session import Session
 from dserver_client.client import Client
 from dserver_client.display.formats import size_text, table
-from dserver_client.errors import Refused
 from dserver_client.manifest import ManifestItem
 from dserver_client.readable import SharedDataset
 from dserver_client.server import Server
+from dserver_client.server.refusals import not_permitted
 from dserver_client.values import DatasetEntry
 
 # So many datasets are shown in columns of the same width.
@@ -99,16 +99,8 @@ def _shared(dataset: SharedDataset) -> tuple[dict[str, Any], list[tuple[str, str
 def _check_may_read(client: Client, base_uri: str) -> None:
     """Raise Refused where dserver would list nothing, as if there were no datasets."""
     user = client.server.whoami()
-    if base_uri in user.search_base_uris:
-        return
-    readable = ", ".join(user.search_base_uris)
-    places = f" {user.username} may read at {readable}." if readable else ""
-    raise Refused(
-        f"{user.username} may not read at {base_uri}, or dserver does not know it.{places}",
-        403,
-        "permission-denied",
-        {"base_uri": base_uri},
-    )
+    if base_uri not in user.search_base_uris:
+        raise not_permitted(user, "read", base_uri)
 
 
 def _facts(

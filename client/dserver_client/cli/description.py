@@ -78,7 +78,7 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise LocalFileError(f"{path} is not text in UTF-8.") from error
     except OSError as error:
-        raise LocalFileError(f"{path}: {error.strerror}.") from error
+        raise LocalFileError.of(error, path) from error
 
 
 def _checked_readme(path: Path) -> str:

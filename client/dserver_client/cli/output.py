@@ -19,7 +19,7 @@ from typing import Any, TextIO
 import click
 
 from dserver_client.display.formats import printable
-from dserver_client.errors import ClientError
+from dserver_client.errors import ClientError, reason_of
 from dserver_client.links import without_token
 
 # Queries of URLs, which may hold signatures, and JWTs.
@@ -82,7 +82,7 @@ def output_failed(error: OSError) -> OutputFailed:
     # Windows answers EINVAL for a closed pipe.
     if error.errno in {EPIPE, EINVAL}:
         return OutputClosed("Nobody reads standard output any more.")
-    return OutputFailed(f"Standard output cannot be written: {error.strerror}.")
+    return OutputFailed(f"Standard output cannot be written: {reason_of(error)}.")
 
 
 def write_message(text: str) -> None:

@@ -19,6 +19,7 @@ from dserver_client.client import Client
 from dserver_client.display.formats import count_text, size_text, table
 from dserver_client.errors import LocalFileError, Refused, UsageError
 from dserver_client.local_files import find_files, refuse_empty
+from dserver_client.server.refusals import not_permitted
 from dserver_client.values import Deposited
 
 _RENAME = "Rename it, or leave it out with --ignore."
@@ -160,13 +161,7 @@ def _permitted_base_uri(client: Client, text: str | None) -> str:
             raise UsageError(f"Where to? You may deposit at {', '.join(permitted)}: name one.")
         raise UsageError(f"{user.username} may deposit nowhere at {client.server.url}.")
     if base_uri not in permitted:
-        places = f" {user.username} may at {', '.join(permitted)}." if permitted else ""
-        raise Refused(
-            f"{user.username} may not deposit at {base_uri}, or dserver does not know it.{places}",
-            403,
-            "permission-denied",
-            {"base_uri": base_uri},
-        )
+        raise not_permitted(user, "deposit", base_uri)
     return base_uri
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Literal
 
 from dserver_client.connections import origin
 from dserver_client.errors import ClientError, NotLoggedIn, Refused, Unavailable
 from dserver_client.http import Response, retry_after
+from dserver_client.values import User
 
 # For servers that give no message, as the reference implementation.
 _SENTENCES = {
@@ -32,6 +33,19 @@ def refusal(response: Response, url: str) -> ClientError:
     error = _error(response, url, _message(response, envelope, url), slug, facts)
     error.request_id = response.headers.get("X-Request-ID")
     return error
+
+
+def not_permitted(user: User, action: Literal["read", "deposit"], base_uri: str) -> Refused:
+    """Return the error for a base URI where a user may not read, or not deposit, datasets."""
+    places = user.search_base_uris if action == "read" else user.register_base_uris
+    name, listed = user.username, ", ".join(places)
+    where = f"{name} may {action} at {listed}." if places else "Ask an administrator of dserver."
+    return Refused(
+        f"{name} may not {action} at {base_uri}, or dserver does not know it. {where}",
+        403,
+        "permission-denied",
+        {"base_uri": base_uri},
+    )
 
 
 def is_json(response: Response) -> bool:

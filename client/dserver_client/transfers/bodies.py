@@ -29,7 +29,7 @@ def read_whole(file: LocalFile, md5: str | None = None) -> bytes:
             content = opened.readall()
             file.check(os.fstat(opened.fileno()))
     except OSError as error:
-        raise LocalFileError(f"{file.path}: {error.strerror}.") from error
+        raise LocalFileError.of(error, file.path) from error
     if len(content) != file.size_in_bytes or md5 not in (None, _md5(content).hexdigest()):
         raise file.changed()
     return content
@@ -92,7 +92,7 @@ class _OpenRange:
             self._opened = FileIO(file.path)
             self._opened.seek(offset)
         except OSError as error:
-            raise LocalFileError(f"{file.path}: {error.strerror}.") from error
+            raise LocalFileError.of(error, file.path) from error
         self._check()
 
     def read(self, size: int = -1) -> bytes:
@@ -101,7 +101,7 @@ class _OpenRange:
         try:
             block = self._opened.read(wanted)
         except OSError as error:
-            raise LocalFileError(f"{self._file.path}: {error.strerror}.") from error
+            raise LocalFileError.of(error, self._file.path) from error
         if len(block) < wanted and not block:
             self.close()
             raise self._file.changed()

@@ -133,7 +133,7 @@ def _opened(file: LocalFile) -> Iterator[FileIO]:
         with open(file.path, "rb", buffering=0) as opened:
             yield opened
     except OSError as error:
-        raise LocalFileError(f"{file.path}: {error.strerror}.") from error
+        raise LocalFileError.of(error, file.path) from error
 
 
 class _PartHashes:

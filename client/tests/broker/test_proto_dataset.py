@@ -256,7 +256,7 @@ def test_a_full_disk_is_an_error_of_what_is_added(proto: ProtoDataset, file: Pat
     try:
         with pytest.raises(LocalFileError, match="is the disk full"):
             add(file, "b", file.parent / "cache")
-        with pytest.raises(LocalFileError, match="File too large"):
+        with pytest.raises(LocalFileError, match="file too large"):
             add(file, "c", file.parent / "cache")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -101,7 +101,7 @@ def test_a_template_that_cannot_be_meant_is_refused_with_the_reason(template, te
 
 
 def test_files_that_cannot_be_read_are_named(template, tmp_path):
-    with pytest.raises(LocalFileError, match=r"missing\.md: No such file or directory"):
+    with pytest.raises(LocalFileError, match=r"missing\.md: no such file or directory"):
         read_template(template("readme_file: missing.md"))
     path = tmp_path / "latin.md"
     path.write_bytes(b"\xff\xfe\xfa")

@@ -110,7 +110,7 @@ def test_a_directory_without_files_is_refused(run, tmp_path, lab):
         (["s3://lab"], "Name a directory or files"),
         (["{results}", "s3://lab", "--tag"], "requires an argument"),
         (["{results}", "http://127.0.0.1:9"], "is at another dserver|names no base URI"),
-        (["{results}/missing", "{base_uri}"], "No such file"),
+        (["{results}/missing", "{base_uri}"], "no such file"),
         (["{results}", "lab"], "lab: no such file or directory. If it is a base URI, write s3:"),
         (["{results}", "s3://"], "names no bucket"),
     ],

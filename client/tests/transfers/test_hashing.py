@@ -81,7 +81,7 @@ def test_a_file_that_shrinks_while_it_is_read_is_refused(files: Sequence[LocalFi
 def test_a_file_that_was_deleted_is_named(files: Sequence[LocalFile]) -> None:
     Path(files[2].path).unlink()
 
-    with pytest.raises(LocalFileError, match=f"{files[2].relpath}: No such file"):
+    with pytest.raises(LocalFileError, match=f"{files[2].relpath}: no such file"):
         hash_files(files, 0, lambda _: None, NoProgress())
 
 

@@ -18,6 +18,8 @@ from flask import Flask
 from flask_jwt_extended import create_access_token
 from sqlalchemy import text
 
+from dserver_signed_url_plugin.demo import front_page
+
 SETTINGS_VARIABLE = "DSERVER_DEMO_SETTINGS"
 SEARCHERS = ("alice", "bob", "carol")
 DEPOSITORS = ("alice", "carol")
@@ -43,6 +45,8 @@ def create_app(config: Mapping[str, Any]) -> Flask:
         module.extension_entrypoints_iterator = _extensions()
     app: Flask = dservercore.create_app({**_defaults(config), **config})
     app.config["CONFIG_SECRETS_TO_OBFUSCATE"] = _secrets(app)
+    if front_page.BASE_URI_SETTING in app.config:
+        app.register_blueprint(front_page.blueprint)
     return app
 
 

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from dserver_signed_url_plugin.demo.server import Demo
     from dserver_signed_url_plugin.demo.walkthrough import Walkthrough
 
-EXTRAS = {"demo": ("gunicorn", "ministack", "requests"), "azure": ("dtool_azure",)}
+EXTRAS = {
+    "demo": ("flask_swagger_ui", "gunicorn", "ministack", "requests"),
+    "azure": ("dtool_azure",),
+}
 PRINT_TOKEN = 'import json, sys; print(json.load(open(sys.argv[1]))["tokens"]["bob"])'
 PRINT_ALICE = PRINT_TOKEN.replace("bob", "alice")
 PRINT_URL = 'import json, sys; print(json.load(sys.stdin)["url"])'
@@ -207,7 +210,7 @@ def _walk_through(demo: Demo, stop: StopRequest, *, once: bool) -> None:
     failed = not succeeded and (once or not stop())
     if not once and not stop():
         click.echo(_next_steps(walkthrough, demo.info_file) if succeeded else "")
-        click.echo("Serving until Ctrl-C.")
+        click.echo(f"Serving until Ctrl-C. In a browser: {info['base_url']}/")
         demo.wait(stop)
     sys.exit(1 if failed else 0)
 

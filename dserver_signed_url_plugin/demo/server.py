@@ -7,13 +7,16 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import quote
 
+import requests
 from dservercore import sql_db
 
+from dserver_signed_url_plugin.demo import front_page, sample
 from dserver_signed_url_plugin.demo.app import SETTINGS_VARIABLE, create_app, prepare, tokens
 from dserver_signed_url_plugin.demo.backends import (
     DEFAULT_BASE_URI,
@@ -22,8 +25,10 @@ from dserver_signed_url_plugin.demo.backends import (
     Bucket,
     open_store,
 )
+from dserver_signed_url_plugin.demo.depositing import REQUEST_TIMEOUT, deposit, session
 from dserver_signed_url_plugin.demo.info import DemoInfo
 from dserver_signed_url_plugin.demo.processes import POLL_SECONDS, Child, StoreProcess, never
+from dserver_signed_url_plugin.demo.sample_share import SampleShare
 from dserver_signed_url_plugin.demo.settings import DataDirectory
 from dserver_signed_url_plugin.demo.store import REGION
 from dserver_signed_url_plugin.uris import BaseURI
@@ -73,43 +78,81 @@ def serving(options: DemoOptions, stop_requested: Callable[[], bool] = never) ->
     base_uri = str(options.base_uri or DEFAULT_BASE_URI)
     with ExitStack() as running:
         backend = running.enter_context(open_store(options.base_uri, directory, stop_requested))
-        user_tokens = _prepare(directory, base_uri)
-        address, gunicorn = _gunicorn(options, directory, backend.environment(), running)
+        # gunicorn inherits a bound socket, so no other process can take the port in the meantime.
+        with _bind(options.host, options.port) as listener:
+            address = _address(options.host, listener)
+            user_tokens = _prepare(directory, base_uri, _url(address))
+            gunicorn = _gunicorn(options, directory, backend.environment(), listener)
+            running.enter_context(gunicorn)
         gunicorn.wait_until(lambda: _is_ready(address), SECONDS_TO_START, stop_requested)
         info = _info(address, base_uri, backend, user_tokens)
+        if backend.process is not None:
+            _deposit_sample(info, SampleShare(directory.sample))
         children = [child for child in (backend.process, gunicorn) if child is not None]
         yield Demo(backend.store, info, directory.info, tuple(children))
 
 
-def _prepare(directory: DataDirectory, base_uri: str) -> dict[str, str]:
+def _prepare(directory: DataDirectory, base_uri: str, public_url: str) -> dict[str, str]:
     """Prepare the database; return a token for each user."""
-    app = create_app(directory.write_settings())
+    settings = directory.write_settings(
+        **{
+            "SIGNED_URL_PUBLIC_URL": public_url,
+            front_page.BASE_URI_SETTING: base_uri,
+            front_page.SAMPLE_SETTING: str(directory.sample),
+            # Whoever looks at the documentation loads nothing from another host.
+            "OPENAPI_SWAGGER_UI_URL": front_page.SWAGGER_UI,
+            "OPENAPI_REDOC_PATH": None,
+        }
+    )
+    app = create_app(settings)
     prepare(app, base_uri)
     with app.app_context():
         sql_db.engine.dispose()
     return tokens(app, TOKEN_LIFETIME)
 
 
+def _deposit_sample(info: DemoInfo, share: SampleShare) -> None:
+    """Deposit a dataset, unless that of an earlier start is there; nothing else depends on it."""
+    with suppress(requests.RequestException, KeyError, TypeError):
+        if share.uri is None or not _is_readable(info, share.uri):
+            share.keep(deposit(info, sample.dataset()))
+
+
+def _is_readable(info: DemoInfo, uri: str) -> bool:
+    headers = {"Authorization": f"Bearer {info['tokens']['alice']}"}
+    url = f"{info['base_url']}/signed-urls/dataset/{quote(uri, safe='')}"
+    with session() as http:
+        return http.get(url, headers=headers, timeout=REQUEST_TIMEOUT).status_code == 200
+
+
 def _gunicorn(
-    options: DemoOptions, directory: DataDirectory, environment: dict[str, str], running: ExitStack
-) -> tuple[tuple[str, int], Child]:
-    """Start gunicorn; return its address and its process."""
+    options: DemoOptions,
+    directory: DataDirectory,
+    environment: dict[str, str],
+    listener: socket.socket,
+) -> Child:
+    """Return gunicorn, which is to listen on a bound socket."""
     environment[SETTINGS_VARIABLE] = str(directory.settings)
     environment.pop("GUNICORN_CMD_ARGS", None)
     if "AWS_REGION" not in environment:
         environment.setdefault("AWS_DEFAULT_REGION", REGION)
-    # gunicorn inherits a bound socket, so no other process can take the port in the meantime.
-    with _bind(options.host, options.port) as listener:
-        port: int = listener.getsockname()[1]
-        command = [sys.executable, "-m", "gunicorn", "--config", GUNICORN_SETTINGS]
-        command += ["--bind", f"fd://{listener.fileno()}"]
-        command += ["--workers", str(options.workers), "--threads", str(options.threads), FACTORY]
-        child = Child(
-            "dserver", command, environment, directory.log("dserver"), pass_fds=[listener.fileno()]
-        )
-        running.enter_context(child)
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(options.host, options.host)
-    return (host, port), child
+    command = [sys.executable, "-m", "gunicorn", "--config", GUNICORN_SETTINGS]
+    command += ["--bind", f"fd://{listener.fileno()}"]
+    command += ["--workers", str(options.workers), "--threads", str(options.threads), FACTORY]
+    return Child(
+        "dserver", command, environment, directory.log("dserver"), pass_fds=[listener.fileno()]
+    )
+
+
+def _address(host: str, listener: socket.socket) -> tuple[str, int]:
+    """Return host and port at which this machine reaches dserver."""
+    here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return here, listener.getsockname()[1]
+
+
+def _url(address: tuple[str, int]) -> str:
+    host, port = address
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _bind(host: str, port: int) -> socket.socket:
@@ -138,9 +181,8 @@ def _is_ready(address: tuple[str, int]) -> bool:
 def _info(
     address: tuple[str, int], base_uri: str, backend: Backend, user_tokens: dict[str, str]
 ) -> DemoInfo:
-    host, port = address
     return DemoInfo(
-        base_url=f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}",
+        base_url=_url(address),
         base_uri=base_uri,
         tokens=user_tokens,
         **backend.store.info(),

@@ -49,6 +49,11 @@ class DataDirectory:
         return self.path / "settings.json"
 
     @property
+    def sample(self) -> Path:
+        """What is known of the sample dataset and its share."""
+        return self.path / "sample.json"
+
+    @property
     def info(self) -> Path:
         """The default path of the info file."""
         return self.path / "info.json"
@@ -59,8 +64,11 @@ class DataDirectory:
         path.touch(mode=0o600)
         return path
 
-    def write_settings(self) -> dict[str, Any]:
-        """Write the settings file, and return its content."""
+    def write_settings(self, **more: Any) -> dict[str, Any]:
+        """Write the settings file, and return its content.
+
+        :param more: settings that differ from one start to the next.
+        """
         private_key, public_key = self._key_pair()
         settings = {
             "SQLALCHEMY_DATABASE_URI": self._database(),
@@ -70,6 +78,7 @@ class DataDirectory:
             "JWT_PUBLIC_KEY": public_key,
             # The walkthrough shows permissions: no environment variable may turn them off.
             "DISABLE_JWT_AUTHORISATION": False,
+            **more,
         }
         write_private(self.settings, json.dumps(settings))
         return settings

@@ -11,73 +11,40 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from typing import Any
 from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
 import requests
 
+from dserver_signed_url_plugin.demo.depositing import (
+    REQUEST_TIMEOUT,
+    Json,
+    LocalDataset,
+    session,
+)
 from dserver_signed_url_plugin.demo.info import DemoInfo
 from dserver_signed_url_plugin.demo.processes import POLL_SECONDS, never
 
-REQUEST_TIMEOUT = 60  # seconds
 MAX_EXPIRY_WAIT = timedelta(seconds=15)
 # The query parameter of the signature, in S3 and in Azure.
 SIGNATURE = re.compile(r"(\bX-Amz-Signature=|\bsig=)")
-
-Json = dict[str, Any]
 
 
 class StepFailed(Exception):
     """A step of the walkthrough had another result than expected."""
 
 
-@dataclass
-class LocalFiles:
-    """The files that alice deposits, generated for each run."""
-
-    word: str = field(default_factory=lambda: f"cress{secrets.token_hex(4)}")
-    uuid: str = field(default_factory=lambda: str(uuid4()))
-    image: bytes = field(default_factory=lambda: secrets.token_bytes(20_000))
-
-    @property
-    def name(self) -> str:
-        """The name of the dataset."""
-        return f"growth-of-{self.word}"
-
-    @property
-    def readme(self) -> bytes:
-        return f"---\ndescription: Growth of {self.word} at 22 °C\n".encode()
-
-    @property
-    def files(self) -> dict[str, bytes]:
-        """The content of each file, by relpath; with characters that have to be encoded in URLs."""
-        return {
-            "heights.csv": b"day,mm\n1,2\n2,5\n3,11\n",
-            "Notizen/Größe über Zeit.txt": "Täglich um 9 Uhr gemessen.\n".encode(),
-            "images/day 3.raw": self.image,
-        }
-
-    def announcement(self) -> Json:
-        """Return the request body that begins the upload, with size and MD5 of every file."""
-        now = time.time()
-        items = [
-            {
-                "relpath": relpath,
-                "size_in_bytes": len(content),
-                "hash": hashlib.md5(content, usedforsecurity=False).hexdigest(),
-                "utc_timestamp": now,
-            }
-            for relpath, content in self.files.items()
-        ]
-        return {
-            "uuid": self.uuid,
-            "name": self.name,
-            "items": items,
-            "hash_function": "md5sum_hexdigest",
-        }
+def generated(word: str) -> LocalDataset:
+    """Return the dataset that alice deposits, which no other run has: its README has the word."""
+    files = {
+        "heights.csv": b"day,mm\n1,2\n2,5\n3,11\n",
+        # Characters that have to be encoded in URLs.
+        "Notizen/Größe über Zeit.txt": "Täglich um 9 Uhr gemessen.\n".encode(),
+        "images/day 3.raw": secrets.token_bytes(20_000),
+    }
+    readme = f"---\ndescription: Growth of {word} at 22 °C\n".encode()
+    return LocalDataset(str(uuid4()), f"growth-of-{word}", readme, files)
 
 
 class Walkthrough:
@@ -85,12 +52,12 @@ class Walkthrough:
 
     def __init__(self, info: DemoInfo) -> None:
         self.info = info
-        self.local = LocalFiles()
+        self.word = f"cress{secrets.token_hex(4)}"
+        self.local = generated(self.word)
         self.uri = f"{info['base_uri']}/{self.local.uuid}"
-        self._http = requests.Session()
-        # Ignore ~/.netrc and proxies.
-        self._http.trust_env = False
+        self._http = session()
         self._upload: Json = {}
+        self._share: Json = {}
         self._urls: Json = {}
 
     def run(self, echo: Callable[[str], None], stop_requested: Callable[[], bool] = never) -> bool:
@@ -125,6 +92,9 @@ class Walkthrough:
         yield "bob requests signed URLs", self._request_urls
         yield "bob downloads the files", self._download_items
         yield "bob downloads the README", self._download_readme
+        yield "alice shares the dataset by a link", self._create_share
+        yield "a guest without an account downloads a file by it", self._download_by_link
+        yield "the link leads nowhere once alice has revoked it", self._revoke_share
         yield "dserver refuses dave, who has no permission", self._refuse_dave
         yield "the store refuses a URL whose signature was changed", self._refuse_changed_signature
         yield "the store refuses a URL that was changed to another object", self._refuse_changed_key
@@ -159,11 +129,11 @@ class Walkthrough:
         return "sizes and MD5 sums verified, dataset frozen and registered"
 
     def _search(self) -> str:
-        response = self._dserver("bob", "POST", "/uris", {"free_text": self.local.word})
+        response = self._dserver("bob", "POST", "/uris", {"free_text": self.word})
         _check_status(response, 200)
         found = [dataset["uri"] for dataset in response.json()]
         _check_equal(found, [self.uri], f"found {len(found)} datasets instead of this one")
-        return f'"{self.local.word}" finds {self.uri}'
+        return f'"{self.word}" finds {self.uri}'
 
     def _request_urls(self) -> str:
         self._urls = self._signed_urls("bob", "GET", f"dataset/{quote(self.uri, safe='')}")
@@ -183,6 +153,35 @@ class Walkthrough:
         _check_status(response, 200)
         _check_equal(response.content, self.local.readme, "the content differs")
         return f"identical to alice's, GET {abbreviated(self._urls['readme_url'])}"
+
+    def _create_share(self) -> str:
+        path = f"/signed-urls/shares/{quote(self.uri, safe='')}"
+        response = self._dserver("alice", "POST", path, {"expires_in": 600})
+        _check_status(response, 201)
+        self._share = dict(response.json())
+        page = self._store("GET", self._share["link"], headers={"Accept": "text/html"})
+        _check_status(page, 200)
+        shown, _, _ = self._share["link"].rpartition("/")
+        return f"valid until {self._share['expires_timestamp']}, GET {shown}/…"
+
+    def _download_by_link(self) -> str:
+        opened = self._store("GET", self._share["link"], headers={"Accept": "application/json"})
+        _check_status(opened, 200)
+        [item] = [
+            each for each in opened.json()["items"].values() if each["relpath"] == "heights.csv"
+        ]
+        response = self._store("GET", item["url"])
+        _check_status(response, 200)
+        _check_equal(response.content, self.local.files["heights.csv"], "the content differs")
+        _check_equal(len(response.history), 1, "dserver did not redirect to the store")
+        return f"303, GET {abbreviated(response.url)}"
+
+    def _revoke_share(self) -> str:
+        revoked = self._dserver("alice", "DELETE", f"/signed-urls/shares/{self._share['id']}")
+        _check_status(revoked, 200)
+        response = self._store("GET", self._share["link"], headers={"Accept": "application/json"})
+        _check_status(response, 410)
+        return f"410, {response.json()['message']!r}"
 
     def _refuse_dave(self) -> str:
         path = f"/signed-urls/dataset/{quote(self.uri, safe='')}"

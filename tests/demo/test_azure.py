@@ -37,7 +37,7 @@ def test_the_info_file_opens_the_embedded_account_and_a_new_start_finds_its_blob
         assert first.end() == 0
         assert not listens(info["blob_endpoint"])
     with Serve(tmp_path, "--base-uri", "azure://lab") as second:
-        assert [container.name for container in opened(second.info).list_containers()] == ["kept"]
+        assert "kept" in {container.name for container in opened(second.info).list_containers()}
 
 
 def test_an_account_of_ones_own_is_used(account, tmp_path):
@@ -90,5 +90,5 @@ def test_every_step_of_the_walkthrough_succeeds():
         check=False,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert ended.stdout.count("✓") == 12
+    assert ended.stdout.count("✓") == 15
     assert "sig=" not in ended.stdout

@@ -1,6 +1,8 @@
 """The demo as a person or a script starts it: a real command, real processes, real ports."""
 
+import hashlib
 import os
+import re
 import signal
 import socket
 import stat
@@ -9,6 +11,7 @@ from collections.abc import Iterator
 from importlib.metadata import version
 
 import pytest
+import requests
 from click.testing import CliRunner
 
 from dserver_signed_url_plugin.demo.backends import (
@@ -91,6 +94,24 @@ def test_no_private_key_is_shown(demo):
     assert config["jwt_private_key"] == config["secret_key"] == "***"
 
 
+def test_the_front_page_leads_to_a_share_of_the_demos_own_dataset(demo):
+    page = demo.get("nobody", "/").text
+    [link] = re.findall(rf'href="({demo.info["base_url"]}/signed-urls/s/[^"]+)"', page)
+    shared = requests.get(link, headers={"Accept": "application/json"}, timeout=PATIENCE).json()
+    assert shared["name"] == "growth-of-cress"
+    for item in shared["items"].values():
+        content = requests.get(item["url"], timeout=PATIENCE).content
+        assert hashlib.md5(content).hexdigest() == item["hash"]
+
+
+def test_no_signature_and_no_token_of_a_share_is_in_a_log(demo):
+    page = demo.get("nobody", "/").text
+    token = re.search(r"/signed-urls/s/(\w+)", page)[1]
+    demo.get("nobody", f"/signed-urls/s/{token}")
+    for log in (demo.info_file.parent / "data").glob("*.log"):
+        assert token not in log.read_text()
+
+
 def test_browsers_may_use_the_embedded_bucket(demo):
     info = demo.info
     client = s3_client(info["s3_endpoint"], info["access_key"], info["secret_key"])
@@ -104,6 +125,7 @@ def test_a_signal_ends_everything_and_a_new_start_finds_what_was_kept(tmp_path):
         info = first.info
         client = s3_client(info["s3_endpoint"], info["access_key"], info["secret_key"])
         client.put_object(Bucket=info["bucket"], Key="kept/ü", Body=b"bytes", Metadata={"a": "b"})
+        shared = sample_of(first)
         check_ended_by(signal.SIGTERM, first)
     with Serve(tmp_path) as second:
         second.info["tokens"]["bob"] = info["tokens"]["bob"]
@@ -112,7 +134,13 @@ def test_a_signal_ends_everything_and_a_new_start_finds_what_was_kept(tmp_path):
         client = s3_client(info["s3_endpoint"], info["access_key"], info["secret_key"])
         kept = client.get_object(Bucket=info["bucket"], Key="kept/ü")
         assert (kept["Body"].read(), kept["Metadata"]) == (b"bytes", {"a": "b"})
+        assert sample_of(second) == shared
         check_ended_by(signal.SIGINT, second)
+
+
+def sample_of(demo: Serve) -> list[str]:
+    """Return the URIs of the demo's own dataset and of all others."""
+    return [dataset["uri"] for dataset in demo.get("alice", "/uris").json()]
 
 
 def check_ended_by(number: int, demo: Serve) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 
 import pytest
 
@@ -33,6 +34,16 @@ def test_the_examples_of_the_readme_work_as_they_are(demo):
     for place in ("fetched", "cress/data"):
         assert (directory / place / "heights.csv").read_text() == "day,height\n1,3\n"
     assert output.endswith("b'day,height\\n1,3\\n'\n")
+
+
+def test_every_command_of_the_front_page_works(demo):
+    page = demo.get("nobody", "/").text
+    commands = [unescape(code) for code in re.findall(r"<pre><code>(.*?)</code></pre>", page, re.S)]
+    assert len(commands) == 8
+    directory = demo.info_file.parent
+    output = run(commands, directory, HOME=str(directory))
+    assert (directory / "cress" / "heights.csv").read_text().startswith("day,height_mm\n0,0\n")
+    assert output.count(f"{demo.info['base_url']}/signed-urls/s/") >= 2
 
 
 def test_the_demo_prints_what_is_shown(demo):

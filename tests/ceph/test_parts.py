@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from tests.support.part_contract import PartContract
-from tests.support.s3_storages import etags_in, storage_of
+from tests.support.s3_storages import checksum_of, etags_in, storage_of
 from tests.support.stalled_put import stalled
 from tests.support.stored_upload import put
 from tests.support.write_keys import write_key_settings
@@ -44,6 +44,11 @@ def storage(bucket, pair):
 @pytest.fixture
 def everything(s3, bucket):
     return lambda: etags_in(s3, bucket)
+
+
+@pytest.fixture
+def hash_of(s3, bucket):
+    return lambda parted: checksum_of(s3, bucket, parted)
 
 
 class TestCephParts(PartContract):

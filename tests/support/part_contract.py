@@ -1,7 +1,7 @@
 """What every storage must do that keeps items in parts, said against PartStore and nothing else.
 
-A test module of one storage subclasses PartContract and provides the fixtures ``storage`` and
-``everything``.
+A test module of one storage subclasses PartContract and provides the fixtures ``storage``,
+``everything`` and ``hash_of``, which returns the hash that dtool reads beside an item.
 """
 
 from __future__ import annotations
@@ -55,6 +55,13 @@ class PartedItem:
     def begin(self) -> PartUpload:
         return self.parts.begin(self.upload.uuid, self.item)
 
+    def begin_undescribed(self) -> None:
+        """Begin it anew, as an item whose size and hash nobody knows yet."""
+        self.parts.abort(self.begun)
+        self.begun = self.parts.begin(
+            self.upload.uuid, Item(self.item.identifier, self.item.relpath)
+        )
+
     def part(self, number: int) -> bytes:
         return self.content[(number - 1) * self.part_bytes : number * self.part_bytes]
 
@@ -82,7 +89,7 @@ class PartedItem:
 
 
 class PartContract:
-    """Fixtures to provide: ``storage``, and ``everything``, which tells all the store holds."""
+    """Fixtures to provide: ``storage``, ``hash_of``, and ``everything``, all the store holds."""
 
     part_bytes = 5 * 1024**2
 
@@ -144,6 +151,19 @@ class PartContract:
         for method in ("GET", "POST", "DELETE"):
             assert requests.request(method, url, timeout=30).status_code in REFUSED
         assert parted.stored() == {}
+
+    def test_an_item_is_described_after_it_was_assembled(self, parted, hash_of):
+        parted.begin_undescribed()
+        parted.put_all()
+        found = parted.stored()
+        assembled = parted.assemble(found)
+        for _ in range(2):
+            parted.parts.describe(parted.begun, parted.item, found)
+            [item] = parted.upload.held().final.values()
+            assert (item.size_in_bytes, item.md5) == (assembled.size_in_bytes, assembled.md5)
+            assert hash_of(parted) == parted.item.hash
+        parted.upload.freeze()
+        assert parted.upload.downloaded(parted.life) == parted.upload.contents
 
     def test_the_urls_are_dead_after_assembly(self, parted, everything):
         urls = parted.put_all()

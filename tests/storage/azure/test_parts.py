@@ -31,8 +31,18 @@ def of_datasets(held):
     return {name: found for name, found in held.items() if OF_UPLOADS not in name}
 
 
+def content_md5_of(blobs, parted):
+    """Return the MD5 of an item's blob, where dtool reads it."""
+    blob = blobs.get_blob_properties(parted.upload.uuid, parted.item.identifier)
+    return base64.b64decode(blob.properties.content_settings.content_md5).hex()
+
+
 class TestAzureParts(PartContract):
     part_bytes = 1000
+
+    @pytest.fixture
+    def hash_of(self, blobs):
+        return lambda parted: content_md5_of(blobs, parted)
 
     @pytest.fixture
     def url(self, parted):

@@ -11,7 +11,7 @@ import requests
 from dtoolcore.utils import generate_identifier
 
 from tests.support.part_contract import LATER, PartContract, PartedItem
-from tests.support.s3_storages import etags_in, storage_of
+from tests.support.s3_storages import checksum_of, etags_in, storage_of
 from tests.support.stored_upload import Upload, uninterrupted
 from tests.support.write_keys import write_key
 
@@ -24,6 +24,11 @@ def storage(bucket):
 @pytest.fixture
 def everything(s3, bucket):
     return lambda: etags_in(s3, bucket)
+
+
+@pytest.fixture
+def hash_of(s3, bucket):
+    return lambda parted: checksum_of(s3, bucket, parted)
 
 
 class TestS3Parts(PartContract):

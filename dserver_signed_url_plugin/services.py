@@ -13,6 +13,7 @@ from dserver_signed_url_plugin.downloads.service import Downloads
 from dserver_signed_url_plugin.lifecycle.rules import Lifecycles
 from dserver_signed_url_plugin.lifecycle.sweep import Sweep
 from dserver_signed_url_plugin.rate_limits import RateLimits
+from dserver_signed_url_plugin.shares.cleanup import ShareCleanup
 from dserver_signed_url_plugin.shares.deposits import Deposits
 from dserver_signed_url_plugin.shares.file_urls import FileURLs
 from dserver_signed_url_plugin.shares.service import Shares
@@ -51,6 +52,7 @@ class Services:
     streams: StreamDeposits
     file_urls: FileURLs
     shares: Shares
+    share_cleanup: ShareCleanup
     visits: Visits
     temporary_deposits: TemporaryDeposits
     lifecycles: Lifecycles
@@ -103,6 +105,7 @@ class Services:
             shares=shares,
             visits=Visits(settings, downloads),
             temporary_deposits=TemporaryDeposits(storages, completions, shares, audit),
+            share_cleanup=ShareCleanup(),
             lifecycles=lifecycles,
             sweep=Sweep(storages, lifecycles, audit),
             verifications=Verifications(settings, storages, audit),

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
+    delete,
     event,
     exists,
     func,
@@ -29,6 +30,7 @@ from sqlalchemy import (
     tuple_,
     update,
 )
+from sqlalchemy.exc import SQLAlchemyError
 
 from dserver_signed_url_plugin.shares.facts import EndReason, ShareFacts
 from dserver_signed_url_plugin.shares.models import Share
@@ -48,11 +50,13 @@ _OWNER_MAY_READ = exists(
 )
 # Of the table, because objects of a model would take twice as long.
 _FACTS = select(
-    *(column for column in _columns if column.name not in {"identifiers"}),
+    *(column for column in _columns if column.name != "identifiers"),
     _FROZEN_AT.label("registered_frozen_at"),
     or_(_columns.owner == "", _OWNER_MAY_READ).label("owner_may_read"),
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+# Rows deleted in one transaction, so that visits do not wait for long.
+MOST_DELETED = 1000
 # dserver's table may keep fewer digits of a second than the store.
 _SAME_MOMENT = timedelta(seconds=1)
 
@@ -141,9 +145,41 @@ def revoke(share_id: str) -> None:
     end(_columns.id == share_id, "revoked")
 
 
-def end_shares_of_dataset(uri: str) -> int:
-    """End the shares of a dataset that is deleted; return how many."""
-    return end(_columns.uri == uri, "dataset-deleted")
+def end_shares_of_dataset(uri: str) -> None:
+    """End the shares of a dataset that is deleted from dserver's register."""
+    try:
+        end(_columns.uri == uri, "dataset-deleted")
+    except SQLAlchemyError:
+        # dserver goes on with its own tables.
+        sql_db.session.rollback()
+        raise
+
+
+def end_without_dataset() -> int:
+    """End the shares that would work, but for their dataset, which is gone; return how many."""
+    is_there = exists(select(_datasets.id).where(_datasets.uri == _columns.uri))
+    return end(and_(_columns.ends_at > datetime.now(timezone.utc), ~is_there), "dataset-deleted")
+
+
+def end_without_owner() -> int:
+    """End the shares that would work, but for their owner, who is gone; return how many."""
+    is_owner = and_(_users.id == _columns.owner_id, _users.username == _columns.owner)
+    is_gone = and_(_columns.owner != "", ~exists(select(_users.id).where(is_owner)))
+    return end(and_(_columns.ends_at > datetime.now(timezone.utc), is_gone), "owner-deleted")
+
+
+def delete_ended(before: datetime) -> int:
+    """Delete the shares that ended before a time (UTC); return how many.
+
+    Concurrent calls delete different rows, a limited number in each transaction.
+    """
+    ended = or_(_columns.ends_at < before, _columns.ended_at < before)
+    some = select(_columns.id).where(ended).limit(MOST_DELETED)
+    statement = delete(Share).where(Share.id.in_(some.with_for_update(skip_locked=True)))
+    deleted = 0
+    while number := _changed(statement):
+        deleted += number
+    return deleted
 
 
 def cursor(share: ShareFacts) -> str:
@@ -153,10 +189,12 @@ def cursor(share: ShareFacts) -> str:
 
 @event.listens_for(User, "before_delete")
 def _end_shares_of_user(_mapper: Any, connection: Connection, user: Any) -> None:
-    """End a user's shares in the transaction that deletes the user."""
+    """End a user's shares in the transaction that deletes the user, whose ID may be given anew."""
     # Without this table, because no migration has been run yet, users can be deleted all the same.
     if inspect(connection).has_table(Share.__tablename__):
-        connection.execute(_ending(_columns.owner_id == user.id, "owner-deleted"))
+        mine = _columns.owner_id == user.id
+        connection.execute(_ending(mine, "owner-deleted"))
+        connection.execute(update(Share.__table__).where(mine).values(owner_id=None))
 
 
 def _is_of(account: str) -> ColumnElement[bool]:

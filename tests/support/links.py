@@ -46,7 +46,7 @@ class Visitor:
 
     def revoke(self) -> None:
         with self.dserver.app.app_context():
-            self.dserver.services.shares.revoke(self.share.id, None)
+            self.dserver.services.shares.revoke(self.share.id, "")
 
 
 def shared(

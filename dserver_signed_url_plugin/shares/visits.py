@@ -37,7 +37,6 @@ DOWNLOAD_SECONDS = 60
 MAX_README_CHARACTERS = 64 * 1024
 # What mail programs and people take for a part of a link.
 _PUNCTUATION = ".,;:!?)]}>\"'…"
-_MOST_CHARACTERS = 64
 _SHA1_BYTES = 20
 _NO_HASH = "0" * 64
 
@@ -109,7 +108,7 @@ class LinkedItems:
 
 def written_token(token: str) -> str:
     """Return a token as it was written, which may come in capitals, or with a dot after it."""
-    return token[:_MOST_CHARACTERS].strip().rstrip(_PUNCTUATION).lower()
+    return token.strip().rstrip(_PUNCTUATION).lower()
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The programs that read lists of downloads: curl, aria2c, md5sum, bagit.py."""
+"""The programs that read lists of downloads: curl, aria2c, wget, md5sum, bagit.py."""
 
 from __future__ import annotations
 
@@ -15,12 +15,20 @@ UNPACKED = Path(sys.prefix, "aria2", "root", "usr")
 
 
 def run(command: Sequence[str], directory: Path, text: str = "") -> subprocess.CompletedProcess:
-    """Run a program in a directory, with a text as its standard input."""
+    """Run a program in a directory, with a text as its standard input.
+
+    If it is a shell, it finds the others.
+    """
     return subprocess.run(
         [program(command[0]), *command[1:]],
         cwd=directory,
         input=text.encode(),
-        env={**os.environ, "LC_ALL": "C.UTF-8", "LD_LIBRARY_PATH": ":".join(libraries())},
+        env={
+            **os.environ,
+            "LC_ALL": "C.UTF-8",
+            "LD_LIBRARY_PATH": ":".join(libraries()),
+            "PATH": f"{os.environ['PATH']}:{UNPACKED / 'bin'}",
+        },
         capture_output=True,
         check=False,
         timeout=60,

@@ -307,11 +307,11 @@ def test_the_examples_are_real_exchanges(lab):
     assert shape(lab.bob.read(uri).json) == shape(examples.DATASET_GRANT)
     item_grant = lab.bob.read_item(uri, examples.IDENTIFIER).json
     assert shape(item_grant) == shape(examples.ITEM_GRANT)
-    visitor = shared(lab, uri, max_downloads=20, note=examples.LINKED_ITEMS["note"])
-    assert shape(visitor.open().json) == shape(examples.LINKED_ITEMS)
     decisions = lab.alice.get(f"/signed-urls/audit/{encoded(uri)}?limit=1").json
     decisions["next"] = None  # there are more, of other requests
     assert shape(decisions) == shape(examples.DECISIONS)
+    visitor = shared(lab, uri, max_downloads=20, note=examples.LINKED_ITEMS["note"])
+    assert shape(visitor.open().json) == shape(examples.LINKED_ITEMS)
 
     created = lab.bob.post(f"/signed-urls/shares/{encoded(uri)}", examples.SHARE_REQUEST)
     assert shape(created.json) == shape(examples.CREATED_SHARE)

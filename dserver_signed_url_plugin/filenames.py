@@ -43,6 +43,7 @@ _TYPES = {
     **_common,
     **_standard,
     ".7z": "application/x-7z-compressed",
+    ".avif": "image/avif",
     ".bz2": "application/x-bzip2",
     ".gz": "application/gzip",
     ".geojson": "application/geo+json",
@@ -55,6 +56,7 @@ _TYPES = {
     ".xz": "application/x-xz",
     ".yaml": "application/yaml",
     ".yml": "application/yaml",
+    ".webp": "image/webp",
     ".zst": "application/zstd",
 }
 _BINARY = "application/octet-stream"

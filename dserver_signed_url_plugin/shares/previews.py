@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from posixpath import splitext
-from time import monotonic
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -18,10 +17,12 @@ from urllib3.exceptions import HTTPError
 from dserver_signed_url_plugin.errors import ItemArchived, StorageAway, StorageMisconfigured
 from dserver_signed_url_plugin.filenames import served_as
 from dserver_signed_url_plugin.signed_http import UnusableConnections, connections, no_answer
+from dserver_signed_url_plugin.storage import deadline
+from dserver_signed_url_plugin.storage.deadline import Deadline
+from dserver_signed_url_plugin.storage.http_sockets import POOLS
 
 MAX_TEXT_BYTES = 64 * 1024
-_SECONDS = 10.0  # for all of a preview
-_SOCKET_SECONDS = 5.0
+SECONDS = 10.0  # for all of a preview
 _PIECE_BYTES, _MOST_ERROR_BYTES = 8 * 1024, 4096
 # The codes of S3 and of Azure for an object in an archive.
 _ARCHIVED = re.compile(rb"<Code>(?:InvalidObjectState|BlobArchived)</Code>")
@@ -59,51 +60,51 @@ def kind_of(relpath: str) -> Literal["image", "text"] | None:
     return "text" if not extension or _TEXT_EXTENSION.fullmatch(extension) else None
 
 
-def beginning(url: str) -> TextPreview:
+def beginning(url: str, seconds: float = SECONDS) -> TextPreview:
     """Read the beginning of an item.
 
     :param url: a signed URL of the item.
+    :param seconds: how long the store may take, in all.
     :raises ItemArchived: if the store keeps it in an archive.
     :raises StorageAway: if the store does not give it in time.
     """
-    content, ends = b"", monotonic() + _SECONDS
-    with _response(url) as response:
+    content = b""
+    with _response(url, seconds) as response:
         if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             return TextPreview("", is_cut=False)  # there is no first byte
         if response.status not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
             raise _refusal(response)
         while len(content) <= MAX_TEXT_BYTES and (piece := response.read1(_PIECE_BYTES)):
             content += piece
-            if monotonic() > ends:
-                raise StorageAway("The store", "does not answer quickly")
     text = None if _NO_TEXT.search(content) else _decoded(content[:MAX_TEXT_BYTES])
     return TextPreview(text, is_cut=len(content) > MAX_TEXT_BYTES)
 
 
 @contextmanager
-def _response(url: str) -> Iterator[urllib3.BaseHTTPResponse]:
+def _response(url: str, seconds: float) -> Iterator[urllib3.BaseHTTPResponse]:
     try:
         manager = connections(url, 1)
     except UnusableConnections as error:
         raise StorageMisconfigured("The store", f"cannot be read: {error}") from None
+    manager.pool_classes_by_scheme = POOLS
     # One byte more tells whether there is more.
     headers = {"Range": f"bytes=0-{MAX_TEXT_BYTES}", "Accept-Encoding": "identity"}
     try:
-        response = manager.request(
-            "GET",
-            url,
-            headers=headers,
-            preload_content=False,
-            decode_content=False,
-            redirect=False,
-            retries=False,
-            timeout=_SOCKET_SECONDS,
-        )
-        try:
-            yield response
-        finally:
-            # Ends the connection, whether or not the body was read to its end.
-            response.close()
+        with deadline.under(Deadline(min(seconds, deadline.left() or seconds))):
+            response = manager.request(
+                "GET",
+                url,
+                headers=headers,
+                preload_content=False,
+                decode_content=False,
+                redirect=False,
+                retries=False,
+            )
+            try:
+                yield response
+            finally:
+                # Ends the connection, whether or not the body was read to its end.
+                response.close()
     except (OSError, HTTPError) as error:
         # Not chained: urllib3's own message holds the URL.
         raise StorageAway("The store", no_answer(manager, urlsplit(url).hostname, error)) from None

@@ -12,6 +12,9 @@ import io
 import socket
 from typing import Any
 
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
 from dserver_signed_url_plugin.storage import deadline
 
 
@@ -67,3 +70,17 @@ class DeadlineConnection(http.client.HTTPConnection):
         if seconds is not None and self.sock is not None:
             self.sock.settimeout(seconds)
         super().send(data)
+
+
+class _Pool(HTTPConnectionPool):
+    class ConnectionCls(DeadlineConnection, HTTPConnection):
+        """A connection that keeps the call's deadline."""
+
+
+class _SecurePool(HTTPSConnectionPool):
+    class ConnectionCls(DeadlineConnection, HTTPSConnection):
+        """The same over TLS."""
+
+
+# For ``pool_classes_by_scheme`` of urllib3's managers.
+POOLS = {"http": _Pool, "https": _SecurePool}

@@ -90,6 +90,6 @@ def words(error: SignedURLError) -> Words:
 
 
 def _wait(error: SignedURLError) -> str:
-    """Return when to try again."""
-    seconds = error.retry_after or 60
-    return f"Try again in {display.duration(max(seconds, 60))}."
+    """Return when to try again, in whole minutes."""
+    minutes = -(-(error.retry_after or 60) // 60)
+    return f"Try again in {display.duration(minutes * 60)}."

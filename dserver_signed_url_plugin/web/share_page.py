@@ -5,6 +5,7 @@ They run no script but that of the copy buttons, and load nothing but themselves
 
 from __future__ import annotations
 
+import logging
 import re
 import secrets
 from collections.abc import Mapping
@@ -26,8 +27,10 @@ from dserver_signed_url_plugin.shares import listing, previews
 from dserver_signed_url_plugin.shares.commands import commands
 from dserver_signed_url_plugin.shares.visits import MAX_README_CHARACTERS, OpenShare
 from dserver_signed_url_plugin.storage.values import Item
-from dserver_signed_url_plugin.web import display, readme
+from dserver_signed_url_plugin.web import audit_hooks, display, readme
 from dserver_signed_url_plugin.web.refused_pages import words
+
+logger = logging.getLogger(__name__)
 
 _PAGE_NUMBER = re.compile(r"[0-9]{1,9}")
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-:\[\]]+")
@@ -120,7 +123,8 @@ def preview(opened: OpenShare, link: str, identifier: str) -> Response:
         facts |= _preview(opened, item)
     except (ItemArchived, ItemBeingRestored):
         facts["problem"] = _ARCHIVED
-    except StorageUnavailable:
+    except StorageUnavailable as error:
+        logger.warning("No preview: %s: %s", error, audit_hooks.described_request())
         facts["problem"] = _UNREADABLE
     return _response("preview.html", **facts)
 

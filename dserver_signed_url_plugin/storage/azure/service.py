@@ -9,12 +9,10 @@ import requests
 from azure.storage.blob import BlockBlobService
 from azure.storage.common.models import RetryContext
 from azure.storage.common.retry import LinearRetry
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from dserver_signed_url_plugin.storage.azure.account import ConfiguredAccount
 from dserver_signed_url_plugin.storage.azure.response_checks import CheckingAdapter
-from dserver_signed_url_plugin.storage.http_sockets import DeadlineConnection
+from dserver_signed_url_plugin.storage.http_sockets import POOLS
 from dserver_signed_url_plugin.storage.parallel import PARALLEL
 
 # The SDK logs, as errors, every answer that is not a success, and with a refusal what was signed.
@@ -28,30 +26,17 @@ _TIMEOUTS = (5, 15)
 _RETRY_ONCE = LinearRetry(backoff=0.2, max_attempts=1, random_jitter_range=0.1)
 
 
-class _Pool(HTTPConnectionPool):
-    class ConnectionCls(DeadlineConnection, HTTPConnection):
-        """A connection that keeps the call's deadline."""
-
-
-class _SecurePool(HTTPSConnectionPool):
-    class ConnectionCls(DeadlineConnection, HTTPSConnection):
-        """The same over TLS."""
-
-
 class _DeadlineAdapter(CheckingAdapter):
     """Makes connections that keep the call's deadline."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = _POOLS
+        self.poolmanager.pool_classes_by_scheme = POOLS
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
         manager = super().proxy_manager_for(*args, **kwargs)
-        manager.pool_classes_by_scheme = _POOLS
+        manager.pool_classes_by_scheme = POOLS
         return manager
-
-
-_POOLS = {"http": _Pool, "https": _SecurePool}
 
 
 def make_service(account: ConfiguredAccount) -> BlockBlobService:

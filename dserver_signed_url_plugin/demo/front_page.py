@@ -16,11 +16,11 @@ from flask import (
     Response,
     current_app,
     make_response,
-    render_template,
     request,
     send_from_directory,
 )
 from flask.typing import ResponseReturnValue
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from dserver_signed_url_plugin.demo.sample_share import SampleShare
 from dserver_signed_url_plugin.services import services
@@ -35,7 +35,19 @@ _DOCUMENTATION_POLICY = (
     "img-src 'self' data:; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
-blueprint = Blueprint("demo", __name__, template_folder="templates")
+blueprint = Blueprint("demo", __name__)
+# With the frame and the style of the page behind a link.
+_templates = Environment(
+    loader=ChoiceLoader(
+        [
+            PackageLoader("dserver_signed_url_plugin.demo"),
+            PackageLoader("dserver_signed_url_plugin.web"),
+        ]
+    ),
+    autoescape=True,
+    undefined=StrictUndefined,
+    auto_reload=False,
+)
 
 
 @blueprint.get("/")
@@ -45,8 +57,7 @@ def front_page() -> Response:
     sample = SampleShare(Path(config[SAMPLE_SETTING]))
     address = base_url(services().settings.public_url)
     token, uri, nonce = sample.token(), sample.uri, secrets.token_urlsafe(16)
-    page = render_template(
-        "demo_front_page.html",
+    page = _templates.get_template("front_page.html").render(
         address=address,
         base_uri=config[BASE_URI_SETTING],
         link=token and link(address, token),

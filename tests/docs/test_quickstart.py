@@ -38,7 +38,7 @@ def test_the_examples_of_the_readme_work_as_they_are(demo):
 
 def test_every_command_of_the_front_page_works(demo):
     page = demo.get("nobody", "/").text
-    commands = [unescape(code) for code in re.findall(r"<pre><code>(.*?)</code></pre>", page, re.S)]
+    commands = [unescape(code) for code in re.findall(r"<pre>(.*?)</pre>", page, re.S)]
     assert len(commands) == 8
     directory = demo.info_file.parent
     output = run(commands, directory, HOME=str(directory))

@@ -16,13 +16,19 @@ SCRIPT = Path(sys.prefix, "axe", "node_modules", "axe-core", "axe.min.js")
 
 
 def violations(page: Page) -> list[str]:
-    """Return each rule of WCAG 2.2 or of good practice that the page breaks, with the elements."""
+    """Return each rule of WCAG or of good practice that the page breaks, with the elements.
+
+    Colours are checked in the light and in the dark.
+    """
     # Not by a <script>, which a page with a Content-Security-Policy does not run.
     page.evaluate(axe())
-    found = page.evaluate("axe.run({resultTypes: ['violations']})")
+    page.emulate_media(color_scheme="light")
+    found = page.evaluate("axe.run()")["violations"]
+    page.emulate_media(color_scheme="dark")
+    found += page.evaluate("axe.run({runOnly: ['color-contrast']})")["violations"]
     return [
         f"{rule['id']}: {rule['help']}: {[node['html'] for node in rule['nodes']]}"
-        for rule in found["violations"]
+        for rule in found
     ]
 
 

@@ -253,6 +253,28 @@ def test_a_signed_url_in_a_path_is_logged_without_its_secrets(pasted, handler):
     assert "0.1 s" in said
 
 
+LINKS = [
+    "/signed-urls/s/SECRET",
+    "/signed-urls/s/SECRET/4ba003212330fa0ca692df0bb797e225c8ca521a",
+    "//signed-urls//s//SECRET/",
+    "/signed-urls/s%2FSECRET",
+    "/lab/signed-urls/s/SECRET?format=curl",
+]
+
+
+@pytest.mark.parametrize("path", LINKS)
+@pytest.mark.parametrize("handler", ["access", "entry", "as it is"])
+def test_the_link_of_a_share_is_logged_without_its_token(path, handler):
+    formatters = runpy.run_path(str(DOCKER / "gunicorn.conf.py"))["logconfig_dict"]["formatters"]
+    formatter = formatters[handler]["()"]("%(message)s")
+    line = f'127.0.0.1 "GET {path}" 303 0 bytes 0.1 s'
+    record = logging.LogRecord("gunicorn", logging.INFO, "", 0, "%s", (line,), None)
+    said = formatter.format(record)
+    assert "SECRET" not in said
+    assert "signed-urls" in said
+    assert "303 0 bytes" in said
+
+
 # Scripts ---------------------------------------------------------------------------------------
 
 

@@ -61,6 +61,7 @@ def public(dserver: Dserver, tmp_path: Path) -> Iterator[PublicSide]:
     with Container([DOCKER / "entrypoint.sh", "serve"], variables, tmp_path) as gunicorn:
         gunicorn.wait_until(lambda: gunicorn.answers(f"http://{listen}/config/versions"))
         with PublicSide(free_port(), listen, tmp_path, "dserver") as running:
+            running.behind = gunicorn
             yield running
 
 
@@ -152,3 +153,14 @@ def test_no_signature_and_no_token_that_was_pasted_into_a_path_is_logged(public,
     public.container.wait_until(lambda: "/signed-urls/dataset/" in public.said)
     assert "secret" not in public.said
     assert "eyJzdWI" not in public.said
+
+
+def test_no_token_of_a_link_is_logged_by_nginx_or_gunicorn(public):
+    token = "secret7" * 4 + "abcd"
+    for path in ("s/{0}", "s//{0}", "s%2F{0}/x", "s/{0}/preview?x={0}", "%73/{0}"):
+        for prefix in ("/signed-urls/", "//signed-urls//"):
+            requests.get(f"{public.endpoint}{prefix}{path.format(token)}", timeout=30)
+    public.container.wait_until(lambda: public.said.count("/signed-urls/s/…") >= 10)
+    assert "secret" not in public.said
+    assert "secret" not in public.behind.said
+    assert public.behind.said.count("/signed-urls/") >= 10

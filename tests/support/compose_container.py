@@ -142,6 +142,8 @@ class PublicSide:
     Or the service proxy, with nginx in front of dserver, whose name is then ``what``.
     """
 
+    behind: Container | None = None  # what it is in front of, where a test asks for that
+
     def __init__(self, port: int, behind: str, directory: Path, what: str = "store") -> None:
         self.endpoint = f"http://127.0.0.1:{port}"
         directory = directory / f"{what}-{port}"

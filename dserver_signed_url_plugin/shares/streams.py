@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from uuid import uuid4
@@ -23,6 +23,7 @@ from dserver_signed_url_plugin.errors import (
     AlreadyRegistered,
     InvalidField,
     SignedURLError,
+    StorageAway,
     UploadFrozen,
 )
 from dserver_signed_url_plugin.permissions import UploadPermit, permit_operator
@@ -126,7 +127,7 @@ class PreparedStream:
 class StreamDeposits:
     """Deposits streams for an operator at dserver's own shell.
 
-    ``pauses`` are the seconds before a part is sent again that the store did not take.
+    ``pauses`` are the seconds before the store is tried again that did not answer.
     """
 
     settings: Settings
@@ -172,7 +173,9 @@ class StreamDeposits:
             with self._removed_unless_completed(prepared):
                 self._send(prepared, reader)
                 deposit_repository.note(prepared.uri)
-                patiently(lambda: self.completions.complete(prepared.permit, prepared.plan.uuid))
+                self._persistently(
+                    lambda: self.completions.complete(prepared.permit, prepared.plan.uuid)
+                )
         except TransferFailed as failure:
             raise StreamFailed(failure.relpath, failure.reason) from None
         except TooManyBytes:
@@ -232,7 +235,17 @@ class StreamDeposits:
         ) as pipeline:
             sent = _sent(pipeline, reader, read, sizes)
         item = _described(prepared.item, reader.size_in_bytes, reader.md5)
-        patiently(lambda: self.items.finish(permit, upload, item, sent))
+        self._persistently(lambda: self.items.finish(permit, upload, item, sent))
+
+    def _persistently(self, act: Callable[[], object]) -> None:
+        """Do it again while the store does not answer: what was sent cannot be sent again."""
+        for pause in self.pauses:
+            try:
+                patiently(act)
+                return
+            except StorageAway:
+                time.sleep(pause)
+        patiently(act)
 
     @contextmanager
     def _removed_unless_completed(self, prepared: PreparedStream) -> Iterator[None]:

@@ -65,7 +65,9 @@ class StreamedItems:
 
         :param item: with its size and hash.
         :param sent: the size and MD5 of each part, with which the store's list is compared.
-        :raises AssemblyPending: while the store assembles it; the same call again goes on.
+        The same call again goes on, also if the store has not answered this one.
+
+        :raises AssemblyPending: while the store assembles it.
         :raises StorageUnavailable: also if the store does not hold what was sent.
         :raises UploadBusy: if another request works on the upload.
         """
@@ -74,8 +76,11 @@ class StreamedItems:
         with leased(upload, active=True) as lease:
             if lease.upload.state is not UploadState.OPEN:
                 raise UploadBusy(parts.uuid)
-            stored = store.stored_parts(parts) or {}
-            if not _are_stored(sent, stored):
+            # None if an earlier call has assembled them, which store.assemble() finds out.
+            stored = store.stored_parts(parts)
+            if stored is None:
+                stored = sent
+            elif not _are_stored(sent, stored):
                 raise _not_kept()
             # Before there is an item, which would otherwise be accepted with any size and hash.
             repository.describe(lease.upload, Manifest.of([item], dtoolcore.__version__))

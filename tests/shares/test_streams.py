@@ -7,8 +7,9 @@ import subprocess
 import threading
 import tracemalloc
 from dataclasses import replace
-from itertools import chain, repeat
+from itertools import chain, count, repeat
 from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 import click
 import pytest
@@ -212,6 +213,27 @@ def test_what_could_not_be_finished_is_removed_or_named(
         assert len(waiting(dserver)) == 1
         clean_up(dserver)
     assert nothing_left(dserver, place, request)
+
+
+@on_a_bucket
+@pytest.mark.parametrize(("step", "first"), [("uploadId=", 1), ("uploads", 2)])
+def test_a_store_that_does_not_answer_at_the_end_is_tried_again(
+    make_dserver_on, place, proxy, step, first
+):
+    """It assembles the parts, or begins the copy to which the MD5 is added."""
+    dserver = make_dserver_on(place, **proxy.settings(), SIGNED_URL_PART_BYTES=PART)
+    calls = count(1)
+
+    def fail(sent):
+        if sent.method == "POST" and step in urlsplit(sent.target).query:
+            return Fault.AWAY if first <= next(calls) < first + 3 else None
+        return None
+
+    proxy.before = fail
+    with dserver.app.app_context():
+        streams = replace(dserver.services.streams, pauses=(0,))
+        uri = deposited(dserver, streams, blocks(LONG))
+    assert fetched(dserver, uri) == (RELPATH, content(LONG))
 
 
 @on_a_bucket

@@ -15,7 +15,7 @@ from itertools import accumulate
 
 from dserver_signed_url_plugin.errors import SignedURLError, StorageAway, StorageUnavailable
 from dserver_signed_url_plugin.storage import deadline
-from dserver_signed_url_plugin.storage.parallel import each
+from dserver_signed_url_plugin.storage.parallel import PARALLEL, each
 from dserver_signed_url_plugin.storage.parts import PartLimits, PartUpload, StoredPart
 from dserver_signed_url_plugin.storage.protocols import DatasetFailed, raise_failure
 from dserver_signed_url_plugin.storage.s3.connection import S3Connection
@@ -27,6 +27,8 @@ from dserver_signed_url_plugin.storage.values import Item, Life, SignedRequest, 
 _MIB = 1024**2
 # Parts that any store assembles in a second: many of them may take longer than a call.
 _ASSEMBLED_PER_SECOND = 20
+# Bytes that any store copies in a second.
+_COPIED_PER_SECOND = 16 * _MIB
 _UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _ITEM_KEY = re.compile(rf"(?:.*/)?[^/]*?({_UUID})/data/([0-9a-f]{{40}})", re.DOTALL)
 
@@ -128,7 +130,9 @@ class S3Parts:
         metadata = item_metadata(item.relpath, item.hash or "")
         target = self._multipart.create(key, metadata)
         try:
-            is_complete = self._multipart.complete(target, self._copied(target, parts))
+            copied = self._copied(target, parts)
+            deadline.allow(len(parts) / _ASSEMBLED_PER_SECOND)
+            is_complete = self._multipart.complete(target, copied)
         except BaseException:
             self._multipart.abort(target)
             raise
@@ -147,8 +151,16 @@ class S3Parts:
         numbers = sorted(parts)
         ends = list(accumulate(parts[number].size_in_bytes for number in numbers))
         ranges = list(zip(numbers, [0, *ends], ends, strict=False))
-        copied = each(lambda one: self._multipart.copy_part(target, *one), ranges)
-        return dict(zip(numbers, copied, strict=True))
+
+        def copy(one: tuple[int, int, int]) -> StoredPart:
+            number, start, end = one
+            # As many are copied at a time.
+            deadline.allow(PARALLEL * (end - start) / _COPIED_PER_SECOND)
+            part = self._multipart.copy_part(target, number, start, end)
+            deadline.progress()
+            return part
+
+        return dict(zip(numbers, each(copy, ranges), strict=True))
 
     def abort(self, upload: PartUpload) -> None:
         """Abort the multipart upload."""

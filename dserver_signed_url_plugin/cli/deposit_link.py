@@ -58,8 +58,9 @@ def make(uri: DatasetURI, life: int, *, with_urls: bool, as_json: bool) -> None:
 
 def _files(uri: DatasetURI, life: int, *, has_link: bool) -> SharedFiles:
     if not has_link:
+        files = services().file_urls.first_urls(uri, life)
         click.echo(f"For one link instead of URLs, {HOW_TO_SET}.", err=True)
-        return services().file_urls.first_urls(uri, life)
+        return files
     most = services().settings.max_read_expiry
     if life > most:
         click.echo(

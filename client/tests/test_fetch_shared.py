@@ -273,6 +273,15 @@ def test_no_token_is_sent(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> N
     assert "secret" not in caplog.text
 
 
+def test_who_asks_too_often_waits_as_long_as_dserver_says(anybody: Client, tmp_path: Path) -> None:
+    too_many = Answer(429, headers={"Retry-After": "0"})
+    item = Answer(200, CONTENT, headers={"ETag": '"1"'})
+    with Answering([too_many, described(), too_many]) as server:
+        server.answers += [to(f"{server.endpoint}/a"), item]
+        anybody.fetch(f"{server.endpoint}/signed-urls/s/{TOKEN}", tmp_path)
+    assert contents(tmp_path) == {"a.csv": CONTENT}
+
+
 @pytest.mark.parametrize(
     "location", ["file:///etc/passwd", "ftp://lab.org/a", "/a", "//lab.org/a", "https:// a", ""]
 )

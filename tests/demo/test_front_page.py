@@ -142,9 +142,8 @@ def address(demo: Dserver, uri: str) -> Iterator[str]:
         yield url
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_browser_opens_the_share_from_the_page(address, new_page, scheme):
-    page = new_page(color_scheme=scheme, viewport={"width": 390, "height": 800})
+def test_a_browser_opens_the_share_from_the_page(address, new_page):
+    page = new_page(viewport={"width": 390, "height": 800})
     page.goto(address)
     assert violations(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") == 390

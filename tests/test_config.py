@@ -15,6 +15,8 @@ NUMBERS = {
     "SIGNED_URL_MAX_WRITE_EXPIRY_SECONDS": ("max_write_expiry", 604_800),
     "SIGNED_URL_MAX_ITEMS": ("max_items", 100_000),
     "SIGNED_URL_MAX_BODY_BYTES": ("max_body_bytes", 64 * 1024 * 1024),
+    "SIGNED_URL_MAX_SHARE_DAYS": ("max_share_days", 90),
+    "SIGNED_URL_MAX_SHARES": ("max_shares", 1000),
 }
 BUCKET_SETTINGS = {
     "DTOOL_S3_ENDPOINT_lab": "http://minio:9000",
@@ -118,6 +120,44 @@ def test_a_host_rewrite_reads_internal_bar_external(text, internal, external):
 def test_a_host_rewrite_that_cannot_be_used_is_refused_by_name(text):
     with pytest.raises(ConfigurationError, match="SIGNED_URL_HOST_REWRITE"):
         Settings.load({"SIGNED_URL_HOST_REWRITE": text}, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("https://dserver.example.org", "https://dserver.example.org"),
+        (" HTTPS://DServer.example.org:443/ ", "https://dserver.example.org"),
+        ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
+        ("https://example.org/dserver/", "https://example.org/dserver"),
+        ("", None),
+    ],
+)
+def test_the_public_address_is_kept_in_normal_form(text, address):
+    for config, environ in either("SIGNED_URL_PUBLIC_URL", text):
+        assert Settings.load(config, environ).public_url == address
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "dserver.example.org",
+        "ftp://dserver.example.org",
+        "https://user:word@dserver.example.org",
+        "https://dserver.example.org/?a=b",
+        "https://dserver.example.org/#a",
+        "https://",
+        "https://my host",
+    ],
+)
+def test_a_public_address_that_cannot_be_used_is_refused_by_name_alone(text):
+    with pytest.raises(ConfigurationError, match="SIGNED_URL_PUBLIC_URL") as refused:
+        Settings.load({"SIGNED_URL_PUBLIC_URL": text}, {})
+    assert "word" not in str(refused.value)
+
+
+def test_shares_of_more_days_than_dates_hold_are_refused_by_name():
+    with pytest.raises(ConfigurationError, match="SIGNED_URL_MAX_SHARE_DAYS"):
+        Settings.load({"SIGNED_URL_MAX_SHARE_DAYS": 36_501}, {})
 
 
 def test_no_host_is_rewritten_unless_asked_for():

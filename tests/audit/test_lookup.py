@@ -110,7 +110,7 @@ def test_the_command_shows_the_same_as_the_log(dserver, caplog):
 def test_the_command_takes_what_is_asked_for(dserver):
     uri = f"{dserver.base_uri}/{Deposit().uuid}"
     dserver.bob.read(uri)
-    write(dserver, 1, days_ago=2, uri=dserver.base_uri)
+    write(dserver, 1, days_ago=2, uri=dserver.base_uri, share="3f2a9c0d1e4b5a67")
     now = datetime.now(timezone.utc)
     for arguments, number in {
         (): 2,
@@ -118,6 +118,8 @@ def test_the_command_takes_what_is_asked_for(dserver):
         ("--uri", dserver.base_uri): 2,
         ("--uri", "s3://another-lab"): 0,
         ("--user", "carol"): 1,
+        ("--share", "3f2a9c0d1e4b5a67"): 1,
+        ("--share", "3f2a9c0d1e4b5a68"): 0,
         ("--user", "nobody-of-that-name"): 0,
         ("--since", "24h"): 1,
         ("--since", "3d"): 2,
@@ -129,6 +131,7 @@ def test_the_command_takes_what_is_asked_for(dserver):
         shown = run(dserver, *arguments)
         assert (shown.exit_code, len(shown.stdout.splitlines())) == (0, number), arguments
 
+    assert run(dserver, "--user", "carol").stdout.endswith(" share=3f2a9c0d1e4b5a67\n")
     shown = run(dserver, "--limit", "1")
     assert len(shown.stdout.splitlines()) == 1
     assert "There are more" in shown.stderr

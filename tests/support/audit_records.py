@@ -37,10 +37,13 @@ def written(dserver: Dserver) -> list[tuple[Any, ...]]:
     return [tuple(row[name] for name in names) for row in rows(dserver)]
 
 
-def write(dserver: Dserver, number: int, days_ago: float, uri: str = "s3://lab") -> None:
+def write(
+    dserver: Dserver, number: int, days_ago: float, uri: str = "s3://lab", share: str | None = None
+) -> None:
     """Let decisions have been made some days ago."""
     moment = datetime.now(timezone.utc) - timedelta(days=days_ago)
     row = {"time": moment, "username": "carol", "action": "old", "uri": uri, "outcome": "granted"}
+    row["share"] = share
     # Of what these tests write about, a dataset's UUID is the last of its base URI's 37 characters.
     row["base_uri"] = uri if uri.count("/") == 2 else uri[:-37]
     with dserver.app.app_context():

@@ -313,7 +313,9 @@ def test_the_examples_are_real_exchanges(lab):
 
     created = lab.bob.post(f"/signed-urls/shares/{encoded(uri)}", examples.SHARE_REQUEST)
     assert shape(created.json) == shape(examples.CREATED_SHARE)
-    assert shape(lab.bob.get("/signed-urls/shares").json) == shape(examples.SHARES)
+    listed = lab.bob.get("/signed-urls/shares").json
+    assert listed.keys() == examples.SHARES.keys()
+    assert shape(listed["shares"][0]) == shape(examples.SHARE)
     revoked = lab.bob.delete(f"/signed-urls/shares/{created.json['id']}")
     assert shape(revoked.json) == shape(examples.SHARE | {"ended_because": "revoked"})
 

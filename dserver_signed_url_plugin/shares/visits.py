@@ -10,6 +10,7 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from string import whitespace
 
 from dserver_signed_url_plugin import datasets
 from dserver_signed_url_plugin.audit.decisions import Extent
@@ -36,7 +37,7 @@ from dserver_signed_url_plugin.times import timestamp
 DOWNLOAD_SECONDS = 60
 MAX_README_CHARACTERS = 64 * 1024
 # What mail programs and people take for a part of a link.
-_PUNCTUATION = ".,;:!?)]}>\"'…"
+_AFTER = ".,;:!?)]}>\"'…\N{NO-BREAK SPACE}\N{ZERO WIDTH SPACE}" + whitespace
 _SHA1_BYTES = 20
 _NO_HASH = "0" * 64
 
@@ -108,7 +109,7 @@ class LinkedItems:
 
 def written_token(token: str) -> str:
     """Return a token as it was written, which may come in capitals, or with a dot after it."""
-    return token.strip().rstrip(_PUNCTUATION).lower()
+    return token.strip(_AFTER).lower()
 
 
 @dataclass(frozen=True)

@@ -266,8 +266,8 @@ def test_a_uri_cannot_forge_a_line_of_the_log_or_put_a_signature_into_it(lab, ca
 
 def test_the_rest_of_an_unknown_path_is_not_logged_because_it_may_be_a_token(lab, caplog):
     caplog.set_level(logging.INFO, "dserver_signed_url_plugin")
-    assert_refused(lab.nobody.get("/signed-urls/s/0paqueT0ken"), 404)
-    assert "404 route-not-found: /signed-urls/s/… (request " in caplog.text
+    assert_refused(lab.nobody.get("/signed-urls/x/0paqueT0ken"), 404)
+    assert "404 route-not-found: /signed-urls/x/… (request " in caplog.text
     assert "0paqueT0ken" not in caplog.text
 
 

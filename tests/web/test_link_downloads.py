@@ -16,6 +16,7 @@ import requests
 from dtoolcore.utils import generate_identifier
 
 from dserver_signed_url_plugin.demo.store import free_port
+from tests.support.bucket_lifecycle import put
 from tests.support.clients import Deposit, DtoolDserver
 from tests.support.dserver import Dserver, in_capitals
 from tests.support.http_server import serving
@@ -207,6 +208,19 @@ def test_an_archived_item_is_said_so_and_nothing_is_counted(forgetful, s3, bucke
     refused = visitor.download(ONE)
     assert_refused(refused, 409, "aws s3api restore-object")
     assert visitor.download(ONE, headers=HTML).mimetype == "text/html"
+    assert visitor.facts().downloads == 0
+
+
+def test_a_dataset_that_a_rule_may_delete_is_said_so_and_nothing_is_counted(dserver, s3, bucket):
+    visitor = shared(dserver, deposit(dserver))
+    rule = {"ID": "all", "Status": "Enabled", "Filter": {"Prefix": ""}}
+    put(s3, bucket, {**rule, "Expiration": {"Date": "2020-01-01T00:00:00Z"}})
+    dserver.services.lifecycles.can_be_read(visitor.share.uri.base)  # reads the rules anew
+    for answer in (visitor.open(), visitor.download(ONE)):
+        assert_refused(answer, 410, "deposit it where it is kept longer")
+        assert answer.json["errors"] == {"slug": "outlived"}
+    page = visitor.download(ONE, headers=HTML)
+    assert (page.status_code, page.mimetype) == (410, "text/html")
     assert visitor.facts().downloads == 0
 
 

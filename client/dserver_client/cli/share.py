@@ -19,6 +19,11 @@ _UNITS = {"m": 60, "h": 3_600, "d": 86_400}
 _LIMITS = {
     "lifecycle": ", when the store may delete the dataset",
 }
+_STATES = {
+    "revoked": "was ended",
+    "used-up": "was used up",
+    "unavailable": "leads to data that are not available",
+}
 
 
 class Duration(click.ParamType[int]):
@@ -116,7 +121,7 @@ def _text(made: Share) -> str:
     lines = [f"{made.link}"]
     if made.expires is not None:
         reason = _LIMITS.get(made.limited_by or "", "")
-        lines.append(f"It expires at {_time(made.expires)}{reason}.")
+        lines.append(f"It works until {_time(made.expires)}{reason}.")
     lines.append(f"'dserver unshare {made.id}' ends it earlier.")
     return "\n".join(lines)
 
@@ -129,13 +134,19 @@ def _row(found: Share) -> tuple[str, ...]:
     most = "" if found.max_downloads is None else f" of {found.max_downloads:,}"
     return (
         found.id,
-        found.state or "",
-        "" if found.expires is None else _time(found.expires),
+        _state(found),
         f"{found.downloads or 0:,}{most} downloads",
         found.uri,
         found.name or "",
         found.note or "",
     )
+
+
+def _state(found: Share) -> str:
+    if found.state in ("living", "expired") and found.expires is not None:
+        words = "works until" if found.state == "living" else "expired"
+        return f"{words} {_time(found.expires)}"
+    return _STATES.get(found.state or "", "")
 
 
 def _time(time: datetime) -> str:

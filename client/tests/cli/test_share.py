@@ -17,7 +17,7 @@ def test_a_link_is_created_and_leads_to_the_dataset(run, uri, tmp_path):
     assert done.exit_code == 0, done.output
     link, ends, revocation = done.stdout.splitlines()
     expected = datetime.now(timezone.utc) + timedelta(days=30)
-    assert ends.startswith("It expires at ")
+    assert ends.startswith("It works until ")
     assert f"{expected:%Y-%m-%d}" in ends
     assert revocation.startswith("'dserver unshare ")
     assert run("get", link, tmp_path, person=None, env={"DSERVER_URL": ""}).exit_code == 0
@@ -40,7 +40,7 @@ def test_links_are_listed_without_what_opens_them(run, document, uri):
     assert (mine["state"], mine["note"], mine["max_downloads"]) == ("living", "For Erika", 7)
     assert made["link"][-32:] not in str(found)
     listed = run("shares").stdout
-    assert f"{made['id']}  living" in listed
+    assert f"{made['id']}  works until " in listed
     assert "0 of 7 downloads" in listed
     assert document("shares", person="carol")["shares"] == []
     assert run("shares", person="carol").stdout == "No links.\n"
@@ -53,6 +53,7 @@ def test_links_are_ended_by_their_ids(run, document, uri, tmp_path):
     assert document("unshare", *ids) == {"ended": ids}
     states = {each["id"]: each["state"] for each in document("shares", uri)["shares"]}
     assert [states[each] for each in ids] == ["revoked", "revoked"]
+    assert f"{ids[0]}  was ended" in run("shares", uri).stdout
     assert run("get", made[0]["link"], tmp_path, person=None).exit_code == 5
 
 

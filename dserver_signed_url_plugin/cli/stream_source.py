@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +57,23 @@ def stream_options(command: Any) -> Any:
     ):
         command = option(command)
     return command
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Treat the end of the terminal (SIGHUP) and SIGTERM like Ctrl-C, unless they are ignored."""
+    ending = [each for each in (signal.SIGHUP, signal.SIGTERM) if _is_default(each)]
+    for each in ending:
+        signal.signal(each, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for each in ending:
+            signal.signal(each, signal.SIG_DFL)
+
+
+def _is_default(number: signal.Signals) -> bool:
+    return signal.getsignal(number) is signal.SIG_DFL
 
 
 def stream_source(

@@ -21,6 +21,7 @@ from dserver_signed_url_plugin.cli.progress_bar import byte_counter, progress_ba
 from dserver_signed_url_plugin.cli.stream_source import (
     ArchiveCommand,
     StreamSource,
+    interruptible,
     stream_options,
     stream_source,
 )
@@ -123,7 +124,12 @@ def _deposited_stream(base: BaseURI, name: str | None, source: StreamSource) -> 
     with usage(), _interruption(_NOT_BEGUN):
         name = name or local_files.dataset_name(Path(source.relpath))
         prepared = streams.prepare(base, name, source.relpath)
-    with _unreadable(_NOT_KEPT), _interruption(_NOT_KEPT), byte_counter("Sending") as count:
+    with (
+        _unreadable(_NOT_KEPT),
+        _interruption(_NOT_KEPT),
+        interruptible(),
+        byte_counter("Sending") as count,
+    ):
         return streams.carry_out(prepared, source.blocks, count)
 
 

@@ -260,6 +260,8 @@ class StreamDeposits:
                 raise StreamStored(prepared.uri) from None
             except SignedURLError as error:
                 raise StreamLeft(prepared.uri, error.message.rstrip(".")) from error
+            except KeyboardInterrupt as error:
+                raise StreamLeft(prepared.uri, "it was interrupted again") from error
             raise
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import threading
@@ -16,7 +17,7 @@ import pytest
 import requests
 
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
-from dserver_signed_url_plugin.cli.stream_source import stream_source
+from dserver_signed_url_plugin.cli.stream_source import interruptible, stream_source
 from dserver_signed_url_plugin.cli.temp_share import temp_share
 from dserver_signed_url_plugin.errors import InvalidField, StorageUnavailable, UploadIncomplete
 from dserver_signed_url_plugin.permissions import permit_operator
@@ -216,6 +217,21 @@ def test_what_could_not_be_finished_is_removed_or_named(
 
 
 @on_a_bucket
+def test_what_an_interrupted_removal_leaves_is_named(dserver, streams, proxy):
+    def fail():
+        raise KeyboardInterrupt
+
+    class Interrupted:
+        def cancel(self, permit, uuid):
+            raise KeyboardInterrupt
+
+    impatient = replace(streams, cancellations=Interrupted())
+    with pytest.raises(StreamLeft, match="interrupted again"):
+        deposited(dserver, impatient, chain(blocks(LONG), called(fail)))
+    assert len(waiting(dserver)) == 1
+
+
+@on_a_bucket
 @pytest.mark.parametrize(("step", "first"), [("uploadId=", 1), ("uploads", 2)])
 def test_a_store_that_does_not_answer_at_the_end_is_tried_again(
     make_dserver_on, place, proxy, step, first
@@ -360,6 +376,22 @@ class TestTheCommand:
             assert (left["items"], left["size_in_bytes"]) == (1, None)
             clean_up(dserver)
         assert nothing_left(dserver, place, request)
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGHUP])
+def test_the_end_of_the_terminal_counts_as_an_interruption(ending):
+    with pytest.raises(KeyboardInterrupt), interruptible():
+        os.kill(os.getpid(), ending)
+    assert signal.getsignal(ending) is signal.SIG_DFL
+
+
+def test_what_nohup_ignores_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with interruptible():
+            os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def run(dserver, *arguments, **options):

@@ -60,11 +60,12 @@ def info(session: Session, *, uri: str, with_items: bool) -> None:
 
     That is what dserver knows of it, with README, tags and annotations. A LINK needs no login.
     """
-    dataset = session.client(uri).dataset(uri)
+    client = session.client(uri)
+    dataset = client.dataset(uri)
     if isinstance(dataset, SharedDataset):
         document, facts = _shared(dataset)
     else:
-        document, facts = _registered(session.client(uri).server, dataset.uri)
+        document, facts = _registered(client.server, dataset.uri)
     readme = document["readme"] or ""
     lines = [table(facts), *(["", readme.rstrip()] if readme.strip() else [])]
     if with_items:

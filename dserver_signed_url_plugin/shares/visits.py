@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from string import whitespace
+from sys import getsizeof
+from time import monotonic
 
 from dserver_signed_url_plugin import datasets
 from dserver_signed_url_plugin.audit.decisions import Extent
@@ -31,11 +33,14 @@ from dserver_signed_url_plugin.permissions import ReadPermit
 from dserver_signed_url_plugin.shares import repository
 from dserver_signed_url_plugin.shares.facts import ShareFacts, State
 from dserver_signed_url_plugin.shares.tokens import token_hash
+from dserver_signed_url_plugin.storage.dataset_cache import BoundedCache
 from dserver_signed_url_plugin.storage.values import IDENTIFIER, Item, SignedItems
 from dserver_signed_url_plugin.times import timestamp
 
 DOWNLOAD_SECONDS = 60
 MAX_README_CHARACTERS = 64 * 1024
+# Of READMEs that are kept, and for how long.
+_README_BYTES, _README_SECONDS = 4 * 1024 * 1024, 60.0
 # What mail programs and people take for a part of a link.
 _AFTER = ".,;:!?)]}>\"'…\N{NO-BREAK SPACE}\N{ZERO WIDTH SPACE}" + whitespace
 _SHA1_BYTES = 20
@@ -118,6 +123,7 @@ class Visits:
 
     settings: Settings
     downloads: Downloads
+    _readmes: BoundedCache = field(default_factory=lambda: BoundedCache(_README_BYTES), repr=False)
 
     def open(self, token: str) -> OpenShare:
         """Return the share of a link.
@@ -163,8 +169,17 @@ class Visits:
         return opened.chosen(grant.items.entries)
 
     def readme(self, opened: OpenShare) -> str | None:
-        """Return the dataset's README, cut after 65,536 characters; None if dserver has none."""
-        return datasets.readme(opened.facts.uri, MAX_README_CHARACTERS)
+        """Return the dataset's README, cut after 65,536 characters; None if dserver has none.
+
+        It is at most a minute old: for one README, plugins may read the whole manifest.
+        """
+        share, now = opened.facts.id, monotonic()
+        known, read_at = self._readmes.get(share) or (None, 0.0)
+        if read_at and now - read_at < _README_SECONDS:
+            return str(known) if known is not None else None
+        found = datasets.readme(opened.facts.uri, MAX_README_CHARACTERS)
+        self._readmes.put(share, (found, now), getsizeof(found))
+        return found
 
     def linked(
         self, opened: OpenShare, link: str, wanted: PageRequest | None = None

@@ -9,7 +9,7 @@ import logging
 import re
 import secrets
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 from flask import Response
@@ -41,10 +41,15 @@ _ARCHIVED = "The store keeps this file in an archive, so it cannot be read now."
 _UNREADABLE = "The store does not give this file at the moment. Try again in a minute."
 
 
-def _parts(relpath: str) -> tuple[str, str]:
-    """Return the directory of a relpath, with its slash, and the name of the file."""
-    directory, slash, file = display.one_line(relpath).rpartition("/")
-    return directory + slash, file
+class _Row(NamedTuple):
+    """An item as it is listed; ``directory`` ends with a slash, if there is one."""
+
+    identifier: str
+    directory: str
+    file: str
+    size: str
+    exact_size: str
+    has_preview: bool
 
 
 # Not Flask's: dserver's templates and filters are its own.
@@ -59,7 +64,6 @@ _templates = Environment(
 _templates.globals.update(
     counted=display.counted,
     exact=lambda size: display.counted(size, "byte"),
-    parts=_parts,
     size=display.size,
 )
 
@@ -69,12 +73,10 @@ def page(opened: OpenShare, link: str, query: Mapping[str, str]) -> Response:
 
     :param query: ``page`` is its number, ``name`` a part of the relpaths to list.
     """
-    facts, token = opened.facts, link.rpartition("/")[2]
-    items = services().visits.items(opened)
+    items, token = services().visits.items(opened), link.rpartition("/")[2]
     part, number = query.get("name", "").strip(), query.get("page", "")
     shown = listing.page(items, part, int(number) if _PAGE_NUMBER.fullmatch(number) else 1)
-    is_first = not part and shown.number == 1
-    text = services().visits.readme(opened) if is_first else None
+    rows = [_row(opened, item) for item in shown.items]
 
     def page_link(wanted: int) -> str:
         query = {"name": part, "page": wanted} if part else {"page": wanted}
@@ -82,21 +84,17 @@ def page(opened: OpenShare, link: str, query: Mapping[str, str]) -> Response:
 
     return _response(
         "page.html",
-        commands=commands(link, facts.name),
-        downloads_left=opened.downloads_left,
-        ends=display.moment(facts.ends_at),
-        facts=facts,
-        has_preview=lambda item: _has_preview(opened, item),
+        commands=commands(link, opened.facts.name),
+        has_previews=any(row.has_preview for row in rows),
         listing=shown,
-        name=display.one_line(facts.name),
-        note=display.visible(facts.note or ""),
-        only_item=shown.items[0] if len(items) == len(shown.items) == 1 else None,
+        only_row=rows[0] if len(items) == len(rows) == 1 else None,
         page_link=page_link,
         part=display.one_line(part),
-        readme=None if text is None else readme.html(text),
-        readme_is_cut=text is not None and len(text) >= MAX_README_CHARACTERS,
-        time_left=display.duration(opened.seconds_left),
+        rows=rows,
         token=token,
+        **_about(opened),
+        # The pages that follow, and those of a filter, are about the list alone.
+        **_readme(None if part or shown.number > 1 else services().visits.readme(opened)),
     )
 
 
@@ -108,15 +106,12 @@ def preview(opened: OpenShare, link: str, identifier: str) -> Response:
     item = services().visits.items(opened).get(identifier)
     if item is None:
         raise ItemNotFound(identifier[:40], "its page lists those that it has.", "This link")
-    directory, file = _parts(item.relpath)
     facts: dict[str, Any] = {
         "cut_at": previews.MAX_TEXT_BYTES,
-        "directory": directory,
-        "file": file,
-        "item": item,
         "kind": previews.kind_of(item.relpath),
         "name": display.one_line(opened.facts.name),
         "problem": None,
+        "row": _row(opened, item),
         "token": link.rpartition("/")[2],
     }
     try:
@@ -134,8 +129,39 @@ def gone(error: SignedURLError) -> Response:
     return _response("gone.html", error.status, **words(error)._asdict())
 
 
-def _has_preview(opened: OpenShare, item: Item) -> bool:
-    return opened.downloads_left is None and previews.kind_of(item.relpath) is not None
+def _about(opened: OpenShare) -> dict[str, Any]:
+    """Return what a page says of a share."""
+    facts = opened.facts
+    return {
+        "downloads_left": opened.downloads_left,
+        "ends": display.moment(facts.ends_at),
+        "facts": facts,
+        "name": display.one_line(facts.name),
+        "note": display.visible(facts.note or ""),
+        "time_left": display.duration(opened.seconds_left),
+    }
+
+
+def _readme(text: str | None) -> dict[str, Any]:
+    if text is None:
+        return {"readme": None}
+    return {
+        "readme": readme.html(text),
+        "readme_is_cut": len(text) >= MAX_README_CHARACTERS,
+    }
+
+
+def _row(opened: OpenShare, item: Item) -> _Row:
+    directory, slash, file = display.one_line(item.relpath).rpartition("/")
+    size = item.size_in_bytes
+    return _Row(
+        item.identifier,
+        directory + slash,
+        file,
+        "size unknown" if size is None else display.size(size),
+        "" if size is None else display.counted(size, "byte"),
+        opened.downloads_left is None and previews.kind_of(item.relpath) is not None,
+    )
 
 
 def _preview(opened: OpenShare, item: Item) -> dict[str, Any]:

@@ -35,13 +35,15 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return wheels.build(ROOT, tmp_path_factory.mktemp("wheel"))
 
 
-def test_the_wheel_holds_the_package_with_its_migrations_and_nothing_else(wheel):
+def test_the_wheel_holds_the_package_with_its_migrations_and_templates_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0].split("-")[0] for name in names} == {"dserver_signed_url_plugin"}
     migrations = [name for name in names if "/migrations/versions/" in name]
     source = ROOT / "dserver_signed_url_plugin" / "migrations" / "versions"
     assert len(migrations) == len(list(source.glob("*.py")))
     assert "dserver_signed_url_plugin/py.typed" in names
+    templates = (ROOT / "dserver_signed_url_plugin" / "web" / "templates").rglob("*.*")
+    assert {str(path.relative_to(ROOT)) for path in templates} <= set(names)
 
 
 def test_it_starts_with_nothing_but_what_it_requires(wheel, tmp_path):

@@ -168,6 +168,14 @@ def test_no_name_of_a_dataset_changes_a_command(name):
         assert not re.search(r"\$|\s\.\.|\s-rf|`", words)
 
 
+def test_the_readme_is_read_once_a_minute(lab, uri, monkeypatch):
+    asked = []
+    monkeypatch.setattr(lab.app.retrieve, "get_readme", lambda uri: asked.append(uri) or "# Ours")
+    visitor = shared(lab, uri)
+    assert all("Ours" in page(visitor).text for _ in range(3))
+    assert asked == [uri]
+
+
 # Lists ----------------------------------------------------------------------------------------
 
 

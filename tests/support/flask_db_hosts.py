@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,6 +18,7 @@ from sqlalchemy import Engine, create_engine, inspect, literal_column, select, t
 
 from dserver_signed_url_plugin.demo.app import create_app
 from tests.support.databases import MIGRATIONS
+from tests.support.forked_python import run_forked
 
 VERSION_TABLE = "alembic_version_signed_url"
 UPLOAD = {
@@ -69,15 +69,8 @@ class Host:
         """Run `flask …` there; `beside` is Python that changes dservercore before."""
         settings = self._directory / "settings.json"
         settings.write_text(json.dumps(self._settings))
-        return subprocess.run(
-            [sys.executable, "-c", beside + AT_HOME, *commands],
-            cwd=self._directory,
-            env={"PATH": os.environ["PATH"], "DSERVER_DEMO_SETTINGS": str(settings)},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
+        environ = {"PATH": os.environ["PATH"], "DSERVER_DEMO_SETTINGS": str(settings)}
+        return run_forked(beside + AT_HOME, commands, self._directory, environ)
 
     def takes_migrations_of(self, other: Host) -> None:
         """Have the revisions that another host's autogeneration has written."""

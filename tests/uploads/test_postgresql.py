@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import subprocess
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,6 +27,7 @@ from dserver_signed_url_plugin.uploads.models import PendingUpload
 from tests.support.clients import Deposit, DserverClientJS, DtoolDserver
 from tests.support.databases import MIGRATIONS
 from tests.support.dserver import Dserver, Person, in_capitals, without_openapi
+from tests.support.forked_python import forking, run_forked
 from tests.support.s3_holdings import check_dataset, holdings
 
 pytestmark = pytest.mark.database("postgresql", reason="its server is what these tests are about")
@@ -95,8 +94,7 @@ AtOnce = Callable[..., list[Answer]]
 @pytest.fixture
 def at_once(dserver) -> Iterator[AtOnce]:
     """Make several calls at the same moment, each in a process of its own."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["__main__", "tests.uploads.test_postgresql"])
+    context = forking()
     start = context.Barrier(PROCESSES)
     names = ("SQLALCHEMY_DATABASE_URI", "SECRET_KEY", "JWT_ALGORITHM", "JWT_PUBLIC_KEY")
     config = {name: dserver.app.config[name] for name in names}
@@ -286,14 +284,12 @@ def test_several_servers_that_migrate_at_once_wait_for_each_other(database, jwt_
         "FLASK_APP": "dserver_signed_url_plugin.demo.app:create_app_from_environment",
         "DSERVER_DEMO_SETTINGS": str(settings),
     }
-    command = [sys.executable, "-m", "flask", "db", "upgrade", "--directory", MIGRATIONS]
+    program = "from flask.cli import main; main()"
     results: list[subprocess.CompletedProcess[str]] = []
 
     def migrate() -> None:
-        done = subprocess.run(
-            command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
-        )
-        results.append(done)
+        arguments = ["db", "upgrade", "--directory", MIGRATIONS]
+        results.append(run_forked(program, arguments, tmp_path, environment))
 
     threads = [threading.Thread(target=migrate) for _ in range(3)]
     for thread in threads:

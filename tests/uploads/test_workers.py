@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -20,6 +19,7 @@ from tests.support.clients import Deposit, DserverClientJS
 from tests.support.databases import Lock
 from tests.support.dserver import Dserver, Person, in_capitals, without_openapi
 from tests.support.every_step import EVERY_STEP
+from tests.support.forked_python import forking
 from tests.support.proxy import Fault, Request, StoreProxy
 from tests.support.s3_holdings import check_dataset, verifies
 
@@ -45,10 +45,6 @@ def complete_in_this_process(config: Mapping[str, Any], token: str, uri: str) ->
 class Worker:
     """A process that completes an upload, and stops at its k-th request to the store."""
 
-    _processes = multiprocessing.get_context("forkserver")
-    # Imported once, by the server from which every worker is forked.
-    _processes.set_forkserver_preload(["__main__", "tests.uploads.test_workers"])
-
     def __init__(self, dserver: Dserver, proxy: StoreProxy, uri: str) -> None:
         names = ("SQLALCHEMY_DATABASE_URI", "SECRET_KEY", "JWT_ALGORITHM", "JWT_PUBLIC_KEY")
         config = {
@@ -58,7 +54,7 @@ class Worker:
             "TESTING": True,
         }
         arguments = (config, dserver.tokens["alice"], uri)
-        self._process = self._processes.Process(
+        self._process = forking().Process(
             target=complete_in_this_process, args=arguments, daemon=True
         )
         self._proxy = proxy

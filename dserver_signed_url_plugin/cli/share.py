@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 
 import click
 
 from dserver_signed_url_plugin.cli import share_output
 from dserver_signed_url_plugin.cli.commands import Commands
-from dserver_signed_url_plugin.cli.durations import SECOND, whole
+from dserver_signed_url_plugin.cli.durations import DAY, SECOND, whole
 from dserver_signed_url_plugin.cli.links import public_url, usage, warn_of_unreadable_rules
 from dserver_signed_url_plugin.errors import InvalidField, ShareNotFound
 from dserver_signed_url_plugin.permissions import permit_operator_read
@@ -169,6 +170,37 @@ def revoke(share_ids: Sequence[str], *, as_json: bool) -> None:
         click.echo(_unknown(share_id), err=True)
     if unknown:
         sys.exit(1)
+
+
+@share.command("cleanup")
+@click.option(
+    "--older-than",
+    type=whole(DAY, least=1),
+    metavar="DURATION",
+    default="30",
+    show_default=True,
+    help="Delete shares that ended this long ago: 30 (days), 24h or 30d.",
+)
+@click.option("--dry-run", is_flag=True, help="Show what would happen; change nothing.")
+@_json
+def cleanup(older_than: int, *, dry_run: bool, as_json: bool) -> None:
+    """Delete shares that ended long ago, and end those whose dataset or owner is gone.
+
+    dserver ends the shares of a dataset or user that it deletes. This finds those that were deleted
+    by other means. What the audit knows of a share is kept for SIGNED_URL_AUDIT_DAYS.
+
+    \b
+    Example, for cron:
+      flask share cleanup --older-than 30d
+    """  # noqa: D301 (click looks for the character itself, not for its name)
+    done = services().share_cleanup.run(timedelta(days=older_than), dry_run=dry_run)
+    if as_json:
+        click.echo(json.dumps({"dry_run": dry_run, **vars(done)}, indent=2))
+        return
+    click.echo(
+        f"{'Dry run: ' if dry_run else ''}{done.ended:,} share(s) without dataset or owner ended, "
+        f"{done.deleted:,} deleted."
+    )
 
 
 def _found(uri: DatasetURI | None, owner: str | None, *, with_ended: bool) -> Iterator[ShareFacts]:

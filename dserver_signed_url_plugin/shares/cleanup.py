@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
-from dserver_signed_url_plugin.shares import repository
+from dserver_signed_url_plugin.shares import deposit_repository, repository
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,17 @@ class CleanedShares:
 class ShareCleanup:
     """Cleans up shares; any number of processes may do so at once."""
 
-    def run(self, older_than: timedelta) -> CleanedShares:
-        """End shares without a dataset or an owner, and delete those that ended so long ago."""
+    def run(self, older_than: timedelta, *, dry_run: bool = False) -> CleanedShares:
+        """End shares without a dataset or an owner, and delete those that ended so long ago.
+
+        Also forgets deposits of `flask temp_share` of that age whose dataset dserver does not have.
+
+        :param dry_run: count them, and change nothing.
+        """
+        before = datetime.now(timezone.utc) - older_than
+        if dry_run:
+            ended = repository.count_without_dataset_or_owner()
+            return CleanedShares(ended, repository.count_ended(before))
         ended = repository.end_without_dataset() + repository.end_without_owner()
-        deleted = repository.delete_ended(datetime.now(timezone.utc) - older_than)
-        return CleanedShares(ended, deleted)
+        deposit_repository.forget_unregistered(before)
+        return CleanedShares(ended, repository.delete_ended(before))

@@ -8,11 +8,13 @@ from datetime import datetime, timezone
 from typing import Any
 
 from dservercore import sql_db
-from sqlalchemy import DateTime, String, and_, delete, insert, select, update
+from dservercore.sql_models import Dataset
+from sqlalchemy import DateTime, String, and_, delete, exists, insert, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dserver_signed_url_plugin.times import in_utc
+from dserver_signed_url_plugin.uploads.models import PendingUpload
 from dserver_signed_url_plugin.uploads.repository import execute
 from dserver_signed_url_plugin.uris import MAX_URI_LENGTH, DatasetURI
 
@@ -34,7 +36,7 @@ class TempShareDeposit(sql_db.Model):
     is_being_deleted: Mapped[bool] = mapped_column(default=False)
 
 
-_table = TempShareDeposit.__table__.c
+_table, _datasets = TempShareDeposit.__table__.c, Dataset.__table__.c
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,17 @@ def forget_dataset(uri: str) -> None:
         # dserver goes on with its own tables.
         sql_db.session.rollback()
         raise
+
+
+def forget_unregistered(before: datetime) -> None:
+    """Delete the rows from before a time (UTC) whose dataset is neither registered nor pending.
+
+    That of a deposit that was given up, or whose dataset was deleted in the database itself.
+    """
+    is_old = and_(_table.created_at < before, _table.is_being_deleted.is_(False))
+    is_registered = exists(select(_datasets.id).where(_datasets.uri == _table.uri))
+    is_pending = exists(select(PendingUpload.id).where(PendingUpload.uuid == _table.uuid))
+    execute(delete(TempShareDeposit).where(is_old, ~is_registered, ~is_pending))
 
 
 def _is(uri: str) -> Any:

@@ -157,15 +157,17 @@ def end_shares_of_dataset(uri: str) -> None:
 
 def end_without_dataset() -> int:
     """End the shares that would work, but for their dataset, which is gone; return how many."""
-    is_there = exists(select(_datasets.id).where(_datasets.uri == _columns.uri))
-    return end(and_(_columns.ends_at > datetime.now(timezone.utc), ~is_there), "dataset-deleted")
+    return end(_without_dataset(), "dataset-deleted")
 
 
 def end_without_owner() -> int:
     """End the shares that would work, but for their owner, who is gone; return how many."""
-    is_owner = and_(_users.id == _columns.owner_id, _users.username == _columns.owner)
-    is_gone = and_(_columns.owner != "", ~exists(select(_users.id).where(is_owner)))
-    return end(and_(_columns.ends_at > datetime.now(timezone.utc), is_gone), "owner-deleted")
+    return end(_without_owner(), "owner-deleted")
+
+
+def count_without_dataset_or_owner() -> int:
+    """Return how many shares the two functions above would end."""
+    return _count(and_(or_(_without_dataset(), _without_owner()), _columns.ended_at.is_(None)))
 
 
 def delete_ended(before: datetime) -> int:
@@ -173,13 +175,17 @@ def delete_ended(before: datetime) -> int:
 
     Concurrent calls delete different rows, a limited number in each transaction.
     """
-    ended = or_(_columns.ends_at < before, _columns.ended_at < before)
-    some = select(_columns.id).where(ended).limit(MOST_DELETED)
+    some = select(_columns.id).where(_ended_before(before)).limit(MOST_DELETED)
     statement = delete(Share).where(Share.id.in_(some.with_for_update(skip_locked=True)))
     deleted = 0
     while number := _changed(statement):
         deleted += number
     return deleted
+
+
+def count_ended(before: datetime) -> int:
+    """Return how many shares ended before a time (UTC)."""
+    return _count(_ended_before(before))
 
 
 def cursor(share: ShareFacts) -> str:
@@ -201,6 +207,26 @@ def _is_of(account: str) -> ColumnElement[bool]:
     """Return the condition for shares of this user, not of a deleted one of the same name."""
     user_id = select(_users.id).where(_users.username == account).scalar_subquery()
     return and_(_columns.owner == account, _columns.owner_id == user_id)
+
+
+def _without_dataset() -> ColumnElement[bool]:
+    is_there = exists(select(_datasets.id).where(_datasets.uri == _columns.uri))
+    return and_(_columns.ends_at > datetime.now(timezone.utc), ~is_there)
+
+
+def _without_owner() -> ColumnElement[bool]:
+    is_owner = and_(_users.id == _columns.owner_id, _users.username == _columns.owner)
+    is_gone = and_(_columns.owner != "", ~exists(select(_users.id).where(is_owner)))
+    return and_(_columns.ends_at > datetime.now(timezone.utc), is_gone)
+
+
+def _ended_before(before: datetime) -> ColumnElement[bool]:
+    return or_(_columns.ends_at < before, _columns.ended_at < before)
+
+
+def _count(condition: ColumnElement[bool]) -> int:
+    number: int = _one(select(func.count()).select_from(Share.__table__).where(condition))[0]
+    return number
 
 
 def _living(now: datetime) -> ColumnElement[bool]:

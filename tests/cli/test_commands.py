@@ -8,6 +8,7 @@ from sqlalchemy import text
 
 from dserver_signed_url_plugin.cli.lifecycle import lifecycle
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
+from dserver_signed_url_plugin.cli.share import share
 from dserver_signed_url_plugin.cli.signed_url import signed_url
 from dserver_signed_url_plugin.cli.temp_share import temp_share
 from tests.support.clients import Deposit, DtoolDserver
@@ -17,6 +18,12 @@ UUID = "550e8400-e29b-41d4-a716-446655440000"
 COMMANDS = [
     (temp_share, ["create", "{base_uri}", "{file}"]),
     (temp_share, ["url", f"{{base_uri}}/{UUID}"]),
+    (temp_share, ["list"]),
+    (temp_share, ["end", f"{{base_uri}}/{UUID}"]),
+    (share, ["list"]),
+    (share, ["show", "3f2a9c0d1e4b5a67"]),
+    (share, ["revoke", "3f2a9c0d1e4b5a67"]),
+    (share, ["cleanup"]),
     (pending_upload, ["list"]),
     (pending_upload, ["cleanup", "--older-than", "0"]),
     (pending_upload, ["delete", UUID]),

@@ -12,10 +12,14 @@ from dserver_signed_url_plugin.cli.durations import DAY, HOUR, SECOND, fractiona
 from dserver_signed_url_plugin.cli.file_urls import url
 from dserver_signed_url_plugin.cli.lifecycle import set_
 from dserver_signed_url_plugin.cli.pending_upload import cleanup, list_uploads
+from dserver_signed_url_plugin.cli.share import cleanup as clean_shares
+from dserver_signed_url_plugin.cli.share import create as create_share
 from dserver_signed_url_plugin.cli.temp_share import create
 
 # (command, option): the unit of a plain number
 OPTIONS = {
+    (create_share, "--expires"): SECOND,
+    (clean_shares, "--older-than"): DAY,
     (create, "--expires"): SECOND,
     (url, "--expires"): SECOND,
     (list_uploads, "--older-than"): HOUR,

@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 import requests
 from dservercore import sql_db
+from dservercore.sql_models import Dataset
 from sqlalchemy import event
 
 from dserver_signed_url_plugin.cli.share import share
@@ -284,6 +285,36 @@ def test_every_action_is_in_the_audit_with_the_id_of_the_share(lab, run, create,
     assert trail[1]["items"] == len(FILES)
 
 
+# Clean up -----------------------------------------------------------------------------------
+
+
+def test_shares_that_ended_long_ago_are_deleted_and_nothing_by_a_dry_run(lab, run, create, uri):
+    run("cleanup")
+    old, young, living = create(), create(), create()
+    age(lab, old["id"], days=31)
+    age(lab, young["id"], days=29)
+    said = json.loads(run("cleanup", "--dry-run", "--json").stdout)
+    assert said == {"dry_run": True, "ended": 0, "deleted": 1}
+    assert len(ids(run("list", "--uri", uri, "--all"))) == 3
+    assert run("cleanup").stdout == "0 share(s) without dataset or owner ended, 1 deleted.\n"
+    assert ids(run("list", "--uri", uri, "--all")) == [living["id"], young["id"]]
+    run("cleanup", "--older-than", "24h")
+    assert ids(run("list", "--uri", uri, "--all")) == [living["id"]]
+
+
+def test_shares_whose_dataset_is_gone_from_the_database_are_ended(lab, run, create, uri):
+    run("cleanup")
+    made = create()
+    with lab.app.app_context():
+        sql_db.session.execute(sql_db.delete(Dataset).where(Dataset.uri == uri))
+        sql_db.session.commit()
+    said = "1 share(s) without dataset or owner ended, 0 deleted.\n"
+    assert run("cleanup", "--dry-run").stdout == f"Dry run: {said}"
+    assert run("cleanup").stdout == said
+    [found] = json.loads(run("list", "--uri", uri, "--all", "--json").stdout)
+    assert (found["id"], found["ended_because"]) == (made["id"], "dataset-deleted")
+
+
 # Helpers ------------------------------------------------------------------------------------
 
 
@@ -302,9 +333,9 @@ def queries(lab):
     event.remove(engine, "before_cursor_execute", count)
 
 
-def age(lab, share_id):
-    """Let a share have expired a minute ago."""
-    ends = datetime.now(timezone.utc) - timedelta(minutes=1)
+def age(lab, share_id, days=0):
+    """Let a share have expired so many days and a minute ago."""
+    ends = datetime.now(timezone.utc) - timedelta(days, minutes=1)
     with lab.app.app_context():
         row = sql_db.update(Share).where(Share.id == share_id)
         sql_db.session.execute(row.values(ends_at=ends))

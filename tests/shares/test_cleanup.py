@@ -188,5 +188,5 @@ def test_ten_thousand_shares_cost_no_more_statements_than_one(make_dserver):
         sql_db.session.commit()
         with Statements() as cleaning:
             assert clean(dserver).deleted == 10_002
-        assert len(cleaning) < 15
+        assert len(cleaning) < 16
         assert sql_db.session.scalar(select(func.count()).select_from(Share)) == 0

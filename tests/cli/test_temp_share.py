@@ -16,6 +16,7 @@ from dserver_signed_url_plugin.cli.pending_upload import pending_upload
 from dserver_signed_url_plugin.cli.temp_share import temp_share
 from tests.support.clients import Deposit, DtoolDserver
 from tests.support.dserver import encoded
+from tests.support.links import Visitor
 from tests.support.s3_holdings import verifies
 
 AWKWARD = 'Übersicht "final" 2;.txt'
@@ -155,6 +156,79 @@ def test_what_dserver_asks_of_the_store_does_not_grow_with_the_files(make_dserve
     assert asked[0] == asked[1]
 
 
+# One link -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def linking(make_dserver):
+    """A dserver whose address is set."""
+    return make_dserver(SIGNED_URL_PUBLIC_URL="https://dserver.example.org")
+
+
+@pytest.fixture
+def shared(linking, results):
+    """Share the results there; return the command's result."""
+
+    def act(*arguments, code=0):
+        typed = ["create", linking.base_uri, str(results), *arguments]
+        result = linking.app.test_cli_runner().invoke(temp_share, typed)
+        assert result.exit_code == code, result.output
+        return result
+
+    return act
+
+
+def seen(dserver, link):
+    """Return what somebody sees who follows a link."""
+    assert link.startswith("https://dserver.example.org/signed-urls/s/")
+    return Visitor(dserver, link.rpartition("/")[2]).open().json
+
+
+def test_one_link_is_printed_to_all_files_for_ten_minutes(linking, shared):
+    result = shared()
+    [link] = result.stdout.splitlines()
+    assert seen(linking, link)["number_of_items"] == 3
+    assert 590 < seen(linking, link)["seconds_left"] <= 600
+    assert [line.split()[0] for line in result.stderr.splitlines()] == ["Shared", "The"]
+    assert "X-Amz" not in result.output
+
+
+def test_urls_follow_the_link_only_if_they_are_requested(linking, shared):
+    link, *lines = shared("--urls").stdout.splitlines()
+    assert seen(linking, link)["number_of_items"] == 3
+    urls = dict(line.split("\t") for line in lines)
+    assert urls.keys() == {f"results/{AWKWARD}", "results/empty.dat", "results/plots/heights.csv"}
+    assert all(requests.get(url, timeout=30).ok for url in urls.values())
+
+
+def test_json_has_both_link_and_urls(linking, shared):
+    said = json.loads(shared("--json", "--expires", "1h").stdout)
+    assert seen(linking, said["link"])["id"] == said["id"]
+    assert (said["expiry_seconds"], len(said["files"])) == (3600, 3)
+    assert said["expires_timestamp"][:16] == said["expiry_timestamp"][:16]
+
+
+def test_a_link_may_work_for_longer_than_any_url(linking, shared):
+    result = shared("--expires", "30d", "--urls")
+    link, line, *_ = result.stdout.splitlines()
+    assert seen(linking, link)["seconds_left"] > 29 * 86_400
+    assert "The URLs live 604800 seconds, not 2592000 as the link does" in result.stderr
+    assert "X-Amz-Expires=604800&" in line
+
+
+def test_a_link_for_longer_than_the_server_allows_is_refused_before_anything_is_stored(
+    linking, shared, s3, bucket
+):
+    refused = refusal(shared("--expires", "91d", code=2))
+    assert "must be at most 90d, which is SIGNED_URL_MAX_SHARE_DAYS" in refused
+    assert keys(s3, bucket) == []
+
+
+def test_without_an_address_a_remark_says_what_to_set(run, dserver, results):
+    result = run("create", dserver.base_uri, results / "empty.dat")
+    assert "For one link instead of URLs, set SIGNED_URL_PUBLIC_URL to" in result.stderr
+
+
 # New URLs -----------------------------------------------------------------------------------
 
 
@@ -265,6 +339,6 @@ def test_arguments_that_cannot_be_used_are_refused_with_a_sentence(
     assert run("list", command=pending_upload).stdout == "No pending uploads found.\n"
 
 
-@pytest.mark.parametrize("command", ["create", "url"])
+@pytest.mark.parametrize("command", ["create", "end", "url"])
 def test_every_help_text_has_an_example(run, command):
     assert f"flask temp_share {command} s3://tempstore" in run(command, "--help").stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -62,7 +63,9 @@ def stream_options(command: Any) -> Any:
 @contextmanager
 def interruptible() -> Iterator[None]:
     """Treat the end of the terminal (SIGHUP) and SIGTERM like Ctrl-C, unless they are ignored."""
-    ending = [each for each in (signal.SIGHUP, signal.SIGTERM) if _is_default(each)]
+    is_main = threading.current_thread() is threading.main_thread()
+    # No other thread can handle signals.
+    ending = [each for each in (signal.SIGHUP, signal.SIGTERM) if is_main and _is_default(each)]
     for each in ending:
         signal.signal(each, signal.default_int_handler)
     try:

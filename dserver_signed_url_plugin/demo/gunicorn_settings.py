@@ -1,5 +1,6 @@
 """The settings of gunicorn that never change; the others are passed as arguments."""
 
+# No access log. In the error log, log_filter hides the tokens of links.
 worker_class = "gthread"
 graceful_timeout = 5
 timeout = 120

@@ -88,7 +88,7 @@ _LINES: dict[ListFormat, Callable[[Item, str, SignedItems], str]] = {
 
 
 def _url(item: Item, items: SignedItems) -> str:
-    return encoded_url(items[item.identifier])
+    return encoded_url(items.sign(item))
 
 
 def encoded_url(url: str) -> str:

@@ -161,6 +161,10 @@ class SignedOnDemand(Mapping[str, Signed], Generic[Signed]):
     def __len__(self) -> int:
         return len(self.entries)
 
+    def sign(self, item: Item) -> Signed:
+        """Sign for one of ``entries``, without looking it up."""
+        return self._sign(item)
+
     def signed(self) -> Iterator[tuple[Item, Signed]]:
         """Yield each item with what is signed for it."""
         sign = self._sign

@@ -15,21 +15,21 @@ from dserver_signed_url_plugin.storage.values import Item
 from dserver_signed_url_plugin.uris import DatasetURI
 
 URI = DatasetURI.parse("s3://lab/550e8400-e29b-41d4-a716-446655440000")
-NOW = datetime.now(timezone.utc)
 NAMES = [generate_identifier(str(number)) for number in range(50)]
 ITEMS = {name: Item(name, str(number)) for number, name in enumerate(NAMES)}
 TOKEN = "k3q7fzn2x5mvw4ah6tyb2cjd7ersgpou"
 
 
 def opened(names: list[str] | None, **more: object) -> OpenShare:
+    now = datetime.now(timezone.utc)
     facts = {
         "id": "5d2b8f6c01e94a37",
         "uri": URI,
         "owner": "bob",
         "name": "a",
         "note": None,
-        "created_at": NOW,
-        "ends_at": NOW + timedelta(seconds=100),
+        "created_at": now,
+        "ends_at": now + timedelta(seconds=100),
         "ended_at": None,
         "ended_because": None,
         "max_downloads": None,
@@ -77,7 +77,7 @@ def test_what_is_left_is_never_negative():
     assert opened(None, max_downloads=3, downloads=1).downloads_left == 2
     assert opened(None, max_downloads=3, downloads=9).downloads_left == 0
     assert 90 < opened(None).seconds_left <= 100
-    assert opened(None, ends_at=NOW - timedelta(days=1)).seconds_left == 0
+    assert opened(None, ends_at=datetime.now(timezone.utc) - timedelta(days=1)).seconds_left == 0
 
 
 def test_the_identifiers_are_not_shown_where_a_share_is_printed():

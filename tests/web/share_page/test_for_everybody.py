@@ -65,14 +65,12 @@ def test_every_page_fits_a_phone(new_page, pages):
     assert wider == []
 
 
-def test_every_page_is_dark_for_those_who_like_that(new_page, pages):
-    page = new_page(color_scheme="dark")
-    for address in pages.values():
-        page.goto(address)
-        assert brightness(page, "background-color") < 0.2 < 0.8 < brightness(page, "color")
-        page.emulate_media(color_scheme="light")
-        assert brightness(page, "background-color") > 0.8 > 0.2 > brightness(page, "color")
-        page.emulate_media(color_scheme="dark")
+@pytest.mark.parametrize("kind", ["files", "text", "ended"])
+def test_a_page_is_dark_for_those_who_like_that(page, pages, kind):
+    page.goto(pages[kind])
+    assert brightness(page, "background-color") > 0.8 > 0.2 > brightness(page, "color")
+    page.emulate_media(color_scheme="dark")
+    assert brightness(page, "background-color") < 0.2 < 0.8 < brightness(page, "color")
 
 
 def brightness(page: Page, style: str) -> float:

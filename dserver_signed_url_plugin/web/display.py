@@ -32,23 +32,22 @@ def counted(number: int, noun: str) -> str:
 
 
 def duration(seconds: int) -> str:
-    """Return a duration in its one or two largest units: ``"6 days and 3 hours"``."""
+    """Return about how long that is, in one or two units: ``"6 days and 3 hours"``.
+
+    Days are rounded to the hour, ten days and more to the day; shorter durations are rounded down.
+    """
     if seconds < _MINUTE:
         return "less than a minute"
-    larger, unit, smaller, noun = next(
-        (larger, unit, smaller, noun)
-        for larger, unit, smaller, noun in (
-            (_DAY, "day", _HOUR, "hour"),
-            (_HOUR, "hour", _MINUTE, "minute"),
-            (_MINUTE, "minute", 1, ""),
-        )
-        if seconds >= larger
-    )
-    rest = seconds % larger // smaller
-    # Nobody needs the hours of a month, or the seconds of a minute.
-    if not rest or not noun or seconds >= 10 * _DAY:
-        return counted(seconds // larger, unit)
-    return f"{counted(seconds // larger, unit)} and {counted(rest, noun)}"
+    if seconds < _DAY:
+        return _two_units(seconds, _HOUR, "hour", _MINUTE, "minute")
+    precision = _DAY if seconds >= 10 * _DAY else _HOUR
+    rounded = (seconds + precision // 2) // precision * precision
+    return _two_units(rounded, _DAY, "day", _HOUR, "hour")
+
+
+def _two_units(seconds: int, large: int, larger: str, small: int, smaller: str) -> str:
+    numbers = (seconds // large, larger), (seconds % large // small, smaller)
+    return " and ".join(counted(number, noun) for number, noun in numbers if number)
 
 
 def moment(time: datetime) -> str:

@@ -95,7 +95,7 @@ def preview(visitor: Visitor, relpath: str) -> Page:
 
 def test_the_page_says_what_is_shared_and_how_long_it_can_be_downloaded(lab, uri):
     note = f"Hi Maria,\nas we said {SCRIPT}"
-    visitor = shared(lab, uri, note=note, expires_in=2 * 86_400 + 3_700)
+    visitor = shared(lab, uri, note=note, expires_in=2 * 86_400 + 3_600)
     shown = page(visitor)
     assert shown.status == 200
     for expected in ("my-dataset", note, "2 days and 1 hour", "1.4 MB", "the lab", "8"):
@@ -354,9 +354,10 @@ def test_sizes_are_rounded(size, text):
         (timedelta(seconds=61), "1 minute"),
         (timedelta(minutes=119), "1 hour and 59 minutes"),
         (timedelta(days=1), "1 day"),
+        (timedelta(days=7) - timedelta(seconds=9), "7 days"),
         (timedelta(days=9, hours=5), "9 days and 5 hours"),
-        (timedelta(days=30, hours=5), "30 days"),
+        (timedelta(days=30) - timedelta(hours=5), "30 days"),
     ],
 )
-def test_durations_are_rounded_down(time, text):
+def test_durations_are_rounded(time, text):
     assert display.duration(int(time.total_seconds())) == text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from pathlib import Path
 from uuid import uuid4
 
@@ -17,6 +18,8 @@ from sqlalchemy import (
     text,
 )
 
+from dserver_signed_url_plugin.audit.repository import SignedURLAudit
+from dserver_signed_url_plugin.shares.deposit_repository import TempShareDeposit
 from dserver_signed_url_plugin.uploads.models import AnnouncedManifest, PendingUpload
 from tests.support.databases import MIGRATIONS, on_each_database
 from tests.support.flask_db_hosts import UPLOAD, VERSION_TABLE, shape
@@ -93,6 +96,40 @@ def test_up_again_changes_nothing(host):
     host.types("upgrade")
     assert shape(host.engine, host.tables) == before
     assert len(host.run(select(PendingUpload.id))) == 1
+
+
+def test_what_temp_share_has_deposited_before_is_taken_from_the_audit(host):
+    host.types("upgrade", "0008")
+    now = datetime(2026, 11, 20, tzinfo=timezone.utc)
+    base, uuids = "s3://tempstore", [str(uuid4()) for _ in range(5)]
+    tables = sql_db.metadata.tables
+    host.run(tables["base_uri"].insert(), {"id": 1, "base_uri": base})
+    for number, uuid in enumerate(uuids[:4]):
+        dataset = {"id": number, "base_uri_id": 1, "uuid": uuid, "uri": f"{base}/{uuid}"}
+        moments = {"created_at": now.replace(tzinfo=None), "frozen_at": now.replace(tzinfo=None)}
+        host.run(
+            tables["dataset"].insert(),
+            {**dataset, **moments, "name": "one", "creator_username": "root"},
+        )
+    for number, (uuid, changed) in enumerate(
+        [
+            (uuids[0], {}),
+            (uuids[0], {}),
+            (uuids[1], {"username": "alice"}),
+            (uuids[2], {"share": "3f2a9c0d1e4b5a67"}),
+            (uuids[3], {"outcome": "refused"}),
+            # No dataset any more.
+            (uuids[4], {}),
+        ]
+    ):
+        decision = {"id": number, "action": "share-create", "username": "", "outcome": "granted"}
+        about = {"time": now, "uri": f"{base}/{uuid}", "base_uri": base, "requests": 1}
+        host.run(SignedURLAudit.__table__.insert(), {**decision, **about, **changed})
+    for _ in range(2):
+        host.types("upgrade")
+        columns = TempShareDeposit.uri, TempShareDeposit.is_being_deleted
+        assert host.run(select(*columns)) == [(f"{base}/{uuids[0]}", False)]
+        host.types("downgrade", "0008")
 
 
 def test_an_upload_from_before_counts_as_active_when_it_was_created(host):

@@ -198,6 +198,9 @@ def test_nothing_that_opens_a_door_is_logged(stack, server, alice):
     assert alice.read(grant["uri"], expiry_seconds=600).status_code == 200
     [signed, *_] = alice.read(grant["uri"]).json["item_urls"].values()
     alice.ask("GET", f"dataset/{quote(signed, safe='')}")
+    shared = alice.ask("POST", f"shares/{quote(grant['uri'], safe='')}", json={}).json
+    token = shared["link"].rpartition("/")[2]
+    assert alice.ask("GET", f"s/{token}?format=json").json["id"] == shared["id"]
     alice.ask("GET", "dataset/s3%3A%2F%2Fdtool%2Fx%0A127.0.0.1 forged")
     server.wait_until(lambda: "forged" in server.said)
     secrets = [
@@ -206,6 +209,7 @@ def test_nothing_that_opens_a_door_is_logged(stack, server, alice):
         stack.variables["SECRET_KEY"],
         "Bearer",
         "expiry_seconds=",
+        token,
     ]
     for said in (server.said, stack.public.said):
         assert not [word for word in secrets if word in said]

@@ -42,7 +42,7 @@ def _uri_of(text: str) -> DatasetURI:
     "patterns",
     metavar="GLOB",
     multiple=True,
-    help="Only items whose relpath matches, such as 'images/*.tif'; may be repeated.",
+    help="Only items whose relpath matches, such as `images/*.tif`; may be repeated.",
 )
 @click.option(
     "--expires",

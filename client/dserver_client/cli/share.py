@@ -48,7 +48,7 @@ class Duration(click.ParamType[int]):
     "items",
     multiple=True,
     metavar="GLOB",
-    help="Share only files with this relpath, or that match it, such as 'images/*.tif'; may be "
+    help="Share only files with this relpath, or that match it, such as `images/*.tif`; may be "
     "repeated.",
 )
 @click.option(

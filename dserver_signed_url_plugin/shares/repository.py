@@ -54,6 +54,8 @@ _FACTS = select(
     _FROZEN_AT.label("registered_frozen_at"),
     or_(_columns.owner == "", _OWNER_MAY_READ).label("owner_may_read"),
 )
+Condition = ColumnElement[bool]
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 # Rows deleted in one transaction, so that visits do not wait for long.
 MOST_DELETED = 1000
@@ -67,13 +69,9 @@ def by_token_hash(token_hash: str) -> tuple[ShareFacts, str] | None:
     return None if row is None else (_facts(row), row.token_hash)
 
 
-def find(share_id: str, account: str | None = None) -> ShareFacts | None:
-    """Return a share, or None.
-
-    :param account: only if it is of this user.
-    """
-    wanted = _FACTS.where(_columns.id == share_id)
-    row = _one(wanted if account is None else wanted.where(_is_of(account)))
+def find(share_id: str, *conditions: Condition) -> ShareFacts | None:
+    """Return a share if it meets the conditions, or None."""
+    row = _one(_FACTS.where(_columns.id == share_id, *conditions))
     return None if row is None else _facts(row)
 
 
@@ -83,23 +81,31 @@ def identifiers(share_id: str) -> bytes | None:
     return None if row is None else row[0]
 
 
-def page(
-    *, account: str | None, owner: str | None, uri: str | None, before: str | None, most: int
-) -> list[ShareFacts]:
-    """Return shares, newest first.
+def of_user(username: str) -> Condition:
+    """Return the condition for shares of this user, not of a deleted one of the same name."""
+    user_id = select(_users.id).where(_users.username == username).scalar_subquery()
+    return and_(_columns.owner == username, _columns.owner_id == user_id)
 
-    :param account: only those of this user.
-    :param owner: only those of users of this name, also of one who was deleted.
-    :param uri: only those of this dataset.
+
+def of_owner(name: str) -> Condition:
+    """Return the condition for shares of users of this name, also of one who was deleted."""
+    condition: Condition = _columns.owner == name
+    return condition
+
+
+def of_dataset(uri: str) -> Condition:
+    """Return the condition for shares of this dataset."""
+    condition: Condition = _columns.uri == uri
+    return condition
+
+
+def page(conditions: Sequence[Condition], before: str | None, most: int) -> list[ShareFacts]:
+    """Return the shares that meet the conditions, newest first.
+
     :param before: the cursor of the last share of the previous page.
     """
-    wanted = _FACTS.order_by(_columns.created_at.desc(), _columns.id.desc()).limit(most)
-    if account is not None:
-        wanted = wanted.where(_is_of(account))
-    if owner is not None:
-        wanted = wanted.where(_columns.owner == owner)
-    if uri is not None:
-        wanted = wanted.where(_columns.uri == uri)
+    wanted = _FACTS.where(*conditions).limit(most)
+    wanted = wanted.order_by(_columns.created_at.desc(), _columns.id.desc())
     if before is not None:
         wanted = wanted.where(tuple_(_columns.created_at, _columns.id) < tuple_(*_position(before)))
     rows = sql_db.session.execute(wanted).all()
@@ -135,7 +141,7 @@ def count_download(share_id: str) -> bool:
     return _changed(update(Share).where(is_living).values(downloads=Share.downloads + 1)) == 1
 
 
-def end(condition: ColumnElement[bool], because: EndReason) -> int:
+def end(condition: Condition, because: EndReason) -> int:
     """End the shares that match and have not been ended; return how many."""
     return _changed(_ending(condition, because))
 
@@ -148,7 +154,7 @@ def revoke(share_id: str) -> None:
 def end_shares_of_dataset(uri: str) -> None:
     """End the shares of a dataset that is deleted from dserver's register."""
     try:
-        end(_columns.uri == uri, "dataset-deleted")
+        end(of_dataset(uri), "dataset-deleted")
     except SQLAlchemyError:
         # dserver goes on with its own tables.
         sql_db.session.rollback()
@@ -203,33 +209,27 @@ def _end_shares_of_user(_mapper: Any, connection: Connection, user: Any) -> None
         connection.execute(update(Share.__table__).where(mine).values(owner_id=None))
 
 
-def _is_of(account: str) -> ColumnElement[bool]:
-    """Return the condition for shares of this user, not of a deleted one of the same name."""
-    user_id = select(_users.id).where(_users.username == account).scalar_subquery()
-    return and_(_columns.owner == account, _columns.owner_id == user_id)
-
-
-def _without_dataset() -> ColumnElement[bool]:
+def _without_dataset() -> Condition:
     is_there = exists(select(_datasets.id).where(_datasets.uri == _columns.uri))
     return and_(_columns.ends_at > datetime.now(timezone.utc), ~is_there)
 
 
-def _without_owner() -> ColumnElement[bool]:
+def _without_owner() -> Condition:
     is_owner = and_(_users.id == _columns.owner_id, _users.username == _columns.owner)
     is_gone = and_(_columns.owner != "", ~exists(select(_users.id).where(is_owner)))
     return and_(_columns.ends_at > datetime.now(timezone.utc), is_gone)
 
 
-def _ended_before(before: datetime) -> ColumnElement[bool]:
+def _ended_before(before: datetime) -> Condition:
     return or_(_columns.ends_at < before, _columns.ended_at < before)
 
 
-def _count(condition: ColumnElement[bool]) -> int:
+def _count(condition: Condition) -> int:
     number: int = _one(select(func.count()).select_from(Share.__table__).where(condition))[0]
     return number
 
 
-def _living(now: datetime) -> ColumnElement[bool]:
+def _living(now: datetime) -> Condition:
     """Return the condition for shares that work, as far as this table tells."""
     return and_(
         _columns.ended_at.is_(None),
@@ -238,7 +238,7 @@ def _living(now: datetime) -> ColumnElement[bool]:
     )
 
 
-def _ending(condition: ColumnElement[bool], because: EndReason) -> Any:
+def _ending(condition: Condition, because: EndReason) -> Any:
     statement = update(Share.__table__).where(condition, _columns.ended_at.is_(None))
     return statement.values(ended_at=datetime.now(timezone.utc), ended_because=because)
 

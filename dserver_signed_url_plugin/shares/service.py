@@ -40,6 +40,7 @@ __all__ = [
     "link",
 ]
 
+_OPERATOR = ""
 DAY = 86_400  # seconds
 _DEFAULT_LIFE = 7 * DAY
 MAX_NOTE_CHARACTERS = 1000
@@ -166,15 +167,12 @@ class Shares:
         :param uri: only those of this dataset.
         :param before: ``next`` of the previous page.
         """
-        found = repository.page(account=None, owner=owner, uri=uri, before=before, most=limit + 1)
-        return _page(found, limit)
+        conditions = [] if owner is None else [repository.of_owner(owner)]
+        return _page(conditions, uri, before, limit)
 
     def own(self, username: str, uri: str | None, before: str | None, limit: int) -> SharePage:
         """Return the shares of one user, not of a deleted one of the same name."""
-        found = repository.page(
-            account=username, owner=None, uri=uri, before=before, most=limit + 1
-        )
-        return _page(found, limit)
+        return _page([repository.of_user(username)], uri, before, limit)
 
     def living(self, uris: Sequence[str]) -> Mapping[str, Sequence[ShareFacts]]:
         """Return the shares of datasets that work, newest first, by the URI of their dataset."""
@@ -197,15 +195,15 @@ class Shares:
         :param username: who does so; empty for an operator.
         :raises ShareNotFound: if there is none, or it is another user's.
         """
-        is_anyones = is_admin or not username
-        _existing(repository.find(share_id, None if is_anyones else username))
+        is_any = is_admin or username == _OPERATOR
+        _existing(repository.find(share_id, *([] if is_any else [repository.of_user(username)])))
         repository.revoke(share_id)
         share = self.find(share_id)
         self._record("share-revoke", username, share, Extent())
         return share
 
     def _most(self, permit: ReadPermit) -> int | None:
-        return self._settings.max_shares if permit.username else None
+        return None if permit.username == _OPERATOR else self._settings.max_shares
 
     def _ends(self, registered: RegisteredDataset, wanted: datetime) -> tuple[datetime, str | None]:
         """Return when a share ends (UTC), and what limits it, if anything does."""
@@ -218,7 +216,7 @@ class Shares:
 
     def _record(self, action: str, username: str, share: ShareFacts, extent: Extent) -> None:
         """Record what an operator did."""
-        if not username:
+        if username == _OPERATOR:
             self._audit.record(
                 Decision(
                     action=action,
@@ -244,7 +242,12 @@ def _existing(share: ShareFacts | None) -> ShareFacts:
     return share
 
 
-def _page(found: Sequence[ShareFacts], limit: int) -> SharePage:
+def _page(
+    conditions: list[repository.Condition], uri: str | None, before: str | None, limit: int
+) -> SharePage:
+    if uri is not None:
+        conditions = [*conditions, repository.of_dataset(uri)]
+    found = repository.page(conditions, before, limit + 1)
     more = repository.cursor(found[limit - 1]) if len(found) > limit else None
     return SharePage(found[:limit], more)
 

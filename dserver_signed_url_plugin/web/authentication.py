@@ -23,7 +23,8 @@ from dserver_signed_url_plugin.web import caller
 
 UPLOAD_TOKEN = "Upload-Token"  # noqa: S105 (the name of a header)
 
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+# What a database can store, and not empty, which stands for an operator.
+_NAME = re.compile("[^\x00\ud800-\udfff]+")
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
@@ -39,7 +40,7 @@ def identified(view: Callable[P, Result]) -> Callable[P, Result]:
     @wraps(view)
     def limited(*args: P.args, **kwargs: P.kwargs) -> Result:
         name = get_jwt_identity()
-        if name is not None and (not isinstance(name, str) or _UNSTORABLE.search(name)):
+        if name is not None and (not isinstance(name, str) or not _NAME.fullmatch(name)):
             raise NotAuthenticated("has an identity that dserver cannot know")
         services().rate_limits.check_user(name or "")
         return view(*args, **kwargs)

@@ -184,3 +184,15 @@ def test_only_so_many_shares_of_a_person_work_at_once(make_dserver):
     created(dserver.alice, uri)
     dserver.bob.delete(f"{SHARES}/{first}")
     created(dserver.bob, uri)
+
+
+@pytest.mark.parametrize("name", [None, ""])
+def test_whoever_has_no_name_is_no_operator(make_dserver, name):
+    dserver = make_dserver(DISABLE_JWT_AUTHORISATION=True, DEFAULT_USER="alice")
+    share_id = created(dserver.nobody, deposited(dserver, Deposit()))["id"]
+    dserver.app.config["DEFAULT_USER"] = name
+    listed_shares = dserver.nobody.get(SHARES)
+    assert listed_shares.status_code == 401 or listed_shares.json["shares"] == []
+    assert dserver.nobody.delete(f"{SHARES}/{share_id}").status_code in (401, 404)
+    dserver.app.config["DEFAULT_USER"] = "alice"
+    assert dserver.nobody.get(SHARES).json["shares"][0]["state"] == "living"

@@ -1,8 +1,9 @@
-"""Runs the clean-up of abandoned uploads when it is due, until SIGTERM; logs to stdout.
+"""Runs the clean-up of abandoned uploads and ended shares when it is due, until SIGTERM.
 
-Never runs two at a time. Debian's cron daemons need root and a spool directory, and do not pass the
-environment on. supercronic is neither in Debian (bookworm, trixie) nor on PyPI; yacron is on PyPI,
-but needs aiohttp, a mail client and Sentry, and has had no release since 2023.
+Logs to stdout, and never runs two commands at a time. Debian's cron daemons need root and a spool
+directory, and do not pass the environment on. supercronic is neither in Debian (bookworm, trixie)
+nor on PyPI; yacron is on PyPI, but needs aiohttp, a mail client and Sentry, and has had no release
+since 2023.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _SHORTEST, _LONGEST = timedelta(seconds=1), timedelta(days=365_000)
 
 @dataclass(frozen=True)
 class Schedule:
-    """When uploads are cleaned up, and which."""
+    """When uploads and shares are cleaned up, and which uploads."""
 
     first: timedelta  # of a day, UTC
     every: timedelta
@@ -57,10 +58,11 @@ class Schedule:
         start = datetime(1970, 1, 1, tzinfo=timezone.utc) + self.first
         return start + ((now - start) // self.every + 1) * self.every
 
-    def command(self) -> list[str]:
-        """Return the command line of a clean-up."""
-        cleanup = ["-m", "flask", "pending_upload", "cleanup", "--delete-storage"]
-        return [sys.executable, *cleanup, "--older-than", self.older_than]
+    def commands(self) -> dict[str, list[str]]:
+        """Return the command lines of a clean-up, by what they clean up."""
+        flask = [sys.executable, "-m", "flask"]
+        uploads = ["pending_upload", "cleanup", "--delete-storage", "--older-than", self.older_than]
+        return {"uploads": [*flask, *uploads], "shares": [*flask, "share", "cleanup"]}
 
 
 class Signals:
@@ -91,7 +93,7 @@ def main() -> int:
     while True:
         due = schedule.next_run(datetime.now(timezone.utc))
         say(f"Next clean-up at {due:%Y-%m-%d %H:%M} UTC.")
-        if stopped_before(due, signals) or stopped_while_running(schedule.command(), signals):
+        if stopped_before(due, signals) or stopped_while_running(schedule.commands(), signals):
             say("Stopped.")
             return 0
 
@@ -104,16 +106,20 @@ def stopped_before(due: datetime, signals: Signals) -> bool:
     return False
 
 
-def stopped_while_running(command: list[str], signals: Signals) -> bool:
-    """Run a command; tell whether there was a signal to stop, which ends the command too."""
-    started = time.monotonic()
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-    while process.poll() is None:
-        if signals.stop_within(LONGEST_WAIT):
-            end(process)
-            return True
-    took = time.monotonic() - started
-    say(f"Clean-up ended with exit code {process.returncode} after {took:.0f} s.")
+def stopped_while_running(commands: Mapping[str, list[str]], signals: Signals) -> bool:
+    """Run commands one after the other, also if one fails.
+
+    Return whether there was a signal to stop, which ends the running command too.
+    """
+    for what, command in commands.items():
+        started = time.monotonic()
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+        while process.poll() is None:
+            if signals.stop_within(LONGEST_WAIT):
+                end(process)
+                return True
+        took = time.monotonic() - started
+        say(f"Clean-up of {what} ended with exit code {process.returncode} after {took:.0f} s.")
     return False
 
 

@@ -142,6 +142,18 @@ def test_dserver_signs_for_the_host_and_asks_the_store_by_its_name(services, env
     assert dtool(public["dserver"], "PUBLIC_ENDPOINT_dtool") == "https://s3.example.org"
 
 
+def test_links_to_shares_have_dservers_address_for_people(services, env):
+    def link_of(**changed: str) -> str:
+        service = compose_file({**env, **changed})["services"]["dserver"]
+        return environment(service)["SIGNED_URL_PUBLIC_URL"]
+
+    assert link_of() == "http://localhost:5000"
+    assert link_of(DSERVER_PORT="5001") == "http://localhost:5001"
+    assert (
+        link_of(DSERVER_PUBLIC_URL="https://dserver.example.org") == "https://dserver.example.org"
+    )
+
+
 def dtool(service: dict[str, Any], name: str) -> str:
     return environment(service)[f"DTOOL_S3_{name}"]
 
@@ -366,14 +378,17 @@ def test_a_clean_up_is_due_at_its_hours(schedules, at, every, now, due):
 def test_the_clean_up_is_the_specs(schedules, services):
     schedule = schedules.Schedule.read(environment(services["cleanup"]))
     assert (schedule.first, schedule.every) == (timedelta(hours=2), timedelta(hours=24))
-    said = " ".join(schedule.command()[1:])
-    assert said == "-m flask pending_upload cleanup --delete-storage --older-than 48"
+    said = [" ".join(command[1:]) for command in schedule.commands().values()]
+    assert said == [
+        "-m flask pending_upload cleanup --delete-storage --older-than 48",
+        "-m flask share cleanup",
+    ]
 
 
 @pytest.mark.parametrize("text", ["48h", "7d", "0.001", "1e3", "8760000"])
 def test_the_clean_up_hands_on_a_duration_that_its_command_takes(schedules, text):
     schedule = schedules.Schedule.read({"CLEANUP_OLDER_THAN_HOURS": text})
-    assert schedule.command()[-1] == text
+    assert schedule.commands()["uploads"][-1] == text
     assert fractional(HOUR)(text) == schedules._hours(text)
 
 

@@ -41,6 +41,11 @@ def deposit(dserver: Dserver) -> str:
     return f"{dserver.base_uri}/{one.uuid}"
 
 
+@pytest.fixture(scope="module")
+def uri(lab: Dserver) -> str:
+    return deposit(lab)
+
+
 # To the store ---------------------------------------------------------------------------------
 
 
@@ -55,8 +60,8 @@ def test_a_download_is_followed_to_the_bytes_and_the_name(each_lab):
     assert visitor.facts().downloads == len(FILES)
 
 
-def test_a_download_is_signed_for_a_minute(lab):
-    visitor = shared(lab, deposit(lab))
+def test_a_download_is_signed_for_a_minute(lab, uri):
+    visitor = shared(lab, uri)
     query = parse_qs(urlsplit(visitor.download(ONE).headers["Location"]).query)
     assert query["X-Amz-Expires"] == ["60"]
 
@@ -69,17 +74,17 @@ def test_a_server_that_signs_for_less_than_a_minute_does_so_here(make_dserver):
     assert query["X-Amz-Expires"] == ["5"]
 
 
-def test_a_browser_may_display_an_item_instead(lab):
-    visitor = shared(lab, deposit(lab))
+def test_a_browser_may_display_an_item_instead(lab, uri):
+    visitor = shared(lab, uri)
     answer = visitor.download(ONE, query_string={"disposition": "inline"})
     got = requests.get(answer.headers["Location"], timeout=30)
     assert got.headers["Content-Disposition"].startswith("inline; ")
     assert visitor.open(f"/{ONE}", query_string={"disposition": "other"}).status_code == 422
 
 
-def test_a_part_of_an_item_can_be_fetched(lab):
+def test_a_part_of_an_item_can_be_fetched(lab, uri):
     with serving(lab.app) as address:
-        visitor = shared(lab, deposit(lab))
+        visitor = shared(lab, uri)
         url = f"{address}{visitor.path}/{TWO}"
         got = requests.get(url, headers={"Range": "bytes=2-3"}, timeout=30)
     assert (got.status_code, got.content) == (206, b"co")
@@ -88,8 +93,8 @@ def test_a_part_of_an_item_can_be_fetched(lab):
 # What is shared -------------------------------------------------------------------------------
 
 
-def test_an_item_that_is_not_shared_is_answered_as_one_that_does_not_exist(lab):
-    visitor = shared(lab, deposit(lab), ["data/one.txt", "empty"])
+def test_an_item_that_is_not_shared_is_answered_as_one_that_does_not_exist(lab, uri):
+    visitor = shared(lab, uri, ["data/one.txt", "empty"])
     assert visitor.download(ONE).status_code == 303
     absent = generate_identifier("absent")
     for below in ("", "/preview"):
@@ -102,24 +107,24 @@ def test_an_item_that_is_not_shared_is_answered_as_one_that_does_not_exist(lab):
 
 
 @pytest.mark.parametrize("identifier", ["0" * 39, "0" * 41, "G" * 40, ONE.upper(), "manifest.json"])
-def test_what_is_no_identifier_is_no_item(lab, identifier):
-    visitor = shared(lab, deposit(lab))
+def test_what_is_no_identifier_is_no_item(lab, uri, identifier):
+    visitor = shared(lab, uri)
     assert_refused(visitor.download(identifier), 404)
     assert visitor.facts().downloads == 0
 
 
-def test_an_item_of_another_dataset_is_no_item_of_this_share(lab):
+def test_an_item_of_another_dataset_is_no_item_of_this_share(lab, uri):
     other = Deposit({"other.txt": b"other"})
     DtoolDserver().upload(lab.alice, lab.base_uri, other)
-    visitor = shared(lab, deposit(lab))
+    visitor = shared(lab, uri)
     assert_refused(visitor.download(generate_identifier("other.txt")), 404)
 
 
 # Counting -------------------------------------------------------------------------------------
 
 
-def test_head_is_not_counted_and_redirects_nowhere(lab):
-    visitor = shared(lab, deposit(lab), max_downloads=1)
+def test_head_is_not_counted_and_redirects_nowhere(lab, uri):
+    visitor = shared(lab, uri, max_downloads=1)
     for _ in range(3):
         answer = visitor.download(ONE, method="HEAD")
         assert (answer.status_code, answer.headers.get("Location")) == (204, None)
@@ -128,8 +133,8 @@ def test_head_is_not_counted_and_redirects_nowhere(lab):
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "FETCH"])
-def test_no_other_method_downloads(lab, method):
-    visitor = shared(lab, deposit(lab))
+def test_no_other_method_downloads(lab, uri, method):
+    visitor = shared(lab, uri)
     answer = visitor.download(ONE, method=method, headers={"X-HTTP-Method-Override": "GET"})
     assert answer.headers.get("Location") is None
     assert visitor.facts().downloads == 0

@@ -268,9 +268,7 @@ def test_costs_are_constant_and_a_warm_download_asks_no_store(placed, place_prox
 
 
 @pytest.mark.parametrize("headers", [HTML, {"Accept": "application/json"}])
-def test_the_same_statements_find_an_unknown_an_expired_and_a_revoked_share(
-    dserver, proxy, headers
-):
+def test_the_same_statements_find_an_unknown_a_used_up_and_a_revoked_share(dserver, proxy, headers):
     visitors = [shared(dserver, deposit(dserver), max_downloads=1) for _ in range(2)]
     visitors[0].revoke()
     visitors[1].download(ONE)

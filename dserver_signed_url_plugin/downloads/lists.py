@@ -36,14 +36,16 @@ def item_list(
 ) -> Iterator[str]:
     """Yield a list, a few lines at a time; URLs are signed as they are yielded.
 
-    :param title: one line for people, where the format has comments.
+    :param title: for people, where the format has comments; written in one line, as JSON if it has
+        characters that cannot be printed.
     :param are_links: whether the URLs are those of a share, which redirect to signed ones.
     """
     entries, line_of = items.entries, _LINES[list_format]
     directories = directories_of(item.relpath for item in entries.values())
     has_comments = list_format not in _WITHOUT_COMMENTS
     if has_comments:
-        yield f"# {title}\n"
+        # A title may hold the name of a dataset, which dserver accepts as it is.
+        yield f"# {title if title.isprintable() else json.dumps(title)}\n"
     if list_format == "curl":
         yield _CURL_OPTIONS + (_CURL_OPTIONS_FOR_LINKS if are_links else "")
     for item in entries.values():

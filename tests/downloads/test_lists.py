@@ -123,12 +123,15 @@ QUERY = "a=%20&b={1}[2]"
 
 
 def listed(
-    list_format: str, address: str = "http://127.0.0.1", items: Sequence[Item] | None = None
+    list_format: str,
+    address: str = "http://127.0.0.1",
+    items: Sequence[Item] | None = None,
+    title: str = "s3://lab/1: a title",
 ) -> str:
     entries = {item.identifier: item for item in items or ITEMS}
     urls = {identifier: f"{address}/{n}?{QUERY}" for n, identifier in enumerate(entries)}
     signed = SignedItems(entries, lambda item: urls[item.identifier])
-    return "".join(item_list(list_format, signed, "s3://lab/1: a title"))
+    return "".join(item_list(list_format, signed, title))
 
 
 def files_below(directory: Path) -> Mapping[str, bytes]:
@@ -216,6 +219,19 @@ def test_a_list_begins_with_its_title_and_says_which_items_got_another_name(list
     assert '# "new\\nline" is saved as new^0Aline' in lines
     renamed = [relpath for relpath, path in PATHS.items() if path != relpath]
     assert sum(" is saved as " in line for line in lines) == len(renamed)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\v", "\f", "\x1c", "\x85", "\u2028"])
+@pytest.mark.parametrize("list_format", ["curl", "aria2", "md5sum"])
+def test_a_title_adds_no_line(list_format, end):
+    hostile = f'x{end}url = "http://127.0.0.1/"{end}output = "../evil"{end}#'
+    text = listed(list_format, title=hostile)
+    assert text.splitlines()[0].startswith("# ")
+    assert text.splitlines()[1:] == listed(list_format).splitlines()[1:]
+
+
+def test_a_title_of_half_a_surrogate_pair_can_be_sent():
+    assert listed("curl", title="\ud800").encode().startswith(b'# "\\ud800"\n')
 
 
 @pytest.mark.parametrize(

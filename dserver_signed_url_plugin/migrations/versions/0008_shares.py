@@ -56,6 +56,11 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop the column and the table: no link works any more."""
+    # Without the column, these would be taken for decisions of `flask temp_share create`.
+    op.execute(
+        f"UPDATE {AUDIT} SET action = 'share-link-create' "  # noqa: S608 (constants)
+        f"WHERE action = 'share-create' AND {COLUMN} IS NOT NULL"
+    )
     op.drop_index(AUDIT_INDEX, AUDIT, if_exists=True)
     op.drop_column(AUDIT, COLUMN)
     op.drop_table(TABLE, if_exists=True)

@@ -8,9 +8,10 @@ from __future__ import annotations
 import logging
 import re
 
-# Of Flask's development server, and of servers that Flask's documentation names. A server that
-# logs without Python's logging has to be configured.
-_SERVERS = ("werkzeug", "gunicorn.access", "gunicorn.error", "waitress")
+# Of Flask's development server, of servers that Flask's documentation names, and of Flask-CORS,
+# which dserver uses: each by its own name, because a filter does not apply to the loggers below. A
+# server that logs without Python's logging has to be configured.
+_LOGGERS = ("werkzeug", "gunicorn.access", "gunicorn.error", "waitress", "flask_cors.extension")
 _SLASH = r"(?:/|%2f)+"
 _TOKEN = re.compile(
     rf"(signed-urls{_SLASH}s{_SLASH})[^\s/?#&\"'\\]+|\b[a-z2-7]{{32}}\b", re.IGNORECASE
@@ -18,8 +19,8 @@ _TOKEN = re.compile(
 
 
 def install(app_name: str) -> None:
-    """Filter the loggers of web servers, and of the Flask app of this name."""
-    for name in (app_name, *_SERVERS):
+    """Filter the loggers that name the paths of requests, and that of the app of this name."""
+    for name in (app_name, *_LOGGERS):
         logging.getLogger(name).addFilter(_hide_tokens)
 
 

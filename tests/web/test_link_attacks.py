@@ -307,7 +307,8 @@ def test_visits_are_limited_per_address_and_share(make_dserver):
 
 
 def test_no_token_is_in_the_log_of_flask_run(visitor, served, caplog):
-    caplog.set_level(logging.DEBUG)
+    for name in ("", "flask_cors"):
+        caplog.set_level(logging.DEBUG, logger=name)
     for path in (
         visitor.path,
         f"{visitor.path}/",

@@ -5,6 +5,7 @@ Creates, lists and revokes them; ``visits`` is what a link leads to.
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -41,6 +42,7 @@ __all__ = [
 ]
 
 _OPERATOR = ""
+_ID = re.compile(r"[0-9a-f]{16}")
 DAY = 86_400  # seconds
 _DEFAULT_LIFE = 7 * DAY
 MAX_NOTE_CHARACTERS = 1000
@@ -187,7 +189,7 @@ class Shares:
 
         :raises ShareNotFound: if there is none.
         """
-        return _existing(repository.find(share_id))
+        return _existing(share_id)
 
     def revoke(self, share_id: str, username: str, *, is_admin: bool = False) -> ShareFacts:
         """End a share, unless it was ended before; return it as it is then. Idempotent.
@@ -196,7 +198,7 @@ class Shares:
         :raises ShareNotFound: if there is none, or it is another user's.
         """
         is_any = is_admin or username == _OPERATOR
-        _existing(repository.find(share_id, *([] if is_any else [repository.of_user(username)])))
+        _existing(share_id, *([] if is_any else [repository.of_user(username)]))
         repository.revoke(share_id)
         share = self.find(share_id)
         self._record("share-revoke", username, share, Extent())
@@ -236,7 +238,9 @@ def link(base_url: str, token: str) -> str:
     return f"{base_url}/signed-urls/s/{token}"
 
 
-def _existing(share: ShareFacts | None) -> ShareFacts:
+def _existing(share_id: str, *conditions: repository.Condition) -> ShareFacts:
+    # A database may refuse other texts: PostgreSQL has no NUL.
+    share = repository.find(share_id, *conditions) if _ID.fullmatch(share_id) else None
     if share is None:
         raise ShareNotFound
     return share

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from dserver_signed_url_plugin.errors import ShareNotFound
 from tests.support.audit_records import rows
 from tests.support.clients import FILES, Deposit, DtoolDserver
+from tests.support.databases import on_each_database
 from tests.support.dserver import Dserver, Person, encoded
 from tests.support.refusals import assert_refused
 
@@ -160,6 +162,18 @@ def test_a_share_is_revoked_by_its_owner_or_an_admin_and_by_nobody_else(lab, uri
         for _ in range(2):
             answer = person.delete(f"{SHARES}/{share_id}")
             assert (answer.status_code, answer.json["state"]) == (200, "revoked")
+
+
+@on_each_database
+def test_what_is_no_id_of_a_share_is_unknown(dserver):
+    for odd in ("%00", "a%00b", "%ff", "x" * 5000, "F" * 16, "%F0%9F%98%80"):
+        refused(dserver.bob.delete(f"{SHARES}/{odd}"), 404, "share-not-found")
+    shares = dserver.services.shares
+    with dserver.app.app_context():
+        for act in (shares.find, lambda share_id: shares.revoke(share_id, "")):
+            # What a shell makes of bytes that are not UTF-8.
+            with pytest.raises(ShareNotFound):
+                act("\udcff")
 
 
 def test_the_audit_names_the_share(lab, uri):

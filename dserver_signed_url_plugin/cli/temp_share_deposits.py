@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import click
 from flask.cli import with_appcontext
@@ -69,7 +69,7 @@ def end(
       flask temp_share end s3://tempstore/550e8400-e29b-41d4-a716-446655440000 --delete-storage
     """  # noqa: D301 (click looks for the character itself, not for its name)
     found = {argument: _found(argument) for argument in arguments}
-    deposits = [each for each in found.values() if isinstance(each, TemporaryDeposit)]
+    deposits = _deposits(found.values())
     if delete_storage and deposits and not dry_run and not yes:
         _confirm(deposits)
     ended = [
@@ -100,6 +100,11 @@ def _found(argument: str) -> TemporaryDeposit | str:
         raise click.UsageError(error.message) from error
     except SignedURLError as error:
         return error.message
+
+
+def _deposits(found: Iterable[TemporaryDeposit | str]) -> Sequence[TemporaryDeposit]:
+    """Return each deposit once, which several arguments may name."""
+    return [*{each.uri: each for each in found if isinstance(each, TemporaryDeposit)}.values()]
 
 
 def _confirm(deposits: Sequence[TemporaryDeposit]) -> None:

@@ -147,6 +147,17 @@ def test_a_deposit_and_nothing_else_is_deleted(run, create, dserver, holdings):
 
 
 @on_s3
+def test_a_deposit_that_is_named_twice_is_deleted_once(run, create, dserver):
+    made = create()
+    again = json.loads(run("create", made["uri"], "--json", command=share).stdout)
+    names = made["uri"], again["id"], made["id"]
+    result = run("end", *names, "--delete-storage", "--yes")
+    assert result.stdout == f"{made['uri']}: 2 link(s) ended; deleted: 1 item(s), 4 bytes\n"
+    actions = [each["action"] for each in trail(dserver, made["uri"])]
+    assert actions.count("temp-share-delete") == 1
+
+
+@on_s3
 def test_a_dry_run_changes_nothing(run, create, dserver):
     made = create()
     result = run("end", made["uri"], "--delete-storage", "--dry-run")

@@ -102,7 +102,7 @@ def unshare(session: Session, *, ids: tuple[str, ...]) -> None:
     `dserver shares` lists the IDs. A link that has ended already is no error.
     """
     server = session.client().server
-    unknown = []
+    ids, unknown = tuple(dict.fromkeys(ids)), []
     for share_id in ids:
         try:
             server.end_share(share_id)

@@ -49,7 +49,7 @@ def test_links_are_listed_without_what_opens_them(run, document, uri):
 def test_links_are_ended_by_their_ids(run, document, uri, tmp_path):
     made = [document("share", uri) for _ in range(2)]
     ids = [each["id"] for each in made]
-    assert run("unshare", *ids).stdout == "2 links ended.\n"
+    assert run("unshare", *ids, ids[0]).stdout == "2 links ended.\n"
     assert document("unshare", *ids) == {"ended": ids}
     states = {each["id"]: each["state"] for each in document("shares", uri)["shares"]}
     assert [states[each] for each in ids] == ["revoked", "revoked"]

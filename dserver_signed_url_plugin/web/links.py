@@ -5,6 +5,8 @@ The same link answers with a page, with JSON, or with a list for another program
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Literal, TypedDict
 from urllib.parse import quote
 
@@ -41,6 +43,31 @@ class DownloadQuery(TypedDict):
     disposition: Disposition
 
 
+def visited(view: Callable[..., Response]) -> Callable[..., Response]:
+    """Open the share of the link for a view, and count the request against the rate limit.
+
+    Before the query is read, so that no request is left out.
+
+    :raises TooManyRequests: above ``SIGNED_URL_RATE_LIMIT`` of the address: of requests with this
+        link, or of those without one that works.
+    """
+
+    @wraps(view)
+    def with_share(token: str, **rest: str) -> Response:
+        limits, visits = services().rate_limits, services().visits
+        try:
+            facts = visits.found(token)
+            audit_hooks.about(str(facts.uri), facts.id)
+            opened = visits.opened(facts)
+        except (ShareNotFound, ShareEnded):
+            limits.check_address(request.remote_addr)
+            raise
+        limits.check_visitor(request.remote_addr, facts.id)
+        return view(opened, **rest)
+
+    return with_share
+
+
 @blueprint.route(
     "/s/<token>",
     methods=["GET"],
@@ -48,17 +75,17 @@ class DownloadQuery(TypedDict):
     endpoint="share-open",
     strict_slashes=False,
 )
+@visited
 @blueprint.arguments(LinkQuerySchema(), location="query")
 @blueprint.alt_response(200, schema=LinkedItemsSchema, example=examples.LINKED_ITEMS)
 @blueprint.refuses(openapi.OPENING_LINK, openapi.LINK_REFUSALS)
 @limited
-def open_link(query: LinkQuery, token: str) -> Response:
+def open_link(opened: OpenShare, query: LinkQuery) -> Response:
     """Return what the link of a share leads to: a page, JSON, or a list. Requires no account."""
-    opened = _opened(token)
     audit_hooks.granted(opened.extent)
     if request.path.endswith("/"):
-        return _without_slash(token)
-    address, list_format = _link(token), query["format"]
+        return _without_slash()
+    address, list_format = _link(), query["format"]
     if list_format is not None and list_format != "json":
         return text_response(services().visits.item_list(opened, address, list_format).lines)
     if list_format is None and link_requests.wants_html():
@@ -75,16 +102,17 @@ def open_link(query: LinkQuery, token: str) -> Response:
     parameters=[openapi.TOKEN, openapi.IDENTIFIER],
     endpoint="share-download",
 )
+@visited
 @blueprint.arguments(DispositionSchema(), location="query")
 @blueprint.alt_response(303, description="`Location` is signed at this moment, for a minute")
 @blueprint.refuses(openapi.DOWNLOADING, openapi.LINK_REFUSALS)
 @limited
-def download_item(query: DownloadQuery, token: str, identifier: str) -> Response:
+def download_item(opened: OpenShare, query: DownloadQuery, identifier: str) -> Response:
     """Redirect to a URL of one item, which is counted as a download. Requires no account.
 
     HEAD only says whether there is such an item: it redirects nowhere, and is not counted.
     """
-    opened, visits = _opened(token), services().visits
+    visits = services().visits
     if request.method == "HEAD":
         visits.signed(opened, identifier, query["disposition"])
         audit_hooks.granted(Extent(items=0))
@@ -102,43 +130,30 @@ def download_item(query: DownloadQuery, token: str, identifier: str) -> Response
     parameters=[openapi.TOKEN, openapi.IDENTIFIER],
     endpoint="share-preview",
 )
+@visited
 @blueprint.alt_response(200, description="A page", content_type="text/html")
 @blueprint.refuses(openapi.DOWNLOADING, openapi.LINK_REFUSALS)
 @limited
-def preview_item(token: str, identifier: str) -> Response:
+def preview_item(opened: OpenShare, identifier: str) -> Response:
     """Show an image, or the beginning of a text, as a page. Requires no account."""
-    opened = _opened(token)
     audit_hooks.granted(Extent(items=1))
-    return share_page.preview(opened, _link(token), identifier)
+    return share_page.preview(opened, _link(), identifier)
 
 
-def _opened(token: str) -> OpenShare:
-    """Return the share of a link, and count the request against the rate limit.
-
-    :raises TooManyRequests: above ``SIGNED_URL_RATE_LIMIT`` of the address: of requests with this
-        link, or of those without one that works.
-    """
-    limits, visits = services().rate_limits, services().visits
-    try:
-        facts = visits.found(token)
-        audit_hooks.about(str(facts.uri), facts.id)
-        opened = visits.opened(facts)
-    except (ShareNotFound, ShareEnded):
-        limits.check_address(request.remote_addr)
-        raise
-    limits.check_visitor(request.remote_addr, facts.id)
-    return opened
+def _token() -> str:
+    """Return the token, which the client may have written in another spelling."""
+    return written_token((request.view_args or {})["token"])
 
 
-def _link(token: str) -> str:
-    """Return the link itself, which the client may have called in another spelling."""
+def _link() -> str:
+    """Return the link itself."""
     base = link_requests.base_url(services().settings.public_url)
-    return link(base, written_token(token))
+    return link(base, _token())
 
 
-def _without_slash(token: str) -> Response:
+def _without_slash() -> Response:
     """Redirect to the same without the slash: links on a page are relative to it."""
     query = f"?{request.query_string.decode('latin-1')}" if request.query_string else ""
     response = Response(status=308)
-    response.headers["Location"] = f"../{quote(written_token(token), safe='')}{query}"
+    response.headers["Location"] = f"../{quote(_token(), safe='')}{query}"
     return response

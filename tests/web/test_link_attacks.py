@@ -287,6 +287,15 @@ def test_guessing_is_slowed_down_per_address_and_disturbs_nobody_with_a_link(mak
     assert len(counted) <= 5
 
 
+def test_guessing_is_slowed_down_although_the_query_does_not_fit(make_dserver):
+    dserver = make_dserver(SIGNED_URL_RATE_LIMIT="3 per hour")
+    for n, below in enumerate(("?page=x", "?format=x", f"/{ONE}?disposition=x")):
+        elsewhere = {"REMOTE_ADDR": f"192.0.2.{n}"}
+        guesses = [Visitor(dserver, f"{number:032}") for number in range(4)]
+        answers = [guess.open(below, environ_overrides=elsewhere) for guess in guesses]
+        assert [answer.status_code for answer in answers] == [404, 404, 404, 429]
+
+
 def test_visits_are_limited_per_address_and_share(make_dserver):
     dserver = make_dserver(SIGNED_URL_RATE_LIMIT="4 per hour")
     one = Deposit({"one.txt": b"1"})
@@ -298,7 +307,7 @@ def test_visits_are_limited_per_address_and_share(make_dserver):
     assert statuses == [200, 200, 303, 303, 429, 429]
     assert_refused(first.open(), 429, "SIGNED_URL_RATE_LIMIT", "seconds")
     assert first.facts().downloads == 2
-    assert second.open().status_code == 200
+    assert [second.open("?page=x").status_code for _ in range(5)] == [422] * 4 + [429]
     elsewhere = {"REMOTE_ADDR": "192.0.2.7"}
     assert first.open(environ_overrides=elsewhere).status_code == 200
 

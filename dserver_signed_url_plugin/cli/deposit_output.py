@@ -44,7 +44,7 @@ def ended(one: EndedDeposit, *, dry_run: bool) -> str:
     would = "would be " if dry_run else ""
     done = [f"{len(one.shares)} link(s) {would}ended"]
     if one.freed is not None:
-        done.append(f"{would}deleted: {_size(one.deposit) or 'nothing was left'}")
+        done.append(f"{would}deleted: {_size(one.deposit) or _left(one)}")
     if one.freed is not None and one.freed.old_versions_remain:
         done.append("the bucket keeps old versions until a lifecycle rule deletes them")
     return f"{one.deposit.uri}: {'; '.join(done)}"
@@ -70,6 +70,14 @@ def _size(deposit: TemporaryDeposit) -> str:
     if dataset is None or dataset.size_in_bytes is None:
         return ""
     return f"{dataset.number_of_items or 0:,} item(s), {dataset.size_in_bytes:,} bytes"
+
+
+def _left(one: EndedDeposit) -> str:
+    """Return what was left of a dataset that dserver no longer knew."""
+    freed = one.freed
+    if freed is None or not freed.objects:
+        return "nothing was left"
+    return f"{freed.objects:,} object(s), {freed.size_in_bytes:,} bytes"
 
 
 def _facts(deposit: TemporaryDeposit) -> dict[str, Any]:

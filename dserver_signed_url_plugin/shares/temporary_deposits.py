@@ -20,6 +20,7 @@ from dserver_signed_url_plugin.shares.service import ShareFacts, Shares
 from dserver_signed_url_plugin.storage.protocols import Inventory
 from dserver_signed_url_plugin.storage.registry import Storages
 from dserver_signed_url_plugin.storage.values import Freed
+from dserver_signed_url_plugin.uploads import repository as upload_repository
 from dserver_signed_url_plugin.uploads.complete import Completions
 from dserver_signed_url_plugin.uris import DatasetURI
 
@@ -127,14 +128,20 @@ class TemporaryDeposits:
         return EndedDeposit(deposit, ended, freed)
 
     def _deleted(self, deposit: TemporaryDeposit, inventory: Inventory) -> Freed:
-        """Delete a dataset from the store, and then from dserver's register."""
+        """Delete a dataset from the store, and then from dserver's register.
+
+        Also if somebody has deleted it from the register since, which keeps its objects; unless a
+        new upload has the UUID.
+        """
         uri, dataset, freed = deposit.uri, datasets.find(deposit.uri), Freed()
         if dataset is not None:
             # A process that was killed after the registration has left a pending upload.
             self.completions.complete(permit_operator(uri.base), uri.uuid)
             # While it is registered nobody can take its UUID.
             deposit_repository.begin_deletion(uri)
+        if dataset is not None or upload_repository.find(uri.uuid) is None:
             freed = inventory.delete_dataset(uri.uuid)
+        if dataset is not None:
             datasets.unregister(uri)
         deposit_repository.forget(uri)
         self.audit.record(

@@ -218,17 +218,33 @@ def test_an_interrupted_deletion_is_listed_and_can_be_repeated(
     assert (listed(run), is_registered(dserver, made["uri"])) == ([], False)
 
 
-@on_s3
-def test_a_deletion_that_ended_before_its_last_step_can_be_repeated(run, create, dserver):
+def test_objects_are_deleted_although_dserver_has_deleted_the_dataset_in_between(
+    run, create, dserver, holdings
+):
     made = create()
-    uri = DatasetURI.parse(made["uri"])
     with dserver.app.app_context():
-        deposit_repository.begin_deletion(uri)
+        deposit_repository.begin_deletion(DatasetURI.parse(made["uri"]))
     assert dserver.alice.delete(f"/uris/{encoded(made['uri'])}").status_code == 200
     [waiting] = listed(run)
     assert (waiting["is_being_deleted"], waiting["name"]) == (True, None)
+    assert " object(s), " in run("end", made["uri"], "--delete-storage", "--yes").stdout
+    assert (holdings.of(made["uuid"]) or None, listed(run)) == (None, [])
+
+
+@on_s3
+def test_a_new_upload_of_the_uuid_is_not_deleted(run, create, dserver, holdings):
+    made = create()
+    run("end", made["uri"], "--delete-storage", "--yes")
+    with dserver.app.app_context():
+        # What a process leaves that is killed before its last step.
+        deposit_repository.note(DatasetURI.parse(made["uri"]))
+        deposit_repository.begin_deletion(DatasetURI.parse(made["uri"]))
+    again = Deposit({"two.txt": b"2"}, uuid=made["uuid"])
+    DtoolDserver().begin(dserver.alice, dserver.base_uri, again)
+    before = holdings.of(made["uuid"])
     assert "nothing was left" in run("end", made["uri"], "--delete-storage", "--yes").stdout
-    assert listed(run) == []
+    assert before
+    assert (holdings.of(made["uuid"]), listed(run)) == (before, [])
 
 
 def test_what_a_killed_deposit_has_left_does_not_outlast_its_deletion(

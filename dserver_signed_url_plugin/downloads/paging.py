@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from dserver_signed_url_plugin.errors import PageNotFound
-from dserver_signed_url_plugin.storage.values import SignedItems
+from dserver_signed_url_plugin.storage.item_table import ItemTable
+from dserver_signed_url_plugin.storage.values import Item, SignedItems
 
 DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 1_000, 10_000
 
@@ -34,4 +37,10 @@ class Page:
         start = (wanted.number - 1) * wanted.size
         if start >= max(len(items), 1):
             raise PageNotFound(wanted.number, -(-len(items) // wanted.size))
-        return items.some(start, start + wanted.size), cls(wanted, len(items))
+        return items.among(_some(items.entries, start, wanted.size)), cls(wanted, len(items))
+
+
+def _some(entries: Mapping[str, Item], start: int, number: int) -> Mapping[str, Item]:
+    if isinstance(entries, ItemTable):
+        return entries.some(start, start + number)
+    return dict(islice(entries.items(), start, start + number))

@@ -1,15 +1,16 @@
 """Pages of the items of a share, sorted by relpath, and those whose relpath contains a text.
 
-The order of an ``ItemTable`` is kept with it; that of other items is made for every page.
+The order of an ``ItemTable``, and what is searched, are kept with it; those of other items are made
+for every page.
 """
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dserver_signed_url_plugin.storage.item_table import ItemTable
+from dserver_signed_url_plugin.storage.relpath_column import RelpathColumn
 from dserver_signed_url_plugin.storage.values import Item
 
 PAGE_SIZE = 200
@@ -40,26 +41,6 @@ class ListingPage:
         return self.first - 1 + len(self.items)
 
 
-@dataclass(frozen=True)
-class _Sorted:
-    """Items by number, and the numbers in the order of relpaths."""
-
-    numbers: Sequence[int]
-    relpath: Callable[[int], str]
-    item: Callable[[int], Item]
-
-    @classmethod
-    def of(cls, items: Mapping[str, Item]) -> _Sorted:
-        if isinstance(items, ItemTable):
-            return cls(items.by_relpath, items.relpath, items.row)
-        rows = list(items.values())
-
-        def relpath(number: int) -> str:
-            return rows[number].relpath
-
-        return cls(sorted(range(len(rows)), key=relpath), relpath, rows.__getitem__)
-
-
 def page(items: Mapping[str, Item], part: str = "", number: int = 1) -> ListingPage:
     """Return a page of items.
 
@@ -67,18 +48,18 @@ def page(items: Mapping[str, Item], part: str = "", number: int = 1) -> ListingP
         first MAX_PART_CHARACTERS count.
     :param number: of the page; beyond the last page, that is returned.
     """
-    found = _Sorted.of(items)
-    numbers, wanted = found.numbers, _folded(part[:MAX_PART_CHARACTERS])
-    if wanted:
-        numbers = [each for each in numbers if wanted in _folded(found.relpath(each))]
-    pages = max(1, -(-len(numbers) // PAGE_SIZE))
+    relpaths, row = _rows(items)
+    found = relpaths.containing(part[:MAX_PART_CHARACTERS]) if part else relpaths.order
+    pages = max(1, -(-len(found) // PAGE_SIZE))
     number = min(max(1, number), pages)
-    chosen = numbers[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]
-    return ListingPage([found.item(each) for each in chosen], number, pages, len(numbers))
+    chosen = found[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]
+    return ListingPage([row(each) for each in chosen], number, pages, len(found))
 
 
-def _folded(text: str) -> str:
-    """Return a text as it is compared (Unicode Standard, section 3.13: caseless matching)."""
-    if text.isascii():
-        return text.lower()
-    return unicodedata.normalize("NFC", text.casefold())
+def _rows(items: Mapping[str, Item]) -> tuple[RelpathColumn, Callable[[int], Item]]:
+    """Return the relpaths of items, and what returns an item by the number of its relpath."""
+    if isinstance(items, ItemTable):
+        return items.relpaths, items.row
+    rows, relpaths = list(items.values()), RelpathColumn()
+    relpaths.extend([item.relpath.encode(errors="surrogatepass") for item in rows])
+    return relpaths, rows.__getitem__

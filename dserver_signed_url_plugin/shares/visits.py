@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 from string import whitespace
 from sys import getsizeof
 from time import monotonic
+from weakref import ref
 
 from dserver_signed_url_plugin import datasets
 from dserver_signed_url_plugin.audit.decisions import Extent
@@ -34,6 +35,7 @@ from dserver_signed_url_plugin.shares import repository
 from dserver_signed_url_plugin.shares.facts import ShareFacts, State
 from dserver_signed_url_plugin.shares.tokens import token_hash
 from dserver_signed_url_plugin.storage.dataset_cache import BoundedCache
+from dserver_signed_url_plugin.storage.item_table import ItemTable
 from dserver_signed_url_plugin.storage.values import IDENTIFIER, Item, SignedItems
 from dserver_signed_url_plugin.times import timestamp
 
@@ -41,6 +43,8 @@ DOWNLOAD_SECONDS = 60
 MAX_README_CHARACTERS = 64 * 1024
 # Of READMEs that are kept, and for how long.
 _README_BYTES, _README_SECONDS = 4 * 1024 * 1024, 60.0
+# Of the items of shares that have not all of a dataset.
+_CHOSEN_BYTES = 16 * 1024 * 1024
 # What mail programs and people take for a part of a link.
 _AFTER = ".,;:!?)]}>\"'…\N{NO-BREAK SPACE}\N{ZERO WIDTH SPACE}" + whitespace
 _SHA1_BYTES = 20
@@ -97,6 +101,8 @@ class OpenShare:
         known = self.identifiers
         if known is None:
             return entries
+        if isinstance(entries, ItemTable):
+            return entries.among(known)
         each = range(0, len(known), _SHA1_BYTES)
         named = (known[at : at + _SHA1_BYTES].hex() for at in each)
         return {name: entries[name] for name in named if name in entries}
@@ -124,6 +130,7 @@ class Visits:
     settings: Settings
     downloads: Downloads
     _readmes: BoundedCache = field(default_factory=lambda: BoundedCache(_README_BYTES), repr=False)
+    _chosen: BoundedCache = field(default_factory=lambda: BoundedCache(_CHOSEN_BYTES), repr=False)
 
     def open(self, token: str) -> OpenShare:
         """Return the share of a link.
@@ -166,7 +173,7 @@ class Visits:
             grant = self.downloads.items(opened.permit, opened.uuid, self._seconds)
         except DatasetNotFound as error:
             raise ShareEnded("unavailable") from error
-        return opened.chosen(grant.items.entries)
+        return self._chosen_of(opened, grant.items.entries)
 
     def readme(self, opened: OpenShare) -> str | None:
         """Return the dataset's README, cut after 65,536 characters; None if dserver has none.
@@ -238,6 +245,17 @@ class Visits:
         except DatasetNotFound as error:
             raise ShareEnded("unavailable") from error
         return _web_url(grant.url, str(opened.facts.uri.base))
+
+    def _chosen_of(self, opened: OpenShare, entries: Mapping[str, Item]) -> Mapping[str, Item]:
+        """Return the items of a share, which are kept for as long as those of the dataset are."""
+        if opened.identifiers is None or not isinstance(entries, ItemTable):
+            return opened.chosen(entries)
+        share = opened.facts.id
+        known: tuple[ref[ItemTable], ItemTable] | None = self._chosen.get(share)
+        if known is None or known[0]() is not entries:
+            known = ref(entries), entries.among(opened.identifiers)
+            self._chosen.put(share, known, known[1].size_in_memory)
+        return known[1]
 
     def _linked(self, opened: OpenShare, link: str) -> SignedItems:
         return SignedItems(self.items(opened), lambda item: f"{link}/{item.identifier}")

@@ -9,11 +9,12 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import ItemsView, Iterator, Mapping, Sequence, ValuesView
-from itertools import accumulate, chain, islice
+from itertools import chain, islice
 from typing import Annotated
 
 import msgspec
 
+from dserver_signed_url_plugin.storage.relpath_column import RelpathColumn
 from dserver_signed_url_plugin.storage.values import Item
 
 _SHA1_BYTES, _MD5_BYTES = 20, 16
@@ -40,8 +41,7 @@ class ItemTable(Mapping[str, Item]):
 
     def __init__(self) -> None:
         self._identifiers, self._hashes = bytearray(), bytearray()
-        self._sizes, self._relpath_ends = array("q"), array("q", [0])
-        self._relpaths, self._by_relpath = bytearray(), array("I")
+        self._sizes, self.relpaths = array("q"), RelpathColumn()
 
     @classmethod
     def from_json(cls, content: bytes) -> ItemTable:
@@ -62,11 +62,8 @@ class ItemTable(Mapping[str, Item]):
     @property
     def size_in_memory(self) -> int:
         """Approximately, in bytes."""
-        columns = (self._identifiers, self._hashes, self._relpaths)
-        numbers = (self._sizes, self._relpath_ends)
-        # Also the order by relpath, which may be made later.
-        order = len(self) * self._by_relpath.itemsize
-        return sum(map(len, columns)) + sum(len(each) * each.itemsize for each in numbers) + order
+        sizes = len(self) * self._sizes.itemsize
+        return len(self._identifiers) + len(self._hashes) + sizes + self.relpaths.size_in_memory
 
     def __len__(self) -> int:
         return len(self._sizes)
@@ -76,14 +73,13 @@ class ItemTable(Mapping[str, Item]):
 
     def __getitem__(self, identifier: str) -> Item:
         try:
-            wanted = bytes.fromhex(identifier)
+            number = self._number(bytes.fromhex(identifier))
         except ValueError:
             raise KeyError(identifier) from None
-        index = bisect_left(range(len(self)), wanted, key=self._sha1)
         # The hex digits might be in upper case, or have blanks between them.
-        if index == len(self) or self._identifier(index) != identifier:
+        if number is None or self._identifier(number) != identifier:
             raise KeyError(identifier)
-        return next(self._some(index, index + 1))
+        return self.row(number)
 
     def items(self) -> ItemsView[str, Item]:
         """Return pairs of identifier and item."""
@@ -102,35 +98,35 @@ class ItemTable(Mapping[str, Item]):
         """Return an item by its number, from 0 on, in the order of identifiers."""
         return next(self._some(number, number + 1))
 
-    def relpath(self, number: int) -> str:
-        """Return the relpath of an item by its number."""
-        return self._relpath(number).decode()
+    def some(self, start: int, stop: int) -> dict[str, Item]:
+        """Return some of the items, by their numbers from 0 on, without making the others."""
+        return {item.identifier: item for item in self._some(start, min(stop, len(self)))}
 
-    @property
-    def by_relpath(self) -> Sequence[int]:
-        """The numbers of the items, sorted by relpath."""
-        if not self._by_relpath:
-            # In UTF-8, the order of bytes is that of code points.
-            self._by_relpath = array("I", sorted(range(len(self)), key=self._relpath))
-        return self._by_relpath
+    def among(self, identifiers: bytes) -> ItemTable:
+        """Return those items that are among some.
+
+        :param identifiers: their SHA-1s, sorted, one after the other.
+        """
+        starts = range(0, len(identifiers), _SHA1_BYTES)
+        named = (self._number(identifiers[start : start + _SHA1_BYTES]) for start in starts)
+        numbers, table = [each for each in named if each is not None], ItemTable()
+        table._identifiers += b"".join(map(self._sha1, numbers))
+        table._hashes += b"".join(map(self._md5, numbers))
+        table._sizes.extend([self._sizes[each] for each in numbers])
+        table.relpaths.extend([self.relpaths[each] for each in numbers])
+        return table
 
     def _append(self, identifiers: Sequence[str], facts: Sequence[_Facts]) -> None:
         self._identifiers += _digests(identifiers, _SHA1_BYTES)
         self._hashes += _digests([each.hash for each in facts], _MD5_BYTES)
         self._sizes.extend([each.size_in_bytes for each in facts])
-        relpaths = [each.relpath.encode() for each in facts]
-        self._relpath_ends.extend(accumulate(map(len, relpaths), initial=len(self._relpaths)))
-        # It begins with the end of the batch before.
-        self._relpath_ends.pop(-len(relpaths) - 1)
-        self._relpaths += b"".join(relpaths)
+        self.relpaths.extend([each.relpath.encode() for each in facts])
 
     def _some(self, start: int, stop: int) -> Iterator[Item]:
         identifiers = self._identifiers[start * _SHA1_BYTES : stop * _SHA1_BYTES].hex()
         hashes = self._hashes[start * _MD5_BYTES : stop * _MD5_BYTES].hex()
-        ends = self._relpath_ends[start : stop + 1]
-        relpaths = bytes(self._relpaths[ends[0] : ends[-1]])
-        for number, size in enumerate(self._sizes[start:stop]):
-            relpath = relpaths[ends[number] - ends[0] : ends[number + 1] - ends[0]]
+        rows = zip(self._sizes[start:stop], self.relpaths.some(start, stop), strict=True)
+        for number, (size, relpath) in enumerate(rows):
             yield Item(
                 identifiers[number * 2 * _SHA1_BYTES : (number + 1) * 2 * _SHA1_BYTES],
                 relpath.decode(),
@@ -138,12 +134,15 @@ class ItemTable(Mapping[str, Item]):
                 hashes[number * 2 * _MD5_BYTES : (number + 1) * 2 * _MD5_BYTES],
             )
 
+    def _number(self, sha1: bytes) -> int | None:
+        index = bisect_left(range(len(self)), sha1, key=self._sha1)
+        return index if index < len(self) and self._sha1(index) == sha1 else None
+
     def _sha1(self, index: int) -> bytes:
         return bytes(self._identifiers[index * _SHA1_BYTES : (index + 1) * _SHA1_BYTES])
 
-    def _relpath(self, index: int) -> bytes:
-        start, end = self._relpath_ends[index], self._relpath_ends[index + 1]
-        return bytes(self._relpaths[start:end])
+    def _md5(self, index: int) -> bytes:
+        return bytes(self._hashes[index * _MD5_BYTES : (index + 1) * _MD5_BYTES])
 
     def _identifier(self, index: int) -> str:
         return self._sha1(index).hex()

@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from itertools import islice
 from math import floor
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -170,9 +169,9 @@ class SignedOnDemand(Mapping[str, Signed], Generic[Signed]):
         sign = self._sign
         return ((item, sign(item)) for item in self.entries.values())
 
-    def some(self, start: int, stop: int) -> Self:
-        """Return some of the items, by their numbers from 0 on."""
-        return type(self)(dict(islice(self.entries.items(), start, stop)), self._sign)
+    def among(self, entries: Mapping[str, Item]) -> Self:
+        """Return what is signed for some of the items."""
+        return type(self)(entries, self._sign)
 
 
 class SignedItems(SignedOnDemand[str]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from functools import partial
 from hashlib import md5
 
 import pytest
@@ -12,6 +13,7 @@ from dtoolcore.utils import generate_identifier
 from dserver_signed_url_plugin.shares import listing
 from dserver_signed_url_plugin.shares.listing import PAGE_SIZE
 from dserver_signed_url_plugin.storage.item_table import ItemTable
+from dserver_signed_url_plugin.storage.values import Item
 
 RELPATHS = [
     "b.txt",
@@ -77,6 +79,11 @@ def test_a_page_that_is_not_there_is_the_nearest_one(kind, number, shown):
         ("Ö", ["a/ö.txt", "o\u0308.txt"]),
         ("O\u0308", ["a/ö.txt", "o\u0308.txt"]),
         ("本語/😀", ["日本語/😀.png"]),
+        ("\u202e", ["a\u202eb"]),
+        ("t\x00", []),
+        # Neither two relpaths nor what separates them.
+        ("txta", []),
+        ("\udcff", []),
         ("nowhere", []),
         (".*", []),
         ("x" * 10_000, []),
@@ -93,15 +100,39 @@ def test_the_pages_of_a_filter_have_what_matches_alone(kind):
     assert (page.number, page.pages, page.matching, len(page.items)) == (1, 1, PAGE_SIZE, PAGE_SIZE)
 
 
+def test_every_relpath_is_found_once_and_on_its_own_page(kind):
+    items = kind([f"{each:05}/aAaA" for each in range(2 * PAGE_SIZE + 1)])
+    pages = [listing.page(items, "a", number) for number in (1, 2, 3)]
+    assert [page.matching for page in pages] == [2 * PAGE_SIZE + 1] * 3
+    assert [names(page)[0] for page in pages] == ["00000/aAaA", "00200/aAaA", "00400/aAaA"]
+
+
+def test_a_relpath_that_is_no_unicode_is_found():
+    items = {"0": Item("0", "a\udcff.txt"), "1": Item("1", "b.txt")}
+    assert names(listing.page(items, ".T")) == ["a\udcff.txt", "b.txt"]
+    assert names(listing.page(items, "\udcff")) == ["a\udcff.txt"]
+
+
+def seconds(work) -> float:
+    """Of CPU time, once."""
+    begun = time.thread_time()
+    work()
+    return time.thread_time() - begun
+
+
 def test_the_second_page_of_a_large_dataset_costs_what_that_of_a_small_one_does():
     small, large = (table([f"{each:06}" for each in range(n)]) for n in (1_000, 40_000))
-
-    def seconds(items) -> float:
-        begun = time.thread_time()
-        listing.page(items, number=2)
-        return time.thread_time() - begun
-
-    first = seconds(large)
+    first = seconds(lambda: listing.page(large, number=2))
     # Sorting takes some 50 times as long as a page.
-    assert min(seconds(large) for _ in range(5)) < first / 5
-    assert min(seconds(large) for _ in range(20)) < 3 * min(seconds(small) for _ in range(20))
+    assert min(seconds(lambda: listing.page(large, number=2)) for _ in range(5)) < first / 5
+    assert min(seconds(lambda: listing.page(large, number=2)) for _ in range(20)) < 3 * min(
+        seconds(lambda: listing.page(small, number=2)) for _ in range(20)
+    )
+
+
+def test_only_the_first_filter_prepares_the_relpaths():
+    items = table([f"{'ß漢é̂' * 10}/{each:06}" for each in range(20_000)])
+    first = seconds(lambda: listing.page(items, "nowhere"))
+    for part in ("ß漢", "0199", "00", "nothing"):
+        work = partial(listing.page, items, part)
+        assert min(seconds(work) for _ in range(3)) < first / 5

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 
 import pytest
 from dtoolcore.utils import generate_identifier
 
+from dserver_signed_url_plugin.config import Settings
+from dserver_signed_url_plugin.downloads.grants import ItemsGrant
 from dserver_signed_url_plugin.permissions import ReadPermit
 from dserver_signed_url_plugin.shares.facts import ShareFacts
-from dserver_signed_url_plugin.shares.visits import OpenShare, written_token
-from dserver_signed_url_plugin.storage.values import Item
+from dserver_signed_url_plugin.shares.visits import OpenShare, Visits, written_token
+from dserver_signed_url_plugin.storage.item_table import ItemTable
+from dserver_signed_url_plugin.storage.values import Item, Life, SignedItems
 from dserver_signed_url_plugin.uris import DatasetURI
 
 URI = DatasetURI.parse("s3://lab/550e8400-e29b-41d4-a716-446655440000")
@@ -92,3 +97,36 @@ def test_a_token_is_read_without_what_was_pasted_with_it(after):
 @pytest.mark.parametrize("inside", [".", "-", "\0", " "])
 def test_what_is_in_the_middle_of_a_token_stays(inside):
     assert written_token(f"{TOKEN}{inside}x") == f"{TOKEN}{inside}x"
+
+
+class Read:
+    """Items of one dataset in place of all downloads."""
+
+    def __init__(self, items: Mapping[str, Item]) -> None:
+        self.entries = items
+
+    def items(self, permit: ReadPermit, *_: object) -> ItemsGrant:
+        items = SignedItems(self.entries, lambda item: item.relpath)
+        return ItemsGrant(URI, Life.from_now(60, 60), items, None)
+
+
+def manifest() -> ItemTable:
+    facts = {"size_in_bytes": 1, "hash": "0" * 32}
+    entries = {name: {"relpath": item.relpath, **facts} for name, item in ITEMS.items()}
+    return ItemTable.from_json(json.dumps({"items": entries}).encode())
+
+
+def test_some_items_are_looked_up_once_for_a_manifest_and_a_share():
+    downloads = Read(manifest())
+    visits = Visits(Settings(), downloads)
+    some, others = opened(NAMES[:10]), opened(NAMES[5:8], id="a" * 16)
+    found = visits.items(some)
+    assert found.keys() == set(NAMES[:10])
+    assert visits.items(others).keys() == set(NAMES[5:8])
+    # By the first visit, and then for as long as the manifest is the same.
+    assert visits.items(some) is found
+    downloads.entries = manifest()
+    assert visits.items(some) is not found
+    assert visits.items(some).keys() == set(NAMES[:10])
+    downloads.entries = ITEMS
+    assert visits.items(some) == {name: ITEMS[name] for name in NAMES[:10]}

@@ -46,6 +46,21 @@ def test_a_table_has_the_items_of_the_manifest(number):
     assert list(table) == sorted(expected)
 
 
+@pytest.mark.parametrize(("start", "stop"), [(0, 2), (3, 5), (4, 9), (5, 9), (0, 0)])
+def test_some_items_are_those_with_these_numbers(start, stop):
+    table = ItemTable.from_json(written(RELPATHS))
+    assert list(table.some(start, stop).items()) == list(table.items())[start:stop]
+
+
+@pytest.mark.parametrize("relpaths", [[], RELPATHS[:1], RELPATHS[1:4], [*RELPATHS, "gone"]])
+def test_a_part_of_a_table_is_a_table_of_the_items_that_are_there(relpaths):
+    table = ItemTable.from_json(written(RELPATHS))
+    names = sorted(map(generate_identifier, relpaths))
+    part = table.among(b"".join(map(bytes.fromhex, names)))
+    assert list(part.items()) == [(name, table[name]) for name in names if name in table]
+    assert part.size_in_memory <= table.size_in_memory
+
+
 @pytest.mark.parametrize("name", ["", "a", "A" * 40, "0" * 40, "f" * 40, "z" * 40, " " * 40])
 def test_what_is_no_item_is_not_found(name):
     table = ItemTable.from_json(written(["a.txt", "b.txt"]))

@@ -59,6 +59,8 @@ _UNPRINTABLE = "\N{REPLACEMENT CHARACTER}"
 _USER = re.compile(r"(?:^|(?<=/))[^/?#]*@")
 # Of dserver, and of a share in its link, which somebody has pasted in the place of a URI.
 _TOKEN = re.compile(r"eyJ[\w-]*\.[\w.-]*|(?<=/signed-urls/s/)[^/]+")
+# Of a share without its link. A bucket may have such a name, so not in a URI.
+_BARE_TOKEN = re.compile(r"\b[a-z2-7]{32}\b", re.IGNORECASE)
 _BUCKET = re.compile(r"[^:/]+://[^/]+")
 # Of the link of a share.
 _USES = ("share-open", "share-preview", "share-download")
@@ -272,7 +274,7 @@ def printable_uri(text: str) -> str:
     try:
         known = str(parsed(text))
     except InvalidField:
-        known = _harmless(text[:_MOST_URI_BYTES])
+        known = _BARE_TOKEN.sub(_CUT, _harmless(text[:_MOST_URI_BYTES]))
     short = _cut(_TOKEN.sub(_CUT, known), MAX_URI_LENGTH) or ""
     return short.encode()[:_MOST_URI_BYTES].decode(errors="ignore")
 

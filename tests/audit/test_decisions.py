@@ -50,6 +50,8 @@ def test_a_uri_is_kept_as_dserver_spells_it(text, known):
         (f"s3://lab/{TOKEN}", "s3://lab/…"),
         (f"Bearer {TOKEN}", "Bearer…"),
         (TOKEN, "…"),
+        ("k3q7fzn2x5mvw4ah6tyb2cjd7ersgpou", "…"),
+        ("/signed-urls/K3Q7FZN2X5MVW4AH6TYB2CJD7ERSGPOU.", "/signed-urls/…."),
         ("s3://lab/\x00geheim", "s3://lab/…"),
         ("s3://lab/\x1b[31mgeheim", "s3://lab/…"),
     ],

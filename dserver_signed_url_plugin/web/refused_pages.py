@@ -81,7 +81,7 @@ def words(error: SignedURLError) -> Words:
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return Words(
             "The files cannot be reached now",
-            "The link is fine; the trouble is ours.",
+            "This is the server's fault, and not that of the link.",
             _wait(error),
         )
     return {HTTPStatus.NOT_FOUND: _UNKNOWN_LINK, HTTPStatus.GONE: _OUTLIVED}.get(

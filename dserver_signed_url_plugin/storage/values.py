@@ -25,6 +25,8 @@ Signed = TypeVar("Signed")
 IDENTIFIER = re.compile(r"[0-9a-f]{40}")
 _is_md5 = re.compile(r"[0-9a-fA-F]{32}").fullmatch
 
+# What databases count in, a signed integer of 64 bits.
+MOST_BYTES = 2**63 - 1
 EMPTY_MD5 = "d41d8cd98f00b204e9800998ecf8427e"
 
 DOCUMENTS = ("readme", "admin_metadata", "manifest", "structure")
@@ -113,9 +115,10 @@ class Item(msgspec.Struct, frozen=True, gc=False):
 
 
 def total_size(sizes: Collection[int | None]) -> int | None:
-    """Return the sum of sizes in bytes, or None if one of them is not known."""
+    """Return the sum of sizes in bytes, or None if one is not known, or it exceeds MOST_BYTES."""
     known = [size for size in sizes if size is not None]
-    return sum(known) if len(known) == len(sizes) else None
+    total = sum(known)
+    return total if len(known) == len(sizes) and total <= MOST_BYTES else None
 
 
 class StoredItem(msgspec.Struct, frozen=True, gc=False):

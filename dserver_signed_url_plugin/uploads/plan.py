@@ -17,7 +17,7 @@ import dtoolcore.utils
 
 from dserver_signed_url_plugin.errors import InvalidField
 from dserver_signed_url_plugin.storage.parts import PartLimits
-from dserver_signed_url_plugin.storage.values import Item, Limits, total_size
+from dserver_signed_url_plugin.storage.values import MOST_BYTES, Item, Limits, total_size
 
 # Each is one request to the store while the client waits.
 MOST_DESCRIPTIONS = 1000
@@ -27,7 +27,6 @@ MOST_ANNOTATION_BYTES = 1024 * 1024
 # levels and 64 bits.
 MOST_LEVELS = 50
 MOST_USERNAME_CHARACTERS = 255
-MOST_BYTES = 2**63 - 1
 # The range of datetime in UTC seconds, less a second at either end because floats round.
 EARLIEST = datetime(1, 1, 1, 0, 0, 1, tzinfo=timezone.utc).timestamp()
 LATEST = datetime(9999, 12, 31, 23, 59, 58, tzinfo=timezone.utc).timestamp()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
+from dserver_signed_url_plugin.demo.store import s3_client
 from dserver_signed_url_plugin.errors import ShareNotFound
 from tests.support.audit_records import rows
 from tests.support.clients import FILES, Deposit, DtoolDserver
@@ -119,6 +121,22 @@ def test_a_value_that_cannot_be_is_refused_with_its_field(lab, uri, body, field,
     [[reason]] = [answer.json["errors"][field]]
     assert part in reason
     assert len(answer.json["message"]) < 3000
+
+
+@pytest.mark.parametrize("size", [2**70, 2**62])
+def test_sizes_that_no_database_counts_are_unknown_sizes(lab, size):
+    uri = deposited(lab, Deposit({"one.txt": b"1", "two.txt": b"2"}))
+    s3 = s3_client(lab.bucket.endpoint, lab.bucket.access_key, lab.bucket.secret_key)
+    place = {"Bucket": lab.bucket.name, "Key": f"{uri[-36:]}/manifest.json"}
+    manifest = json.load(s3.get_object(**place)["Body"])
+    for item in manifest["items"].values():
+        item["size_in_bytes"] = size
+    s3.put_object(**place, Body=json.dumps(manifest))
+    assert created(lab.bob, uri)["size_in_bytes"] is None
+    relpaths = {"relpaths": ["one.txt", "two.txt"]}
+    assert lab.bob.post(f"/signed-urls/items/{encoded(uri)}", relpaths).status_code == 200
+    found = [(row["action"], row["size_in_bytes"]) for row in rows(lab) if row["uri"] == uri]
+    assert found[-2:] == [("share-create", None), ("read-items", None)]
 
 
 def test_permission_is_checked_before_the_body_and_identity_before_that(lab, uri):

@@ -41,6 +41,8 @@ _INVALID_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _LONG_SEGMENT, _KEPT_BYTES, _LONGEST_EXTENSION = 200, 150, 16
 # Where the length of a whole path may matter, and what Windows allows by default.
 _LONG_PATH, _LONGEST_WINDOWS_PATH = 200, 259
+# Python and other programs fail to create or delete several hundred nested directories.
+_MOST_DIRECTORIES = 256
 _LISTED = 50
 
 
@@ -84,7 +86,11 @@ def _problems(paths: Mapping[str, str], directory: Path, probe: NameProbe) -> di
         for relpath, path in paths.items()
         if not _PLAIN.fullmatch(path) or RESERVED_IN_PATH.search(path) or len(path) > _LONG_PATH
     }
-    found = {relpath: reason for relpath, path in unusual.items() if (reason := _outside(path))}
+    found = {
+        relpath: reason
+        for relpath, path in unusual.items()
+        if (reason := _outside(path) or _too_deep(path))
+    }
     segments = {relpath: path.split("/") for relpath, path in unusual.items()}
     tried = {name for relpath in segments.keys() - found.keys() for name in segments[relpath]}
     unusable = probe.unusable(tried)
@@ -114,6 +120,13 @@ def _outside(path: str) -> str | None:
         # On Windows, what has a drive or a backslash.
         if PurePath(name).name != name:
             return "names a drive or another directory"
+    return None
+
+
+def _too_deep(path: str) -> str | None:
+    """Return why a path has more directories than can be made."""
+    if path.count("/") > _MOST_DIRECTORIES:
+        return f"is in more than {_MOST_DIRECTORIES} directories"
     return None
 
 

@@ -66,6 +66,7 @@ def test_relpaths_are_kept_where_they_can_be(tmp_path: Path, probe: NameProbe) -
         ("x" * 256, "cannot hold"),
         ("é" * 128, "cannot hold"),
         ("/".join(["x" * 200] * 30), "too long"),
+        ("a/" * 2_000 + "b", "more than 256 directories"),
         (".dserver-fetch/a", "this program"),
     ],
 )

@@ -24,10 +24,15 @@ def install(app_name: str) -> None:
         logging.getLogger(name).addFilter(_hide_tokens)
 
 
+def without_tokens(text: str) -> str:
+    """Replace the tokens of shares in a text."""
+    return _TOKEN.sub(lambda found: f"{found[1] or ''}…", text)
+
+
 def _hide_tokens(record: logging.LogRecord) -> bool:
     """Change a record, which is logged in any case."""
     message = record.getMessage()
-    hidden = _TOKEN.sub(lambda found: f"{found[1] or ''}…", message)
+    hidden = without_tokens(message)
     if hidden != message:
         record.msg, record.args = hidden, None
     return True

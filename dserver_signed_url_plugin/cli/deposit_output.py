@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from dserver_signed_url_plugin.cli import share_output
+from dserver_signed_url_plugin.cli.names import printable
 from dserver_signed_url_plugin.shares.temporary_deposits import EndedDeposit, TemporaryDeposit
 from dserver_signed_url_plugin.times import timestamp
 
@@ -27,7 +28,7 @@ def lines(deposits: Iterable[TemporaryDeposit]) -> Iterator[str]:
 def line(deposit: TemporaryDeposit) -> str:
     """Return a deposit in one line."""
     words = [str(deposit.uri)]
-    words += [] if deposit.dataset is None else [deposit.dataset.name]
+    words += [] if deposit.dataset is None else [printable(deposit.dataset.name)]
     words += [_size(deposit), f"deposited {deposit.created_at:%Y-%m-%d %H:%M} UTC"]
     if deposit.is_being_deleted:
         words.append("its deletion was interrupted: `flask temp_share end` completes it")

@@ -35,7 +35,7 @@ class _Unusable(click.ClickException):
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @with_appcontext
 def doctor(base_uri: str, origin: str | None, *, as_json: bool) -> None:
-    """Check whether signed URLs of BASE_URI work for people and browsers.
+    """Check whether signed URLs of BASE_URI work.
 
     Signs URLs and follows them through the public endpoint: PUT, GET and HEAD, and requests that
     the store must refuse. Also checks clocks, credentials, permissions, CORS, versioning and

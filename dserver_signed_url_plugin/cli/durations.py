@@ -46,10 +46,10 @@ def fractional(unit: int, least: int = 0, most: int | None = None) -> Callable[[
             raise click.BadParameter(
                 f"{text!r} is not a duration such as 600 ({_NAMES[unit]}), 90m, 24h or 7d."
             )
-        if not least <= number <= most:
-            raise click.BadParameter(
-                f"{text} is not in the range from {least} to {most} {_NAMES[unit]}."
-            )
+        if number < least:
+            raise click.BadParameter(f"{text} is less than {least} ({_NAMES[unit]}).")
+        if number > most:
+            raise click.BadParameter(f"{text} is more than {most} ({_NAMES[unit]}).")
         return number
 
     return duration

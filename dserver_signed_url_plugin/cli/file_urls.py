@@ -14,6 +14,7 @@ from flask.cli import with_appcontext
 
 from dserver_signed_url_plugin.cli.durations import SECOND, whole
 from dserver_signed_url_plugin.cli.links import UNREADABLE_RULES, usage
+from dserver_signed_url_plugin.cli.names import printable
 from dserver_signed_url_plugin.services import services
 from dserver_signed_url_plugin.shares.file_urls import SharedFile, SharedFiles
 from dserver_signed_url_plugin.uris import DatasetURI
@@ -37,7 +38,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 @json_option
 @with_appcontext
 def url(uri: str, relpaths: Sequence[str], expires: int | None, *, as_json: bool) -> None:
-    """Print new URLs for the dataset URI, which dserver must know.
+    """Print new URLs for the files of a registered dataset.
 
     \b
     Example:
@@ -84,6 +85,4 @@ def warn(files: SharedFiles) -> None:
 
 
 def _line(file: SharedFile) -> str:
-    # A name that somebody else chose must not add lines or columns.
-    name = file.relpath if file.relpath.isprintable() else ascii(file.relpath)
-    return f"{name}\t{file.url}"
+    return f"{printable(file.relpath)}\t{file.url}"

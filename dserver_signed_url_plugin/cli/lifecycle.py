@@ -17,6 +17,7 @@ import click
 
 from dserver_signed_url_plugin.cli.commands import Commands
 from dserver_signed_url_plugin.cli.durations import DAY, whole
+from dserver_signed_url_plugin.cli.names import printable
 from dserver_signed_url_plugin.cli.progress_bar import tracked
 from dserver_signed_url_plugin.errors import InvalidField, SignedURLError
 from dserver_signed_url_plugin.lifecycle.rules import Change, Retention, Rule
@@ -26,7 +27,7 @@ from dserver_signed_url_plugin.uris import BaseURI
 
 lifecycle = Commands(
     "lifecycle",
-    help="Let a bucket delete its objects after some days, and unregister the datasets.",
+    help="Let a bucket delete old objects, and unregister datasets.",
 )
 
 _MAX_KEY_BYTES = 1024
@@ -102,7 +103,7 @@ def show(base_uri: BaseURI, *, as_xml: bool, as_json: bool) -> None:
 def set_(
     base_uri: BaseURI, *, ephemeral: bool, dry_run: bool, as_json: bool, **lifetime: Any
 ) -> None:
-    """Let a bucket delete its objects, or the parts of unfinished uploads, after some days.
+    """Let a bucket delete old objects, or parts of unfinished uploads.
 
     Writes one rule, dserver-signed-url-expire, and replaces the one that an earlier `set` wrote;
     all other rules are left alone. In a bucket with versioning the rule also deletes old versions,
@@ -283,7 +284,7 @@ def _sweep_lines(found: Sequence[SweptDataset], *, dry_run: bool) -> Iterator[st
         if finding.state is not DatasetState.PRESENT:
             state = "would remove" if finding.state is DatasetState.GONE else finding.state.value
             reason = f": {finding.reason}" if finding.reason else ""
-            yield f"{finding.dataset.uri_text} {finding.dataset.name}: {state}{reason}"
+            yield f"{finding.dataset.uri_text} {printable(finding.dataset.name)}: {state}{reason}"
     counts = Counter(finding.state.value for finding in found)
     total = ", ".join(f"{number} {state}" for state, number in sorted(counts.items()))
     yield f"{'Dry run: ' if dry_run else ''}{total or 'no dataset is registered there'}."

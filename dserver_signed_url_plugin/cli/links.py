@@ -21,8 +21,11 @@ HOW_TO_SET = (
     "https://dserver.example.org"
 )
 
-# By field of a new share.
+# By field of a new share or deposit.
 _OPTIONS = {
+    "base_uri": "BASE_URI",
+    "uri": "URI",
+    "name": "--name",
     "items": "--item",
     "match": "--item",
     "max_downloads": "--downloads",

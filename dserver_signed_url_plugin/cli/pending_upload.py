@@ -64,7 +64,9 @@ def _removal_options(command: Command) -> Command:
 )
 @_json
 def list_uploads(older_than: float | None, *, by_person: bool, as_json: bool) -> None:
-    """List pending uploads, oldest first; or how much each person has pending, most bytes first.
+    """List pending uploads, oldest first.
+
+    With --by-person, how much each person has pending, most bytes first.
 
     \b
     Example:
@@ -90,7 +92,7 @@ def list_uploads(older_than: float | None, *, by_person: bool, as_json: bool) ->
 )
 @_removal_options
 def cleanup(older_than: float, *, as_json: bool, **options: bool) -> None:
-    """Remove abandoned uploads, and decisions that the audit has kept long enough.
+    """Remove abandoned uploads, and old decisions of the audit.
 
     The age of an upload is the time since somebody announced it, requested its URLs or tried to
     complete it.

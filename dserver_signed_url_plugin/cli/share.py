@@ -17,6 +17,7 @@ from dserver_signed_url_plugin.cli.commands import Commands
 from dserver_signed_url_plugin.cli.durations import DAY, SECOND, whole
 from dserver_signed_url_plugin.cli.links import public_url, usage, warn_of_unreadable_rules
 from dserver_signed_url_plugin.errors import InvalidField, ShareNotFound
+from dserver_signed_url_plugin.log_filter import without_tokens
 from dserver_signed_url_plugin.permissions import permit_operator_read
 from dserver_signed_url_plugin.services import services
 from dserver_signed_url_plugin.shares.service import NewShare, ShareFacts, link
@@ -49,7 +50,7 @@ def _uri_of(text: str) -> DatasetURI:
     "-e",
     type=whole(SECOND, least=1),
     metavar="DURATION",
-    help="How long the link works: 600 (seconds), 90m, 24h or 30d; by default 7d, or the server's "
+    help="How long the link works: 600 (seconds), 90m, 24h or 7d; by default 7d, or the server's "
     "maximum if that is less.",
 )
 @click.option(
@@ -70,7 +71,7 @@ def create(
     *,
     as_json: bool,
 ) -> None:
-    """Share the dataset URI, which dserver must know, and print the link.
+    """Share a registered dataset, and print the link.
 
     Anybody who has the link can see and download what is shared until the share ends, without an
     account. The link is printed only this once; it begins with SIGNED_URL_PUBLIC_URL, which must be
@@ -85,8 +86,8 @@ def create(
     address = public_url()
     new = NewShare(None, patterns, expires, max_downloads, note)
     with usage():
-        warn_of_unreadable_rules(uri.base)
         created = services().shares.create(permit_operator_read(uri.base), uri.uuid, new)
+    warn_of_unreadable_rules(uri.base)
     made = link(address, created.token)
     if as_json:
         click.echo(json.dumps(share_output.created(created, made), indent=2))
@@ -103,9 +104,10 @@ def create(
 def list_shares(
     uri: DatasetURI | None, owner: str | None, *, with_ended: bool, as_json: bool
 ) -> None:
-    """List shares whose links work, newest first: ID, end, downloads, owner and dataset.
+    """List shares whose links work, newest first.
 
-    The links themselves are not kept: whoever has lost one needs a new one.
+    Each with its ID, end, downloads, owner and dataset. The links themselves are not kept: whoever
+    has lost one needs a new one.
 
     \b
     Example:
@@ -118,10 +120,10 @@ def list_shares(
 
 
 @share.command("show")
-@click.argument("share_id", metavar="ID")
+@click.argument("id_or_link", metavar="ID_OR_LINK")
 @_json
-def show(share_id: str, *, as_json: bool) -> None:
-    """Show a share: what it is of, until when, and how often it was opened and downloaded.
+def show(id_or_link: str, *, as_json: bool) -> None:
+    """Show a share, and how often it was opened and downloaded.
 
     What is shown of its use is as old as the audit at most.
 
@@ -130,10 +132,10 @@ def show(share_id: str, *, as_json: bool) -> None:
       flask share show 3f2a9c0d1e4b5a67
     """  # noqa: D301 (click looks for the character itself, not for its name)
     try:
-        found = services().shares.find(share_id)
+        found = services().shares.find(services().shares.id_of(id_or_link))
     except ShareNotFound as error:
-        raise click.ClickException(_unknown(share_id)) from error
-    uses = services().audit.uses(share_id)
+        raise click.ClickException(_unknown(id_or_link)) from error
+    uses = services().audit.uses(found.id)
     if as_json:
         click.echo(json.dumps(share_output.facts_with_uses(found, uses), indent=2))
     else:
@@ -141,33 +143,35 @@ def show(share_id: str, *, as_json: bool) -> None:
 
 
 @share.command("revoke")
-@click.argument("share_ids", metavar="ID...", nargs=-1, required=True)
+@click.argument("ids_or_links", metavar="ID_OR_LINK...", nargs=-1, required=True)
 @_json
-def revoke(share_ids: Sequence[str], *, as_json: bool) -> None:
-    """End shares, whoever created them; the next click on a link is refused.
+def revoke(ids_or_links: Sequence[str], *, as_json: bool) -> None:
+    """End shares, whoever created them.
 
-    What was signed for a click before that ends within a minute.
+    The next click on a link is refused. What was signed for a click before that ends within a
+    minute.
 
-    Exit code: 0; 1 if an ID is unknown; the other shares are ended all the same.
+    Exit code: 0; 1 if one is unknown; the other shares are ended all the same.
 
     \b
     Example:
       flask share revoke 3f2a9c0d1e4b5a67
     """  # noqa: D301 (click looks for the character itself, not for its name)
     results: dict[str, ShareFacts | None] = {}
-    for share_id in dict.fromkeys(share_ids):
+    for id_or_link in dict.fromkeys(ids_or_links):
         try:
+            share_id = services().shares.id_of(id_or_link)
             results[share_id] = services().shares.revoke(share_id, "")
         except ShareNotFound:
-            results[share_id] = None
-    unknown = [share_id for share_id, revoked in results.items() if revoked is None]
+            results[without_tokens(id_or_link)] = None
+    unknown = [name for name, revoked in results.items() if revoked is None]
     if as_json:
         click.echo(json.dumps(share_output.revoked(results), indent=2))
     else:
         for revoked in filter(None, results.values()):
             click.echo(share_output.line(revoked))
-    for share_id in unknown:
-        click.echo(_unknown(share_id), err=True)
+    for name in unknown:
+        click.echo(_unknown(name), err=True)
     if unknown:
         sys.exit(1)
 
@@ -184,10 +188,11 @@ def revoke(share_ids: Sequence[str], *, as_json: bool) -> None:
 @click.option("--dry-run", is_flag=True, help="Show what would happen; change nothing.")
 @_json
 def cleanup(older_than: int, *, dry_run: bool, as_json: bool) -> None:
-    """Delete shares that ended long ago, and end those whose dataset or owner is gone.
+    """Delete shares that ended long ago.
 
-    dserver ends the shares of a dataset or user that it deletes. This finds those that were deleted
-    by other means. What the audit knows of a share is kept for SIGNED_URL_AUDIT_DAYS.
+    dserver ends the shares of a dataset or user that it deletes. This also ends those whose dataset
+    or owner was deleted by other means. What the audit knows of a share is kept for
+    SIGNED_URL_AUDIT_DAYS.
 
     \b
     Example, for cron:
@@ -214,5 +219,8 @@ def _found(uri: DatasetURI | None, owner: str | None, *, with_ended: bool) -> It
         before = page.next
 
 
-def _unknown(share_id: str) -> str:
-    return f"There is no share with the ID {share_id!a}; `flask share list --all` lists all."
+def _unknown(id_or_link: str) -> str:
+    return (
+        f"There is no share with the ID or link {without_tokens(id_or_link)!r}; "
+        "`flask share list --all` lists all."
+    )

@@ -8,11 +8,18 @@ from datetime import datetime
 from typing import Any
 
 from dserver_signed_url_plugin.audit.decisions import Use
+from dserver_signed_url_plugin.cli.names import printable
+from dserver_signed_url_plugin.shares.facts import EndReason
 from dserver_signed_url_plugin.shares.service import CreatedShare, ShareFacts
 from dserver_signed_url_plugin.times import timestamp
 
 _NOTE_CHARACTERS = 40
 _OPERATOR = "an operator"
+_REASONS: Mapping[EndReason, str] = {
+    "revoked": "revoked",
+    "dataset-deleted": "ended with its dataset",
+    "owner-deleted": "ended with its owner",
+}
 # Of what was deposited where no link could be made.
 NO_LINK: Mapping[str, Any] = {"id": None, "link": None, "expires_timestamp": None}
 
@@ -57,7 +64,7 @@ def lines(shares: Iterable[ShareFacts]) -> Iterator[str]:
 
 def line(share: ShareFacts) -> str:
     """Return a share in one line."""
-    words = [use(share), f"{share.uri} {_printable(share.name)}"]
+    words = [use(share), f"{share.uri} {printable(share.name)}"]
     words += [_short(share.note)] if share.note else []
     return "  ".join(words)
 
@@ -96,13 +103,13 @@ def facts_with_uses(share: ShareFacts, uses: Mapping[str, Use]) -> dict[str, Any
 def description(share: ShareFacts, uses: Mapping[str, Use]) -> Iterator[str]:
     """Yield the lines of `show`."""
     yield f"Share {share.id}: {_ending(share)}"
-    yield f"  Dataset: {share.uri} {_printable(share.name)}"
+    yield f"  Dataset: {share.uri} {printable(share.name)}"
     yield f"  Shared: {_extent(share)}"
     yield f"  Owner: {_owner(share)}"
     yield f"  Created: {_time(share.created_at)}"
     yield f"  Ends: {_time(share.ends_at)}"
     if share.ended_at is not None:
-        yield f"  Ended: {_time(share.ended_at)} ({share.ended_because})"
+        yield f"  Ended: {_time(share.ended_at)}"
     yield f"  Downloads: {_downloads(share)}"
     for note in (share.note or "").splitlines()[:1]:
         yield f"  Note: {note}"
@@ -130,9 +137,9 @@ def _ending(share: ShareFacts) -> str:
         return f"works until {_time(share.ends_at)}"
     if share.state == "expired":
         return f"expired {_time(share.ends_at)}"
-    if share.ended_at is not None:
-        return f"{share.ended_because} {_time(share.ended_at)}"
-    return share.state
+    if share.ended_at is not None and share.ended_because is not None:
+        return f"{_REASONS[share.ended_because]} {_time(share.ended_at)}"
+    return share.state.replace("-", " ")
 
 
 def _downloads(share: ShareFacts) -> str:
@@ -146,18 +153,13 @@ def _extent(share: ShareFacts) -> str:
 
 
 def _owner(share: ShareFacts) -> str:
-    return _printable(share.owner) or _OPERATOR
+    return printable(share.owner) or _OPERATOR
 
 
 def _short(note: str) -> str:
     first, *more = note.splitlines()
     cut = first[:_NOTE_CHARACTERS]
     return f'"{cut}{"…" if more or cut != first else ""}"'
-
-
-def _printable(name: str) -> str:
-    # A name that somebody else chose must not add lines.
-    return name if name.isprintable() else ascii(name)
 
 
 def _time(moment: datetime) -> str:

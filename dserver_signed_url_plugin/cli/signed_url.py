@@ -9,7 +9,7 @@ from dserver_signed_url_plugin.cli.verify import verify
 
 signed_url = Commands(
     "signed_url",
-    help="Show who was granted signed URLs, and test whether they work; verify datasets.",
+    help="Check signed URLs, verify datasets, and show the audit.",
 )
 signed_url.add_command(audit)
 signed_url.add_command(doctor)

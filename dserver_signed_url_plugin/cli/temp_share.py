@@ -57,7 +57,7 @@ _RESUMABLE = "`flask pending_upload list` shows what was begun; the same command
     "-e",
     type=whole(SECOND, least=1),
     metavar="DURATION",
-    help="How long the link works: 600 (seconds), 90m, 24h or 30d; by default 600. URLs are valid "
+    help="How long the link works: 600 (seconds), 90m, 24h or 7d; by default 600. URLs are valid "
     "for seven days at most.",
 )
 @json_option
@@ -72,11 +72,12 @@ def create(
     with_urls: bool,
     as_json: bool,
 ) -> None:
-    """Deposit files as a dataset below BASE_URI, and print one link to them.
+    """Deposit files below BASE_URI, and print one link to them.
 
-    Anybody who has the link can see and download the files until it ends, without an account. All
-    files of a directory are shared, under the directory's name; with --archive, one archive of
-    them. '-' is standard input, under the name that --as gives it. dserver must know BASE_URI.
+    Anybody who has the link can see and download the files until it ends, without an account. They
+    are deposited as a dataset. All files of a directory are shared, under the directory's name;
+    with --archive, one archive of them. '-' is standard input, under the name that --as gives it.
+    dserver must know BASE_URI.
 
     The link begins with SIGNED_URL_PUBLIC_URL. Without this setting a URL is printed for each file,
     as --urls does after the link; such a URL cannot be revoked.

@@ -15,6 +15,7 @@ from flask.cli import with_appcontext
 from dserver_signed_url_plugin.cli import deposit_output
 from dserver_signed_url_plugin.cli.file_urls import json_option
 from dserver_signed_url_plugin.errors import InvalidField, SignedURLError
+from dserver_signed_url_plugin.log_filter import without_tokens
 from dserver_signed_url_plugin.services import services
 from dserver_signed_url_plugin.shares.temporary_deposits import TemporaryDeposit
 from dserver_signed_url_plugin.uris import DatasetURI
@@ -24,10 +25,10 @@ from dserver_signed_url_plugin.uris import DatasetURI
 @json_option
 @with_appcontext
 def list_deposits(*, as_json: bool) -> None:
-    """List what `temp_share create` has deposited and dserver still has, newest first.
+    """List what `temp_share create` has deposited, newest first.
 
-    Each with the shares whose links work, whoever created them. Files that the store has deleted
-    are listed until `flask lifecycle sweep` has unregistered them.
+    Only what dserver still has, each with the shares whose links work, whoever created them. Files
+    that the store has deleted are listed until `flask lifecycle sweep` has unregistered them.
 
     \b
     Example:
@@ -40,7 +41,7 @@ def list_deposits(*, as_json: bool) -> None:
 
 
 @click.command("end")
-@click.argument("arguments", metavar="URI_OR_ID...", nargs=-1, required=True)
+@click.argument("arguments", metavar="URI_OR_ID_OR_LINK...", nargs=-1, required=True)
 @click.option(
     "--delete-storage",
     is_flag=True,
@@ -55,9 +56,9 @@ def end(
 ) -> None:
     """End all links to what `temp_share create` has deposited.
 
-    A deposit is named by its URI, or by the ID of one of its shares. Only with --delete-storage do
-    URLs end that --urls or `temp_share url` has made, because the files are deleted then. A dataset
-    that was deposited by other means is refused.
+    A deposit is named by its URI, or by the ID or the link of one of its shares. Only with
+    --delete-storage do URLs end that --urls or `temp_share url` has made, because the files are
+    deleted then. A dataset that was deposited by other means is refused.
 
     If it is interrupted, run the same command again.
 
@@ -68,7 +69,7 @@ def end(
     Example:
       flask temp_share end s3://tempstore/550e8400-e29b-41d4-a716-446655440000 --delete-storage
     """  # noqa: D301 (click looks for the character itself, not for its name)
-    found = {argument: _found(argument) for argument in arguments}
+    found = {without_tokens(argument): _found(argument) for argument in arguments}
     deposits = _deposits(found.values())
     if delete_storage and deposits and not dry_run and not yes:
         _confirm(deposits)
@@ -93,9 +94,10 @@ def _found(argument: str) -> TemporaryDeposit | str:
     """Return the deposit that an argument names, or why there is none."""
     deposits = services().temporary_deposits
     try:
-        if "/" in argument:
+        share_id = services().shares.id_of(argument)
+        if "/" in share_id:
             return deposits.find(DatasetURI.parse(argument))
-        return deposits.find_share(argument)
+        return deposits.find_share(share_id)
     except InvalidField as error:
         raise click.UsageError(error.message) from error
     except SignedURLError as error:

@@ -12,6 +12,7 @@ from typing import Any
 import click
 from flask.cli import with_appcontext
 
+from dserver_signed_url_plugin.cli.names import printable
 from dserver_signed_url_plugin.cli.progress_bar import progress_bar
 from dserver_signed_url_plugin.errors import InvalidField, StorageAway
 from dserver_signed_url_plugin.services import services
@@ -53,11 +54,12 @@ def verify(
     restart: bool,
     as_json: bool,
 ) -> None:
-    """Read every byte of the dataset URI, and compare size and MD5 of each item with its manifest.
+    """Read every byte of a dataset, and compare it with the manifest.
 
-    Items are read through signed URLs, eight at a time, and nothing is kept of them but which are
-    equal. If the command is interrupted, or the store stops answering, the same command goes on
-    where it stopped, for seven days, but for a sample; an item that was half read is read again.
+    Sizes and MD5s are compared. Items are read through signed URLs, eight at a time, and nothing is
+    kept of them but which are equal. If the command is interrupted, or the store stops answering,
+    the same command goes on where it stopped, for seven days, but for a sample; an item that was
+    half read is read again.
     When all items have been read, the next run begins anew. --items takes a pattern of Python's
     fnmatch: case counts, and an asterisk also matches slashes.
 
@@ -145,8 +147,7 @@ def _lines(report: Report) -> Iterator[str]:
 
 def _row(compared: ComparedItem) -> Sequence[str]:
     item = compared.item
-    # A name that somebody else chose must not add lines or columns.
-    name = item.relpath if item.relpath.isprintable() else ascii(item.relpath)
+    name = printable(item.relpath)
     expected = f"{_size(item.size_in_bytes)} {_short(item.hash)}"
     return (compared.result.value, expected, compared.reason or _found(compared.found), name)
 

@@ -28,7 +28,7 @@ from dserver_signed_url_plugin.permissions import ReadPermit
 from dserver_signed_url_plugin.shares import repository
 from dserver_signed_url_plugin.shares.choice import chosen_items
 from dserver_signed_url_plugin.shares.facts import ShareFacts, SharePage, State
-from dserver_signed_url_plugin.shares.tokens import new_token, token_hash
+from dserver_signed_url_plugin.shares.tokens import new_token, token_hash, token_of
 from dserver_signed_url_plugin.storage.values import Item, total_size
 
 __all__ = [
@@ -190,6 +190,19 @@ class Shares:
         :raises ShareNotFound: if there is none.
         """
         return _existing(share_id)
+
+    def id_of(self, id_or_link: str) -> str:
+        """Return the ID of the share that has this ID or this link.
+
+        :raises ShareNotFound: if no share has the link; not if it is an unknown ID.
+        """
+        token = token_of(id_or_link)
+        if token is None:
+            return id_or_link
+        found = repository.by_token_hash(token_hash(token))
+        if found is None:
+            raise ShareNotFound
+        return found[0].id
 
     def revoke(self, share_id: str, username: str, *, is_admin: bool = False) -> ShareFacts:
         """End a share, unless it was ended before; return it as it is then. Idempotent.

@@ -10,6 +10,7 @@ import secrets
 _RANDOM_BYTES = 20
 # Lower case and no punctuation: mail programs leave a dash at the end out of a link.
 _TOKEN = re.compile(r"[a-z2-7]{32}")
+_LINK = re.compile(r"(?:^|/signed-urls/s/)([a-z2-7]{32})(?![\w-])", re.IGNORECASE)
 
 
 def new_token() -> str:
@@ -20,6 +21,12 @@ def new_token() -> str:
 def is_token(text: str) -> bool:
     """Return whether a text has the form of a token."""
     return _TOKEN.fullmatch(text) is not None
+
+
+def token_of(link: str) -> str | None:
+    """Return the token of a link, also of one to an item, or of a token alone; None if neither."""
+    found = _LINK.search(link)
+    return None if found is None else found[1].lower()
 
 
 def token_hash(token: str) -> str:

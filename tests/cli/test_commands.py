@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from click import Context, Group
 from dservercore import sql_db
 from sqlalchemy import text
 
@@ -31,6 +32,14 @@ COMMANDS = [
     (lifecycle, ["set", "{base_uri}", "--days", "1"]),
     (signed_url, ["audit"]),
 ]
+
+
+@pytest.mark.parametrize("group", [temp_share, share, pending_upload, lifecycle, signed_url])
+def test_the_help_of_a_group_has_whole_sentences(group):
+    everything = Group(commands=[group])
+    for command, name in (everything, "flask"), (group, f"flask {group.name}"):
+        with Context(command, info_name=name) as context:
+            assert "..." not in command.get_help(context).partition("Commands:")[2]
 
 
 @pytest.fixture

@@ -107,7 +107,7 @@ def logout(session: Session, *, url: str | None) -> None:
 @click.command()
 @command_options
 def whoami(session: Session) -> None:
-    """Show your user name, your permissions, and when your token expires."""
+    """Show your user name, permissions, and when your token expires."""
     server = session.client().server
     user, base_uris, ends = server.whoami(), server.base_uris(), server.tokens.ends_at()
     document = {

@@ -55,7 +55,7 @@ class Duration(click.ParamType[int]):
     "--expires",
     "expires_in",
     type=Duration(),
-    help="When the link expires: after 90m, 24h or 30d.  [default: dserver's]",
+    help="When the link expires: after 90m, 24h or 7d.  [default: dserver's]",
 )
 @click.option(
     "--downloads",

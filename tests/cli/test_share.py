@@ -35,16 +35,18 @@ def lab(store: LocalStore, jwt_settings, database):
     yield from dserver_on(bucket, {**jwt_settings, "SIGNED_URL_PUBLIC_URL": ADDRESS}, database)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def deposit(lab):
     """A dataset in the store."""
-    made = Deposit(FILES)
-    assert DtoolDserver().upload(lab.alice, lab.base_uri, made).status_code == 200
-    return made
+    return deposited(lab)
 
 
 @pytest.fixture
 def uri(lab, deposit):
+    """The URI of the dataset, which has no share."""
+    with lab.app.app_context():
+        sql_db.session.execute(sql_db.delete(Share))
+        sql_db.session.commit()
     return f"{lab.base_uri}/{deposit.uuid}"
 
 
@@ -116,8 +118,7 @@ def test_globs_that_match_nothing_are_all_named_and_nothing_is_shared(run, uri):
 
 
 def test_without_an_address_it_is_said_what_to_set_and_nothing_is_shared(dserver):
-    made = Deposit(FILES)
-    assert DtoolDserver().upload(dserver.alice, dserver.base_uri, made).status_code == 200
+    made = deposited(dserver)
     runner = dserver.app.test_cli_runner()
     result = runner.invoke(share, ["create", f"{dserver.base_uri}/{made.uuid}"])
     assert (result.exit_code, result.stdout) == (2, "")
@@ -129,7 +130,7 @@ def test_without_an_address_it_is_said_what_to_set_and_nothing_is_shared(dserver
     ("arguments", "word"),
     [
         (["--expires", "91d"], "must be at most 90d, which is SIGNED_URL_MAX_SHARE_DAYS"),
-        (["--expires", "0"], "0 is not in the range"),
+        (["--expires", "0"], "0 is less than 1 (seconds)"),
         (["--downloads", "0"], "0 is not in the range"),
         (["--downloads", str(2**31)], "must be at least 1 and at most"),
         (["--note", "x" * 1001], "must be at most 1000 printable characters"),
@@ -145,6 +146,12 @@ def test_what_is_no_dataset_is_refused(lab, run):
     unknown = f"{lab.base_uri}/{UUID(int=0)}"
     assert "dserver has no dataset" in run("create", unknown, code=1).stderr
     assert "a dataset URI ends in" in run("create", lab.base_uri, code=2).stderr
+
+
+def test_nothing_is_said_of_lifecycle_rules_before_a_refusal(lab, run):
+    lab.app.test_cli_runner().invoke(args=["base_uri", "add", "s3://no-keys"])
+    [said] = run("create", f"s3://no-keys/{UUID(int=0)}", code=1).stderr.splitlines()
+    assert "dserver has no dataset" in said
 
 
 # List and show ------------------------------------------------------------------------------
@@ -183,7 +190,7 @@ def test_shares_that_ended_are_listed_with_all_and_say_why(lab, run, create, uri
     states = {each["id"]: each["state"] for each in found}
     assert states == {ended["id"]: "revoked", used_up["id"]: "used-up", expired["id"]: "expired"}
     text = run("list", "--uri", uri, "--all").stdout
-    assert ("revoked 20" in text, "used-up" in text, "expired 20" in text) == (True, True, True)
+    assert ("revoked 20" in text, "used up" in text, "expired 20" in text) == (True, True, True)
 
 
 def test_the_list_can_be_limited_to_an_owner(lab, run, create, uri):
@@ -229,7 +236,19 @@ def test_a_share_that_nobody_has_opened_is_shown(run, create):
 
 def test_an_unknown_share_is_said_to_be_unknown(run):
     result = run("show", "f" * 16, code=1)
-    assert (result.stdout, "no share with the ID 'ffff" in result.stderr) == ("", True)
+    assert (result.stdout, "no share with the ID or link 'ffff" in result.stderr) == ("", True)
+
+
+def test_a_link_names_its_share_and_is_not_printed(run, create):
+    made = create()
+    assert run("show", made["link"]).stdout.startswith(f"Share {made['id']}: works until ")
+    file = f"{made['link'].upper()}/{'0' * 40}"
+    assert ids(run("revoke", file, made["id"])) == [made["id"]]
+    unknown = f"{ADDRESS}/signed-urls/s/{'a' * 32}"
+    results = run("show", unknown, code=1), run("revoke", unknown, "--json", code=1)
+    for result in results:
+        assert "/signed-urls/s/…'" in result.stderr
+        assert "a" * 32 not in result.output
 
 
 def test_a_note_or_name_cannot_break_the_lines(lab, run, create, uri):
@@ -289,7 +308,6 @@ def test_every_action_is_in_the_audit_with_the_id_of_the_share(lab, run, create,
 
 
 def test_shares_that_ended_long_ago_are_deleted_and_nothing_by_a_dry_run(lab, run, create, uri):
-    run("cleanup")
     old, young, living = create(), create(), create()
     age(lab, old["id"], days=31)
     age(lab, young["id"], days=29)
@@ -302,9 +320,10 @@ def test_shares_that_ended_long_ago_are_deleted_and_nothing_by_a_dry_run(lab, ru
     assert ids(run("list", "--uri", uri, "--all")) == [living["id"]]
 
 
-def test_shares_whose_dataset_is_gone_from_the_database_are_ended(lab, run, create, uri):
+def test_shares_whose_dataset_is_gone_from_the_database_are_ended(lab, run):
     run("cleanup")
-    made = create()
+    uri = f"{lab.base_uri}/{deposited(lab).uuid}"
+    made = json.loads(run("create", uri, "--json").stdout)
     with lab.app.app_context():
         sql_db.session.execute(sql_db.delete(Dataset).where(Dataset.uri == uri))
         sql_db.session.commit()
@@ -316,6 +335,12 @@ def test_shares_whose_dataset_is_gone_from_the_database_are_ended(lab, run, crea
 
 
 # Helpers ------------------------------------------------------------------------------------
+
+
+def deposited(dserver):
+    made = Deposit(FILES)
+    assert DtoolDserver().upload(dserver.alice, dserver.base_uri, made).status_code == 200
+    return made
 
 
 @contextmanager

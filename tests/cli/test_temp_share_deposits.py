@@ -15,9 +15,10 @@ from dserver_signed_url_plugin.shares import deposit_repository
 from dserver_signed_url_plugin.uploads.models import PendingUpload
 from dserver_signed_url_plugin.uris import DatasetURI
 from tests.support.clients import Deposit, DtoolDserver
-from tests.support.dserver import encoded
+from tests.support.dserver import Account, Bucket, encoded
+from tests.support.dserver_fixtures import dserver_on
 from tests.support.links import Visitor
-from tests.support.proxy import Fault
+from tests.support.proxy import Fault, StoreProxy
 from tests.support.shared_files import waiting
 from tests.uploads.test_cleanup import fail_to_register
 
@@ -25,10 +26,47 @@ ADDRESS = "https://dserver.example.org"
 on_s3 = pytest.mark.parametrize("place", ["bucket"], indirect=True)
 
 
-@pytest.fixture
-def dserver(make_dserver_on, place, place_proxy):
+@pytest.fixture(scope="module")
+def bucket(store):
+    """A bucket that all tests share."""
+    name = "cli-test-temp-share-deposits"
+    store.create_bucket(name)
+    return Bucket(name, store.endpoint, store.access_key, store.secret_key)
+
+
+@pytest.fixture(scope="module")
+def account(azure_store, unused_accounts):
+    """An account that all tests share."""
+    name = next(unused_accounts)
+    return Account(name, azure_store.endpoint(name), azure_store.key)
+
+
+@pytest.fixture(scope="module", params=["bucket", "account"])
+def place(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="module")
+def place_proxy(place):
+    with StoreProxy(place) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def shared_dserver(place, place_proxy, jwt_settings, database):
     """A dserver whose address is set, and whose store can be hindered."""
-    return make_dserver_on(place, SIGNED_URL_PUBLIC_URL=ADDRESS, **place_proxy.settings())
+    settings = {**jwt_settings, "SIGNED_URL_PUBLIC_URL": ADDRESS, **place_proxy.settings()}
+    yield from dserver_on(place, settings, database)
+
+
+@pytest.fixture
+def dserver(shared_dserver, place_proxy):
+    """The dserver, which has forgotten what another test has deposited."""
+    with shared_dserver.app.app_context():
+        sql_db.session.execute(sql_db.delete(deposit_repository.TempShareDeposit))
+        sql_db.session.commit()
+    yield shared_dserver
+    place_proxy.heal()
 
 
 @pytest.fixture
@@ -123,7 +161,8 @@ def test_all_links_to_a_deposit_end_and_the_files_stay(run, create, dserver):
     assert dserver.bob.delete(f"/signed-urls/shares/{theirs['id']}").json["state"] == "revoked"
     assert status(dserver, other["link"]) == 200
     assert requests.get(made["files"][0]["url"], timeout=30).text == "eins"
-    assert run("end", made["id"]).stdout == f"{made['uri']}: 0 link(s) ended\n"
+    assert run("end", made["link"]).stdout == f"{made['uri']}: 0 link(s) ended\n"
+    assert listed(run)[0]["uri"] == other["uri"]
     actions = [(each["action"], each["share"]) for each in trail(dserver, made["uri"])]
     assert ("share-revoke", made["id"]) in actions
 
@@ -150,7 +189,7 @@ def test_a_deposit_and_nothing_else_is_deleted(run, create, dserver, holdings):
 def test_a_deposit_that_is_named_twice_is_deleted_once(run, create, dserver):
     made = create()
     again = json.loads(run("create", made["uri"], "--json", command=share).stdout)
-    names = made["uri"], again["id"], made["id"]
+    names = made["uri"], again["id"], made["id"], made["link"]
     result = run("end", *names, "--delete-storage", "--yes")
     assert result.stdout == f"{made['uri']}: 2 link(s) ended; deleted: 1 item(s), 4 bytes\n"
     actions = [each["action"] for each in trail(dserver, made["uri"])]
@@ -183,10 +222,13 @@ def test_what_temp_share_did_not_deposit_is_refused_and_the_others_are_ended(run
     assert DtoolDserver().upload(dserver.alice, dserver.base_uri, other).status_code == 200
     uri = f"{dserver.base_uri}/{other.uuid}"
     foreign = json.loads(run("create", uri, "--json", command=share).stdout)
-    given = [uri, foreign["id"], "f" * 16, made["uri"]]
+    unknown = f"{ADDRESS}/signed-urls/s/{'a' * 32}"
+    given = [uri, foreign["id"], "f" * 16, unknown, made["uri"]]
     result = run("end", *given, "--delete-storage", "--yes", code=1)
     for problem in (f"{uri}: ", f"{foreign['id']}: ", f"{'f' * 16}: There is no such share"):
         assert problem in result.stderr
+    assert "/signed-urls/s/…: There is no such share" in result.stderr
+    assert "a" * 32 not in result.output
     assert result.stdout.startswith(f"{made['uri']}: 1 link(s) ended; deleted")
     assert (status(dserver, foreign["link"]), is_registered(dserver, uri)) == (200, True)
 

@@ -276,10 +276,10 @@ def test_the_same_statements_find_an_unknown_a_used_up_and_a_revoked_share(dserv
     for below in ("", f"/{ONE}", f"/{ONE}/preview"):
         executed = []
         for visitor in everyone:
-            visitor.open(below, headers=headers)  # the first of a minute inserts a row
             with counted(dserver, proxy) as cost:
                 assert visitor.open(below, headers=headers).status_code in (404, 410)
-            executed.append(cost.queries)
+            # The first refusal of a minute inserts a row into the audit.
+            executed.append([query for query in cost.queries if "signed_url_audit" not in query])
         assert executed[0] == executed[1] == executed[2]
 
 

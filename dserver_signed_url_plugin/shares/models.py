@@ -45,5 +45,5 @@ class Share(sql_db.Model):
     number_of_items: Mapped[int]
     # Bytes; None if the size of an item is not known.
     size_in_bytes: Mapped[int | None] = mapped_column(BigInteger)
-    # The SHA-1 digests of the items, sorted; None if all items are shared.
+    # The SHA-1 digests of the items, sorted; None if all items are shared. May be empty once ended.
     identifiers: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)

@@ -125,11 +125,14 @@ def living(uris: Sequence[str]) -> list[ShareFacts]:
 def insert_share(values: Mapping[str, Any], most: int | None) -> ShareFacts | None:
     """Insert a share and return it, or None if its owner has too many that still work.
 
+    Those of the owner that ended lose the list of their items, which may be 200 kB each.
+
     :param values: by name of the column, without ``owner_id``.
     :param most: how many shares of the owner may work at once; None for any number.
     """
     if most is not None:
         _lock_quota(values["owner"])
+        sql_db.session.execute(_emptying_ended(values["owner"]))
     sql_db.session.execute(_insertion(values, most), values)
     sql_db.session.commit()
     return find(values["id"])
@@ -241,6 +244,14 @@ def _living(now: datetime) -> Condition:
 def _ending(condition: Condition, because: EndReason) -> Any:
     statement = update(Share.__table__).where(condition, _columns.ended_at.is_(None))
     return statement.values(ended_at=datetime.now(timezone.utc), ended_because=because)
+
+
+def _emptying_ended(owner: str) -> Any:
+    # Without items, and not with NULL, which stands for all of them.
+    ended = and_(_columns.owner == owner, ~_living(datetime.now(timezone.utc)))
+    some = select(_columns.id).where(ended, func.length(_columns.identifiers) > 0)
+    some = some.with_for_update(skip_locked=True)
+    return update(Share.__table__).where(_columns.id.in_(some)).values(identifiers=b"")
 
 
 def _lock_quota(owner: str) -> None:

@@ -1,6 +1,7 @@
 """Durations as options accept them: ``600``, ``90m``, ``24h`` or ``7d``.
 
-A number without a unit counts in the unit of its option, which the option's help text names.
+A number without a unit counts in the unit of its option, which the option's help text names; a few
+options require a unit.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from collections.abc import Callable
 
 import click
 
+from dserver_signed_url_plugin.quantities import counted
+
 SECOND, HOUR, DAY = 1, 3600, 86_400
-_NAMES = {SECOND: "seconds", HOUR: "hours", DAY: "days"}
+_NOUNS = {SECOND: "second", HOUR: "hour", DAY: "day"}
 _SUFFIXES = {"s": SECOND, "m": 60, "h": HOUR, "d": DAY}
 _WITH_UNIT = re.compile(r"([0-9]{1,18})([smhd])")
 # Counted back from now, this is still a date that Python and the databases know.
@@ -30,10 +33,17 @@ def whole(unit: int, least: int = 0, most: int | None = None) -> Callable[[str],
     def duration(text: str) -> int:
         number = convert(text)
         if number != int(number):
-            raise click.BadParameter(f"{text!r} is not a whole number of {_NAMES[unit]}.")
+            raise click.BadParameter(f"{text!r} is not a whole number of {_NOUNS[unit]}s.")
         return int(number)
 
     return duration
+
+
+def seconds_with_unit(text: str) -> int:
+    """Return the seconds of a duration that has a unit, and is not zero."""
+    if not _WITH_UNIT.fullmatch(text.strip()):
+        raise click.BadParameter(f"{text!r} is not a duration with a unit, such as 90m, 24h or 7d.")
+    return whole(SECOND, least=1)(text)
 
 
 def fractional(unit: int, least: int = 0, most: int | None = None) -> Callable[[str], float]:
@@ -44,12 +54,12 @@ def fractional(unit: int, least: int = 0, most: int | None = None) -> Callable[[
         number = _number(text.strip(), unit)
         if not math.isfinite(number):
             raise click.BadParameter(
-                f"{text!r} is not a duration such as 600 ({_NAMES[unit]}), 90m, 24h or 7d."
+                f"{text!r} is not a duration such as 600 ({_NOUNS[unit]}s), 90m, 24h or 7d."
             )
         if number < least:
-            raise click.BadParameter(f"{text} is less than {least} ({_NAMES[unit]}).")
+            raise click.BadParameter(f"{text} is less than {counted(least, _NOUNS[unit])}.")
         if number > most:
-            raise click.BadParameter(f"{text} is more than {most} ({_NAMES[unit]}).")
+            raise click.BadParameter(f"{text} is more than {counted(most, _NOUNS[unit])}.")
         return number
 
     return duration

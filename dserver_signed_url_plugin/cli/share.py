@@ -14,7 +14,7 @@ import click
 
 from dserver_signed_url_plugin.cli import share_output
 from dserver_signed_url_plugin.cli.commands import Commands
-from dserver_signed_url_plugin.cli.durations import DAY, SECOND, whole
+from dserver_signed_url_plugin.cli.durations import DAY, seconds_with_unit, whole
 from dserver_signed_url_plugin.cli.links import public_url, usage, warn_of_unreadable_rules
 from dserver_signed_url_plugin.errors import InvalidField, ShareNotFound
 from dserver_signed_url_plugin.log_filter import without_tokens
@@ -48,9 +48,9 @@ def _uri_of(text: str) -> DatasetURI:
 @click.option(
     "--expires",
     "-e",
-    type=whole(SECOND, least=1),
+    type=seconds_with_unit,
     metavar="DURATION",
-    help="How long the link works: 600 (seconds), 90m, 24h or 7d; by default 7d, or the server's "
+    help="How long the link works: 90m, 24h or 30d; by default 7d, or the server's "
     "maximum if that is less.",
 )
 @click.option(
@@ -183,7 +183,7 @@ def revoke(ids_or_links: Sequence[str], *, as_json: bool) -> None:
     metavar="DURATION",
     default="30",
     show_default=True,
-    help="Delete shares that ended this long ago: 30 (days), 24h or 30d.",
+    help="Delete shares that ended this long ago: 30 (days), 24h or 7d.",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would happen; change nothing.")
 @_json

@@ -5,6 +5,8 @@ from __future__ import annotations
 import unicodedata
 from datetime import datetime
 
+from dserver_signed_url_plugin.quantities import counted
+
 _UNITS = ("kB", "MB", "GB", "TB", "PB")
 _JOINERS = "\u200c\u200d"  # used in emoji, and in words of several scripts
 # Unicode categories: control and format characters, surrogates, line and paragraph separators.
@@ -24,11 +26,6 @@ def size(size_in_bytes: int) -> str:
         if amount < 999.95:
             return f"{amount:.1f} {unit}"
     return f"{amount / 1000:.1f} {largest}"
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun: ``"1 file"``, ``"2,000 files"``."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def duration(seconds: int) -> str:

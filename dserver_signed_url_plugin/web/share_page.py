@@ -22,6 +22,7 @@ from dserver_signed_url_plugin.errors import (
     SignedURLError,
     StorageUnavailable,
 )
+from dserver_signed_url_plugin.quantities import counted
 from dserver_signed_url_plugin.services import services
 from dserver_signed_url_plugin.shares import listing, previews
 from dserver_signed_url_plugin.shares.commands import commands
@@ -62,8 +63,8 @@ _templates = Environment(
     auto_reload=False,
 )
 _templates.globals.update(
-    counted=display.counted,
-    exact=lambda size: display.counted(size, "byte"),
+    counted=counted,
+    exact=lambda size: counted(size, "byte"),
     size=display.size,
 )
 
@@ -159,7 +160,7 @@ def _row(opened: OpenShare, item: Item) -> _Row:
         directory + slash,
         file,
         "size unknown" if size is None else display.size(size),
-        "" if size is None else display.counted(size, "byte"),
+        "" if size is None else counted(size, "byte"),
         opened.downloads_left is None and previews.kind_of(item.relpath) is not None,
     )
 

@@ -18,7 +18,6 @@ from dserver_signed_url_plugin.cli.temp_share import create
 
 # (command, option): the unit of a plain number
 OPTIONS = {
-    (create_share, "--expires"): SECOND,
     (clean_shares, "--older-than"): DAY,
     (create, "--expires"): SECOND,
     (url, "--expires"): SECOND,
@@ -60,13 +59,23 @@ def test_every_option_refuses_what_is_no_duration(command, name, unit, text):
 
 @ALL
 def test_every_option_refuses_a_duration_out_of_its_range(command, name, unit):
-    with pytest.raises(click.BadParameter, match="is more than"):
+    with pytest.raises(click.BadParameter, match="99999999999d is more than [0-9,]+ "):
         converted(command, name, "99999999999d")
-    with pytest.raises(click.BadParameter, match="-1 is less than"):
+    with pytest.raises(click.BadParameter, match="-1 is less than "):
         converted(command, name, "-1")
     if unit != HOUR:
         with pytest.raises(click.BadParameter, match="0 is less than 1 "):
             converted(command, name, "0")
+
+
+def test_how_long_a_link_works_has_a_unit():
+    expected = {"90m": 5400, "24h": DAY, "7d": 7 * DAY, "30s": 30}
+    assert {text: converted(create_share, "--expires", text) for text in expected} == expected
+    for text in ("30", "0", "1.5", "-1", "1w", "", "٣d"):
+        with pytest.raises(click.BadParameter, match="is not a duration with a unit, such as 90m"):
+            converted(create_share, "--expires", text)
+    with pytest.raises(click.BadParameter, match="0d is less than 1 second"):
+        converted(create_share, "--expires", "0d")
 
 
 def test_hours_may_be_fractions_and_zero_as_ever():

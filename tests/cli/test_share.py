@@ -130,7 +130,7 @@ def test_without_an_address_it_is_said_what_to_set_and_nothing_is_shared(dserver
     ("arguments", "word"),
     [
         (["--expires", "91d"], "must be at most 90d, which is SIGNED_URL_MAX_SHARE_DAYS"),
-        (["--expires", "0"], "0 is less than 1 (seconds)"),
+        (["--expires", "30"], "'30' is not a duration with a unit, such as 90m, 24h or 7d"),
         (["--downloads", "0"], "0 is not in the range"),
         (["--downloads", str(2**31)], "must be at least 1 and at most"),
         (["--note", "x" * 1001], "must be at most 1000 printable characters"),

@@ -25,7 +25,7 @@ class Commands(streams.Group, AppGroup):
 
 @contextmanager
 def sentences(advice: str = "") -> Iterator[None]:
-    """Turn this plugin's errors and those of the database into click's.
+    """Turn this plugin's errors, those of the database and of encodings into click's.
 
     :param advice: a sentence to append, except where the store is about to delete the dataset:
         nothing helps there.
@@ -36,6 +36,10 @@ def sentences(advice: str = "") -> Iterator[None]:
         raise click.ClickException(error.message) from error
     except SignedURLError as error:
         raise click.ClickException(f"{error.message} {advice}".rstrip()) from error
+    except UnicodeEncodeError as error:
+        # What a shell makes of bytes that are not UTF-8, which no database takes.
+        sentence = f"{error.object[:80]!a} is no text in {error.encoding}."
+        raise click.ClickException(sentence) from error
     except database.REFUSALS as error:
         raise click.ClickException(
             f"The database refused ({database.driver_message(error)}): {database.advice(error)}. "

@@ -68,6 +68,18 @@ def test_without_tables_every_command_says_how_to_make_them(dserver, run, group,
 
 
 @on_each_database
+def test_an_option_that_is_no_text_is_refused_with_a_sentence(dserver, run):
+    for group, arguments in (
+        (share, ["list", "--owner", "\udcff"]),
+        (signed_url, ["audit", "--user", "\udcff"]),
+        (signed_url, ["audit", "--share", "\udcff"]),
+    ):
+        result = run(dserver, group, arguments)
+        assert (result.exit_code, result.stdout) == (1, ""), result.exception
+        assert "'\\udcff' is no text" in result.stderr
+
+
+@on_each_database
 def test_a_database_that_somebody_else_holds_is_said_to_be_busy(make_dserver, database, run):
     dserver = make_dserver(SQLALCHEMY_ENGINE_OPTIONS=database.impatient)
     create = ["create", "{base_uri}", "{file}"]

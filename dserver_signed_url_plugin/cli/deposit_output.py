@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from dserver_signed_url_plugin.cli import share_output
-from dserver_signed_url_plugin.cli.names import printable
+from dserver_signed_url_plugin.cli.output import extent_text, json_list, printable, time_text
+from dserver_signed_url_plugin.quantities import counted
 from dserver_signed_url_plugin.shares.temporary_deposits import EndedDeposit, TemporaryDeposit
 from dserver_signed_url_plugin.times import timestamp
 
@@ -29,7 +30,7 @@ def line(deposit: TemporaryDeposit) -> str:
     """Return a deposit in one line."""
     words = [str(deposit.uri)]
     words += [] if deposit.dataset is None else [printable(deposit.dataset.name)]
-    words += [_size(deposit), f"deposited {deposit.created_at:%Y-%m-%d %H:%M} UTC"]
+    words += [_size(deposit), f"deposited {time_text(deposit.created_at)}"]
     if deposit.is_being_deleted:
         words.append("its deletion was interrupted: `flask temp_share end` completes it")
     return "  ".join(filter(None, words))
@@ -37,13 +38,13 @@ def line(deposit: TemporaryDeposit) -> str:
 
 def json_lines(deposits: Iterable[TemporaryDeposit]) -> Iterator[str]:
     """Yield the lines of `list --json`."""
-    return share_output.json_list(map(_facts, deposits))
+    return json_list(map(_facts, deposits))
 
 
 def ended(one: EndedDeposit, *, dry_run: bool) -> str:
     """Return the line of `end` for one deposit."""
     would = "would be " if dry_run else ""
-    done = [f"{len(one.shares)} link(s) {would}ended"]
+    done = [f"{counted(len(one.shares), 'link')} {would}revoked"]
     if one.freed is not None:
         done.append(f"{would}deleted: {_size(one.deposit) or _left(one)}")
     if one.freed is not None and one.freed.old_versions_remain:
@@ -70,7 +71,7 @@ def _size(deposit: TemporaryDeposit) -> str:
     dataset = deposit.dataset
     if dataset is None or dataset.size_in_bytes is None:
         return ""
-    return f"{dataset.number_of_items or 0:,} item(s), {dataset.size_in_bytes:,} bytes"
+    return extent_text(dataset.number_of_items or 0, "item", dataset.size_in_bytes)
 
 
 def _left(one: EndedDeposit) -> str:
@@ -78,7 +79,7 @@ def _left(one: EndedDeposit) -> str:
     freed = one.freed
     if freed is None or not freed.objects:
         return "nothing was left"
-    return f"{freed.objects:,} object(s), {freed.size_in_bytes:,} bytes"
+    return extent_text(freed.objects, "object", freed.size_in_bytes)
 
 
 def _facts(deposit: TemporaryDeposit) -> dict[str, Any]:

@@ -13,8 +13,9 @@ import click
 from flask.cli import with_appcontext
 
 from dserver_signed_url_plugin.cli.durations import SECOND, whole
-from dserver_signed_url_plugin.cli.links import UNREADABLE_RULES, usage
-from dserver_signed_url_plugin.cli.names import printable
+from dserver_signed_url_plugin.cli.output import printable
+from dserver_signed_url_plugin.cli.unreadable_rules import UNREADABLE_RULES
+from dserver_signed_url_plugin.cli.usage_errors import usage
 from dserver_signed_url_plugin.services import services
 from dserver_signed_url_plugin.shares.file_urls import SharedFile, SharedFiles
 from dserver_signed_url_plugin.uris import DatasetURI

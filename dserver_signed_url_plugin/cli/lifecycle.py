@@ -17,7 +17,7 @@ import click
 
 from dserver_signed_url_plugin.cli.commands import Commands
 from dserver_signed_url_plugin.cli.durations import DAY, whole
-from dserver_signed_url_plugin.cli.names import printable
+from dserver_signed_url_plugin.cli.output import printable
 from dserver_signed_url_plugin.cli.progress_bar import tracked
 from dserver_signed_url_plugin.errors import InvalidField, SignedURLError
 from dserver_signed_url_plugin.lifecycle.rules import Change, Retention, Rule

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import click
 
-from dserver_signed_url_plugin.cli import output
+from dserver_signed_url_plugin.cli import pending_upload_output as output
 from dserver_signed_url_plugin.cli.commands import Commands
 from dserver_signed_url_plugin.cli.durations import HOUR, fractional
 from dserver_signed_url_plugin.cli.progress_bar import tracked

@@ -15,10 +15,12 @@ import click
 from dserver_signed_url_plugin.cli import share_output
 from dserver_signed_url_plugin.cli.commands import Commands
 from dserver_signed_url_plugin.cli.durations import DAY, seconds_with_unit, whole
-from dserver_signed_url_plugin.cli.links import public_url, usage, warn_of_unreadable_rules
+from dserver_signed_url_plugin.cli.unreadable_rules import warn_of_unreadable_rules
+from dserver_signed_url_plugin.cli.usage_errors import public_url, usage
 from dserver_signed_url_plugin.errors import InvalidField, ShareNotFound
 from dserver_signed_url_plugin.log_filter import without_tokens
 from dserver_signed_url_plugin.permissions import permit_operator_read
+from dserver_signed_url_plugin.quantities import counted
 from dserver_signed_url_plugin.services import services
 from dserver_signed_url_plugin.shares.service import NewShare, ShareFacts, link
 from dserver_signed_url_plugin.uris import DatasetURI
@@ -146,12 +148,12 @@ def show(id_or_link: str, *, as_json: bool) -> None:
 @click.argument("ids_or_links", metavar="ID_OR_LINK...", nargs=-1, required=True)
 @_json
 def revoke(ids_or_links: Sequence[str], *, as_json: bool) -> None:
-    """End shares, whoever created them.
+    """Revoke shares, whoever created them.
 
     The next click on a link is refused. What was signed for a click before that ends within a
     minute.
 
-    Exit code: 0; 1 if one is unknown; the other shares are ended all the same.
+    Exit code: 0; 1 if one is unknown; the other shares are revoked all the same.
 
     \b
     Example:
@@ -203,7 +205,8 @@ def cleanup(older_than: int, *, dry_run: bool, as_json: bool) -> None:
         click.echo(json.dumps({"dry_run": dry_run, **vars(done)}, indent=2))
         return
     click.echo(
-        f"{'Dry run: ' if dry_run else ''}{done.ended:,} share(s) without dataset or owner ended, "
+        f"{'Dry run: ' if dry_run else ''}{counted(done.ended, 'share')} without dataset or owner "
+        f"ended, "
         f"{done.deleted:,} deleted."
     )
 

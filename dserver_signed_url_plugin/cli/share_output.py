@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
 from typing import Any
 
 from dserver_signed_url_plugin.audit.decisions import Use
-from dserver_signed_url_plugin.cli.names import printable
+from dserver_signed_url_plugin.cli.output import extent_text, json_list, printable, time_text
+from dserver_signed_url_plugin.quantities import counted
 from dserver_signed_url_plugin.shares.facts import EndReason
 from dserver_signed_url_plugin.shares.service import CreatedShare, ShareFacts
 from dserver_signed_url_plugin.times import timestamp
@@ -19,6 +18,11 @@ _REASONS: Mapping[EndReason, str] = {
     "revoked": "revoked",
     "dataset-deleted": "ended with its dataset",
     "owner-deleted": "ended with its owner",
+}
+_USES = {
+    "share-open": "Opened",
+    "share-preview": "Previewed",
+    "share-download": "Downloaded",
 }
 # Of what was deposited where no link could be made.
 NO_LINK: Mapping[str, Any] = {"id": None, "link": None, "expires_timestamp": None}
@@ -45,9 +49,10 @@ def remarks(made: CreatedShare) -> Iterator[str]:
     share = made.share
     if made.limited_by is not None:
         yield f"The link works for less time than requested: limited by {made.limited_by}."
+    most = share.max_downloads
+    limit = "" if most is None else f", for {counted(most, 'download')}"
     yield (
-        f"The link to {_extent(share)} works until {_time(share.ends_at)}"
-        f"{'' if share.max_downloads is None else f', for {share.max_downloads:,} download(s)'}. "
+        f"The link to {_extent(share)} works until {time_text(share.ends_at)}{limit}. "
         f"`flask share revoke {share.id}` ends it."
     )
 
@@ -79,16 +84,6 @@ def json_lines(shares: Iterable[ShareFacts]) -> Iterator[str]:
     return json_list(share.as_json() for share in shares)
 
 
-def json_list(entries: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield the lines of a JSON list, one entry at a time."""
-    before = "["
-    for entry in entries:
-        yield before
-        before = f"  {json.dumps(entry)},"
-    yield before.rstrip(",")
-    yield "]"
-
-
 def facts_with_uses(share: ShareFacts, uses: Mapping[str, Use]) -> dict[str, Any]:
     """Return what `show --json` prints."""
     return {
@@ -106,17 +101,18 @@ def description(share: ShareFacts, uses: Mapping[str, Use]) -> Iterator[str]:
     yield f"  Dataset: {share.uri} {printable(share.name)}"
     yield f"  Shared: {_extent(share)}"
     yield f"  Owner: {_owner(share)}"
-    yield f"  Created: {_time(share.created_at)}"
-    yield f"  Ends: {_time(share.ends_at)}"
+    yield f"  Created: {time_text(share.created_at)}"
+    yield f"  Ends: {time_text(share.ends_at)}"
     if share.ended_at is not None:
-        yield f"  Ended: {_time(share.ended_at)}"
-    yield f"  Downloads: {_downloads(share)}"
+        yield f"  Ended: {time_text(share.ended_at)}"
+    most = "" if share.max_downloads is None else f" of {share.max_downloads:,}"
+    yield f"  Downloads: {share.downloads:,}{most}"
     for note in (share.note or "").splitlines()[:1]:
         yield f"  Note: {note}"
     for note in (share.note or "").splitlines()[1:]:
         yield f"        {note}"
     for action, use in uses.items():
-        yield f"  {action}: {use.count:,} in the audit, last {_time(use.last)}"
+        yield f"  {_USES[action]}: {counted(use.count, 'time')}, last {time_text(use.last)}"
 
 
 def revoked(results: Mapping[str, ShareFacts | None]) -> list[dict[str, Any]]:
@@ -134,22 +130,25 @@ def revoked(results: Mapping[str, ShareFacts | None]) -> list[dict[str, Any]]:
 
 def _ending(share: ShareFacts) -> str:
     if share.state == "living":
-        return f"works until {_time(share.ends_at)}"
+        return f"works until {time_text(share.ends_at)}"
     if share.state == "expired":
-        return f"expired {_time(share.ends_at)}"
+        return f"expired {time_text(share.ends_at)}"
     if share.ended_at is not None and share.ended_because is not None:
-        return f"{_REASONS[share.ended_because]} {_time(share.ended_at)}"
-    return share.state.replace("-", " ")
+        return f"{_REASONS[share.ended_because]} {time_text(share.ended_at)}"
+    if share.state == "used-up":
+        return "used up"
+    return "its dataset is not available"
 
 
 def _downloads(share: ShareFacts) -> str:
-    most = "" if share.max_downloads is None else f" of {share.max_downloads:,}"
-    return f"{share.downloads:,}{most} download(s)"
+    most = share.max_downloads
+    if most is None:
+        return counted(share.downloads, "download")
+    return f"{share.downloads:,} of {counted(most, 'download')}"
 
 
 def _extent(share: ShareFacts) -> str:
-    size = "" if share.size_in_bytes is None else f", {share.size_in_bytes:,} bytes"
-    return f"{share.number_of_items:,} item(s){size}"
+    return extent_text(share.number_of_items, "item", share.size_in_bytes)
 
 
 def _owner(share: ShareFacts) -> str:
@@ -160,7 +159,3 @@ def _short(note: str) -> str:
     first, *more = note.splitlines()
     cut = first[:_NOTE_CHARACTERS]
     return f'"{cut}{"…" if more or cut != first else ""}"'
-
-
-def _time(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M} UTC"

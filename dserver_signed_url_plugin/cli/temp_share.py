@@ -16,7 +16,6 @@ from dserver_signed_url_plugin.cli import deposit_link
 from dserver_signed_url_plugin.cli.commands import Commands, sentences
 from dserver_signed_url_plugin.cli.durations import SECOND, whole
 from dserver_signed_url_plugin.cli.file_urls import json_option, url
-from dserver_signed_url_plugin.cli.links import usage
 from dserver_signed_url_plugin.cli.progress_bar import byte_counter, progress_bar
 from dserver_signed_url_plugin.cli.stream_source import (
     ArchiveCommand,
@@ -26,6 +25,7 @@ from dserver_signed_url_plugin.cli.stream_source import (
     stream_source,
 )
 from dserver_signed_url_plugin.cli.temp_share_deposits import end, list_deposits
+from dserver_signed_url_plugin.cli.usage_errors import usage
 from dserver_signed_url_plugin.services import services
 from dserver_signed_url_plugin.shares import local_files
 from dserver_signed_url_plugin.uris import BaseURI, DatasetURI

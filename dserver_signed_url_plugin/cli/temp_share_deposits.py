@@ -16,6 +16,7 @@ from dserver_signed_url_plugin.cli import deposit_output
 from dserver_signed_url_plugin.cli.file_urls import json_option
 from dserver_signed_url_plugin.errors import InvalidField, SignedURLError
 from dserver_signed_url_plugin.log_filter import without_tokens
+from dserver_signed_url_plugin.quantities import counted
 from dserver_signed_url_plugin.services import services
 from dserver_signed_url_plugin.shares.temporary_deposits import TemporaryDeposit
 from dserver_signed_url_plugin.uris import DatasetURI
@@ -54,7 +55,7 @@ def list_deposits(*, as_json: bool) -> None:
 def end(
     arguments: Sequence[str], *, delete_storage: bool, yes: bool, dry_run: bool, as_json: bool
 ) -> None:
-    """End all links to what `temp_share create` has deposited.
+    """Revoke all links to what `temp_share create` has deposited.
 
     A deposit is named by its URI, or by the ID or the link of one of its shares. Only with
     --delete-storage do URLs end that --urls or `temp_share url` has made, because the files are
@@ -82,10 +83,10 @@ def end(
     else:
         for one in ended:
             click.echo(deposit_output.ended(one, dry_run=dry_run))
-    problems = [f"{name}: {each}" for name, each in found.items() if isinstance(each, str)]
-    problems += [f"{one.deposit.uri}: {one.problem}" for one in ended if one.problem]
-    for problem in problems:
-        click.echo(problem, err=True)
+    problems = [(name, each) for name, each in found.items() if isinstance(each, str)]
+    problems += [(str(one.deposit.uri), one.problem) for one in ended if one.problem]
+    for name, problem in problems:
+        click.echo(problem if name in problem else f"{name}: {problem}", err=True)
     if problems:
         sys.exit(1)
 
@@ -118,4 +119,6 @@ def _confirm(deposits: Sequence[TemporaryDeposit]) -> None:
         raise click.UsageError("--delete-storage deletes the files: confirm it by --yes.")
     for deposit in deposits:
         click.echo(deposit_output.line(deposit), err=True)
-    click.confirm(f"Delete {len(deposits)} dataset(s) with all files?", abort=True, err=True)
+    click.confirm(
+        f"Delete {counted(len(deposits), 'dataset')} with all files?", abort=True, err=True
+    )

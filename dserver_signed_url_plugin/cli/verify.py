@@ -12,7 +12,7 @@ from typing import Any
 import click
 from flask.cli import with_appcontext
 
-from dserver_signed_url_plugin.cli.names import printable
+from dserver_signed_url_plugin.cli.output import printable
 from dserver_signed_url_plugin.cli.progress_bar import progress_bar
 from dserver_signed_url_plugin.errors import InvalidField, StorageAway
 from dserver_signed_url_plugin.services import services

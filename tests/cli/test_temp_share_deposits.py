@@ -126,7 +126,7 @@ def test_the_list_has_each_deposit_with_its_links_newest_first(run, create, dser
         again["id"],
         first["id"],
     ]
-    assert "one.txt  1 item(s), 4 bytes  deposited 20" in lines[0]
+    assert "one.txt  1 item, 4 bytes  deposited 20" in lines[0]
     assert "works until 20" in lines[1]
     newest, oldest = listed(run)
     assert (newest["uri"], newest["name"], newest["size_in_bytes"]) == (second["uri"], "one.txt", 4)
@@ -156,12 +156,12 @@ def test_what_others_deposited_or_dserver_has_deleted_is_not_listed(run, create,
 def test_all_links_to_a_deposit_end_and_the_files_stay(run, create, dserver):
     made, other = create(), create()
     theirs = dserver.bob.post(f"/signed-urls/shares/{encoded(made['uri'])}", {}).json
-    assert run("end", made["uri"]).stdout == f"{made['uri']}: 2 link(s) ended\n"
+    assert run("end", made["uri"]).stdout == f"{made['uri']}: 2 links revoked\n"
     assert status(dserver, made["link"]) == 410
     assert dserver.bob.delete(f"/signed-urls/shares/{theirs['id']}").json["state"] == "revoked"
     assert status(dserver, other["link"]) == 200
     assert requests.get(made["files"][0]["url"], timeout=30).text == "eins"
-    assert run("end", made["link"]).stdout == f"{made['uri']}: 0 link(s) ended\n"
+    assert run("end", made["link"]).stdout == f"{made['uri']}: 0 links revoked\n"
     assert listed(run)[0]["uri"] == other["uri"]
     actions = [(each["action"], each["share"]) for each in trail(dserver, made["uri"])]
     assert ("share-revoke", made["id"]) in actions
@@ -170,7 +170,7 @@ def test_all_links_to_a_deposit_end_and_the_files_stay(run, create, dserver):
 def test_a_deposit_and_nothing_else_is_deleted(run, create, dserver, holdings):
     made, kept = create(), create()
     result = run("end", made["id"], "--delete-storage", "--yes")
-    assert result.stdout == f"{made['uri']}: 1 link(s) ended; deleted: 1 item(s), 4 bytes\n"
+    assert result.stdout == f"{made['uri']}: 1 link revoked; deleted: 1 item, 4 bytes\n"
     assert not holdings.of(made["uuid"])
     assert (is_registered(dserver, made["uri"]), is_registered(dserver, kept["uri"])) == (
         False,
@@ -191,7 +191,7 @@ def test_a_deposit_that_is_named_twice_is_deleted_once(run, create, dserver):
     again = json.loads(run("create", made["uri"], "--json", command=share).stdout)
     names = made["uri"], again["id"], made["id"], made["link"]
     result = run("end", *names, "--delete-storage", "--yes")
-    assert result.stdout == f"{made['uri']}: 2 link(s) ended; deleted: 1 item(s), 4 bytes\n"
+    assert result.stdout == f"{made['uri']}: 2 links revoked; deleted: 1 item, 4 bytes\n"
     actions = [each["action"] for each in trail(dserver, made["uri"])]
     assert actions.count("temp-share-delete") == 1
 
@@ -200,7 +200,7 @@ def test_a_deposit_that_is_named_twice_is_deleted_once(run, create, dserver):
 def test_a_dry_run_changes_nothing(run, create, dserver):
     made = create()
     result = run("end", made["uri"], "--delete-storage", "--dry-run")
-    assert "1 link(s) would be ended; would be deleted: 1 item(s), 4 bytes" in result.stdout
+    assert "1 link would be revoked; would be deleted: 1 item, 4 bytes" in result.stdout
     said = json.loads(run("end", made["uri"], "--delete-storage", "--dry-run", "--json").stdout)
     assert (said["dry_run"], said["deposits"][0]["deleted"]) == (True, False)
     assert said["deposits"][0]["ended_shares"] == [made["id"]]
@@ -225,11 +225,16 @@ def test_what_temp_share_did_not_deposit_is_refused_and_the_others_are_ended(run
     unknown = f"{ADDRESS}/signed-urls/s/{'a' * 32}"
     given = [uri, foreign["id"], "f" * 16, unknown, made["uri"]]
     result = run("end", *given, "--delete-storage", "--yes", code=1)
-    for problem in (f"{uri}: ", f"{foreign['id']}: ", f"{'f' * 16}: There is no such share"):
+    for problem in (
+        f"{uri} is no dataset",
+        f"{foreign['id']}: ",
+        f"{'f' * 16}: There is no such share",
+    ):
         assert problem in result.stderr
+    assert f"{uri}: " not in result.stderr
     assert "/signed-urls/s/…: There is no such share" in result.stderr
     assert "a" * 32 not in result.output
-    assert result.stdout.startswith(f"{made['uri']}: 1 link(s) ended; deleted")
+    assert result.stdout.startswith(f"{made['uri']}: 1 link revoked; deleted")
     assert (status(dserver, foreign["link"]), is_registered(dserver, uri)) == (200, True)
 
 
@@ -269,7 +274,7 @@ def test_objects_are_deleted_although_dserver_has_deleted_the_dataset_in_between
     assert dserver.alice.delete(f"/uris/{encoded(made['uri'])}").status_code == 200
     [waiting] = listed(run)
     assert (waiting["is_being_deleted"], waiting["name"]) == (True, None)
-    assert " object(s), " in run("end", made["uri"], "--delete-storage", "--yes").stdout
+    assert " objects, " in run("end", made["uri"], "--delete-storage", "--yes").stdout
     assert (holdings.of(made["uuid"]) or None, listed(run)) == (None, [])
 
 
@@ -287,6 +292,9 @@ def test_a_new_upload_of_the_uuid_is_not_deleted(run, create, dserver, holdings)
     assert "nothing was left" in run("end", made["uri"], "--delete-storage", "--yes").stdout
     assert before
     assert (holdings.of(made["uuid"]), listed(run)) == (before, [])
+    # Other tests use the same dserver.
+    upload = f"/signed-urls/upload/{encoded(made['uri'])}"
+    assert dserver.alice.delete(upload).status_code == 200
 
 
 def test_what_a_killed_deposit_has_left_does_not_outlast_its_deletion(

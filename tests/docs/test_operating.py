@@ -87,7 +87,7 @@ def test_the_cron_line_reads_its_settings_from_the_file(tmp_path, flask, bucket)
     run([ALL_TABLES, f"flask base_uri add {bucket.base_uri}"], tmp_path, **flask)
     # cron gives a command little more than this.
     output = run([f"env -i PATH=/usr/bin:/bin sh -c {shlex.quote(command)}"], tmp_path)
-    assert "0 share(s) without dataset or owner ended, 0 deleted." in output
+    assert "0 shares without dataset or owner ended, 0 deleted." in output
     assert "no dataset is registered there" in output
 
 

@@ -1,4 +1,4 @@
-"""What the commands that print links or URLs have in common."""
+"""Turns errors about arguments, and a setting that is missing, into click's usage errors."""
 
 from __future__ import annotations
 
@@ -10,12 +10,7 @@ import click
 from dserver_signed_url_plugin.errors import InvalidField, LifetimeTooLong
 from dserver_signed_url_plugin.services import services
 from dserver_signed_url_plugin.shares.local_files import UnusableFile
-from dserver_signed_url_plugin.uris import BaseURI
 
-UNREADABLE_RULES = (
-    "The store's lifecycle rules cannot be read, and may delete the files earlier: the "
-    "server needs s3:GetLifecycleConfiguration."
-)
 HOW_TO_SET = (
     "set SIGNED_URL_PUBLIC_URL to the address at which people reach dserver, such as "
     "https://dserver.example.org"
@@ -44,12 +39,6 @@ def public_url() -> str:
             f"A link begins with the address of dserver, which a command cannot know: {HOW_TO_SET}."
         )
     return address
-
-
-def warn_of_unreadable_rules(base_uri: BaseURI) -> None:
-    """Read the lifecycle rules of a store anew, and say so if they cannot be read."""
-    if not services().lifecycles.can_be_read(base_uri):
-        click.echo(UNREADABLE_RULES, err=True)
 
 
 @contextmanager

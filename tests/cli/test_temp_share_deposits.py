@@ -61,9 +61,10 @@ def shared_dserver(place, place_proxy, jwt_settings, database):
 
 @pytest.fixture
 def dserver(shared_dserver, place_proxy):
-    """The dserver, which has forgotten what another test has deposited."""
+    """The dserver, which has forgotten what another test has deposited or begun."""
     with shared_dserver.app.app_context():
-        sql_db.session.execute(sql_db.delete(deposit_repository.TempShareDeposit))
+        for model in (deposit_repository.TempShareDeposit, PendingUpload):
+            sql_db.session.execute(sql_db.delete(model))
         sql_db.session.commit()
     yield shared_dserver
     place_proxy.heal()

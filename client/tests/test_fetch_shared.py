@@ -303,6 +303,7 @@ def test_a_redirect_to_anything_else_is_not_followed(
         Answer(401),
         Answer(302, headers={"Location": f"https://lab.org/signed-urls/s/{TOKEN}"}),
         described(items=[1]),
+        described(items={}, number_of_items=1),
         described(uuid=None, items={"a": {"relpath": 1}}),
         described(items={"a": {"relpath": "a", "size_in_bytes": 1}}),
     ],

@@ -202,7 +202,10 @@ def share_page(answer: Answer) -> tuple[list[Share], str | None]:
 
 
 def shared_contents(answer: Answer) -> SharedContents:
-    """Return what a link gives access to; its items are not parsed."""
+    """Return what a link gives access to; its items are not parsed, but counted."""
+    items = dict(answer["items"])
+    if answer.get("number_of_items", len(items)) != len(items):
+        raise ValueError("It has not as many items as it says.")
     return SharedContents(
         name=str(answer["name"]),
         uuid=str(answer["uuid"]),
@@ -210,7 +213,7 @@ def shared_contents(answer: Answer) -> SharedContents:
         readme=_text_or_none(answer.get("readme")),
         expires=_time(answer.get("expires_timestamp")),
         downloads_left=_number(answer.get("downloads_left")),
-        items=dict(answer["items"]),
+        items=items,
     )
 
 

@@ -133,6 +133,15 @@ class Downloads:
         url = dataset.signer.item_url(uuid, identifier, dataset.life, disposition, dataset.known)
         return ItemGrant(dataset.uri, dataset.life, identifier, url)
 
+    def beginning(self, permit: ReadPermit, uuid: str, identifier: str, limit: int) -> bytes | None:
+        """Return the first limit + 1 bytes of an item; None if its storage cannot read them.
+
+        :raises ItemNotFound: if the dataset has no such item.
+        :raises ItemArchived: if it is in an archive.
+        """
+        dataset = self._readable(permit, uuid, None, identifier)
+        return dataset.signer.beginning(uuid, identifier, limit)
+
     def _readable(
         self,
         permit: ReadPermit,

@@ -1,31 +1,15 @@
-"""Previews of items: which there are, and the beginning of a text, read from the store."""
+"""Previews of items: which there are, and what the beginning of a text looks like."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from http import HTTPStatus
 from posixpath import splitext
 from typing import Literal
-from urllib.parse import urlsplit
 
-import urllib3
-from urllib3.exceptions import HTTPError
-
-from dserver_signed_url_plugin.errors import ItemArchived, StorageAway, StorageMisconfigured
 from dserver_signed_url_plugin.filenames import served_as
-from dserver_signed_url_plugin.signed_http import UnusableConnections, connections, no_answer
-from dserver_signed_url_plugin.storage import deadline
-from dserver_signed_url_plugin.storage.deadline import Deadline
-from dserver_signed_url_plugin.storage.http_sockets import POOLS
 
 MAX_TEXT_BYTES = 64 * 1024
-SECONDS = 10.0  # for all of a preview
-_PIECE_BYTES, _MOST_ERROR_BYTES = 8 * 1024, 4096
-# The codes of S3 and of Azure for an object in an archive.
-_ARCHIVED = re.compile(rb"<Code>(?:InvalidObjectState|BlobArchived)</Code>")
 
 # What browsers display; they need no more than the type, whatever the bytes are.
 _IMAGES = frozenset(
@@ -60,62 +44,13 @@ def kind_of(relpath: str) -> Literal["image", "text"] | None:
     return "text" if not extension or _TEXT_EXTENSION.fullmatch(extension) else None
 
 
-def beginning(url: str, seconds: float = SECONDS) -> TextPreview:
-    """Read the beginning of an item.
+def text_preview(content: bytes) -> TextPreview:
+    """Return what is shown of a text.
 
-    :param url: a signed URL of the item.
-    :param seconds: how long the store may take, in all.
-    :raises ItemArchived: if the store keeps it in an archive.
-    :raises StorageAway: if the store does not give it in time.
+    :param content: its first MAX_TEXT_BYTES + 1 bytes; the last one tells whether there are more.
     """
-    content = b""
-    with _response(url, seconds) as response:
-        if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            return TextPreview("", is_cut=False)  # there is no first byte
-        if response.status not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
-            raise _refusal(response)
-        while len(content) <= MAX_TEXT_BYTES and (piece := response.read1(_PIECE_BYTES)):
-            content += piece
     text = None if _NO_TEXT.search(content) else _decoded(content[:MAX_TEXT_BYTES])
     return TextPreview(text, is_cut=len(content) > MAX_TEXT_BYTES)
-
-
-@contextmanager
-def _response(url: str, seconds: float) -> Iterator[urllib3.BaseHTTPResponse]:
-    try:
-        manager = connections(url, 1)
-    except UnusableConnections as error:
-        raise StorageMisconfigured("The store", f"cannot be read: {error}") from None
-    manager.pool_classes_by_scheme = POOLS
-    # One byte more tells whether there is more.
-    headers = {"Range": f"bytes=0-{MAX_TEXT_BYTES}", "Accept-Encoding": "identity"}
-    try:
-        with deadline.under(Deadline(min(seconds, deadline.left() or seconds))):
-            response = manager.request(
-                "GET",
-                url,
-                headers=headers,
-                preload_content=False,
-                decode_content=False,
-                redirect=False,
-                retries=False,
-            )
-            try:
-                yield response
-            finally:
-                # Ends the connection, whether or not the body was read to its end.
-                response.close()
-    except (OSError, HTTPError) as error:
-        # Not chained: urllib3's own message holds the URL.
-        raise StorageAway("The store", no_answer(manager, urlsplit(url).hostname, error)) from None
-    finally:
-        manager.clear()
-
-
-def _refusal(response: urllib3.BaseHTTPResponse) -> Exception:
-    if _ARCHIVED.search(response.read(_MOST_ERROR_BYTES)):
-        return ItemArchived("This file", "by the store's means")
-    return StorageAway("The store", f"answered {response.status}")
 
 
 def _decoded(content: bytes) -> str:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hmac
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from string import whitespace
@@ -212,12 +213,14 @@ class Visits:
         title = f"{facts.name}: {len(items):,} item(s); the links end at {timestamp(facts.ends_at)}"
         return ItemList(item_list(list_format, items, title, are_links=True), opened.extent)
 
-    def preview_url(self, opened: OpenShare, identifier: str) -> str:
-        """Sign an item that this server reads itself, or that a page shows; it is not counted.
+    def beginning(self, opened: OpenShare, identifier: str, limit: int) -> bytes | None:
+        """Return the first limit + 1 bytes of an item; None if its storage cannot read them.
 
-        :raises: as ``download``, apart from the end of the share.
+        :raises ItemNotFound: if the share has no such item, or storage does not hold it.
+        :raises ItemArchived: if it is in an archive.
         """
-        return self.signed(opened, identifier, "inline")
+        with _granting(opened, identifier):
+            return self.downloads.beginning(opened.permit, opened.uuid, identifier, limit)
 
     def download(
         self, opened: OpenShare, identifier: str, disposition: Disposition = "attachment"
@@ -236,14 +239,10 @@ class Visits:
 
     def signed(self, opened: OpenShare, identifier: str, disposition: Disposition) -> str:
         """Sign one item of a share, for a minute, or for the server's maximum if that is less."""
-        if not opened.includes(identifier):
-            raise ItemNotFound(identifier[:40], "its page lists those that it has.", "This link")
-        try:
+        with _granting(opened, identifier):
             grant = self.downloads.item(
                 opened.permit, opened.uuid, identifier, self._seconds, disposition
             )
-        except DatasetNotFound as error:
-            raise ShareEnded("unavailable") from error
         return _web_url(grant.url, str(opened.facts.uri.base))
 
     def _chosen_of(self, opened: OpenShare, entries: Mapping[str, Item]) -> Mapping[str, Item]:
@@ -269,6 +268,21 @@ class Visits:
         """Return why a share that was open a moment ago takes no more downloads."""
         facts = repository.find(opened.facts.id)
         return "unavailable" if facts is None or facts.state == "living" else facts.state
+
+
+@contextmanager
+def _granting(opened: OpenShare, identifier: str) -> Iterator[None]:
+    """Grant one item of a share.
+
+    :raises ItemNotFound: if the share has no such item, whether or not the dataset has it.
+    :raises ShareEnded: if storage no longer holds the dataset.
+    """
+    if not opened.includes(identifier):
+        raise ItemNotFound(identifier[:40], "its page lists those that it has.", "This link")
+    try:
+        yield
+    except DatasetNotFound as error:
+        raise ShareEnded("unavailable") from error
 
 
 def _web_url(url: str, storage: str) -> str:

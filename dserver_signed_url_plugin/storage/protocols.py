@@ -50,7 +50,7 @@ def ignore_item_done() -> None:
 
 
 class ReadSigner(Protocol):
-    """Signs URLs to read datasets."""
+    """Signs URLs to read datasets, and reads the beginning of items itself."""
 
     def life(self, seconds: int) -> Life:
         """Return the life of URLs to read that are signed now, at most ``seconds``."""
@@ -92,6 +92,15 @@ class ReadSigner(Protocol):
         """Sign a GET for one item, without a request if it was seen within the last minute.
 
         :raises ItemNotFound: if storage does not hold it.
+        """
+
+    def beginning(self, uuid: str, identifier: str, limit: int) -> bytes | None:
+        """Return the first limit + 1 bytes of an item, as they are stored.
+
+        None if this storage can sign URLs to items, but cannot read them.
+
+        :raises ItemNotFound: if storage does not hold it.
+        :raises ItemArchived: if it is in an archive.
         """
 
 

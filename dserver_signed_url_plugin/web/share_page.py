@@ -37,6 +37,8 @@ _PAGE_NUMBER = re.compile(r"[0-9]{1,9}")
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-:\[\]]+")
 _NO_PREVIEW = "There is no preview of this kind of file."
 _NOT_TEXT = "This file holds no text, so there is no preview of it."
+_NOT_READ = "The server does not read files of this store itself, so there is no preview of text."
+_MISSING = "The store does not hold this file any more."
 _COUNTED = "A preview is a download, and this link allows a limited number of them."
 _ARCHIVED = "The store keeps this file in an archive, so it cannot be read now."
 _UNREADABLE = "The store does not give this file at the moment. Try again in a minute."
@@ -119,6 +121,8 @@ def preview(opened: OpenShare, link: str, identifier: str) -> Response:
         facts |= _preview(opened, item)
     except (ItemArchived, ItemBeingRestored):
         facts["problem"] = _ARCHIVED
+    except ItemNotFound:
+        facts["problem"] = _MISSING
     except StorageUnavailable as error:
         logger.warning("No preview: %s: %s", error, audit_hooks.described_request())
         facts["problem"] = _UNREADABLE
@@ -172,10 +176,14 @@ def _preview(opened: OpenShare, item: Item) -> dict[str, Any]:
     kind = previews.kind_of(item.relpath)
     if kind is None:
         return {"problem": _NO_PREVIEW}
-    url = services().visits.preview_url(opened, item.identifier)
+    visits = services().visits
     if kind == "image":
-        return {"image_origin": "{0.scheme}://{0.netloc}".format(urlsplit(url))}
-    found = previews.beginning(url)
+        url = urlsplit(visits.signed(opened, item.identifier, "inline"))
+        return {"image_origin": f"{url.scheme}://{url.netloc}"}
+    content = visits.beginning(opened, item.identifier, previews.MAX_TEXT_BYTES)
+    if content is None:
+        return {"problem": _NOT_READ}
+    found = previews.text_preview(content)
     if found.text is None:
         return {"problem": _NOT_TEXT}
     return {"text": display.visible(found.text), "is_cut": found.is_cut}

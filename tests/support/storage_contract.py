@@ -145,6 +145,17 @@ class StorageContract:
         with pytest.raises(ItemNotFound):
             storage.reads.item_url(dataset.uuid, generate_identifier("no such file"), soon)
 
+    @pytest.mark.parametrize("limit", [0, 3, 5, 6, 100])
+    def test_the_beginning_of_an_item_is_read_by_the_server_itself(self, dataset, storage, limit):
+        for identifier, data in dataset.contents.items():
+            beginning = storage.reads.beginning(dataset.uuid, identifier, limit)
+            assert beginning == data[: limit + 1]
+
+    def test_what_is_not_there_has_no_beginning(self, dataset, storage):
+        for uuid in (dataset.uuid, str(uuid4())):
+            with pytest.raises(ItemNotFound):
+                storage.reads.beginning(uuid, generate_identifier("no such file"), 9)
+
     def test_what_storage_does_not_hold_is_not_found(self, upload, storage, soon):
         for uuid in (str(uuid4()), upload.uuid):
             with pytest.raises(DatasetNotFound):

@@ -330,6 +330,11 @@ def test_what_a_broker_has_signed_is_followed_and_a_warm_download_reads_nothing(
     assert objects.read == []
 
 
+def test_a_page_says_that_a_broker_reads_no_beginning_of_a_file(brokered):
+    shown = brokered.open(f"/{ONE}/preview", headers=HTML)
+    assert "does not read files of this store itself" in shown.text
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -282,17 +282,6 @@ def test_only_files_of_the_share_have_a_preview(lab, uri):
     assert (shown.status, "There is no such file" in shown.text) == (404, True)
 
 
-def test_a_preview_that_the_store_does_not_give_is_said(make_dserver, s3, caplog):
-    dserver = make_dserver()
-    visitor = shared(dserver, deposited(dserver, Deposit({"a.txt": b"text"})))
-    page(visitor)  # so that dserver knows the manifest
-    key = f"{visitor.share.uri.uuid}/data/{generate_identifier('a.txt')}"
-    s3.delete_object(Bucket=dserver.bucket.name, Key=key)
-    assert "does not give this file at the moment" in preview(visitor, "a.txt").text
-    assert "answered 404" in caplog.text
-    assert "Signature" not in caplog.text
-
-
 # What does not work ---------------------------------------------------------------------------
 
 

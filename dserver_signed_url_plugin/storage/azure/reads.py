@@ -93,6 +93,13 @@ class AzureReads:
         served = served_as(relpath, disposition)
         return self._azure.signer(life.ends).sign(READ, uuid, identifier, served)
 
+    def beginning(self, uuid: str, identifier: str, limit: int) -> bytes | None:
+        """Return the first limit + 1 bytes of an item, as they are stored."""
+        content = self._azure.get(uuid, identifier, limit)
+        if content is None:
+            raise ItemNotFound(identifier)
+        return content
+
     def _items(self, uuid: str, known: KnownDataset) -> Mapping[str, Item]:
         blob = uuid, BLOBS["manifest"]
         return manifest_items(

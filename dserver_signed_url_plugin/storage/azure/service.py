@@ -45,7 +45,7 @@ def make_service(account: ConfiguredAccount) -> BlockBlobService:
     adapter = _DeadlineAdapter(pool_maxsize=2 * PARALLEL)
     session.mount("http://", adapter)
     session.mount("https://", adapter)
-    session.hooks["response"].append(_lower_header_names)
+    session.hooks["response"] += [_lower_header_names, _keep_encoding]
     service = BlockBlobService(
         account.name,
         account.key,
@@ -63,6 +63,12 @@ def _lower_header_names(response: requests.Response, **_: Any) -> None:
     """Lower the names of headers, which proxies may have changed: the SDK compares them as text."""
     lowered = {name.lower(): value for name, value in response.headers.items()}
     response.headers = requests.structures.CaseInsensitiveDict(lowered)
+
+
+def _keep_encoding(response: requests.Response, **_: Any) -> None:
+    """Leave the bytes of a blob as they are stored: decoded, 64 KiB could be 64 MiB."""
+    if "x-ms-range" in response.request.headers:
+        response.raw.headers.pop("Content-Encoding", None)
 
 
 def _retry(context: RetryContext) -> float | None:

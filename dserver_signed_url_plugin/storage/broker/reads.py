@@ -75,6 +75,10 @@ class BrokerReads:
             key = item_key(broker, identifier)
             return str(broker.generate_signed_read_url(key, expiry_seconds=life.seconds))
 
+    def beginning(self, uuid: str, identifier: str, limit: int) -> bytes | None:
+        """Return None: a broker reads an item only by saving all of it as a file."""
+        return None
+
 
 def _items(urls: Mapping[str, str], manifest: Mapping[str, Any]) -> SignedItems:
     """Return the items that the broker has signed, as far as known from the manifest."""

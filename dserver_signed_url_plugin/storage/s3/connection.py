@@ -19,6 +19,7 @@ from dserver_signed_url_plugin.storage.parallel import Pace, each
 from dserver_signed_url_plugin.storage.s3.clients import S3Clients
 from dserver_signed_url_plugin.storage.s3.errors import (
     ErrorTranslator,
+    NoFirstByte,
     ObjectMissing,
     code_of,
     is_bare,
@@ -125,11 +126,16 @@ class S3Connection:
 
     def _read(self, key: str, limit: int | None = None) -> tuple[bytes | None, str]:
         """Return an object, and its ETag if that may be its MD5."""
+        part: dict[str, Any] = {} if limit is None else {"Range": f"bytes=0-{limit}"}
         try:
             with self._failures.translated("reading", may_miss=True):
-                answer = self._client.get_object(Bucket=self.bucket, Key=key)
-                content = answer["Body"].read(None if limit is None else limit + 1)
+                answer = self._client.get_object(Bucket=self.bucket, Key=key, **part)
+                # A store may ignore the range.
+                with closing(answer["Body"]) as body:
+                    content = body.read(None if limit is None else limit + 1)
                 deadline.answered()
+        except NoFirstByte:
+            return b"", ""
         except ObjectMissing:
             return None, ""
         is_opaque = answer.get("ServerSideEncryption", "").startswith("aws:kms")

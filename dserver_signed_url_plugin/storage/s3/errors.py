@@ -32,7 +32,7 @@ from dserver_signed_url_plugin.storage.s3.response_checks import (
 
 _ABSENT = frozenset({"NoSuchKey", "NotFound"})
 _CHANGED = frozenset({"412", "PreconditionFailed", "ConditionalRequestConflict"})
-_ARCHIVED = "InvalidObjectState"
+_ARCHIVED, _NO_RANGE = "InvalidObjectState", "InvalidRange"
 RESTORE = "`aws s3api restore-object`"
 _CODE = re.compile(r"[A-Za-z0-9.]{1,64}")
 _NO_CREDENTIALS = (
@@ -44,6 +44,10 @@ _NO_ANSWER = (botocore.exceptions.BotoCoreError, OSError, urllib3.exceptions.HTT
 
 class ObjectMissing(Exception):
     """The store has no such object, or it no longer meets a condition."""
+
+
+class NoFirstByte(ObjectMissing):
+    """The beginning of an object was requested, and it has no bytes."""
 
 
 class ErrorTranslator:
@@ -62,6 +66,8 @@ class ErrorTranslator:
             code = code_of(error)
             if may_miss and (code in _ABSENT | _CHANGED or _is_head(error)):
                 raise ObjectMissing from error
+            if may_miss and code == _NO_RANGE:
+                raise NoFirstByte from error
             if code == _ARCHIVED:
                 raise ItemArchived("What dserver must read of it", RESTORE) from error
             raise self.unavailable(doing, code, passes=_passes(error)) from error

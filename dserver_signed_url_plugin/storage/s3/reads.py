@@ -82,6 +82,15 @@ class S3Reads:
         query = served(relpath, disposition)
         return self._s3.signer(life).sign("GET", layout.item(identifier), query=query)
 
+    def beginning(self, uuid: str, identifier: str, limit: int) -> bytes | None:
+        """Return the first limit + 1 bytes of an item, as they are stored."""
+        for fresh in (False, True):
+            layout = self._prefixes.of(uuid, fresh=fresh)
+            content = self._s3.get(layout.item(identifier), limit)
+            if content is not None:
+                return content
+        raise ItemNotFound(identifier)
+
     def _relpath(self, uuid: str, identifier: str, known: KnownDataset) -> tuple[Layout, str]:
         """Return the keys of a dataset, and the relpath of an item that can be read."""
         relpath = known.relpath(identifier)

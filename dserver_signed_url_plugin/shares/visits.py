@@ -227,12 +227,15 @@ class Visits:
     ) -> str:
         """Return a URL that was signed at this moment, and count the download.
 
-        Nothing is counted unless a URL is returned.
+        Nothing is counted unless a URL is returned. What browsers only display, such as the image
+        of a preview, is counted if the number of downloads is limited.
 
         :raises ItemNotFound: if the share has no such item, whether or not the dataset has it.
         :raises ShareEnded: if the share ended in the meantime, or its last download was used.
         """
         url = self.signed(opened, identifier, disposition)
+        if disposition == "inline" and opened.facts.max_downloads is None:
+            return url
         if not repository.count_download(opened.facts.id):
             raise ShareEnded(self._state(opened))
         return url

@@ -28,7 +28,7 @@ class Words(NamedTuple):
 _ENDED = {
     "expired": Words("This link has expired", "It worked for a limited time, which is over.", _ASK),
     "revoked": Words(
-        "This link was taken back", "The person who made it has ended it before its time.", _ASK
+        "This link was revoked", "The person who made it has ended it before its time.", _ASK
     ),
     "used-up": Words(
         "This link is used up",

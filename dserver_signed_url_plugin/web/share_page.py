@@ -25,10 +25,10 @@ from dserver_signed_url_plugin.errors import (
 from dserver_signed_url_plugin.quantities import counted
 from dserver_signed_url_plugin.services import services
 from dserver_signed_url_plugin.shares import listing, previews
-from dserver_signed_url_plugin.shares.commands import commands
 from dserver_signed_url_plugin.shares.visits import MAX_README_CHARACTERS, OpenShare
 from dserver_signed_url_plugin.storage.values import Item
 from dserver_signed_url_plugin.web import audit_hooks, display, readme
+from dserver_signed_url_plugin.web.download_commands import commands
 from dserver_signed_url_plugin.web.refused_pages import words
 
 logger = logging.getLogger(__name__)

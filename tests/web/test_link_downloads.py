@@ -132,6 +132,15 @@ def test_head_is_not_counted_and_redirects_nowhere(lab, uri):
     assert visitor.facts().downloads == 0
 
 
+@pytest.mark.parametrize(("most", "counted"), [(None, 1), (5, 3)])
+def test_what_is_displayed_counts_where_downloads_are_limited(lab, uri, most, counted):
+    visitor = shared(lab, uri, max_downloads=most)
+    for disposition in ("inline", "inline", "attachment"):
+        answer = visitor.download(ONE, query_string={"disposition": disposition})
+        assert answer.status_code == 303
+    assert visitor.facts().downloads == counted
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "FETCH"])
 def test_no_other_method_downloads(lab, uri, method):
     visitor = shared(lab, uri)

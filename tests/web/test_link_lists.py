@@ -9,7 +9,7 @@ import pytest
 from dtoolcore.utils import generate_identifier
 
 from dserver_signed_url_plugin.downloads.local_paths import local_path
-from dserver_signed_url_plugin.shares.commands import commands
+from dserver_signed_url_plugin.web.download_commands import commands
 from tests.support import list_programs
 from tests.support.clients import Deposit, DtoolDserver
 from tests.support.dserver import Dserver
@@ -45,7 +45,7 @@ def typed(visitor: Visitor, address: str, program: str, directory: Path) -> None
     [command] = [
         each for each in commands(f"{address}{visitor.path}", HERE) if each.program == program
     ]
-    done = list_programs.run(["sh", "-ec", command.text], directory)
+    done = list_programs.run(["sh", "-c", command.text], directory)
     assert done.returncode == 0, (done.stdout, done.stderr)
 
 
@@ -65,10 +65,25 @@ def test_the_command_downloads_every_file_under_its_path(lab, uri, address, tmp_
     assert visitor.facts().downloads == len(FILES)
 
 
+@pytest.mark.parametrize("program", ["curl", "aria2"])
+def test_nothing_is_downloaded_where_the_folder_cannot_be_made(
+    lab, uri, address, tmp_path, program
+):
+    visitor = shared(lab, uri)
+    (tmp_path / HERE).write_bytes(b"a file of that name")
+    with pytest.raises(AssertionError):
+        typed(visitor, address, program, tmp_path)
+    assert files_below(tmp_path) == {HERE: b"a file of that name"}
+    assert visitor.facts().downloads == 0
+
+
 def test_wget_downloads_every_file_under_its_name(lab, uri, address, tmp_path):
     visitor = shared(lab, uri)
-    typed(visitor, address, "wget", tmp_path)
-    found = files_below(tmp_path / HERE)
+    urls = visitor.open(query_string={"format": "urls"}, base_url=address).text
+    (tmp_path / "urls").write_text(urls)
+    options = ["--content-disposition", "--directory-prefix=saved", "--input-file=urls"]
+    assert list_programs.run(["wget", *options], tmp_path).returncode == 0
+    found = files_below(tmp_path / "saved")
     assert sorted(found.values()) == sorted(FILES.values())
     assert found["c.bin"] == FILES["a/b/c.bin"]
 

@@ -11,9 +11,9 @@ import pytest
 from dtoolcore.utils import generate_identifier
 
 from dserver_signed_url_plugin import errors
-from dserver_signed_url_plugin.shares.commands import commands
 from dserver_signed_url_plugin.shares.listing import PAGE_SIZE
 from dserver_signed_url_plugin.web import display, share_page
+from dserver_signed_url_plugin.web.download_commands import commands
 from tests.support.clients import Deposit, DtoolDserver
 from tests.support.links import HTML, UNKNOWN, Visitor, shared
 
@@ -290,7 +290,7 @@ def test_only_files_of_the_share_have_a_preview(lab, uri):
     [
         (errors.ShareNotFound(), "nothing behind this link"),
         (errors.ShareEnded("expired"), "has expired"),
-        (errors.ShareEnded("revoked"), "was taken back"),
+        (errors.ShareEnded("revoked"), "was revoked"),
         (errors.ShareEnded("used-up"), "is used up"),
         (errors.ShareEnded("unavailable"), "not available any more"),
         (errors.ItemNotFound("x"), "no such file"),

@@ -111,7 +111,7 @@ def test_each_command_is_copied_with_one_click(new_page, link):
 
 
 @pytest.mark.parametrize(
-    ("end", "heading"), [(revoke, "taken back"), (expire, "expired")], ids=["revoked", "expired"]
+    ("end", "heading"), [(revoke, "revoked"), (expire, "expired")], ids=["revoked", "expired"]
 )
 def test_an_ended_link_says_so_and_gives_nothing(lab, address, uri, page, end, heading):
     visitor = shared(lab, uri)

@@ -33,8 +33,10 @@ def commands(link: str, name: str) -> Sequence[Command]:
     return (
         Command(
             "curl",
-            "Keeps the folders. Part of macOS, Windows and most Linux systems.",
-            f"mkdir -p {directory} && cd {directory}\ncurl -sSf {listed('curl')} |\n  curl -K -",
+            "Keeps the folders. Part of macOS and most Linux systems.",
+            f"mkdir -p {directory} && cd {directory} &&\n"
+            f"  curl -sSf {listed('curl')} |\n"
+            "  curl -K -",
         ),
         Command(
             "aria2",
@@ -43,15 +45,8 @@ def commands(link: str, name: str) -> Sequence[Command]:
             f"  aria2c --dir={directory} --continue --auto-file-renaming=false --input-file=-",
         ),
         Command(
-            "wget",
-            "Puts all files into one folder, without their subfolders.",
-            f"wget -qO- {listed('urls')} |\n"
-            "  wget --content-disposition --retry-on-http-error=429"
-            f" -P {directory} --input-file=-",
-        ),
-        Command(
             "md5sum",
-            "Afterwards, in the folder of the files: checks that all of them have arrived intact.",
-            f"curl -sSf {listed('md5sum')} |\n  md5sum -c --quiet",
+            "Afterwards, in the folder of the files: prints nothing if all of them are intact.",
+            f"curl -sSf {listed('md5sum')} |\n  md5sum -c --quiet -",
         ),
     )

@@ -1,4 +1,4 @@
-"""Commands about links to datasets for people without an account: create, list and end them."""
+"""Commands about links to datasets for people without an account: create, list and revoke them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from dserver_client.display.formats import count_text, table
 from dserver_client.errors import Refused
 from dserver_client.values import Share
 
+_NOTE_CHARACTERS = 40
 _UNITS = {"m": 60, "h": 3_600, "d": 86_400}
 _LIMITS = {
     "lifecycle": ", when the store may delete the dataset",
 }
 _STATES = {
-    "revoked": "was ended",
-    "used-up": "was used up",
-    "unavailable": "leads to data that are not available",
+    "revoked": "revoked",
+    "used-up": "used up",
+    "unavailable": "its dataset is not available",
 }
 
 
@@ -41,6 +42,13 @@ class Duration(click.ParamType[int]):
         return int(found[1]) * _UNITS[found[2]]
 
 
+def _at_least_one(_ctx: click.Context, _param: click.Parameter, number: int | None) -> int | None:
+    # As click.IntRange does, whose range in the help looks like a formula.
+    if number is not None and number < 1:
+        raise click.BadParameter("must be at least 1.")
+    return number
+
+
 @click.command()
 @click.argument("uri")
 @click.option(
@@ -55,14 +63,17 @@ class Duration(click.ParamType[int]):
     "--expires",
     "expires_in",
     type=Duration(),
-    help="When the link expires: after 90m, 24h or 7d.  [default: dserver's]",
+    metavar="DURATION",
+    help="How long the link works: 90m, 24h or 7d; by default 7d, or dserver's maximum if that "
+    "is less.",
 )
 @click.option(
     "--downloads",
     "max_downloads",
-    type=click.IntRange(1),
+    type=int,
+    callback=_at_least_one,
     metavar="N",
-    help="How many downloads of files it allows.  [default: any number]",
+    help="How many downloads of files it allows, of all files together; by default any number.",
 )
 @click.option("--note", metavar="TEXT", help="What it is for; whoever has the link can read it.")
 @command_options
@@ -71,7 +82,7 @@ def share(session: Session, *, uri: str, items: tuple[str, ...], **options: Any)
 
     Whoever has the link can look at the dataset, or some files of it, and download them without an
     account, in a browser or with `dserver get LINK`. The link is shown only once; `dserver shares`
-    lists what you share, and `dserver unshare` ends a link.
+    lists what you share, and `dserver unshare` revokes a link.
     """
     made = session.client(uri).share(uri, items=items or None, **options)
     session.output.result(made, _text(made))
@@ -97,24 +108,31 @@ def shares(session: Session, *, uri: str | None) -> None:
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
 @command_options
 def unshare(session: Session, *, ids: tuple[str, ...]) -> None:
-    """End links to datasets, by their IDs.
+    """Revoke links to datasets, by their IDs.
 
     `dserver shares` lists the IDs. A link that has ended already is no error.
     """
     server = session.client().server
-    ids, unknown = tuple(dict.fromkeys(ids)), []
-    for share_id in ids:
+    revoked: list[str] = []
+    unknown: list[str] = []
+    for share_id in dict.fromkeys(ids):
         try:
             server.end_share(share_id)
+            revoked.append(share_id)
         except Refused as refused:
             if refused.status != 404:
                 raise
             unknown.append(share_id)
     if unknown:
         named = ", ".join(map(repr, unknown))
-        message = f"You have no link with the ID {named}."
-        raise Refused(message, 404, "share-not-found", {"ids": unknown})
-    session.output.result({"ended": ids}, f"{count_text(len(ids), 'link')} ended.")
+        message = f"You have no link with the ID {named}. {_revoked(revoked)}"
+        details: dict[str, object] = {"ids": unknown, "revoked": revoked}
+        raise Refused(message, 404, "share-not-found", details)
+    session.output.result({"revoked": revoked}, _revoked(revoked))
+
+
+def _revoked(ids: Sequence[str]) -> str:
+    return f"{count_text(len(ids), 'link')} revoked."
 
 
 def _text(made: Share) -> str:
@@ -131,15 +149,28 @@ def _list(found: Sequence[Share]) -> str:
 
 
 def _row(found: Share) -> tuple[str, ...]:
-    most = "" if found.max_downloads is None else f" of {found.max_downloads:,}"
     return (
         found.id,
         _state(found),
-        f"{found.downloads or 0:,}{most} downloads",
+        _downloads(found),
         found.uri,
         found.name or "",
-        found.note or "",
+        _short(found.note or ""),
     )
+
+
+def _downloads(found: Share) -> str:
+    downloads = found.downloads or 0
+    if found.max_downloads is None:
+        return count_text(downloads, "download")
+    return f"{downloads:,} of {count_text(found.max_downloads, 'download')}"
+
+
+def _short(note: str) -> str:
+    """Return the beginning of a note, in quotes."""
+    first, *more = note.splitlines() or [""]
+    cut = first[:_NOTE_CHARACTERS]
+    return f'"{cut}{"…" if more or cut != first else ""}"' if note else ""
 
 
 def _state(found: Share) -> str:

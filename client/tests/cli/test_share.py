@@ -1,4 +1,4 @@
-"""Creating, listing and ending links to datasets."""
+"""Creating, listing and revoking links to datasets."""
 
 from __future__ import annotations
 
@@ -42,32 +42,34 @@ def test_links_are_listed_without_what_opens_them(run, document, uri):
     listed = run("shares").stdout
     assert f"{made['id']}  works until " in listed
     assert "0 of 7 downloads" in listed
+    assert '"For Erika"' in listed
     assert document("shares", person="carol")["shares"] == []
     assert run("shares", person="carol").stdout == "No links.\n"
 
 
-def test_links_are_ended_by_their_ids(run, document, uri, tmp_path):
+def test_links_are_revoked_by_their_ids(run, document, uri, tmp_path):
     made = [document("share", uri) for _ in range(2)]
     ids = [each["id"] for each in made]
-    assert run("unshare", *ids, ids[0]).stdout == "2 links ended.\n"
-    assert document("unshare", *ids) == {"ended": ids}
+    assert run("unshare", *ids, ids[0]).stdout == "2 links revoked.\n"
+    assert document("unshare", *ids) == {"revoked": ids}
     states = {each["id"]: each["state"] for each in document("shares", uri)["shares"]}
     assert [states[each] for each in ids] == ["revoked", "revoked"]
-    assert f"{ids[0]}  was ended" in run("shares", uri).stdout
+    assert f"{ids[0]}  revoked " in run("shares", uri).stdout
     assert run("get", made[0]["link"], tmp_path, person=None).exit_code == 5
 
 
-def test_an_id_that_is_none_does_not_keep_others_from_ending(document, uri):
+def test_an_unknown_id_does_not_keep_others_from_being_revoked(document, uri):
     made = document("share", uri)
     error = document("unshare", "0" * 16, made["id"], code=5)["error"]
     assert (error["slug"], error["ids"]) == ("share-not-found", ["0" * 16])
+    assert (error["revoked"], "1 link revoked." in error["message"]) == ([made["id"]], True)
     [state] = [
         each["state"] for each in document("shares", uri)["shares"] if each["id"] == made["id"]
     ]
     assert state == "revoked"
 
 
-def test_links_of_others_are_not_ended(document, uri):
+def test_links_of_others_are_not_revoked(document, uri):
     made = document("share", uri)
     assert document("unshare", made["id"], person="bob", code=5)["error"]["ids"] == [made["id"]]
 
@@ -81,6 +83,18 @@ def test_a_dserver_without_links_says_so(lab, run, uri):
         done = run("share", uri, env={"DSERVER_URL": url})
     assert done.exit_code == 1
     assert "cannot create links" in done.stderr
+
+
+def test_of_a_long_note_the_list_has_the_beginning(run, document, uri):
+    made = document("share", uri, "--note", f"For Erika\n{'x' * 100}", "--downloads", "1")
+    [line] = [each for each in run("shares", uri).stdout.splitlines() if made["id"] in each]
+    assert line.endswith('"For Erika…"')
+    assert "  0 of 1 download  " in line
+
+
+def test_no_download_at_all_is_refused(run, uri):
+    refused = run("share", uri, "--downloads", "0")
+    assert (refused.exit_code, "must be at least 1" in refused.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("duration", ["7", "0x1h", "1w", "-1h", "1.5h"])

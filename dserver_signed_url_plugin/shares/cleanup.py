@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
-from dserver_signed_url_plugin.shares import deposit_repository, repository
+from dserver_signed_url_plugin.shares import cleanup_repository, deposit_repository
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class ShareCleanup:
         """
         before = datetime.now(timezone.utc) - older_than
         if dry_run:
-            ended = repository.count_without_dataset_or_owner()
-            return CleanedShares(ended, repository.count_ended(before))
-        ended = repository.end_without_dataset() + repository.end_without_owner()
+            ended = cleanup_repository.count_without_dataset_or_owner()
+            return CleanedShares(ended, cleanup_repository.count_ended(before))
+        ended = cleanup_repository.end_without_dataset() + cleanup_repository.end_without_owner()
         deposit_repository.forget_unregistered(before)
-        return CleanedShares(ended, repository.delete_ended(before))
+        return CleanedShares(ended, cleanup_repository.delete_ended(before))

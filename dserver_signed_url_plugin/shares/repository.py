@@ -19,7 +19,6 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
-    delete,
     event,
     exists,
     func,
@@ -57,27 +56,25 @@ _FACTS = select(
 Condition = ColumnElement[bool]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-# Rows deleted in one transaction, so that visits do not wait for long.
-MOST_DELETED = 1000
 # dserver's table may keep fewer digits of a second than the store.
 _SAME_MOMENT = timedelta(seconds=1)
 
 
 def by_token_hash(token_hash: str) -> tuple[ShareFacts, str] | None:
     """Return the share with this hash of its token, and the hash that the table has, or None."""
-    row = _one(_FACTS.where(_columns.token_hash == token_hash))
+    row = one(_FACTS.where(_columns.token_hash == token_hash))
     return None if row is None else (_facts(row), row.token_hash)
 
 
 def find(share_id: str, *conditions: Condition) -> ShareFacts | None:
     """Return a share if it meets the conditions, or None."""
-    row = _one(_FACTS.where(_columns.id == share_id, *conditions))
+    row = one(_FACTS.where(_columns.id == share_id, *conditions))
     return None if row is None else _facts(row)
 
 
 def identifiers(share_id: str) -> bytes | None:
     """Return the sorted SHA-1 digests of the items of a share, or None if all are shared."""
-    row = _one(select(_columns.identifiers).where(_columns.id == share_id))
+    row = one(select(_columns.identifiers).where(_columns.id == share_id))
     return None if row is None else row[0]
 
 
@@ -141,12 +138,12 @@ def insert_share(values: Mapping[str, Any], most: int | None) -> ShareFacts | No
 def count_download(share_id: str) -> bool:
     """Count one download; return False if the share has ended, or has no downloads left."""
     is_living = and_(_columns.id == share_id, _living(datetime.now(timezone.utc)))
-    return _changed(update(Share).where(is_living).values(downloads=Share.downloads + 1)) == 1
+    return changed(update(Share).where(is_living).values(downloads=Share.downloads + 1)) == 1
 
 
 def end(condition: Condition, because: EndReason) -> int:
     """End the shares that match and have not been ended; return how many."""
-    return _changed(_ending(condition, because))
+    return changed(_ending(condition, because))
 
 
 def revoke(share_id: str) -> None:
@@ -164,39 +161,6 @@ def end_shares_of_dataset(uri: str) -> None:
         raise
 
 
-def end_without_dataset() -> int:
-    """End the shares that would work, but for their dataset, which is gone; return how many."""
-    return end(_without_dataset(), "dataset-deleted")
-
-
-def end_without_owner() -> int:
-    """End the shares that would work, but for their owner, who is gone; return how many."""
-    return end(_without_owner(), "owner-deleted")
-
-
-def count_without_dataset_or_owner() -> int:
-    """Return how many shares the two functions above would end."""
-    return _count(and_(or_(_without_dataset(), _without_owner()), _columns.ended_at.is_(None)))
-
-
-def delete_ended(before: datetime) -> int:
-    """Delete the shares that ended before a time (UTC); return how many.
-
-    Concurrent calls delete different rows, a limited number in each transaction.
-    """
-    some = select(_columns.id).where(_ended_before(before)).limit(MOST_DELETED)
-    statement = delete(Share).where(Share.id.in_(some.with_for_update(skip_locked=True)))
-    deleted = 0
-    while number := _changed(statement):
-        deleted += number
-    return deleted
-
-
-def count_ended(before: datetime) -> int:
-    """Return how many shares ended before a time (UTC)."""
-    return _count(_ended_before(before))
-
-
 def cursor(share: ShareFacts) -> str:
     """Return a share's position among all, for ``before`` of ``page``."""
     return f"{(share.created_at - _EPOCH) // timedelta(microseconds=1)}-{share.id}"
@@ -210,26 +174,6 @@ def _end_shares_of_user(_mapper: Any, connection: Connection, user: Any) -> None
         mine = _columns.owner_id == user.id
         connection.execute(_ending(mine, "owner-deleted"))
         connection.execute(update(Share.__table__).where(mine).values(owner_id=None))
-
-
-def _without_dataset() -> Condition:
-    is_there = exists(select(_datasets.id).where(_datasets.uri == _columns.uri))
-    return and_(_columns.ends_at > datetime.now(timezone.utc), ~is_there)
-
-
-def _without_owner() -> Condition:
-    is_owner = and_(_users.id == _columns.owner_id, _users.username == _columns.owner)
-    is_gone = and_(_columns.owner != "", ~exists(select(_users.id).where(is_owner)))
-    return and_(_columns.ends_at > datetime.now(timezone.utc), is_gone)
-
-
-def _ended_before(before: datetime) -> Condition:
-    return or_(_columns.ends_at < before, _columns.ended_at < before)
-
-
-def _count(condition: Condition) -> int:
-    number: int = _one(select(func.count()).select_from(Share.__table__).where(condition))[0]
-    return number
 
 
 def _living(now: datetime) -> Condition:
@@ -275,14 +219,15 @@ def _insertion(values: Mapping[str, Any], most: int | None) -> Insert:
     return insert(Share.__table__).from_select(["owner_id", *values], row)
 
 
-def _one(statement: Select[Any]) -> Any:
+def one(statement: Select[Any]) -> Any:
+    """Return the first row, or None."""
     row = sql_db.session.execute(statement).first()
     # Ends the transaction, because callers continue with requests to the store, which take time.
     sql_db.session.rollback()
     return row
 
 
-def _changed(statement: Any) -> int:
+def changed(statement: Any) -> int:
     """Run one statement and commit; return how many rows it changed."""
     options = {"synchronize_session": False}
     number: int = sql_db.session.execute(statement, execution_options=options).rowcount

@@ -85,9 +85,8 @@ def create(
     If it is interrupted, run the same command again to resume; what is stored, also of a large
     file that is sent in parts, is not sent again. Once it has completed, the same command makes
     another share. Standard input and archives cannot be resumed: if they are interrupted, nothing
-    of them is kept. They may have up to 85,000 (on Azure 425,000) times SIGNED_URL_PART_BYTES, by
-    default 5 TiB, and need memory for four parts, 256 MiB; above 117 GiB for two larger ones, which
-    is 2 GiB at 5 TiB. What is piped by a command that fails is shared as far as it came: use
+    of them is kept. They may have up to 5 TiB by default, and need 256 MiB of memory; very large
+    ones need more. What is piped by a command that fails is shared as far as it came: use
     `set -o pipefail`, and end the share if the pipe failed.
 
     Exit code: 0; 1 if something failed; 2 if an argument cannot be used; 130 if interrupted.

@@ -306,7 +306,9 @@ def test_what_a_killed_deposit_has_left_does_not_outlast_its_deletion(
     run("create", dserver.base_uri, tmp_path / "one.txt", code=1)
     heal()
     with dserver.app.app_context():
-        [row] = sql_db.session.execute(sql_db.select(PendingUpload.__table__))
+        table = PendingUpload.__table__
+        newest = sql_db.select(table).order_by(table.c.created_at.desc()).limit(1)
+        row = sql_db.session.execute(newest).one()
     made = create()
     with dserver.app.app_context():
         # What a process leaves that is killed before it deletes the row.

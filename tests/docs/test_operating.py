@@ -11,7 +11,6 @@ from click.testing import CliRunner
 from flask import Flask
 from flask.cli import FlaskGroup
 
-from tests.docs.test_readme import ALL_TABLES
 from tests.docs.test_troubleshooting import squeezed
 from tests.support.bucket_lifecycle import ABORTING, put
 from tests.support.cors import allow_on_account, allow_on_bucket
@@ -24,8 +23,9 @@ from tests.support.doctor_reports import (
     forget_this_machine,
     settings_of,
 )
-from tests.support.documentation import code_blocks, flask_lines, run, text_of
+from tests.support.documentation import code_blocks, flask_lines, text_of
 from tests.support.dserver import in_capitals
+from tests.support.in_process_flask import flask_shell
 from tests.support.stub_store import Faults, StubStore
 from tests.support.write_keys import key_of_new_user
 
@@ -74,19 +74,18 @@ def test_the_lifecycle_commands_set_show_sweep_and_remove_a_rule(dserver):
     assert "no dataset is registered there" in output[-1]
 
 
-def test_the_cron_line_reads_its_settings_from_the_file(tmp_path, flask, bucket):
+def test_the_cron_line_reads_its_settings_from_the_file(dserver, tmp_path, tmp_path_factory):
     [line] = code_blocks("text", "docs/cleanup.rst")
     _, user, command = re.fullmatch(r"((?:\S+ ){5}) *(\S+)  (.+)\n*", line).groups()
     assert user == "dserver"
-    settings = tmp_path / "dserver.env"
-    path = run(["echo $PATH"], tmp_path).strip()
-    variables = {**flask, "PATH": path}
-    settings.write_text("".join(f"{name}={value}\n" for name, value in variables.items()))
+    settings, programs = tmp_path / "dserver.env", tmp_path_factory.mktemp("bin")
+    # cron itself does not find `flask`.
+    settings.write_text(f"PATH={programs}:/usr/bin:/bin\n")
     command = command.replace("/etc/dserver/dserver.env", str(settings))
-    command = command.replace("s3://tempstore", bucket.base_uri)
-    run([ALL_TABLES, f"flask base_uri add {bucket.base_uri}"], tmp_path, **flask)
-    # cron gives a command little more than this.
-    output = run([f"env -i PATH=/usr/bin:/bin sh -c {shlex.quote(command)}"], tmp_path)
+    command = command.replace("s3://tempstore", dserver.base_uri)
+    with flask_shell(dserver.app, programs) as shell:
+        # cron gives a command little more than this.
+        output = shell(f"env -i PATH=/usr/bin:/bin sh -c {shlex.quote(command)}")
     assert "0 shares without dataset or owner ended, 0 deleted." in output
     assert "no dataset is registered there" in output
 

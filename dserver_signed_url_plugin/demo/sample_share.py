@@ -1,4 +1,4 @@
-"""The share of the demo's sample: its link is told on the front page, and renewed when it ends.
+"""The share of the demo's sample: the front page has its link, which is renewed when it ends.
 
 A token is returned once and kept as a hash only, so the demo keeps that of its own share in its
 data directory, which is private to its owner.
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from dserver_signed_url_plugin.demo.info import PRIVATE, write_private
-from dserver_signed_url_plugin.errors import ShareEnded, ShareNotFound, SignedURLError
+from dserver_signed_url_plugin.errors import ShareNotFound, SignedURLError
 from dserver_signed_url_plugin.permissions import permit_read
 from dserver_signed_url_plugin.services import services
 from dserver_signed_url_plugin.shares.service import NewShare
@@ -81,10 +81,9 @@ class SampleShare:
 
 def _works(token: str) -> bool:
     try:
-        services().visits.open(token)
-    except (ShareEnded, ShareNotFound):
+        return services().visits.found(token).state == "living"
+    except ShareNotFound:
         return False
-    return True
 
 
 def _created(uri: str) -> str | None:

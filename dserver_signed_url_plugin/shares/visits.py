@@ -1,6 +1,6 @@
 """What whoever has the link of a share may do: open it, list its items, download them.
 
-No account is needed: the token of the link stands for the share, as long as that lives.
+No account is needed: the token of the link is enough, until the share ends.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ _README_BYTES, _README_SECONDS = 4 * 1024 * 1024, 60.0
 # Of the items of shares that have not all of a dataset.
 _CHOSEN_BYTES = 16 * 1024 * 1024
 # What mail programs and people take for a part of a link.
-_AFTER = ".,;:!?)]}>\"'…\N{NO-BREAK SPACE}\N{ZERO WIDTH SPACE}" + whitespace
+_NO_PART_OF_A_LINK = ".,;:!?)]}>\"'…\N{NO-BREAK SPACE}\N{ZERO WIDTH SPACE}" + whitespace
 _SHA1_BYTES = 20
 _NO_HASH = "0" * 64
 
 
 @dataclass(frozen=True)
 class OpenShare:
-    """A living share, as somebody sees it who came with its link.
+    """A share that has not ended, opened by its link.
 
     ``identifiers`` are the SHA-1s of its items, sorted; None if it has all items of the dataset.
     """
@@ -119,9 +119,9 @@ class LinkedItems:
     page: Page | None = None
 
 
-def written_token(token: str) -> str:
-    """Return a token as it was written, which may come in capitals, or with a dot after it."""
-    return token.strip(_AFTER).lower()
+def normalized_token(token: str) -> str:
+    """Return a token in lower case, without what was pasted with it, such as a full stop."""
+    return token.strip(_NO_PART_OF_A_LINK).lower()
 
 
 @dataclass(frozen=True)
@@ -133,14 +133,6 @@ class Visits:
     _readmes: BoundedCache = field(default_factory=lambda: BoundedCache(_README_BYTES), repr=False)
     _chosen: BoundedCache = field(default_factory=lambda: BoundedCache(_CHOSEN_BYTES), repr=False)
 
-    def open(self, token: str) -> OpenShare:
-        """Return the share of a link.
-
-        :raises ShareNotFound: if there is no such share.
-        :raises ShareEnded: if it has ended.
-        """
-        return self.opened(self.found(token))
-
     def found(self, token: str) -> ShareFacts:
         """Return the share of a link, which may have ended.
 
@@ -148,7 +140,7 @@ class Visits:
 
         :raises ShareNotFound: if there is no such share.
         """
-        wanted = token_hash(written_token(token))
+        wanted = token_hash(normalized_token(token))
         facts, known = repository.by_token_hash(wanted) or (None, _NO_HASH)
         if not hmac.compare_digest(known, wanted) or facts is None:
             raise ShareNotFound

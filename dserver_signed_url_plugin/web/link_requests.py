@@ -1,7 +1,7 @@
 """Requests to the link of a share, whose path holds its token: what they want, what answers carry.
 
-The token is all that somebody needs, so no answer may let it out: not to other sites, not to
-caches, not to search engines.
+The token is all that somebody needs, so answers keep it from other sites, caches and search
+engines.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
 }
-# Of what is no page: nothing of it is ever displayed with rights of its own.
+# Of answers that are no page: a browser that displays one runs and loads nothing.
 _NOTHING_RUNS = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 

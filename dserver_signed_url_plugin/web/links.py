@@ -19,7 +19,7 @@ from dserver_signed_url_plugin.errors import ShareEnded, ShareNotFound
 from dserver_signed_url_plugin.filenames import Disposition
 from dserver_signed_url_plugin.services import services
 from dserver_signed_url_plugin.shares.service import link
-from dserver_signed_url_plugin.shares.visits import OpenShare, written_token
+from dserver_signed_url_plugin.shares.visits import OpenShare, normalized_token
 from dserver_signed_url_plugin.web import audit_hooks, examples, link_requests, openapi, share_page
 from dserver_signed_url_plugin.web.blueprint import limited
 from dserver_signed_url_plugin.web.rendering import set_pagination
@@ -142,7 +142,7 @@ def preview_item(opened: OpenShare, identifier: str) -> Response:
 
 def _token() -> str:
     """Return the token, which the client may have written in another spelling."""
-    return written_token((request.view_args or {})["token"])
+    return normalized_token((request.view_args or {})["token"])
 
 
 def _link() -> str:

@@ -173,7 +173,8 @@ def test_ten_thousand_shares_cost_no_more_statements_than_one(make_dserver):
         with Statements() as creating:
             shares.create(permit, uri.uuid, NewShare())
         with Statements() as opening:
-            dserver.services.visits.open(visitor.token)
+            visits = dserver.services.visits
+            visits.opened(visits.found(visitor.token))
             assert repository.by_token_hash(UNKNOWN) is None
             repository.count_download(visitor.share.id)
         with Statements() as listing:

@@ -14,7 +14,7 @@ from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.downloads.grants import ItemsGrant
 from dserver_signed_url_plugin.permissions import ReadPermit
 from dserver_signed_url_plugin.shares.facts import ShareFacts
-from dserver_signed_url_plugin.shares.visits import OpenShare, Visits, written_token
+from dserver_signed_url_plugin.shares.visits import OpenShare, Visits, normalized_token
 from dserver_signed_url_plugin.storage.item_table import ItemTable
 from dserver_signed_url_plugin.storage.values import Item, Life, SignedItems
 from dserver_signed_url_plugin.uris import DatasetURI
@@ -91,12 +91,12 @@ def test_the_identifiers_are_not_shown_where_a_share_is_printed():
 
 @pytest.mark.parametrize("after", ["", ".", ",", ").", "!?", "…", ' "', "\r\n", "'>"])
 def test_a_token_is_read_without_what_was_pasted_with_it(after):
-    assert written_token(f" {TOKEN.upper()}{after}") == TOKEN
+    assert normalized_token(f" {TOKEN.upper()}{after}") == TOKEN
 
 
 @pytest.mark.parametrize("inside", [".", "-", "\0", " "])
 def test_what_is_in_the_middle_of_a_token_stays(inside):
-    assert written_token(f"{TOKEN}{inside}x") == f"{TOKEN}{inside}x"
+    assert normalized_token(f"{TOKEN}{inside}x") == f"{TOKEN}{inside}x"
 
 
 class Read:

@@ -224,7 +224,7 @@ def test_an_unknown_token_is_404(lab):
 # Headers --------------------------------------------------------------------------------------
 
 
-def test_every_answer_below_a_link_keeps_the_token_to_itself(visitor):
+def test_every_answer_below_a_link_has_headers_that_protect_the_token(visitor):
     unknown = Visitor(visitor.dserver, UNKNOWN)
     answers = [
         someone.open(below, headers=headers, method=method)

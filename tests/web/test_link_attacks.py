@@ -133,7 +133,7 @@ ODD = {
 
 
 @pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
-def test_an_odd_token_is_unknown_or_a_route_that_does_not_exist(visitor, odd, caplog):
+def test_an_odd_token_opens_nothing(visitor, odd, caplog):
     someone = Visitor(visitor.dserver, odd(visitor.token))
     for below, headers in (("", HTML), ("", JSON), (f"/{ONE}", JSON), (f"/{ONE}/preview", HTML)):
         answer = someone.open(below, headers=headers)

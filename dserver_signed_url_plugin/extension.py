@@ -13,8 +13,8 @@ from flask_smorest import Blueprint
 
 from dserver_signed_url_plugin import database, log_filter, tables
 from dserver_signed_url_plugin.config import Settings, secrets_in
+from dserver_signed_url_plugin.deposits import repository as deposit_repository
 from dserver_signed_url_plugin.services import Services
-from dserver_signed_url_plugin.shares import deposit_repository
 from dserver_signed_url_plugin.shares import repository as share_repository
 from dserver_signed_url_plugin.uploads import models, part_repository
 from dserver_signed_url_plugin.web import links, share_routes

@@ -9,16 +9,16 @@ from flask import Flask, current_app
 
 from dserver_signed_url_plugin.audit.decisions import Audit
 from dserver_signed_url_plugin.config import Settings
+from dserver_signed_url_plugin.deposits.file_urls import FileURLs
+from dserver_signed_url_plugin.deposits.service import Deposits
+from dserver_signed_url_plugin.deposits.streams import StreamDeposits
+from dserver_signed_url_plugin.deposits.temporary import TemporaryDeposits
 from dserver_signed_url_plugin.downloads.service import Downloads
 from dserver_signed_url_plugin.lifecycle.rules import Lifecycles
 from dserver_signed_url_plugin.lifecycle.sweep import Sweep
 from dserver_signed_url_plugin.rate_limits import RateLimits
 from dserver_signed_url_plugin.shares.cleanup import ShareCleanup
-from dserver_signed_url_plugin.shares.deposits import Deposits
-from dserver_signed_url_plugin.shares.file_urls import FileURLs
 from dserver_signed_url_plugin.shares.service import Shares
-from dserver_signed_url_plugin.shares.streams import StreamDeposits
-from dserver_signed_url_plugin.shares.temporary_deposits import TemporaryDeposits
 from dserver_signed_url_plugin.shares.visits import Visits
 from dserver_signed_url_plugin.storage.registry import Storages
 from dserver_signed_url_plugin.uploads.begin import Uploads

@@ -9,9 +9,9 @@ import click
 from dserver_signed_url_plugin.cli import file_urls, share_output
 from dserver_signed_url_plugin.cli.unreadable_rules import warn_of_unreadable_rules
 from dserver_signed_url_plugin.cli.usage_errors import HOW_TO_SET
+from dserver_signed_url_plugin.deposits.file_urls import SharedFiles
 from dserver_signed_url_plugin.permissions import permit_operator_read
 from dserver_signed_url_plugin.services import services
-from dserver_signed_url_plugin.shares.file_urls import SharedFiles
 from dserver_signed_url_plugin.shares.service import NewShare, link
 from dserver_signed_url_plugin.uris import DatasetURI
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from dserver_signed_url_plugin.cli import share_output
 from dserver_signed_url_plugin.cli.output import extent_text, json_list, printable, time_text
+from dserver_signed_url_plugin.deposits.temporary import EndedDeposit, TemporaryDeposit
 from dserver_signed_url_plugin.quantities import counted
-from dserver_signed_url_plugin.shares.temporary_deposits import EndedDeposit, TemporaryDeposit
 from dserver_signed_url_plugin.times import timestamp
 
 

@@ -200,7 +200,10 @@ def cleanup(older_than: int, *, dry_run: bool, as_json: bool) -> None:
     Example, for cron:
       flask share cleanup --older-than 30d
     """  # noqa: D301 (click looks for the character itself, not for its name)
-    done = services().share_cleanup.run(timedelta(days=older_than), dry_run=dry_run)
+    age = timedelta(days=older_than)
+    done = services().share_cleanup.run(age, dry_run=dry_run)
+    if not dry_run:
+        services().temporary_deposits.forget_unregistered(age)
     if as_json:
         click.echo(json.dumps({"dry_run": dry_run, **vars(done)}, indent=2))
         return

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from dserver_signed_url_plugin.shares import archives, local_files
+from dserver_signed_url_plugin.deposits import archives, local_files
 
 STANDARD_INPUT = "-"
 _ARCHIVE = "--archive"

@@ -26,8 +26,8 @@ from dserver_signed_url_plugin.cli.stream_source import (
 )
 from dserver_signed_url_plugin.cli.temp_share_deposits import end, list_deposits
 from dserver_signed_url_plugin.cli.usage_errors import usage
+from dserver_signed_url_plugin.deposits import local_files
 from dserver_signed_url_plugin.services import services
-from dserver_signed_url_plugin.shares import local_files
 from dserver_signed_url_plugin.uris import BaseURI, DatasetURI
 
 temp_share = Commands("temp_share", help="Share files temporarily with people who have no account.")

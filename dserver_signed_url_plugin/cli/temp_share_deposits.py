@@ -14,11 +14,11 @@ from flask.cli import with_appcontext
 
 from dserver_signed_url_plugin.cli import deposit_output
 from dserver_signed_url_plugin.cli.file_urls import json_option
+from dserver_signed_url_plugin.deposits.temporary import TemporaryDeposit
 from dserver_signed_url_plugin.errors import InvalidField, SignedURLError
 from dserver_signed_url_plugin.log_filter import without_tokens
 from dserver_signed_url_plugin.quantities import counted
 from dserver_signed_url_plugin.services import services
-from dserver_signed_url_plugin.shares.temporary_deposits import TemporaryDeposit
 from dserver_signed_url_plugin.uris import DatasetURI
 
 

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 import click
 
+from dserver_signed_url_plugin.deposits.local_files import UnusableFile
 from dserver_signed_url_plugin.errors import InvalidField, LifetimeTooLong
 from dserver_signed_url_plugin.services import services
-from dserver_signed_url_plugin.shares.local_files import UnusableFile
 
 HOW_TO_SET = (
     "set SIGNED_URL_PUBLIC_URL to the address at which people reach dserver, such as "

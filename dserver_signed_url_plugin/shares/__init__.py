@@ -1,1 +1,1 @@
-"""Temporary shares: local files become a dataset, and anybody with its URLs can download them."""
+"""Shares: links by which people without an account read a dataset, or some of its items."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
-from dserver_signed_url_plugin.shares import cleanup_repository, deposit_repository
+from dserver_signed_url_plugin.shares import cleanup_repository
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,6 @@ class ShareCleanup:
     def run(self, older_than: timedelta, *, dry_run: bool = False) -> CleanedShares:
         """End shares without a dataset or an owner, and delete those that ended so long ago.
 
-        Also forgets deposits of `flask temp_share` of that age whose dataset dserver does not have.
-
         :param dry_run: count them, and change nothing.
         """
         before = datetime.now(timezone.utc) - older_than
@@ -35,5 +33,4 @@ class ShareCleanup:
             ended = cleanup_repository.count_without_dataset_or_owner()
             return CleanedShares(ended, cleanup_repository.count_ended(before))
         ended = cleanup_repository.end_without_dataset() + cleanup_repository.end_without_owner()
-        deposit_repository.forget_unregistered(before)
         return CleanedShares(ended, cleanup_repository.delete_ended(before))

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta, timezone
 from itertools import count
 
 import pytest
 import requests
 from dservercore import sql_db
+from dservercore.sql_models import Dataset
 
 from dserver_signed_url_plugin.cli.share import share
 from dserver_signed_url_plugin.cli.temp_share import temp_share
-from dserver_signed_url_plugin.shares import deposit_repository
+from dserver_signed_url_plugin.deposits import repository as deposit_repository
+from dserver_signed_url_plugin.deposits.repository import TempShareDeposit
 from dserver_signed_url_plugin.uploads.models import PendingUpload
 from dserver_signed_url_plugin.uris import DatasetURI
 from tests.support.clients import Deposit, DtoolDserver
@@ -316,3 +319,23 @@ def test_what_a_killed_deposit_has_left_does_not_outlast_its_deletion(
         sql_db.session.commit()
     run("end", made["uri"], "--delete-storage", "--yes")
     assert (waiting(dserver), holdings.of(made["uuid"]) or None) == ([], None)
+
+
+@on_s3
+def test_the_clean_up_of_shares_forgets_old_deposits_without_a_dataset(run, create, dserver):
+    lost, kept = create(), create()
+
+    def known():
+        with dserver.app.app_context():
+            found = sql_db.session.scalars(sql_db.select(TempShareDeposit.uri))
+            return {made["uri"] for made in (lost, kept)} & set(found)
+
+    with dserver.app.app_context():
+        created_at = datetime.now(timezone.utc) - timedelta(days=31)
+        sql_db.session.execute(sql_db.update(TempShareDeposit).values(created_at=created_at))
+        sql_db.session.execute(sql_db.delete(Dataset).where(Dataset.uri == lost["uri"]))
+        sql_db.session.commit()
+    run("cleanup", "--dry-run", command=share)
+    assert known() == {lost["uri"], kept["uri"]}
+    run("cleanup", command=share)
+    assert known() == {kept["uri"]}

@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 
 from dserver_signed_url_plugin.audit.repository import SignedURLAudit
-from dserver_signed_url_plugin.shares.deposit_repository import TempShareDeposit
+from dserver_signed_url_plugin.deposits.repository import TempShareDeposit
 from dserver_signed_url_plugin.uploads.models import AnnouncedManifest, PendingUpload
 from tests.support.databases import MIGRATIONS, on_each_database
 from tests.support.flask_db_hosts import UPLOAD, VERSION_TABLE, shape

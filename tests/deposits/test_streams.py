@@ -22,10 +22,10 @@ from dserver_signed_url_plugin import datasets
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
 from dserver_signed_url_plugin.cli.stream_source import interruptible, stream_source
 from dserver_signed_url_plugin.cli.temp_share import temp_share
+from dserver_signed_url_plugin.deposits.local_files import UnusableFile
+from dserver_signed_url_plugin.deposits.streams import StreamFailed, StreamLeft, StreamTooLong
 from dserver_signed_url_plugin.errors import InvalidField, StorageUnavailable, UploadIncomplete
 from dserver_signed_url_plugin.permissions import permit_operator
-from dserver_signed_url_plugin.shares.local_files import UnusableFile
-from dserver_signed_url_plugin.shares.streams import StreamFailed, StreamLeft, StreamTooLong
 from dserver_signed_url_plugin.storage.parts import PartLimits
 from dserver_signed_url_plugin.uploads.models import PendingUpload
 from dserver_signed_url_plugin.uris import BaseURI, DatasetURI

@@ -10,8 +10,8 @@ import requests
 from dtoolcore.utils import generate_identifier
 
 from dserver_signed_url_plugin.cli.temp_share import temp_share
+from dserver_signed_url_plugin.deposits.local_files import ChangedFile, UnusableFile, found
 from dserver_signed_url_plugin.permissions import permit_operator
-from dserver_signed_url_plugin.shares.local_files import ChangedFile, UnusableFile, found
 from dserver_signed_url_plugin.uploads.parts_plan import PartsPlan
 from dserver_signed_url_plugin.uris import BaseURI
 from tests.support.pending_copies import HASTE, copying

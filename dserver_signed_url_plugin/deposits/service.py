@@ -16,23 +16,23 @@ from uuid import uuid4
 from msgspec import structs
 
 from dserver_signed_url_plugin import datasets
-from dserver_signed_url_plugin.errors import AlreadyRegistered, InvalidField
-from dserver_signed_url_plugin.permissions import UploadPermit, permit_operator
-from dserver_signed_url_plugin.progress import ProgressBar
-from dserver_signed_url_plugin.shares import deposit_repository
-from dserver_signed_url_plugin.shares.local_files import (
+from dserver_signed_url_plugin.deposits import repository
+from dserver_signed_url_plugin.deposits.local_files import (
     ChangedFile,
     FileRange,
     LocalFile,
     UnusableFile,
 )
-from dserver_signed_url_plugin.shares.part_transfer import PartTransfers, SignParts
-from dserver_signed_url_plugin.shares.patience import patiently
-from dserver_signed_url_plugin.shares.transfer import Transfer, TransferFailed, send
+from dserver_signed_url_plugin.deposits.part_transfer import PartTransfers, SignParts
+from dserver_signed_url_plugin.deposits.patience import patiently
+from dserver_signed_url_plugin.deposits.transfer import Transfer, TransferFailed, send
+from dserver_signed_url_plugin.errors import AlreadyRegistered, InvalidField
+from dserver_signed_url_plugin.permissions import UploadPermit, permit_operator
+from dserver_signed_url_plugin.progress import ProgressBar
 from dserver_signed_url_plugin.storage.protocols import Storage
 from dserver_signed_url_plugin.storage.registry import Storages
 from dserver_signed_url_plugin.storage.values import Limits
-from dserver_signed_url_plugin.uploads import repository
+from dserver_signed_url_plugin.uploads import repository as upload_repository
 from dserver_signed_url_plugin.uploads.begin import Uploads
 from dserver_signed_url_plugin.uploads.cancel import Cancellations
 from dserver_signed_url_plugin.uploads.complete import Completions
@@ -98,7 +98,7 @@ class Deposits:
         with suppress(AlreadyRegistered):
             self._begin_and_send(prepared, progress)
         uri = permit.base_uri.dataset(uuid)
-        deposit_repository.note(uri)
+        repository.note(uri)
         patiently(lambda: self.completions.complete(permit, uuid))
         return uri
 
@@ -167,7 +167,9 @@ class Deposits:
 def _resumed(prepared: PreparedDeposit) -> PreparedDeposit:
     """Return it with the UUID of the first identical upload that was not completed, if any."""
     permit, plan = prepared.permit, prepared.plan
-    begun = repository.find_identical(permit.username, str(permit.base_uri), plan.fingerprint())
+    begun = upload_repository.find_identical(
+        permit.username, str(permit.base_uri), plan.fingerprint()
+    )
     return prepared if begun is None else replace(prepared, plan=replace(plan, uuid=begun.uuid))
 
 

@@ -16,9 +16,9 @@ import pytest
 import requests
 
 from dserver_signed_url_plugin.cli.temp_share import temp_share
+from dserver_signed_url_plugin.deposits.archives import FORMATS, archived
+from dserver_signed_url_plugin.deposits.local_files import UnusableFile, found
 from dserver_signed_url_plugin.errors import InvalidField
-from dserver_signed_url_plugin.shares.archives import FORMATS, archived
-from dserver_signed_url_plugin.shares.local_files import UnusableFile, found
 from dserver_signed_url_plugin.uris import DatasetURI
 from dserver_signed_url_plugin.zstandard import zstd
 from tests.support.shared_files import waiting

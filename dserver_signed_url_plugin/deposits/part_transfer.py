@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from hashlib import md5
 from typing import Any
 
-from dserver_signed_url_plugin.progress import Progress
-from dserver_signed_url_plugin.shares.local_files import (
+from dserver_signed_url_plugin.deposits.local_files import (
     ChangedFile,
     FileRange,
     LocalFile,
 )
-from dserver_signed_url_plugin.shares.transfer import Transfer, TransferFailed, send
+from dserver_signed_url_plugin.deposits.transfer import Transfer, TransferFailed, send
+from dserver_signed_url_plugin.progress import Progress
 from dserver_signed_url_plugin.storage.parts import Division, StoredPart
 from dserver_signed_url_plugin.uploads.parts import PartGrant
 from dserver_signed_url_plugin.uploads.parts_plan import PartsPlan

@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
-from dserver_signed_url_plugin.shares.local_files import LocalFile
+from dserver_signed_url_plugin.deposits.local_files import LocalFile
 from dserver_signed_url_plugin.uploads.plan import check_relpaths
 from dserver_signed_url_plugin.zstandard import zstd
 

@@ -19,6 +19,17 @@ from msgspec import structs
 
 from dserver_signed_url_plugin import datasets
 from dserver_signed_url_plugin.config import Settings
+from dserver_signed_url_plugin.deposits import repository
+from dserver_signed_url_plugin.deposits.part_pipeline import (
+    PAUSES,
+    MemoryPart,
+    PartPipeline,
+    PartReader,
+    TooManyBytes,
+)
+from dserver_signed_url_plugin.deposits.patience import patiently
+from dserver_signed_url_plugin.deposits.service import operators_name
+from dserver_signed_url_plugin.deposits.transfer import Sender, Transfer, TransferFailed
 from dserver_signed_url_plugin.errors import (
     AlreadyRegistered,
     InvalidField,
@@ -28,17 +39,6 @@ from dserver_signed_url_plugin.errors import (
 )
 from dserver_signed_url_plugin.permissions import UploadPermit, permit_operator
 from dserver_signed_url_plugin.progress import Progress
-from dserver_signed_url_plugin.shares import deposit_repository
-from dserver_signed_url_plugin.shares.deposits import operators_name
-from dserver_signed_url_plugin.shares.part_pipeline import (
-    PAUSES,
-    MemoryPart,
-    PartPipeline,
-    PartReader,
-    TooManyBytes,
-)
-from dserver_signed_url_plugin.shares.patience import patiently
-from dserver_signed_url_plugin.shares.transfer import Sender, Transfer, TransferFailed
 from dserver_signed_url_plugin.storage.parts import StoredPart
 from dserver_signed_url_plugin.storage.registry import Storages
 from dserver_signed_url_plugin.storage.values import Item
@@ -172,7 +172,7 @@ class StreamDeposits:
         try:
             with self._removed_unless_completed(prepared):
                 self._send(prepared, reader)
-                deposit_repository.note(prepared.uri)
+                repository.note(prepared.uri)
                 self._persistently(
                     lambda: self.completions.complete(prepared.permit, prepared.plan.uuid)
                 )
@@ -255,7 +255,7 @@ class StreamDeposits:
         except BaseException:
             try:
                 patiently(lambda: self.cancellations.cancel(prepared.permit, prepared.plan.uuid))
-                deposit_repository.forget(prepared.uri)
+                repository.forget(prepared.uri)
             except (AlreadyRegistered, UploadFrozen):
                 raise StreamStored(prepared.uri) from None
             except SignedURLError as error:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dserver_signed_url_plugin.shares.local_files import UnusableFile, dataset_name, found
+from dserver_signed_url_plugin.deposits.local_files import UnusableFile, dataset_name, found
 
 
 @pytest.fixture

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 
 from dserver_signed_url_plugin import datasets
 from dserver_signed_url_plugin.audit.decisions import Audit, Decision
 from dserver_signed_url_plugin.datasets import RegisteredDataset
+from dserver_signed_url_plugin.deposits import repository
+from dserver_signed_url_plugin.deposits.repository import Deposit
 from dserver_signed_url_plugin.errors import SignedURLError
 from dserver_signed_url_plugin.permissions import permit_operator
-from dserver_signed_url_plugin.shares import deposit_repository
-from dserver_signed_url_plugin.shares.deposit_repository import Deposit
 from dserver_signed_url_plugin.shares.service import ShareFacts, Shares
 from dserver_signed_url_plugin.storage.protocols import Inventory
 from dserver_signed_url_plugin.storage.registry import Storages
@@ -84,7 +84,7 @@ class TemporaryDeposits:
         At three statements per 500.
         """
         before: int | None = None
-        while page := deposit_repository.page(before, _PAGE):
+        while page := repository.page(before, _PAGE):
             yield from self._described(page)
             before = page[-1].id
 
@@ -93,7 +93,7 @@ class TemporaryDeposits:
 
         :raises NotTemporary: if `flask temp_share` did not deposit it, or it is not registered.
         """
-        deposit = deposit_repository.find(uri)
+        deposit = repository.find(uri)
         found = () if deposit is None else self._described([deposit])
         for described in found:
             return described
@@ -127,6 +127,10 @@ class TemporaryDeposits:
             return EndedDeposit(deposit, ended, problem=error.message)
         return EndedDeposit(deposit, ended, freed)
 
+    def forget_unregistered(self, older_than: timedelta) -> None:
+        """Forget deposits of that age whose dataset dserver does not have; they are not listed."""
+        repository.forget_unregistered(datetime.now(timezone.utc) - older_than)
+
     def _deleted(self, deposit: TemporaryDeposit, inventory: Inventory) -> Freed:
         """Delete a dataset from the store, and then from dserver's register.
 
@@ -138,12 +142,12 @@ class TemporaryDeposits:
             # A process that was killed after the registration has left a pending upload.
             self.completions.complete(permit_operator(uri.base), uri.uuid)
             # While it is registered nobody can take its UUID.
-            deposit_repository.begin_deletion(uri)
+            repository.begin_deletion(uri)
         if dataset is not None or upload_repository.find(uri.uuid) is None:
             freed = inventory.delete_dataset(uri.uuid)
         if dataset is not None:
             datasets.unregister(uri)
-        deposit_repository.forget(uri)
+        repository.forget(uri)
         self.audit.record(
             Decision(
                 action="temp-share-delete",

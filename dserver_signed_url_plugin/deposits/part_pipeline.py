@@ -10,13 +10,13 @@ from hashlib import md5
 from multiprocessing.pool import AsyncResult, ThreadPool
 from types import TracebackType
 
-from dserver_signed_url_plugin.progress import Progress
-from dserver_signed_url_plugin.shares.transfer import (
+from dserver_signed_url_plugin.deposits.transfer import (
     CONCURRENCY,
     Sender,
     Transfer,
     TransferFailed,
 )
+from dserver_signed_url_plugin.progress import Progress
 from dserver_signed_url_plugin.storage.parts import StoredPart
 from dserver_signed_url_plugin.storage.values import SignedRequest
 

@@ -14,7 +14,7 @@ from dservercore import sql_db
 from sqlalchemy import inspect
 
 from dserver_signed_url_plugin.cli.temp_share import temp_share
-from dserver_signed_url_plugin.shares.local_files import found
+from dserver_signed_url_plugin.deposits.local_files import found
 from dserver_signed_url_plugin.uploads.models import PendingUpload
 from dserver_signed_url_plugin.uris import BaseURI
 from tests.support.dserver import Bucket

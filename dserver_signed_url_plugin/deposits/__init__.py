@@ -1,0 +1,1 @@
+"""Deposits from dserver's own shell: what `flask temp_share` deposits, lists and ends."""

@@ -136,9 +136,9 @@ class TokenSource:
         tokens = [checked_token(token, name) for name, token in self._candidates() if token]
         margin = _MARGIN if self._can_generate() else 0
         soon = datetime.now(timezone.utc) + timedelta(seconds=margin)
-        living = [token for token in tokens if (end := end_of(token)) is None or end > soon]
-        if living:
-            return living[0]
+        valid = [token for token in tokens if (end := end_of(token)) is None or end > soon]
+        if valid:
+            return valid[0]
         return tokens[0] if tokens and not self._can_generate() else None
 
     def _candidates(self) -> list[tuple[str, str | None]]:

@@ -230,7 +230,7 @@ class Registered:
 class Share:
     """A link to a dataset, or to some items of it; times are UTC.
 
-    ``state`` is ``living``, ``expired``, ``revoked``, ``used-up`` or ``unavailable``.
+    ``state`` is ``active``, ``expired``, ``revoked``, ``used-up`` or ``unavailable``.
     ``max_downloads`` is None if any number is allowed. ``link``, and in ``limited_by`` why it
     expires earlier than was asked for, are known only when it is created.
     """

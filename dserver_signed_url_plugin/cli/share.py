@@ -219,7 +219,7 @@ def _found(uri: DatasetURI | None, owner: str | None, *, with_ended: bool) -> It
     before: str | None = None
     while True:
         page = services().shares.page(owner, None if uri is None else str(uri), before, _PAGE)
-        yield from (one for one in page.shares if with_ended or one.state == "living")
+        yield from (one for one in page.shares if with_ended or one.state == "active")
         if page.next is None:
             return
         before = page.next

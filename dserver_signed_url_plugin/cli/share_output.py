@@ -129,7 +129,7 @@ def revoked(results: Mapping[str, ShareFacts | None]) -> list[dict[str, Any]]:
 
 
 def _ending(share: ShareFacts) -> str:
-    if share.state == "living":
+    if share.state == "active":
         return f"works until {time_text(share.ends_at)}"
     if share.state == "expired":
         return f"expired {time_text(share.ends_at)}"

@@ -42,7 +42,7 @@ class NotTemporary(SignedURLError):
 
 @dataclass(frozen=True)
 class TemporaryDeposit:
-    """A dataset that `flask temp_share` has deposited, and its living shares, newest first.
+    """A dataset that `flask temp_share` has deposited, and its active shares, newest first.
 
     ``dataset`` is None if dserver no longer has it, but its deletion has not been completed.
     ``created_at`` is UTC.
@@ -162,7 +162,7 @@ class TemporaryDeposits:
     def _described(self, page: Sequence[Deposit]) -> Iterator[TemporaryDeposit]:
         uris = [deposit.uri_text for deposit in page]
         registered = datasets.registered(uris)
-        shares = self.shares.living(uris)
+        shares = self.shares.active(uris)
         for deposit in page:
             dataset = registered.get(deposit.uri_text)
             if dataset is not None or deposit.is_being_deleted:

@@ -15,7 +15,7 @@ from dserver_signed_url_plugin.uris import DatasetURI
 # ``next`` of a page: microseconds since 1970 UTC, and the ID of a share.
 CURSOR = re.compile(r"[0-9]{1,16}-[0-9a-f]{16}\Z")
 
-State = Literal["living", "expired", "revoked", "used-up", "unavailable"]
+State = Literal["active", "expired", "revoked", "used-up", "unavailable"]
 EndReason = Literal["revoked", "dataset-deleted", "owner-deleted"]
 
 
@@ -52,7 +52,7 @@ class ShareFacts:
             return "expired"
         if self.max_downloads is not None and self.downloads >= self.max_downloads:
             return "used-up"
-        return "living" if self.is_available else "unavailable"
+        return "active" if self.is_available else "unavailable"
 
     def as_json(self) -> dict[str, Any]:
         """Return what JSON has of it, times as UTC."""

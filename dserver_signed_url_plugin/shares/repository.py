@@ -110,9 +110,9 @@ def page(conditions: Sequence[Condition], before: str | None, most: int) -> list
     return [_facts(row) for row in rows]
 
 
-def living(uris: Sequence[str]) -> list[ShareFacts]:
+def active(uris: Sequence[str]) -> list[ShareFacts]:
     """Return the shares of these datasets that work, as far as this table tells, newest first."""
-    works = and_(_columns.uri.in_(uris), _living(datetime.now(timezone.utc)))
+    works = and_(_columns.uri.in_(uris), _active(datetime.now(timezone.utc)))
     wanted = _FACTS.where(works).order_by(_columns.created_at.desc(), _columns.id.desc())
     rows = sql_db.session.execute(wanted).all()
     sql_db.session.rollback()
@@ -137,8 +137,8 @@ def insert_share(values: Mapping[str, Any], most: int | None) -> ShareFacts | No
 
 def count_download(share_id: str) -> bool:
     """Count one download; return False if the share has ended, or has no downloads left."""
-    is_living = and_(_columns.id == share_id, _living(datetime.now(timezone.utc)))
-    return changed(update(Share).where(is_living).values(downloads=Share.downloads + 1)) == 1
+    is_active = and_(_columns.id == share_id, _active(datetime.now(timezone.utc)))
+    return changed(update(Share).where(is_active).values(downloads=Share.downloads + 1)) == 1
 
 
 def end(condition: Condition, because: EndReason) -> int:
@@ -176,7 +176,7 @@ def _end_shares_of_user(_mapper: Any, connection: Connection, user: Any) -> None
         connection.execute(update(Share.__table__).where(mine).values(owner_id=None))
 
 
-def _living(now: datetime) -> Condition:
+def _active(now: datetime) -> Condition:
     """Return the condition for shares that work, as far as this table tells."""
     return and_(
         _columns.ended_at.is_(None),
@@ -192,7 +192,7 @@ def _ending(condition: Condition, because: EndReason) -> Any:
 
 def _emptying_ended(owner: str) -> Any:
     # Without items, and not with NULL, which stands for all of them.
-    ended = and_(_columns.owner == owner, ~_living(datetime.now(timezone.utc)))
+    ended = and_(_columns.owner == owner, ~_active(datetime.now(timezone.utc)))
     some = select(_columns.id).where(ended, func.length(_columns.identifiers) > 0)
     some = some.with_for_update(skip_locked=True)
     return update(Share.__table__).where(_columns.id.in_(some)).values(identifiers=b"")
@@ -214,8 +214,8 @@ def _insertion(values: Mapping[str, Any], most: int | None) -> Insert:
     row = select(owner_id, *(bindparam(name, type_=_columns[name].type) for name in values))
     if most is not None:
         mine = select(func.count()).where(_columns.owner == values["owner"])
-        living = mine.where(_living(datetime.now(timezone.utc))).scalar_subquery()
-        row = row.where(living < most)
+        active = mine.where(_active(datetime.now(timezone.utc))).scalar_subquery()
+        row = row.where(active < most)
     return insert(Share.__table__).from_select(["owner_id", *values], row)
 
 

@@ -176,11 +176,11 @@ class Shares:
         """Return the shares of one user, not of a deleted one of the same name."""
         return _page([repository.of_user(username)], uri, before, limit)
 
-    def living(self, uris: Sequence[str]) -> Mapping[str, Sequence[ShareFacts]]:
+    def active(self, uris: Sequence[str]) -> Mapping[str, Sequence[ShareFacts]]:
         """Return the shares of datasets that work, newest first, by the URI of their dataset."""
         found: dict[str, list[ShareFacts]] = {}
-        for share in repository.living(uris):
-            if share.state == "living":
+        for share in repository.active(uris):
+            if share.state == "active":
                 found.setdefault(str(share.uri), []).append(share)
         return found
 

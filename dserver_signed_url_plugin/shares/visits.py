@@ -151,7 +151,7 @@ class Visits:
 
         :raises ShareEnded: if it has ended.
         """
-        if facts.state != "living":
+        if facts.state != "active":
             raise ShareEnded(facts.state)
         permit = ReadPermit(facts.owner, facts.uri.base)
         return OpenShare(facts, permit, repository.identifiers(facts.id))
@@ -262,7 +262,7 @@ class Visits:
     def _state(opened: OpenShare) -> State:
         """Return why a share that was open a moment ago takes no more downloads."""
         facts = repository.find(opened.facts.id)
-        return "unavailable" if facts is None or facts.state == "living" else facts.state
+        return "unavailable" if facts is None or facts.state == "active" else facts.state
 
 
 @contextmanager

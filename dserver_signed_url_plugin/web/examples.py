@@ -149,7 +149,7 @@ SHARE: dict[str, Any] = {
     "name": "plant-heights",
     "owner": "alice",
     "note": "Before the review",
-    "state": "living",
+    "state": "active",
     "ended_because": None,
     "created_timestamp": "2026-11-20T08:12:31.412903Z",
     "expires_timestamp": "2026-12-20T08:12:31.412903Z",

@@ -168,8 +168,8 @@ def test_the_list_has_what_works_newest_first_and_never_a_token(run, create, uri
         assert word in newest
     listed = json.loads(run("list", "--uri", uri, "--json").stdout)
     assert [(each["id"], each["state"], each["note"]) for each in listed] == [
-        (second["id"], "living", None),
-        (first["id"], "living", "For Bob\nand Carol"),
+        (second["id"], "active", None),
+        (first["id"], "active", "For Bob\nand Carol"),
     ]
     everything = result.output + json.dumps(listed)
     for made in (first, second):
@@ -310,16 +310,16 @@ def test_every_action_is_in_the_audit_with_the_id_of_the_share(lab, run, create,
 
 
 def test_shares_that_ended_long_ago_are_deleted_and_nothing_by_a_dry_run(lab, run, create, uri):
-    old, young, living = create(), create(), create()
+    old, young, active = create(), create(), create()
     age(lab, old["id"], days=31)
     age(lab, young["id"], days=29)
     said = json.loads(run("cleanup", "--dry-run", "--json").stdout)
     assert said == {"dry_run": True, "ended": 0, "deleted": 1}
     assert len(ids(run("list", "--uri", uri, "--all"))) == 3
     assert run("cleanup").stdout == "0 shares without dataset or owner ended, 1 deleted.\n"
-    assert ids(run("list", "--uri", uri, "--all")) == [living["id"], young["id"]]
+    assert ids(run("list", "--uri", uri, "--all")) == [active["id"], young["id"]]
     run("cleanup", "--older-than", "24h")
-    assert ids(run("list", "--uri", uri, "--all")) == [living["id"]]
+    assert ids(run("list", "--uri", uri, "--all")) == [active["id"]]
 
 
 def test_shares_whose_dataset_is_gone_from_the_database_are_ended(lab, run):

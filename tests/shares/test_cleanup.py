@@ -79,7 +79,7 @@ def test_shares_are_kept_for_a_time_after_their_end(dserver, uri):
         add(rows)
         assert clean(dserver) == CleanedShares(ended=0, deleted=2)
         found = dserver.services.shares.page(None, None, None, 100).shares
-        assert [one.state for one in found] == ["living", "living", "revoked", "expired"]
+        assert [one.state for one in found] == ["active", "active", "revoked", "expired"]
         assert clean(dserver) == CleanedShares(ended=0, deleted=0)
 
 

@@ -77,7 +77,7 @@ def permit(dserver: Dserver, *names: str) -> None:
 
 def ended(visitor: Visitor) -> tuple[str, str | None]:
     facts: ShareFacts = visitor.facts()
-    assert (visitor.open().status_code == 200) == (facts.state == "living")
+    assert (visitor.open().status_code == 200) == (facts.state == "active")
     return facts.state, facts.ended_because
 
 
@@ -85,13 +85,13 @@ def ended(visitor: Visitor) -> tuple[str, str | None]:
 def test_a_deleted_dataset_ends_its_shares_also_when_it_is_registered_anew(dserver, uri):
     visitor, other = shared(dserver, uri), shared(dserver, deposited(dserver))
     register(dserver, uri)
-    assert ended(visitor) == ("living", None)
+    assert ended(visitor) == ("active", None)
     ask(dserver, "alice", "DELETE", f"/uris/{encoded(uri)}")
     assert ended(visitor) == ("unavailable", "dataset-deleted")
     register(dserver, uri)
     assert ended(visitor) == ("unavailable", "dataset-deleted")
-    assert ended(shared(dserver, uri)) == ("living", None)
-    assert ended(other) == ("living", None)
+    assert ended(shared(dserver, uri)) == ("active", None)
+    assert ended(other) == ("active", None)
 
 
 def test_another_dataset_of_the_same_uri_is_not_shared(dserver, uri):
@@ -140,7 +140,7 @@ def test_a_share_does_not_work_while_its_owner_may_not_read(dserver, uri):
     permit(dserver, "alice")
     assert ended(visitor) == ("unavailable", None)
     permit(dserver, "alice", "bob")
-    assert ended(visitor) == ("living", None)
+    assert ended(visitor) == ("active", None)
 
 
 def test_users_can_be_deleted_before_the_migration_was_run(dserver):

@@ -38,7 +38,7 @@ def test_a_share_is_found_by_its_token_which_is_not_kept(shares, uri):
     assert created.token not in repr(created)
     found, _ = repository.by_token_hash(token_hash(created.token))
     assert found == created.share == shares.find(created.share.id)
-    assert (found.state, found.owner, found.note) == ("living", "alice", "Hi")
+    assert (found.state, found.owner, found.note) == ("active", "alice", "Hi")
     assert (found.number_of_items, created.items) == (len(FILES), None)
     assert repository.count_download(found.id)
     assert shares.find(found.id).downloads == 1

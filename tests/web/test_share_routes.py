@@ -63,7 +63,7 @@ def test_whoever_may_read_gets_a_link_to_all_for_seven_days(lab, uri):
     assert (answer.status_code, answer.headers["Cache-Control"]) == (201, "no-store")
     found = answer.json
     assert LINK.fullmatch(found["link"])
-    assert (found["uri"], found["owner"], found["state"]) == (uri, "bob", "living")
+    assert (found["uri"], found["owner"], found["state"]) == (uri, "bob", "active")
     assert (found["items"], found["number_of_items"]) == (None, len(FILES))
     assert found["size_in_bytes"] == sum(map(len, FILES.values()))
     life = moment(found["expires_timestamp"]) - moment(found["created_timestamp"])
@@ -227,4 +227,4 @@ def test_whoever_has_no_name_is_no_operator(make_dserver, name):
     assert listed_shares.status_code == 401 or listed_shares.json["shares"] == []
     assert dserver.nobody.delete(f"{SHARES}/{share_id}").status_code in (401, 404)
     dserver.app.config["DEFAULT_USER"] = "alice"
-    assert dserver.nobody.get(SHARES).json["shares"][0]["state"] == "living"
+    assert dserver.nobody.get(SHARES).json["shares"][0]["state"] == "active"

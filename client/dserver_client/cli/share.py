@@ -174,8 +174,8 @@ def _short(note: str) -> str:
 
 
 def _state(found: Share) -> str:
-    if found.state in ("living", "expired") and found.expires is not None:
-        words = "works until" if found.state == "living" else "expired"
+    if found.state in ("active", "expired") and found.expires is not None:
+        words = "works until" if found.state == "active" else "expired"
         return f"{words} {_time(found.expires)}"
     return _STATES.get(found.state or "", "")
 

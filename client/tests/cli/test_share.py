@@ -37,7 +37,7 @@ def test_links_are_listed_without_what_opens_them(run, document, uri):
     made = document("share", uri, "--note", "For Erika", "--downloads", "7")
     found = document("shares", uri)["shares"]
     [mine] = [each for each in found if each["id"] == made["id"]]
-    assert (mine["state"], mine["note"], mine["max_downloads"]) == ("living", "For Erika", 7)
+    assert (mine["state"], mine["note"], mine["max_downloads"]) == ("active", "For Erika", 7)
     assert made["link"][-32:] not in str(found)
     listed = run("shares").stdout
     assert f"{made['id']}  works until " in listed

@@ -81,7 +81,7 @@ class SampleShare:
 
 def _works(token: str) -> bool:
     try:
-        return services().visits.found(token).state == "active"
+        return services().visits.find(token).state == "active"
     except ShareNotFound:
         return False
 

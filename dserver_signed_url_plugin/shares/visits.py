@@ -110,8 +110,8 @@ class OpenShare:
 
 
 @dataclass(frozen=True)
-class LinkedItems:
-    """Items of a share, each with its link; ``page`` says which they are, if not all."""
+class ShareContents:
+    """A share with its items and their links; ``page`` says which they are, if not all."""
 
     opened: OpenShare
     readme: str | None
@@ -133,7 +133,7 @@ class Visits:
     _readmes: BoundedCache = field(default_factory=lambda: BoundedCache(_README_BYTES), repr=False)
     _chosen: BoundedCache = field(default_factory=lambda: BoundedCache(_CHOSEN_BYTES), repr=False)
 
-    def found(self, token: str) -> ShareFacts:
+    def find(self, token: str) -> ShareFacts:
         """Return the share of a link, which may have ended.
 
         The same statement is executed for any token.
@@ -146,8 +146,8 @@ class Visits:
             raise ShareNotFound
         return facts
 
-    def opened(self, facts: ShareFacts) -> OpenShare:
-        """Return a share with what tells which items it has.
+    def open(self, facts: ShareFacts) -> OpenShare:
+        """Return a share with its permit and the identifiers of its items.
 
         :raises ShareEnded: if it has ended.
         """
@@ -181,27 +181,27 @@ class Visits:
         self._readmes.put(share, (found, now), getsizeof(found))
         return found
 
-    def linked(
+    def contents(
         self, opened: OpenShare, link: str, wanted: PageRequest | None = None
-    ) -> LinkedItems:
-        """Return the items of a share with their links.
+    ) -> ShareContents:
+        """Return the README and the items of a share, with their links.
 
         :param link: the link of the share.
         :param wanted: which page of them; None for all.
         :raises PageNotFound: if there is no such page.
         """
-        items = self._linked(opened, link)
+        items = self._with_links(opened, link)
         readme = self.readme(opened)
         if wanted is None:
-            return LinkedItems(opened, readme, items)
-        return LinkedItems(opened, readme, *Page.of(items, wanted))
+            return ShareContents(opened, readme, items)
+        return ShareContents(opened, readme, *Page.of(items, wanted))
 
     def item_list(self, opened: OpenShare, link: str, list_format: ListFormat) -> ItemList:
         """Return a list of the links of all items for another program.
 
         :param link: the link of the share.
         """
-        items, facts = self._linked(opened, link), opened.facts
+        items, facts = self._with_links(opened, link), opened.facts
         title = f"{facts.name}: {len(items):,} item(s); the links end at {timestamp(facts.ends_at)}"
         return ItemList(item_list(list_format, items, title, are_links=True), opened.extent)
 
@@ -238,7 +238,7 @@ class Visits:
             grant = self.downloads.item(
                 opened.permit, opened.uuid, identifier, self._seconds, disposition
             )
-        return _web_url(grant.url, str(opened.facts.uri.base))
+        return _http_url(grant.url, str(opened.facts.uri.base))
 
     def _chosen_of(self, opened: OpenShare, entries: Mapping[str, Item]) -> Mapping[str, Item]:
         """Return the items of a share, which are kept for as long as those of the dataset are."""
@@ -251,7 +251,7 @@ class Visits:
             self._chosen.put(share, known, known[1].size_in_memory)
         return known[1]
 
-    def _linked(self, opened: OpenShare, link: str) -> SignedItems:
+    def _with_links(self, opened: OpenShare, link: str) -> SignedItems:
         return SignedItems(self.items(opened), lambda item: f"{link}/{item.identifier}")
 
     @property
@@ -280,8 +280,8 @@ def _granting(opened: OpenShare, identifier: str) -> Iterator[None]:
         raise ShareEnded("unavailable") from error
 
 
-def _web_url(url: str, storage: str) -> str:
-    """Return a URL to which a browser may be sent: a storage broker may return any text."""
+def _http_url(url: str, storage: str) -> str:
+    """Return a URL to which a browser may be redirected: a storage broker may return any text."""
     if not url.startswith(("https://", "http://")):
         raise StorageUnavailable(storage, "returned no URL of the web for an item")
     return encoded_url(url)

@@ -122,7 +122,7 @@ SELECTED_ITEMS: dict[str, Any] = {
 }
 
 LINK_TOKEN = "k3q7fzn2x5mvw4ah6tyb2cjd7ersgpou"  # noqa: S105 (an example)
-LINKED_ITEMS: dict[str, Any] = {
+SHARE_CONTENTS: dict[str, Any] = {
     "id": "5d2b8f6c01e94a37",
     "name": "plant-heights",
     "uuid": UUID,

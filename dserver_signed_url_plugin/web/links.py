@@ -25,7 +25,7 @@ from dserver_signed_url_plugin.web.blueprint import limited
 from dserver_signed_url_plugin.web.rendering import set_pagination
 from dserver_signed_url_plugin.web.routes import blueprint
 from dserver_signed_url_plugin.web.schemas.common import DispositionSchema
-from dserver_signed_url_plugin.web.schemas.links import LinkedItemsSchema, LinkQuerySchema
+from dserver_signed_url_plugin.web.schemas.links import LinkQuerySchema, ShareContentsSchema
 from dserver_signed_url_plugin.web.streamed import json_response, text_response
 
 
@@ -43,8 +43,8 @@ class DownloadQuery(TypedDict):
     disposition: Disposition
 
 
-def visited(view: Callable[..., Response]) -> Callable[..., Response]:
-    """Open the share of the link for a view, and count the request against the rate limit.
+def opens_share(view: Callable[..., Response]) -> Callable[..., Response]:
+    """Call a view with the open share of its link, and count the request against the rate limit.
 
     Before the query is read, so that no request is left out.
 
@@ -53,19 +53,19 @@ def visited(view: Callable[..., Response]) -> Callable[..., Response]:
     """
 
     @wraps(view)
-    def with_share(token: str, **rest: str) -> Response:
+    def with_open_share(token: str, **rest: str) -> Response:
         limits, visits = services().rate_limits, services().visits
         try:
-            facts = visits.found(token)
+            facts = visits.find(token)
             audit_hooks.about(str(facts.uri), facts.id)
-            opened = visits.opened(facts)
+            opened = visits.open(facts)
         except (ShareNotFound, ShareEnded):
             limits.check_address(request.remote_addr)
             raise
         limits.check_visitor(request.remote_addr, facts.id)
         return view(opened, **rest)
 
-    return with_share
+    return with_open_share
 
 
 @blueprint.route(
@@ -75,9 +75,9 @@ def visited(view: Callable[..., Response]) -> Callable[..., Response]:
     endpoint="share-open",
     strict_slashes=False,
 )
-@visited
+@opens_share
 @blueprint.arguments(LinkQuerySchema(), location="query")
-@blueprint.alt_response(200, schema=LinkedItemsSchema, example=examples.LINKED_ITEMS)
+@blueprint.alt_response(200, schema=ShareContentsSchema, example=examples.SHARE_CONTENTS)
 @blueprint.refuses(openapi.OPENING_LINK, openapi.LINK_REFUSALS)
 @limited
 def open_link(opened: OpenShare, query: LinkQuery) -> Response:
@@ -90,9 +90,9 @@ def open_link(opened: OpenShare, query: LinkQuery) -> Response:
         return text_response(services().visits.item_list(opened, address, list_format).lines)
     if list_format is None and link_requests.wants_html():
         return share_page.page(opened, address, request.args)
-    linked = services().visits.linked(opened, address, query["page"])
-    response = json_response(LinkedItemsSchema.document(linked))
-    set_pagination(response, linked.page)
+    contents = services().visits.contents(opened, address, query["page"])
+    response = json_response(ShareContentsSchema.document(contents))
+    set_pagination(response, contents.page)
     return response
 
 
@@ -102,7 +102,7 @@ def open_link(opened: OpenShare, query: LinkQuery) -> Response:
     parameters=[openapi.TOKEN, openapi.IDENTIFIER],
     endpoint="share-download",
 )
-@visited
+@opens_share
 @blueprint.arguments(DispositionSchema(), location="query")
 @blueprint.alt_response(303, description="`Location` is signed at this moment, for a minute")
 @blueprint.refuses(openapi.DOWNLOADING, openapi.LINK_REFUSALS)
@@ -130,7 +130,7 @@ def download_item(opened: OpenShare, query: DownloadQuery, identifier: str) -> R
     parameters=[openapi.TOKEN, openapi.IDENTIFIER],
     endpoint="share-preview",
 )
-@visited
+@opens_share
 @blueprint.alt_response(200, description="A page", content_type="text/html")
 @blueprint.refuses(openapi.DOWNLOADING, openapi.LINK_REFUSALS)
 @limited
@@ -141,7 +141,7 @@ def preview_item(opened: OpenShare, identifier: str) -> Response:
 
 
 def _token() -> str:
-    """Return the token, which the client may have written in another spelling."""
+    """Return the token of the link in its normal form."""
     return normalized_token((request.view_args or {})["token"])
 
 

@@ -174,7 +174,7 @@ def test_ten_thousand_shares_cost_no_more_statements_than_one(make_dserver):
             shares.create(permit, uri.uuid, NewShare())
         with Statements() as opening:
             visits = dserver.services.visits
-            visits.opened(visits.found(visitor.token))
+            visits.open(visits.find(visitor.token))
             assert repository.by_token_hash(UNKNOWN) is None
             repository.count_download(visitor.share.id)
         with Statements() as listing:

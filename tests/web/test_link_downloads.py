@@ -175,7 +175,7 @@ def test_whoever_is_late_in_a_race_with_the_revocation_gets_nothing(make_dserver
     visitor = shared(dserver, deposit(dserver))
     signed = dserver.services.visits.signed
     with dserver.app.app_context():
-        opened = dserver.services.visits.opened(visitor.facts())
+        opened = dserver.services.visits.open(visitor.facts())
         assert signed(opened, ONE, "attachment")
         # Between opening the share and counting the download.
         dserver.services.shares.revoke(visitor.share.id, "")

@@ -323,8 +323,8 @@ def test_the_examples_are_real_exchanges(lab):
     lab.alice.begin(lab.base_uri, examples.ANNOUNCEMENT | {"uuid": another})
     cancelled = lab.alice.delete(f"/signed-urls/upload/{encoded(f'{lab.base_uri}/{another}')}")
     assert shape(cancelled.json) == shape(examples.CANCELLATION)
-    visitor = shared(lab, uri, max_downloads=20, note=examples.LINKED_ITEMS["note"])
-    assert shape(visitor.open().json) == shape(examples.LINKED_ITEMS)
+    visitor = shared(lab, uri, max_downloads=20, note=examples.SHARE_CONTENTS["note"])
+    assert shape(visitor.open().json) == shape(examples.SHARE_CONTENTS)
 
 
 def status(lab: Dserver, uri: str) -> Any:

@@ -97,7 +97,7 @@ def test_an_item_is_read_under_the_circuit_breaker_of_its_store(placed, place_pr
     place_proxy.before = lambda _: Fault.DROPPED
     with placed.app.app_context():
         visits = placed.services.visits
-        opened = visits.opened(visits.found(visitor.token))
+        opened = visits.open(visits.find(visitor.token))
         for _ in range(5):
             with pytest.raises(StorageAway):
                 visits.beginning(opened, NOTES, 9)

@@ -7,7 +7,7 @@ from typing import Any
 from marshmallow import fields, validate
 
 from dserver_signed_url_plugin.downloads.lists import LINK_FORMATS
-from dserver_signed_url_plugin.shares.visits import LinkedItems
+from dserver_signed_url_plugin.shares.visits import ShareContents
 from dserver_signed_url_plugin.times import timestamp
 from dserver_signed_url_plugin.web.schemas.common import (
     URI,
@@ -43,7 +43,7 @@ class LinkQuerySchema(PageQuerySchema):
     )
 
 
-class LinkedItemSchema(ItemDetailsSchema):
+class ShareItemSchema(ItemDetailsSchema):
     """An item, as the manifest has it, and its link."""
 
     url = fields.String(
@@ -54,7 +54,7 @@ class LinkedItemSchema(ItemDetailsSchema):
     )
 
 
-class LinkedItemsSchema(StreamedSchema):
+class ShareContentsSchema(StreamedSchema):
     """A share, as whoever has its link sees it."""
 
     id = fields.String(required=True, metadata=described("Names the share, and opens nothing."))
@@ -80,25 +80,25 @@ class LinkedItemsSchema(StreamedSchema):
     size_in_bytes = fields.Integer(required=True, allow_none=True)
     items = fields.Dict(
         keys=fields.String(),
-        values=fields.Nested(LinkedItemSchema),
+        values=fields.Nested(ShareItemSchema),
         required=True,
         metadata=described("The items by identifier, or a page of them."),
     )
 
     @staticmethod
-    def document(linked: LinkedItems) -> dict[str, Any]:
+    def document(contents: ShareContents) -> dict[str, Any]:
         """Return the fields of the answer."""
-        opened, facts = linked.opened, linked.opened.facts
+        opened, facts = contents.opened, contents.opened.facts
         items = (
             (item.identifier, {**details_of(item), "url": url})
-            for item, url in linked.items.signed()
+            for item, url in contents.items.signed()
         )
         return {
             "id": facts.id,
             "name": facts.name,
             "uuid": opened.uuid,
             "note": facts.note,
-            "readme": linked.readme,
+            "readme": contents.readme,
             "expires_timestamp": timestamp(facts.ends_at),
             "seconds_left": opened.seconds_left,
             "max_downloads": facts.max_downloads,

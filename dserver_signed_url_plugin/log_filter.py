@@ -31,7 +31,10 @@ def without_tokens(text: str) -> str:
 
 def _hide_tokens(record: logging.LogRecord) -> bool:
     """Change a record, which is logged in any case."""
-    message = record.getMessage()
+    try:
+        message = record.getMessage()
+    except Exception:  # noqa: BLE001 (whatever the arguments raise, handlers report it themselves)
+        return True
     hidden = without_tokens(message)
     if hidden != message:
         record.msg, record.args = hidden, None

@@ -57,3 +57,8 @@ def test_a_token_is_hidden_in_the_text_and_in_what_is_filled_in(logger, line):
 @pytest.mark.parametrize("line", HARMLESS)
 def test_other_lines_are_left_as_they_are(logger, line):
     assert emitted(logger, "%s", line) == line
+
+
+def test_a_line_that_cannot_be_formatted_raises_nothing_where_it_is_logged(logger):
+    record = logger.makeRecord(logger.name, logging.INFO, "", 0, "%d requests", ("many",), None)
+    assert logger.filter(record)

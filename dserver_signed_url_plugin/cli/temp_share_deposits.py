@@ -100,7 +100,7 @@ def _found(argument: str) -> TemporaryDeposit | str:
             return deposits.find(DatasetURI.parse(argument))
         return deposits.find_share(share_id)
     except InvalidField as error:
-        raise click.UsageError(error.message) from error
+        raise click.BadParameter(error.reason, param_hint="URI_OR_ID_OR_LINK") from error
     except SignedURLError as error:
         return error.message
 

@@ -221,6 +221,14 @@ def test_nothing_is_deleted_without_confirmation(run, create, dserver):
 
 
 @on_s3
+def test_a_base_uri_is_no_deposit_and_ends_nothing(run, create, dserver):
+    made = create()
+    result = run("end", dserver.base_uri, made["uri"], code=2)
+    assert "Invalid value for URI_OR_ID_OR_LINK: a dataset URI ends in" in result.stderr
+    assert status(dserver, made["link"]) == 200
+
+
+@on_s3
 def test_what_temp_share_did_not_deposit_is_refused_and_the_others_are_ended(run, create, dserver):
     made, other = create(), Deposit({"one.txt": b"1"})
     assert DtoolDserver().upload(dserver.alice, dserver.base_uri, other).status_code == 200

@@ -65,6 +65,14 @@ def test_a_directory_without_a_file_is_refused(folder):
     assert "results/a.csv" in relpaths(folder)
 
 
+def test_a_file_in_hundreds_of_directories_is_refused(tmp_path):
+    deep = tmp_path.joinpath(*["d"] * 300)
+    deep.mkdir(parents=True)
+    (deep / "file").write_text("1")
+    with pytest.raises(UnusableFile, match="more than 256 directories"):
+        found([tmp_path])
+
+
 @pytest.mark.parametrize("kind", ["link to a file", "link to a directory", "broken link", "pipe"])
 def test_links_and_special_files_are_refused(folder, kind):
     odd = folder / "odd"

@@ -85,13 +85,7 @@ def _read(file: LocalFile, division: Division, number: int, whole: Any) -> FileR
 
 
 def _is_in(stored: Mapping[int, StoredPart], number: int, part: FileRange) -> bool:
-    found = stored.get(number)
-    # Where the store does not tell the MD5, it has compared it when the part arrived.
-    return (
-        found is not None
-        and found.size_in_bytes == part.size_in_bytes
-        and found.md5 in (None, part.md5)
-    )
+    return number in stored and stored[number].holds(part.size_in_bytes, part.md5)
 
 
 def _bytes_of(parts: Mapping[int, FileRange]) -> int:

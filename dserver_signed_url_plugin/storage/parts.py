@@ -78,6 +78,13 @@ class StoredPart:
     md5: str | None = None
     etag: str = ""
 
+    def holds(self, size_in_bytes: int, md5: str | None) -> bool:
+        """Tell whether these are the bytes of this size and MD5.
+
+        Where the store does not tell the MD5, it has compared it when the part arrived.
+        """
+        return self.size_in_bytes == size_in_bytes and self.md5 in (None, md5)
+
 
 @dataclass(frozen=True)
 class PartUpload:

@@ -103,9 +103,7 @@ class StreamedItems:
 def _are_stored(sent: Mapping[int, StoredPart], stored: Mapping[int, StoredPart]) -> bool:
     """Tell whether the parts are listed as sent, as far as the store tells."""
     return sent.keys() == stored.keys() and all(
-        part.size_in_bytes == stored[number].size_in_bytes
-        and stored[number].md5 in (None, part.md5)
-        for number, part in sent.items()
+        stored[number].holds(part.size_in_bytes, part.md5) for number, part in sent.items()
     )
 
 

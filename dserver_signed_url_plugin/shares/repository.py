@@ -102,21 +102,15 @@ def page(conditions: Sequence[Condition], before: str | None, most: int) -> list
     :param before: the cursor of the last share of the previous page.
     """
     wanted = _FACTS.where(*conditions).limit(most)
-    wanted = wanted.order_by(_columns.created_at.desc(), _columns.id.desc())
     if before is not None:
         wanted = wanted.where(tuple_(_columns.created_at, _columns.id) < tuple_(*_position(before)))
-    rows = sql_db.session.execute(wanted).all()
-    sql_db.session.rollback()
-    return [_facts(row) for row in rows]
+    return _newest_first(wanted)
 
 
 def active(uris: Sequence[str]) -> list[ShareFacts]:
     """Return the shares of these datasets that work, as far as this table tells, newest first."""
-    works = and_(_columns.uri.in_(uris), _active(datetime.now(timezone.utc)))
-    wanted = _FACTS.where(works).order_by(_columns.created_at.desc(), _columns.id.desc())
-    rows = sql_db.session.execute(wanted).all()
-    sql_db.session.rollback()
-    return [_facts(row) for row in rows]
+    works = _active(datetime.now(timezone.utc))
+    return _newest_first(_FACTS.where(_columns.uri.in_(uris), works))
 
 
 def insert_share(values: Mapping[str, Any], most: int | None) -> ShareFacts | None:
@@ -233,6 +227,14 @@ def changed(statement: Any) -> int:
     number: int = sql_db.session.execute(statement, execution_options=options).rowcount
     sql_db.session.commit()
     return number
+
+
+def _newest_first(wanted: Select[Any]) -> list[ShareFacts]:
+    """Run a query of _FACTS; return the shares, newest first."""
+    ordered = wanted.order_by(_columns.created_at.desc(), _columns.id.desc())
+    rows = sql_db.session.execute(ordered).all()
+    sql_db.session.rollback()
+    return [_facts(row) for row in rows]
 
 
 def _position(before: str) -> tuple[datetime, str]:

@@ -102,8 +102,6 @@ class OpenShare:
         known = self.identifiers
         if known is None:
             return entries
-        if isinstance(entries, ItemTable):
-            return entries.among(known)
         each = range(0, len(known), _SHA1_BYTES)
         named = (known[at : at + _SHA1_BYTES].hex() for at in each)
         return {name: entries[name] for name in named if name in entries}

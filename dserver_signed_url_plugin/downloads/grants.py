@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dserver_signed_url_plugin.audit.decisions import Extent
+from dserver_signed_url_plugin.datasets import RegisteredDataset
 from dserver_signed_url_plugin.downloads.paging import Page
 from dserver_signed_url_plugin.storage.values import Item, Life, ReadURLs, SignedItems, total_size
 from dserver_signed_url_plugin.uris import DatasetURI
@@ -36,12 +37,12 @@ class DatasetGrant:
 
 @dataclass(frozen=True)
 class ItemsGrant:
-    """Signed URLs for any of the items of a dataset."""
+    """Signed URLs for any of the items of a registered dataset."""
 
     uri: DatasetURI
     life: Life
     items: SignedItems
-    size_in_bytes: int | None
+    registered: RegisteredDataset
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from dserver_signed_url_plugin import datasets
 from dserver_signed_url_plugin.audit.decisions import Extent
 from dserver_signed_url_plugin.config import Settings, chosen_life
+from dserver_signed_url_plugin.datasets import RegisteredDataset
 from dserver_signed_url_plugin.downloads.grants import (
     DatasetGrant,
     ItemGrant,
@@ -34,7 +35,7 @@ class _Readable:
     """A registered dataset whose URLs are to be signed, and what signs them."""
 
     uri: DatasetURI
-    size_in_bytes: int | None
+    registered: RegisteredDataset
     signer: ReadSigner
     life: Life
     known: KnownDataset
@@ -72,7 +73,8 @@ class Downloads:
         if page is not None:
             items, found = Page.of(urls.items, page)
             urls = replace(urls, items=items)
-        return DatasetGrant(dataset.uri, dataset.life, urls, dataset.size_in_bytes, found)
+        size = dataset.registered.size_in_bytes
+        return DatasetGrant(dataset.uri, dataset.life, urls, size, found)
 
     def items(
         self,
@@ -84,7 +86,7 @@ class Downloads:
         """Return the items of a dataset, each of which is signed when it is looked up."""
         dataset = self._readable(permit, uuid, expiry_seconds)
         items = dataset.signer.items(uuid, dataset.life, disposition, dataset.known)
-        return ItemsGrant(dataset.uri, dataset.life, items, dataset.size_in_bytes)
+        return ItemsGrant(dataset.uri, dataset.life, items, dataset.registered)
 
     def selected(
         self,
@@ -114,7 +116,7 @@ class Downloads:
         grant = self.items(permit, uuid, expiry_seconds, disposition)
         number, ends = len(grant.items), grant.life.ends
         title = f"{grant.uri}: {number:,} item(s); the URLs end at {timestamp(ends)}"
-        extent = Extent(number, grant.size_in_bytes, ends)
+        extent = Extent(number, grant.registered.size_in_bytes, ends)
         return ItemList(item_list(list_format, grant.items, title), extent)
 
     def item(
@@ -162,7 +164,7 @@ class Downloads:
         signer = self._storages.reads(permit.base_uri)
         life = self._life(signer, uri, seconds, identifier)
         known = KnownDataset(self._cache, registered)
-        return _Readable(uri, registered.size_in_bytes, signer, life, known)
+        return _Readable(uri, registered, signer, life, known)
 
     def _life(
         self, signer: ReadSigner, uri: DatasetURI, seconds: int, identifier: str | None

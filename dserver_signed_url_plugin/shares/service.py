@@ -11,14 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
-from dserver_signed_url_plugin import datasets
 from dserver_signed_url_plugin.audit.decisions import Audit, Decision, Extent
 from dserver_signed_url_plugin.config import Settings, chosen_life
 from dserver_signed_url_plugin.datasets import RegisteredDataset
 from dserver_signed_url_plugin.downloads.service import Downloads
 from dserver_signed_url_plugin.errors import (
     DatasetExpiring,
-    DatasetNotFound,
     InvalidField,
     ShareNotFound,
     TooManyShares,
@@ -128,11 +126,8 @@ class Shares:
         """
         new.check()
         seconds = self.seconds(new.expires_in)
-        uri = permit.base_uri.dataset(uuid)
-        registered = datasets.find(uri)
-        if registered is None:
-            raise DatasetNotFound("dserver", uri)
-        entries = self._downloads.items(permit, uuid, None).items.entries
+        grant = self._downloads.items(permit, uuid, None)
+        registered, entries = grant.registered, grant.items.entries
         chosen = chosen_items(entries, new.relpaths, new.patterns)
         now = datetime.now(timezone.utc)
         ends, limited_by = self._ends(registered, now + timedelta(seconds=seconds))

@@ -11,6 +11,7 @@ import pytest
 from dtoolcore.utils import generate_identifier
 
 from dserver_signed_url_plugin.config import Settings
+from dserver_signed_url_plugin.datasets import RegisteredDataset
 from dserver_signed_url_plugin.downloads.grants import ItemsGrant
 from dserver_signed_url_plugin.permissions import ReadPermit
 from dserver_signed_url_plugin.shares.facts import ShareFacts
@@ -22,6 +23,8 @@ from dserver_signed_url_plugin.uris import DatasetURI
 URI = DatasetURI.parse("s3://lab/550e8400-e29b-41d4-a716-446655440000")
 NAMES = [generate_identifier(str(number)) for number in range(50)]
 ITEMS = {name: Item(name, str(number)) for number, name in enumerate(NAMES)}
+NOW = datetime.now(timezone.utc)
+REGISTERED = RegisteredDataset(1, str(URI), URI.uuid, "a", None, None, NOW, NOW)
 TOKEN = "k3q7fzn2x5mvw4ah6tyb2cjd7ersgpou"
 
 
@@ -107,7 +110,7 @@ class Read:
 
     def items(self, permit: ReadPermit, *_: object) -> ItemsGrant:
         items = SignedItems(self.entries, lambda item: item.relpath)
-        return ItemsGrant(URI, Life.from_now(60, 60), items, None)
+        return ItemsGrant(URI, Life.from_now(60, 60), items, REGISTERED)
 
 
 def manifest() -> ItemTable:

@@ -1,4 +1,7 @@
-"""The base of all command groups: whatever goes wrong, a command ends with a sentence and 1."""
+"""The base of all command groups, and an option that many commands have.
+
+Whatever goes wrong, a command ends with a sentence and 1.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ from flask.cli import AppGroup
 from dserver_signed_url_plugin import database
 from dserver_signed_url_plugin.cli import streams
 from dserver_signed_url_plugin.errors import DatasetExpiring, SignedURLError
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 class Commands(streams.Group, AppGroup):

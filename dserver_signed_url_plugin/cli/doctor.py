@@ -12,6 +12,7 @@ from typing import Any
 import click
 from flask.cli import with_appcontext
 
+from dserver_signed_url_plugin.cli.commands import json_option
 from dserver_signed_url_plugin.doctor import Doctor, Purpose, Report, Status
 from dserver_signed_url_plugin.errors import SignedURLError
 from dserver_signed_url_plugin.services import services
@@ -32,7 +33,7 @@ class _Unusable(click.ClickException):
 @click.command("doctor")
 @click.argument("base_uri", metavar="BASE_URI")
 @click.option("--origin", metavar="ORIGIN", help="Also check CORS for web pages of this origin.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @with_appcontext
 def doctor(base_uri: str, origin: str | None, *, as_json: bool) -> None:
     """Check whether signed URLs of BASE_URI work.

@@ -12,6 +12,7 @@ from typing import Any
 import click
 from flask.cli import with_appcontext
 
+from dserver_signed_url_plugin.cli.commands import json_option
 from dserver_signed_url_plugin.cli.durations import SECOND, whole
 from dserver_signed_url_plugin.cli.output import printable
 from dserver_signed_url_plugin.cli.unreadable_rules import UNREADABLE_RULES
@@ -19,8 +20,6 @@ from dserver_signed_url_plugin.cli.usage_errors import usage
 from dserver_signed_url_plugin.deposits.file_urls import SharedFile, SharedFiles
 from dserver_signed_url_plugin.services import services
 from dserver_signed_url_plugin.uris import DatasetURI
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.command("url")

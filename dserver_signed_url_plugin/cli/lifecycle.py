@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from dserver_signed_url_plugin.cli.commands import Commands
+from dserver_signed_url_plugin.cli.commands import Commands, json_option
 from dserver_signed_url_plugin.cli.durations import DAY, whole
 from dserver_signed_url_plugin.cli.output import printable
 from dserver_signed_url_plugin.cli.progress_bar import tracked
@@ -47,7 +47,6 @@ def _prefix(_: click.Context, __: click.Parameter, value: str) -> str:
 
 
 _base_uri = click.argument("base_uri", metavar="BASE_URI", type=_base_uri_of)
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _dry_run = click.option("--dry-run", is_flag=True, help="Show what would happen; change nothing.")
 _days = whole(DAY, least=1, most=2**31 - 1)
 
@@ -55,7 +54,7 @@ _days = whole(DAY, least=1, most=2**31 - 1)
 @lifecycle.command("show")
 @_base_uri
 @click.option("--xml", "as_xml", is_flag=True, help="Show the XML document of the store.")
-@_json
+@json_option
 def show(base_uri: BaseURI, *, as_xml: bool, as_json: bool) -> None:
     """Show every lifecycle rule of a bucket in words.
 
@@ -99,7 +98,7 @@ def show(base_uri: BaseURI, *, as_xml: bool, as_json: bool) -> None:
     "--ephemeral", is_flag=True, help="Proceed even if the rule deletes registered datasets."
 )
 @_dry_run
-@_json
+@json_option
 def set_(
     base_uri: BaseURI, *, ephemeral: bool, dry_run: bool, as_json: bool, **lifetime: Any
 ) -> None:
@@ -141,7 +140,7 @@ def set_(
 @lifecycle.command("remove")
 @_base_uri
 @_dry_run
-@_json
+@json_option
 def remove(base_uri: BaseURI, *, dry_run: bool, as_json: bool) -> None:
     """Remove the rule that `set` wrote, and no other.
 
@@ -162,7 +161,7 @@ def remove(base_uri: BaseURI, *, dry_run: bool, as_json: bool) -> None:
     help="Proceed even if every dataset is missing and no rule explains it.",
 )
 @_dry_run
-@_json
+@json_option
 def sweep(base_uri: BaseURI, *, even_if_all: bool, dry_run: bool, as_json: bool) -> None:
     """Unregister datasets whose objects the store has deleted.
 

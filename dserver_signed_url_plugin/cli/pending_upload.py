@@ -12,7 +12,7 @@ from typing import TypeVar
 import click
 
 from dserver_signed_url_plugin.cli import pending_upload_output as output
-from dserver_signed_url_plugin.cli.commands import Commands
+from dserver_signed_url_plugin.cli.commands import Commands, json_option
 from dserver_signed_url_plugin.cli.durations import HOUR, fractional
 from dserver_signed_url_plugin.cli.progress_bar import tracked
 from dserver_signed_url_plugin.errors import SignedURLError
@@ -30,14 +30,13 @@ pending_upload = Commands(
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _age = fractional(HOUR)
 
 
 def _removal_options(command: Command) -> Command:
     """Add the options that `cleanup` and `delete` have in common."""
     for option in (
-        _json,
+        json_option,
         click.option("--dry-run", is_flag=True, help="Show what would happen; change nothing."),
         click.option(
             "--force",
@@ -62,7 +61,7 @@ def _removal_options(command: Command) -> Command:
 @click.option(
     "--by-person", is_flag=True, help="Only the number of uploads and bytes of each person."
 )
-@_json
+@json_option
 def list_uploads(older_than: float | None, *, by_person: bool, as_json: bool) -> None:
     """List pending uploads, oldest first.
 

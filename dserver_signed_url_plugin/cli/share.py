@@ -13,7 +13,7 @@ from datetime import timedelta
 import click
 
 from dserver_signed_url_plugin.cli import share_output
-from dserver_signed_url_plugin.cli.commands import Commands
+from dserver_signed_url_plugin.cli.commands import Commands, json_option
 from dserver_signed_url_plugin.cli.durations import DAY, seconds_with_unit, whole
 from dserver_signed_url_plugin.cli.unreadable_rules import warn_of_unreadable_rules
 from dserver_signed_url_plugin.cli.usage_errors import public_url, usage
@@ -28,7 +28,6 @@ from dserver_signed_url_plugin.uris import DatasetURI
 share = Commands("share", help="Share datasets, by links, with people who have no account.")
 
 _PAGE = 500
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def _uri_of(text: str) -> DatasetURI:
@@ -63,7 +62,7 @@ def _uri_of(text: str) -> DatasetURI:
     help="How many downloads the link allows, of all items together.",
 )
 @click.option("--note", help="What to show to whoever opens the link.")
-@_json
+@json_option
 def create(
     uri: DatasetURI,
     patterns: Sequence[str],
@@ -102,7 +101,7 @@ def create(
 @click.option("--uri", type=_uri_of, metavar="URI", help="Only shares of this dataset.")
 @click.option("--owner", metavar="NAME", help="Only shares of this user; '' for an operator's.")
 @click.option("--all", "with_ended", is_flag=True, help="Also shares that have ended.")
-@_json
+@json_option
 def list_shares(
     uri: DatasetURI | None, owner: str | None, *, with_ended: bool, as_json: bool
 ) -> None:
@@ -123,7 +122,7 @@ def list_shares(
 
 @share.command("show")
 @click.argument("id_or_link", metavar="ID_OR_LINK")
-@_json
+@json_option
 def show(id_or_link: str, *, as_json: bool) -> None:
     """Show a share, and how often it was opened and downloaded.
 
@@ -146,7 +145,7 @@ def show(id_or_link: str, *, as_json: bool) -> None:
 
 @share.command("revoke")
 @click.argument("ids_or_links", metavar="ID_OR_LINK...", nargs=-1, required=True)
-@_json
+@json_option
 def revoke(ids_or_links: Sequence[str], *, as_json: bool) -> None:
     """Revoke shares, whoever created them.
 
@@ -188,7 +187,7 @@ def revoke(ids_or_links: Sequence[str], *, as_json: bool) -> None:
     help="Delete shares that ended this long ago: 30 (days), 24h or 7d.",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would happen; change nothing.")
-@_json
+@json_option
 def cleanup(older_than: int, *, dry_run: bool, as_json: bool) -> None:
     """Delete shares that ended long ago.
 

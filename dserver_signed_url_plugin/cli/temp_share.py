@@ -13,9 +13,9 @@ from pathlib import Path
 import click
 
 from dserver_signed_url_plugin.cli import deposit_link
-from dserver_signed_url_plugin.cli.commands import Commands, sentences
+from dserver_signed_url_plugin.cli.commands import Commands, json_option, sentences
 from dserver_signed_url_plugin.cli.durations import SECOND, whole
-from dserver_signed_url_plugin.cli.file_urls import json_option, url
+from dserver_signed_url_plugin.cli.file_urls import url
 from dserver_signed_url_plugin.cli.progress_bar import byte_counter, progress_bar
 from dserver_signed_url_plugin.cli.stream_source import (
     ArchiveCommand,

@@ -13,7 +13,7 @@ import click
 from flask.cli import with_appcontext
 
 from dserver_signed_url_plugin.cli import deposit_output
-from dserver_signed_url_plugin.cli.file_urls import json_option
+from dserver_signed_url_plugin.cli.commands import json_option
 from dserver_signed_url_plugin.deposits.temporary import TemporaryDeposit
 from dserver_signed_url_plugin.errors import InvalidField, SignedURLError
 from dserver_signed_url_plugin.log_filter import without_tokens

@@ -12,6 +12,7 @@ from typing import Any
 import click
 from flask.cli import with_appcontext
 
+from dserver_signed_url_plugin.cli.commands import json_option
 from dserver_signed_url_plugin.cli.output import printable
 from dserver_signed_url_plugin.cli.progress_bar import progress_bar
 from dserver_signed_url_plugin.errors import InvalidField, StorageAway
@@ -43,7 +44,7 @@ _HEADER = ("RESULT", "MANIFEST", "STORE", "ITEM")
     "this dataset below ~/.cache.",
 )
 @click.option("--restart", is_flag=True, help="Read again what an interrupted run has read.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @with_appcontext
 def verify(
     uri: str,

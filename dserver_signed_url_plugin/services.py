@@ -73,6 +73,7 @@ class Services:
         statuses = UploadStatuses(settings, storages, upload_tokens)
         cancellations = Cancellations(storages)
         downloads = Downloads(settings, storages, lifecycles)
+        streamed_items = StreamedItems(settings, storages)
         shares = Shares(settings, downloads, lifecycles, audit)
         return cls(
             settings=settings,
@@ -85,21 +86,9 @@ class Services:
             cancellations=cancellations,
             cleanup=Cleanup(storages, cancellations, completions, audit),
             downloads=downloads,
-            deposits=Deposits(
-                storages=storages,
-                uploads=uploads,
-                parts=parts,
-                statuses=statuses,
-                completions=completions,
-                cancellations=cancellations,
-            ),
+            deposits=Deposits(storages, uploads, parts, statuses, completions, cancellations),
             streams=StreamDeposits(
-                settings=settings,
-                storages=storages,
-                uploads=uploads,
-                items=StreamedItems(settings, storages),
-                completions=completions,
-                cancellations=cancellations,
+                settings, storages, uploads, streamed_items, completions, cancellations
             ),
             file_urls=FileURLs(settings, downloads, lifecycles, audit),
             shares=shares,

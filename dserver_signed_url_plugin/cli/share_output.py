@@ -29,7 +29,7 @@ NO_LINK: Mapping[str, Any] = {"id": None, "link": None, "expires_timestamp": Non
 
 
 def created(made: CreatedShare, link: str) -> dict[str, Any]:
-    """Return what `create --json` prints, as the HTTP API answers it."""
+    """Return what `create --json` prints."""
     share = made.share
     limited = {} if made.limited_by is None else {"expiry_limited_by": made.limited_by}
     return {

@@ -23,7 +23,6 @@ from flask.typing import ResponseReturnValue
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from dserver_signed_url_plugin.demo.sample_share import SampleShare
-from dserver_signed_url_plugin.services import services
 from dserver_signed_url_plugin.shares.service import link
 from dserver_signed_url_plugin.web.link_requests import base_url
 
@@ -55,7 +54,7 @@ def front_page() -> Response:
     """Return the page; what it links to is looked up at this moment."""
     config = current_app.config
     sample = SampleShare(Path(config[SAMPLE_SETTING]))
-    address = base_url(services().settings.public_url)
+    address = base_url()
     token, uri, nonce = sample.token(), sample.uri, secrets.token_urlsafe(16)
     page = _templates.get_template("front_page.html").render(
         address=address,

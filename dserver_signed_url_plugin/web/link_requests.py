@@ -12,6 +12,8 @@ from urllib.parse import quote
 from flask import Response, request
 from werkzeug.urls import iri_to_uri
 
+from dserver_signed_url_plugin.services import services
+
 HTML, JSON = "text/html", "application/json"
 
 # Also as it is before slashes are merged, which the redirect to that repeats.
@@ -50,12 +52,12 @@ def protected(response: Response) -> Response:
     return response
 
 
-def base_url(public_url: str | None) -> str:
+def base_url() -> str:
     """Return the address of dserver without a slash at its end, for links in an answer.
 
-    :param public_url: ``SIGNED_URL_PUBLIC_URL``; without it, links have the host that the client
-        has sent.
+    Without ``SIGNED_URL_PUBLIC_URL``, links have the host that the client has sent.
     """
+    public_url = services().settings.public_url
     if public_url is not None:
         return public_url
     address: str = iri_to_uri(request.root_url)

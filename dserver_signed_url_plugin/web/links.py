@@ -147,8 +147,7 @@ def _token() -> str:
 
 def _link() -> str:
     """Return the link itself."""
-    base = link_requests.base_url(services().settings.public_url)
-    return link(base, _token())
+    return link(link_requests.base_url(), _token())
 
 
 def _without_slash() -> Response:

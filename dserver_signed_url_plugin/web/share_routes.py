@@ -47,8 +47,7 @@ def create_share(permit: ReadPermit, uuid: str, requested: ShareRequest) -> Link
     """
     created = services().shares.create(permit, uuid, requested.new)
     audit_hooks.about(str(created.share.uri), created.share.id)
-    address = base_url(services().settings.public_url)
-    return LinkedShare(created, link(address, created.token))
+    return LinkedShare(created, link(base_url(), created.token))
 
 
 @blueprint.route("/shares", methods=["GET"], endpoint="share-list")

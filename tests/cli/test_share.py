@@ -15,10 +15,9 @@ from dservercore.sql_models import Dataset
 from sqlalchemy import event
 
 from dserver_signed_url_plugin.cli.share import share
-from dserver_signed_url_plugin.demo.store import LocalStore
 from dserver_signed_url_plugin.shares.models import Share
 from tests.support.clients import Deposit, DtoolDserver
-from tests.support.dserver import Bucket, encoded
+from tests.support.dserver import encoded
 from tests.support.dserver_fixtures import dserver_on
 from tests.support.links import Visitor
 
@@ -27,12 +26,9 @@ FILES = {"images/1.tif": b"one", "images/2.tif": b"two!", "notes.txt": b"three"}
 
 
 @pytest.fixture(scope="module")
-def lab(store: LocalStore, jwt_settings, database):
+def lab(lab_bucket, jwt_settings, database):
     """A dserver whose address is set."""
-    name = f"cli-test-share-{database.name}"
-    store.create_bucket(name)
-    bucket = Bucket(name, store.endpoint, store.access_key, store.secret_key)
-    yield from dserver_on(bucket, {**jwt_settings, "SIGNED_URL_PUBLIC_URL": ADDRESS}, database)
+    yield from dserver_on(lab_bucket, {**jwt_settings, "SIGNED_URL_PUBLIC_URL": ADDRESS}, database)
 
 
 @pytest.fixture(scope="module")

@@ -18,59 +18,39 @@ from dserver_signed_url_plugin.deposits.repository import TempShareDeposit
 from dserver_signed_url_plugin.uploads.models import PendingUpload
 from dserver_signed_url_plugin.uris import DatasetURI
 from tests.support.clients import Deposit, DtoolDserver
-from tests.support.dserver import Account, Bucket, encoded
+from tests.support.dserver import encoded
 from tests.support.dserver_fixtures import dserver_on
 from tests.support.links import Visitor
-from tests.support.proxy import Fault, StoreProxy
+from tests.support.proxy import Fault
 from tests.support.shared_files import waiting
 from tests.uploads.test_cleanup import fail_to_register
 
 ADDRESS = "https://dserver.example.org"
-on_s3 = pytest.mark.parametrize("place", ["bucket"], indirect=True)
+on_s3 = pytest.mark.parametrize("lab_place", ["lab_bucket"], indirect=True)
 
 
 @pytest.fixture(scope="module")
-def bucket(store):
-    """A bucket that all tests share."""
-    name = "cli-test-temp-share-deposits"
-    store.create_bucket(name)
-    return Bucket(name, store.endpoint, store.access_key, store.secret_key)
+def place(lab_place):
+    """Where all tests deposit."""
+    return lab_place
 
 
 @pytest.fixture(scope="module")
-def account(azure_store, unused_accounts):
-    """An account that all tests share."""
-    name = next(unused_accounts)
-    return Account(name, azure_store.endpoint(name), azure_store.key)
-
-
-@pytest.fixture(scope="module", params=["bucket", "account"])
-def place(request):
-    return request.getfixturevalue(request.param)
-
-
-@pytest.fixture(scope="module")
-def place_proxy(place):
-    with StoreProxy(place) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def shared_dserver(place, place_proxy, jwt_settings, database):
+def shared_dserver(place, lab_proxy, jwt_settings, database):
     """A dserver whose address is set, and whose store can be hindered."""
-    settings = {**jwt_settings, "SIGNED_URL_PUBLIC_URL": ADDRESS, **place_proxy.settings()}
+    settings = {**jwt_settings, "SIGNED_URL_PUBLIC_URL": ADDRESS, **lab_proxy.settings()}
     yield from dserver_on(place, settings, database)
 
 
 @pytest.fixture
-def dserver(shared_dserver, place_proxy):
+def dserver(shared_dserver, lab_proxy):
     """The dserver, which has forgotten what another test has deposited or begun."""
     with shared_dserver.app.app_context():
         for model in (deposit_repository.TempShareDeposit, PendingUpload):
             sql_db.session.execute(sql_db.delete(model))
         sql_db.session.commit()
     yield shared_dserver
-    place_proxy.heal()
+    lab_proxy.heal()
 
 
 @pytest.fixture
@@ -252,7 +232,7 @@ def test_what_temp_share_did_not_deposit_is_refused_and_the_others_are_ended(run
 
 @pytest.mark.parametrize("passed", [0, 1])
 def test_an_interrupted_deletion_is_listed_and_can_be_repeated(
-    run, create, place_proxy, holdings, dserver, passed
+    run, create, lab_proxy, holdings, dserver, passed
 ):
     made, deletions = create(), count()
 
@@ -260,11 +240,11 @@ def test_an_interrupted_deletion_is_listed_and_can_be_repeated(
         is_deletion = request.method == "DELETE" or "?delete" in request.target
         return Fault.REFUSED if is_deletion and next(deletions) >= passed else None
 
-    place_proxy.before = refuse
+    lab_proxy.before = refuse
     result = run("end", made["uri"], "--delete-storage", "--yes", code=1)
     assert "Traceback" not in result.stderr
     assert result.stderr.startswith(f"{made['uri']}: ")
-    place_proxy.heal()
+    lab_proxy.heal()
     [waiting] = listed(run)
     assert (waiting["uri"], waiting["is_being_deleted"], waiting["shares"]) == (
         made["uri"],

@@ -30,9 +30,9 @@ from dserver_signed_url_plugin.storage.parts import PartLimits
 from dserver_signed_url_plugin.uploads.models import PendingUpload
 from dserver_signed_url_plugin.uris import BaseURI, DatasetURI
 from tests.support.clients import Deposit
-from tests.support.dserver import Account, Bucket
+from tests.support.dserver import Account
 from tests.support.dserver_fixtures import dserver_on
-from tests.support.proxy import Fault, StoreProxy
+from tests.support.proxy import Fault
 from tests.support.shared_files import waiting
 from tests.support.terminal import opened as terminal_opened
 
@@ -44,59 +44,39 @@ BLOCK = bytes(range(256)) * 1000
 LONG, FULL, SHORT, EMPTY = 2 * PART + 7, PART, 1000, 0
 SECONDS = 60
 
-on_a_bucket = pytest.mark.parametrize("place", ["bucket"], indirect=True)
+on_a_bucket = pytest.mark.parametrize("lab_place", ["lab_bucket"], indirect=True)
 
 
 @pytest.fixture(scope="module")
-def bucket(store):
-    """A bucket that the tests share."""
-    name = "shares-test-streams"
-    store.create_bucket(name)
-    return Bucket(name, store.endpoint, store.access_key, store.secret_key)
+def place(lab_place):
+    """Where all tests deposit."""
+    return lab_place
 
 
 @pytest.fixture(scope="module")
-def account(azure_store, unused_accounts):
-    """An account that the tests share."""
-    name = next(unused_accounts)
-    return Account(name, azure_store.endpoint(name), azure_store.key)
-
-
-@pytest.fixture(scope="module", params=["bucket", "account"])
-def place(request):
-    return request.getfixturevalue(request.param)
-
-
-@pytest.fixture(scope="module")
-def place_proxy(place):
-    with StoreProxy(place) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def shared_dserver(place, place_proxy, jwt_settings, database):
+def shared_dserver(place, lab_proxy, jwt_settings, database):
     """A dserver that divides streams into parts of 5 MiB."""
-    settings = {**jwt_settings, **place_proxy.public_settings(), "SIGNED_URL_PART_BYTES": PART}
+    settings = {**jwt_settings, **lab_proxy.public_settings(), "SIGNED_URL_PART_BYTES": PART}
     yield from dserver_on(place, settings, database)
 
 
 @pytest.fixture
-def proxy(place, place_proxy, request):
+def proxy(place, lab_proxy, request):
     """What people, and the operator, send to the store, which is empty."""
-    place_proxy.heal()
-    place_proxy.forget()
+    lab_proxy.heal()
+    lab_proxy.forget()
     if isinstance(place, Account):
         blobs = request.getfixturevalue("blobs")
         for container in blobs.list_containers():
             blobs.delete_container(container.name)
-        return place_proxy
+        return lab_proxy
     s3 = request.getfixturevalue("s3")
     for found in s3.list_objects_v2(Bucket=place.name).get("Contents", []):
         s3.delete_object(Bucket=place.name, Key=found["Key"])
     for upload in s3.list_multipart_uploads(Bucket=place.name).get("Uploads", []):
         target = {"Key": upload["Key"], "UploadId": upload["UploadId"]}
         s3.abort_multipart_upload(Bucket=place.name, **target)
-    return place_proxy
+    return lab_proxy
 
 
 @pytest.fixture

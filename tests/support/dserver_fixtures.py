@@ -19,32 +19,48 @@ from tests.support.proxy import StoreProxy
 
 
 @pytest.fixture(scope="module")
-def lab(
-    request: pytest.FixtureRequest,
-    store: LocalStore,
-    jwt_settings: dict[str, Any],
-    database: Database,
-) -> Iterator[Dserver]:
-    """One dserver and one bucket per module, because making one takes long."""
+def lab_bucket(request: pytest.FixtureRequest, store: LocalStore, database: Database) -> Bucket:
+    """One bucket per module."""
     # Modules in two packages may have the same name; a bucket's has at most 63 characters.
     module = "-".join(request.module.__name__.split(".")[-2:]).replace("_", "-")
     name = f"{module}-{database.name}"
     store.create_bucket(name)
-    bucket = Bucket(name, store.endpoint, store.access_key, store.secret_key)
-    yield from dserver_on(bucket, jwt_settings, database)
+    return Bucket(name, store.endpoint, store.access_key, store.secret_key)
+
+
+@pytest.fixture(scope="module")
+def lab_account(azure_store: LocalAzure, unused_accounts: Iterator[str]) -> Account:
+    """One account per module."""
+    name = next(unused_accounts)
+    return Account(name, azure_store.endpoint(name), azure_store.key)
+
+
+@pytest.fixture(scope="module", params=["lab_bucket", "lab_account"], ids=["bucket", "account"])
+def lab_place(request: pytest.FixtureRequest) -> Bucket | Account:
+    """The bucket, and the account, that the tests of one module share."""
+    found: Bucket | Account = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture(scope="module")
+def lab_proxy(lab_place: Bucket | Account) -> Iterator[StoreProxy]:
+    """A proxy in front of it, which the tests of one module share, too."""
+    with StoreProxy(lab_place) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def lab(lab_bucket: Bucket, jwt_settings: dict[str, Any], database: Database) -> Iterator[Dserver]:
+    """One dserver and one bucket per module, because making one takes long."""
+    yield from dserver_on(lab_bucket, jwt_settings, database)
 
 
 @pytest.fixture(scope="module")
 def azure_lab(
-    azure_store: LocalAzure,
-    unused_accounts: Iterator[str],
-    jwt_settings: dict[str, Any],
-    database: Database,
+    lab_account: Account, jwt_settings: dict[str, Any], database: Database
 ) -> Iterator[Dserver]:
     """The same with an account."""
-    name = next(unused_accounts)
-    account = Account(name, azure_store.endpoint(name), azure_store.key)
-    yield from dserver_on(account, jwt_settings, database)
+    yield from dserver_on(lab_account, jwt_settings, database)
 
 
 def dserver_on(

@@ -5,4 +5,4 @@ from dserver_signed_url_plugin.extension import SignedURLExtension
 __all__ = ["SignedURLExtension", "__version__"]
 
 # Read by pyproject.toml, and by dserver for /config/versions.
-__version__ = "0.1.0"
+__version__ = "0.2.0"

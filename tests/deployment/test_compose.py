@@ -79,7 +79,7 @@ def test_what_services_name_is_there(services):
 
 
 def test_every_image_is_pinned_and_the_dockerfile_has_one_base(services):
-    ours = {"dserver-signed-url:0.1.0"}
+    ours = {"dserver-signed-url:0.2.0"}
     images = {service["image"] for service in services.values()} - ours
     bases = re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     assert len(set(bases)) == 1

@@ -6,9 +6,6 @@ No token or signature is logged.
 import logging
 import os
 import re
-from typing import Any
-
-from werkzeug.middleware.proxy_fix import ProxyFix
 
 bind = os.environ.get("DSERVER_LISTEN", "0.0.0.0:5000")
 workers = int(os.environ.get("DSERVER_WORKERS", "2"))
@@ -39,15 +36,6 @@ SECRETS = re.compile(
     r"|\beyJ[\w-]{5,}\.[\w.-]+",
     re.IGNORECASE,
 )
-
-# The number of proxies in front, each of which adds an address to X-Forwarded-For.
-proxies = int(os.environ.get("DSERVER_PROXIES", "0"))
-
-
-def post_worker_init(worker: Any) -> None:
-    """Let dserver see the address of the client instead of that of the proxy."""
-    if proxies:
-        worker.wsgi = ProxyFix(worker.wsgi, x_for=proxies, x_proto=proxies)
 
 
 class OneLine(logging.Formatter):

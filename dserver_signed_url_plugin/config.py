@@ -19,6 +19,7 @@ from dserver_signed_url_plugin.errors import ConfigurationError, LifetimeTooLong
 LONGEST_LIFE = 604_800  # seconds; the limit of SigV4 for presigned URLs
 MOST_AUDIT_DAYS = 36_500  # a date further back might be out of range
 MOST_SHARE_DAYS = 36_500
+MOST_PROXIES = 10
 # Bytes; every store takes parts of this range.
 LEAST_PART_BYTES, MOST_PART_BYTES = 5 * 1024**2, 5 * 1024**3
 WRITES = "SIGNED_URL_WRITES_"
@@ -60,6 +61,7 @@ class Settings:
     max_share_days: int = 90
     max_shares: int = 1000
     public_url: str | None = None
+    proxies: int = 0
     rate_limit: str | None = None
     rate_limit_storage: str | None = field(default=None, repr=False)
     audit_days: int = 365
@@ -92,6 +94,7 @@ class Settings:
             max_share_days=look.number("SIGNED_URL_MAX_SHARE_DAYS", cls.max_share_days),
             max_shares=look.number("SIGNED_URL_MAX_SHARES", cls.max_shares),
             public_url=look.public_url(),
+            proxies=look.number("SIGNED_URL_PROXIES", cls.proxies, least=0),
             rate_limit=look.text("SIGNED_URL_RATE_LIMIT"),
             rate_limit_storage=look.text(RATE_LIMIT_STORAGE),
             audit_days=look.number("SIGNED_URL_AUDIT_DAYS", cls.audit_days, least=0),
@@ -123,11 +126,12 @@ class Settings:
         return found.get(bucket) or found.get(bucket.upper()) or PINNED
 
     def _check_bounds(self) -> None:
-        for name, days, most in (
+        for name, value, most in (
             ("SIGNED_URL_AUDIT_DAYS", self.audit_days, MOST_AUDIT_DAYS),
             ("SIGNED_URL_MAX_SHARE_DAYS", self.max_share_days, MOST_SHARE_DAYS),
+            ("SIGNED_URL_PROXIES", self.proxies, MOST_PROXIES),
         ):
-            if days > most:
+            if value > most:
                 raise ConfigurationError(name, f"must be at most {most}.")
         if not LEAST_PART_BYTES <= self.part_bytes <= MOST_PART_BYTES:
             raise ConfigurationError(

@@ -10,6 +10,7 @@ from dservercore import ExtensionABC, sql_db
 from flask import Flask
 from flask.blueprints import BlueprintSetupState
 from flask_smorest import Blueprint
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from dserver_signed_url_plugin import database, log_filter, tables
 from dserver_signed_url_plugin.config import Settings, secrets_in
@@ -36,7 +37,9 @@ class SignedURLExtension(ExtensionABC):
         database.add_defaults(app.config)
         # Runs after dserver's own handler, which may still return a connection to the pool.
         app.teardown_appcontext(database.end_request)
-        Services.of(Settings.load(app.config, os.environ)).attach(app)
+        settings = Settings.load(app.config, os.environ)
+        _trust_proxies(app, settings.proxies)
+        Services.of(settings).attach(app)
         # dserver shows its configuration to every user, except the settings in this list.
         # A new list, because the original one is shared by all apps of the process.
         known = app.config.get("CONFIG_SECRETS_TO_OBFUSCATE", [])
@@ -62,6 +65,14 @@ class SignedURLExtension(ExtensionABC):
         share_repository.end_shares_of_dataset(uri)
         deposit_repository.forget_dataset(uri)
         part_repository.forget_dataset(uri)
+
+
+def _trust_proxies(app: Flask, count: int) -> None:
+    """Take address, scheme and host from the headers of so many proxies, each of which adds one."""
+    if count:
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]  # as Flask documents it
+            app.wsgi_app, x_for=count, x_proto=count, x_host=count
+        )
 
 
 def _limit_database_waits(state: BlueprintSetupState) -> None:

@@ -33,7 +33,6 @@ from tests.support.compose_container import (
     PATIENCE,
     Caller,
     Container,
-    PublicSide,
     compose_file,
     environment,
     made_env,
@@ -41,6 +40,7 @@ from tests.support.compose_container import (
 )
 from tests.support.databases import Database
 from tests.support.dserver import Bucket, in_capitals
+from tests.support.front import Front
 from tests.support.write_keys import write_key
 
 pytestmark = pytest.mark.database("postgresql", reason="docker-compose.yml has PostgreSQL")
@@ -59,7 +59,7 @@ class Stack:
 
     directory: Path
     variables: dict[str, str]
-    public: PublicSide
+    front: Front
     s3: Any
 
     @property
@@ -86,19 +86,19 @@ def stack(
     inside = {
         name: said.replace("/keys/", f"{directory}/") for name, said in environment(service).items()
     }
-    with PublicSide(free_port(), urlsplit(store.endpoint).netloc, directory) as public:
+    with Front(directory, store=urlsplit(store.endpoint).netloc) as front:
         here = {
             "FLASK_APP": "dserver_signed_url_plugin.demo.app:create_app({})",
             "SQLALCHEMY_DATABASE_URI": url,
             f"DTOOL_S3_ENDPOINT_{BUCKET}": store.endpoint,
-            f"DTOOL_S3_PUBLIC_ENDPOINT_{BUCKET}": public.endpoint,
+            f"DTOOL_S3_PUBLIC_ENDPOINT_{BUCKET}": front.store_endpoint,
             f"DTOOL_S3_ACCESS_KEY_ID_{BUCKET}": store.access_key,
             f"DTOOL_S3_SECRET_ACCESS_KEY_{BUCKET}": store.secret_key,
             **write_key(Bucket(BUCKET, store.endpoint, store.access_key, store.secret_key)),
             "DSERVER_LISTEN": f"127.0.0.1:{free_port()}",
         }
         s3 = s3_client(store.endpoint, store.access_key, store.secret_key)
-        made = Stack(directory, {**inside, **here}, public, s3)
+        made = Stack(directory, {**inside, **here}, front, s3)
         run(["keys"], made.variables, directory)
         run(["migrate"], made.variables, directory)
         yield made
@@ -159,7 +159,7 @@ def test_a_dataset_goes_in_and_out_by_urls_for_the_public_address(stack, alice, 
     client.put(grant, deposit)
     assert alice.complete(grant["uri"]).json["status"] == "registered"
     urls = alice.read(grant["uri"]).json["item_urls"]
-    assert all(url.startswith(f"{stack.public.endpoint}/{BUCKET}/") for url in urls.values())
+    assert all(url.startswith(f"{stack.front.store_endpoint}/{BUCKET}/") for url in urls.values())
     for identifier, url in urls.items():
         assert requests.get(url, timeout=PATIENCE).content == deposit.content(identifier)
         part = requests.get(url, headers={"Range": "bytes=1-2"}, timeout=PATIENCE)
@@ -211,7 +211,7 @@ def test_nothing_that_opens_a_door_is_logged(stack, server, alice):
         "expiry_seconds=",
         token,
     ]
-    for said in (server.said, stack.public.said):
+    for said in (server.said, stack.front.said):
         assert not [word for word in secrets if word in said]
         assert deposit.uuid in said
         assert not [line for line in said.splitlines() if line.startswith("127.0.0.1 forged")]

@@ -21,12 +21,12 @@ from tests.support.compose_container import (
     DOCKER,
     Caller,
     Container,
-    PublicSide,
     compose_file,
     environment,
     made_env,
 )
 from tests.support.dserver import Dserver, encoded, in_capitals
+from tests.support.front import Front
 from tests.support.refusals import reason_of
 
 pytestmark = pytest.mark.database("postgresql", reason="docker-compose.yml has PostgreSQL")
@@ -42,27 +42,37 @@ def dserver(make_dserver) -> Dserver:
 
 
 @pytest.fixture
-def public(dserver: Dserver, tmp_path: Path) -> Iterator[PublicSide]:
-    """gunicorn with fewer threads than there are idle people, behind the service proxy."""
+def listen() -> str:
+    """The address of gunicorn."""
+    return f"127.0.0.1:{free_port()}"
+
+
+@pytest.fixture
+def gunicorn(dserver: Dserver, listen: str, tmp_path: Path) -> Iterator[Container]:
+    """The service dserver, with fewer threads than there are idle people."""
     service = compose_file(made_env(tmp_path / ".env"))["services"]["dserver"]
-    listen = f"127.0.0.1:{free_port()}"
     names = ("SQLALCHEMY_DATABASE_URI", "SECRET_KEY", "JWT_ALGORITHM", "JWT_PUBLIC_KEY")
     config = {name: dserver.app.config[name] for name in names}
     settings = tmp_path / "settings.json"
     settings.write_text(json.dumps({**config, **in_capitals(dserver.bucket.settings())}))
     variables = {
-        "DSERVER_PROXIES": environment(service)["DSERVER_PROXIES"],
+        "SIGNED_URL_PROXIES": environment(service)["SIGNED_URL_PROXIES"],
         "DSERVER_LISTEN": listen,
         "DSERVER_WORKERS": "1",
         "DSERVER_THREADS": "4",
         "FLASK_APP": FACTORY,
         SETTINGS_VARIABLE: str(settings),
     }
-    with Container([DOCKER / "entrypoint.sh", "serve"], variables, tmp_path) as gunicorn:
-        gunicorn.wait_until(lambda: gunicorn.answers(f"http://{listen}/config/versions"))
-        with PublicSide(free_port(), listen, tmp_path, "dserver") as running:
-            running.behind = gunicorn
-            yield running
+    with Container([DOCKER / "entrypoint.sh", "serve"], variables, tmp_path) as running:
+        running.wait_until(lambda: running.answers(f"http://{listen}/config/versions"))
+        yield running
+
+
+@pytest.fixture
+def public(gunicorn: Container, listen: str, tmp_path: Path) -> Iterator[Front]:
+    """gunicorn behind the service front."""
+    with Front(tmp_path, listen) as running:
+        yield running
 
 
 def send_a_header_alone(address: str, opened: ExitStack) -> None:
@@ -155,12 +165,12 @@ def test_no_signature_and_no_token_that_was_pasted_into_a_path_is_logged(public,
     assert "eyJzdWI" not in public.said
 
 
-def test_no_token_of_a_link_is_logged_by_nginx_or_gunicorn(public):
+def test_no_token_of_a_link_is_logged_by_nginx_or_gunicorn(public, gunicorn):
     token = "secret7" * 4 + "abcd"
     for path in ("s/{0}", "s//{0}", "s%2F{0}/x", "s/{0}/preview?x={0}", "%73/{0}"):
         for prefix in ("/signed-urls/", "//signed-urls//"):
             requests.get(f"{public.endpoint}{prefix}{path.format(token)}", timeout=30)
     public.container.wait_until(lambda: public.said.count("/signed-urls/s/…") >= 10)
     assert "secret" not in public.said
-    assert "secret" not in public.behind.said
-    assert public.behind.said.count("/signed-urls/") >= 10
+    assert "secret" not in gunicorn.said
+    assert gunicorn.said.count("/signed-urls/") >= 10

@@ -16,10 +16,10 @@ import requests
 from dtoolcore.utils import generate_identifier
 from werkzeug.http import parse_options_header
 
-from dserver_signed_url_plugin.demo.store import free_port, s3_client
+from dserver_signed_url_plugin.demo.store import s3_client
 from tests.support.clients import Deposit, DserverClientJS, DtoolDserver, RelpathsOnly
-from tests.support.compose_container import PublicSide
 from tests.support.dserver import Dserver
+from tests.support.front import Front
 from tests.support.list_programs import program
 from tests.support.refusals import assert_refused
 from tests.support.stored_upload import AWKWARD
@@ -151,9 +151,11 @@ def test_a_name_that_was_changed_is_refused(lab, uri, old, new):
 
 def test_a_name_passes_the_proxy_of_compose(lab, uri, tmp_path):
     url = urlsplit(item_url(lab, uri, AWKWARDEST))
-    with PublicSide(free_port(), url.netloc, tmp_path) as public:
+    with Front(tmp_path, store=url.netloc) as front:
         answer = requests.get(
-            f"{public.endpoint}{url.path}?{url.query}", headers={"Host": url.netloc}, timeout=30
+            f"{front.store_endpoint}{url.path}?{url.query}",
+            headers={"Host": url.netloc},
+            timeout=30,
         )
     assert name_in(answer) == ("attachment", 'Übersicht "final" 2;.txt')
 

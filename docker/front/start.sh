@@ -1,0 +1,101 @@
+#!/bin/sh
+# Makes nginx's configuration out of the templates beside this file, and runs nginx. docs/front.rst
+# describes the variables of the environment.
+set -eu
+here=$(dirname "$0")
+
+: "${FRONT_DIRECTORY:=/tmp/front}"
+: "${DSERVER:=dserver:5000}" "${DSERVER_LISTEN:=5000}" "${DSERVER_HOST:=}"
+: "${STORE:=}" "${STORE_LISTEN:=9000}" "${STORE_HOST:=}"
+: "${HTTP_LISTEN:=8080}" "${HTTPS_LISTEN:=8443}"
+: "${CERTIFICATES:=/certificates}" "${ACME_CONTACT:=}"
+: "${ACME_DIRECTORY:=https://acme-v02.api.letsencrypt.org/directory}"
+: "${LOG_FORMAT:=plain}" "${TRUSTED_PROXIES:=}"
+: "${REQUESTS_PER_SECOND:=50}" "${CONNECTIONS:=100}" "${TIMEOUT:=900}"
+: "${RESOLVER:=$(awk '$1 == "nameserver" { print $2; exit }' /etc/resolv.conf)}"
+
+fail() {
+    echo "$1" >&2
+    exit 2
+}
+
+# check NAME VALUE PATTERN WHAT: end with a sentence if a variable does not match.
+check() {
+    expr "x$2" : "x$3\$" > /dev/null || fail "$1 must be $4, not '$2'."
+}
+
+check DSERVER_HOST "$DSERVER_HOST" '[A-Za-z0-9.-]*' 'a host name'
+check STORE_HOST "$STORE_HOST" '[A-Za-z0-9.-]*' 'a host name'
+check ACME_DIRECTORY "$ACME_DIRECTORY" 'https://[^ ;{}$]*' 'an https URL'
+check ACME_CONTACT "$ACME_CONTACT" '[^ ;{}$]*' 'an e-mail address'
+case $LOG_FORMAT in plain | json) ;; *) fail "LOG_FORMAT must be plain or json, not '$LOG_FORMAT'." ;; esac
+check TRUSTED_PROXIES "$TRUSTED_PROXIES" '[0-9A-Fa-f:./ ]*' 'IP addresses or networks, separated by spaces'
+check REQUESTS_PER_SECOND "$REQUESTS_PER_SECOND" '[1-9][0-9]*' 'a whole number of at least 1'
+check CONNECTIONS "$CONNECTIONS" '[1-9][0-9]*' 'a whole number of at least 1'
+check TIMEOUT "$TIMEOUT" '[1-9][0-9]*' 'a whole number of at least 1'
+if [ -n "$DSERVER_HOST" ] && [ -n "$STORE" ]; then
+    [ -n "$STORE_HOST" ] || fail 'STORE_HOST must be set where DSERVER_HOST is: the store has a name of its own.'
+    [ "$STORE_HOST" != "$DSERVER_HOST" ] || fail 'STORE_HOST must be another name than DSERVER_HOST.'
+fi
+
+[ -z "$ACME_CONTACT" ] || ACME_CONTACT="contact $ACME_CONTACT;"
+# Pages that load, and clients with many parts, send some requests at once.
+BURST=$((REQUESTS_PER_SECOND * 4))
+# Where items are small, there are many of them.
+STORE_REQUESTS_PER_SECOND=$((REQUESTS_PER_SECOND * 10))
+STORE_BURST=$((STORE_REQUESTS_PER_SECOND * 4))
+export DSERVER DSERVER_LISTEN DSERVER_HOST STORE STORE_LISTEN STORE_HOST HTTP_LISTEN HTTPS_LISTEN \
+    CERTIFICATES ACME_DIRECTORY ACME_CONTACT LOG_FORMAT REQUESTS_PER_SECOND BURST STORE_REQUESTS_PER_SECOND \
+    STORE_BURST CONNECTIONS TIMEOUT RESOLVER
+
+# fill TEMPLATE FILE: write a template, with the variables of the environment, into a file.
+fill() {
+    awk '{
+        while (match($0, /\$\{[A-Z_]+\}/)) {
+            name = substr($0, RSTART + 2, RLENGTH - 3)
+            $0 = substr($0, 1, RSTART - 1) ENVIRON[name] substr($0, RSTART + RLENGTH)
+        }
+        print
+    }' "$here/$1.template" > "$2"
+}
+
+# secure HOST: what a server says to have TLS, with a certificate of that name or one by ACME.
+secure() {
+    echo "listen $HTTPS_LISTEN ssl;"
+    echo "server_name $1;"
+    if [ -f "$CERTIFICATES/$1.pem" ]; then
+        echo "ssl_certificate $CERTIFICATES/$1.pem;"
+        echo "ssl_certificate_key $CERTIFICATES/$1.key;"
+    else
+        # shellcheck disable=SC2016 # nginx's variables
+        echo 'acme_certificate authority;
+            ssl_certificate $acme_certificate;
+            ssl_certificate_key $acme_certificate_key;
+            ssl_certificate_cache max=2;'
+    fi
+}
+
+# Each of these directories is included at a place of its own.
+rm -rf "$FRONT_DIRECTORY"
+mkdir -p "$FRONT_DIRECTORY"
+cd "$FRONT_DIRECTORY"
+mkdir main http dserver store proxies
+
+fill nginx.conf nginx.conf
+fill dserver.conf http/dserver.conf
+[ -z "$STORE" ] || fill store.conf http/store.conf
+for network in $TRUSTED_PROXIES; do
+    echo "set_real_ip_from $network;" >> http/real_ip.conf
+    echo "$network 1;" >> proxies/networks.conf
+done
+if [ -n "$DSERVER_HOST" ]; then
+    fill tls.conf http/tls.conf
+    secure "$DSERVER_HOST" > dserver/tls.conf
+    [ -z "$STORE" ] || secure "$STORE_HOST" > store/tls.conf
+fi
+if grep -q acme_certificate dserver/* store/* 2> /dev/null; then
+    fill acme.conf http/acme.conf
+    echo 'load_module /usr/lib/nginx/modules/ngx_http_acme_module.so;' > main/acme.conf
+fi
+
+exec nginx -p "$FRONT_DIRECTORY" -c "$FRONT_DIRECTORY/nginx.conf" -e stderr -g "${NGINX_GLOBALS:-}daemon off;"

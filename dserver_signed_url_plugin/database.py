@@ -63,12 +63,10 @@ def advice(error: Exception) -> str:
     """Return what to do about an error of the database, as the end of a sentence."""
     if isinstance(error, PoolTimeoutError):
         return "all of its connections are in use: wait a moment"
-    message = driver_message(error)
-    state = getattr(getattr(error, "orig", None), "sqlstate", None)
-    # Error codes of PostgreSQL (appendix A of its manual); SQLite has messages only.
-    if state == "42P01" or "no such table" in message:
+    message, state = driver_message(error), _state(error)
+    if _lacks_table(error):
         return f"a table is missing: run `{_UPGRADE}`"
-    if state == "42703" or "no such column" in message or "has no column named" in message:
+    if _lacks_column(error):
         return (
             f"a column is missing: run `{_UPGRADE}`; if that does not help, `{_CHECK}` lists the "
             "tables that differ"
@@ -79,6 +77,26 @@ def advice(error: Exception) -> str:
     if isinstance(error, AWAY):
         return "if it is busy, wait a moment; otherwise check that it is running"
     return "see its message"
+
+
+def is_outdated(error: Exception) -> bool:
+    """Return whether an error of the database says that a table or a column is missing."""
+    return _lacks_table(error) or _lacks_column(error)
+
+
+def _state(error: Exception) -> str | None:
+    """Return the error code of PostgreSQL (appendix A of its manual); SQLite has messages only."""
+    return getattr(getattr(error, "orig", None), "sqlstate", None)
+
+
+def _lacks_table(error: Exception) -> bool:
+    return _state(error) == "42P01" or "no such table" in driver_message(error)
+
+
+def _lacks_column(error: Exception) -> bool:
+    message = driver_message(error)
+    lacks = "no such column" in message or "has no column named" in message
+    return _state(error) == "42703" or lacks
 
 
 def limit_request(*_: object) -> None:

@@ -18,11 +18,11 @@ from dserver_signed_url_plugin.deposits import repository as deposit_repository
 from dserver_signed_url_plugin.services import Services
 from dserver_signed_url_plugin.shares import repository as share_repository
 from dserver_signed_url_plugin.uploads import models, part_repository
-from dserver_signed_url_plugin.web import links, share_routes
+from dserver_signed_url_plugin.web import links, monitoring, share_routes
 from dserver_signed_url_plugin.web.routes import blueprint
 
 # Imported for `flask db migrate` of the host, which needs models and tables, and for their routes.
-__all__ = ["SignedURLExtension", "links", "models", "share_routes", "tables"]
+__all__ = ["SignedURLExtension", "links", "models", "monitoring", "share_routes", "tables"]
 
 
 class SignedURLExtension(ExtensionABC):

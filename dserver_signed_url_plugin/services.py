@@ -14,6 +14,7 @@ from dserver_signed_url_plugin.deposits.service import Deposits
 from dserver_signed_url_plugin.deposits.streams import StreamDeposits
 from dserver_signed_url_plugin.deposits.temporary import TemporaryDeposits
 from dserver_signed_url_plugin.downloads.service import Downloads
+from dserver_signed_url_plugin.health.service import Health
 from dserver_signed_url_plugin.lifecycle.rules import Lifecycles
 from dserver_signed_url_plugin.lifecycle.sweep import Sweep
 from dserver_signed_url_plugin.rate_limits import RateLimits
@@ -60,6 +61,7 @@ class Services:
     verifications: Verifications
     audit: Audit
     rate_limits: RateLimits
+    health: Health
 
     @classmethod
     def of(cls, settings: Settings) -> Services:
@@ -100,6 +102,7 @@ class Services:
             verifications=Verifications(settings, storages, audit),
             audit=audit,
             rate_limits=RateLimits(settings),
+            health=Health(storages),
         )
 
     def attach(self, app: Flask) -> None:

@@ -36,6 +36,7 @@ from dserver_signed_url_plugin.errors.server import (
     ConfigurationError,
     DatabaseBusy,
     InternalError,
+    MigrationsBehind,
     RegistrationFailed,
     StillRegistered,
 )
@@ -98,6 +99,7 @@ __all__ = [
     "LifecycleUnsupported",
     "LifetimeTooLong",
     "MethodNotAllowed",
+    "MigrationsBehind",
     "NoPendingUpload",
     "NotAuthenticated",
     "NotUploader",

@@ -66,6 +66,17 @@ class DatabaseBusy(SignedURLError):
     advice: str
 
 
+class MigrationsBehind(SignedURLError):
+    """The tables of the database are older than this version of the plugin."""
+
+    status, slug = 503, "migrations-behind"
+    sentence = (
+        "The server's tables are older than this version of the plugin: run `flask db upgrade "
+        "--directory dserver_signed_url_plugin:migrations`."
+    )
+    retry_after = 10
+
+
 class AuditOff(SignedURLError):
     """This server keeps no table of decisions."""
 

@@ -79,6 +79,10 @@ class Storages:
         path = self._own(_STORAGES, base_uri) or _OTHER_STORAGE
         return self._storages.get(base_uri, lambda breaker: self._storage(path, base_uri, breaker))
 
+    def open_breakers(self) -> dict[str, bool]:
+        """Return for each base URI that was used in this process whether its store is refused."""
+        return self._storages.open_breakers()
+
     def reads(self, base_uri: BaseURI) -> ReadSigner:
         """Return what signs URLs to read."""
         return self.of(base_uri).reads
@@ -173,6 +177,10 @@ class _Cache(Generic[Made]):
             if base_uri not in self._made:
                 self._made[base_uri] = make(breaker)
             return self._made[base_uri]
+
+    def open_breakers(self) -> dict[str, bool]:
+        known = sorted(self._breakers.items(), key=lambda each: str(each[0]))
+        return {str(base_uri): breaker.is_open for base_uri, breaker in known}
 
 
 def _imported(path: str) -> Any:

@@ -1,4 +1,4 @@
-"""Records every request as one decision of the audit, and sets the headers of every answer.
+"""Records requests, each as one decision of the audit, and sets the headers of every answer.
 
 Flask calls these hooks before and after each view, and when a request ends. A route's endpoint is
 the name of its action in the audit.
@@ -22,6 +22,9 @@ from dserver_signed_url_plugin.services import services
 from dserver_signed_url_plugin.web import caller
 
 REQUEST_ID = "X-Request-ID"
+
+# Endpoints that programs request all day, without a token, and that grant nothing.
+UNRECORDED = frozenset({"health-live", "health-ready"})
 
 _EXPOSED = f"{REQUEST_ID}, Retry-After, X-Pagination"
 _FACTS = "dserver_signed_url_plugin.request_facts"
@@ -53,7 +56,7 @@ class _RequestFacts:
 
 
 def install(blueprint: Blueprint) -> None:
-    """Let every request to the blueprint's routes become exactly one decision."""
+    """Let every request to the blueprint's routes become exactly one decision, but for probes."""
     blueprint.before_request(_begin)
     blueprint.after_request(_record_response)
     blueprint.teardown_request(_record_exception)
@@ -140,6 +143,8 @@ def _record_exception(error: BaseException | None) -> None:
 
 def _record(facts: _RequestFacts, status: int) -> None:
     facts.is_recorded = True
+    if _action() in UNRECORDED:
+        return
     is_granted = status < HTTPStatus.BAD_REQUEST
     services().audit.record(
         Decision(

@@ -192,3 +192,10 @@ DECISIONS: dict[str, Any] = {
     ],
     "next": None,
 }
+
+LIVE = {"status": "live"}
+READY = {
+    "status": "ready",
+    "migrations": "current",
+    "stores": [{"base_uri": BASE_URI, "is_refused": False}],
+}

@@ -77,6 +77,8 @@ SHARING = {
     "dataset in an archive; `errors.slug` says which",
 }
 REVOKING = {404: "There is no such share, or it is another user's"}
+# Of the routes for programs that watch a server, which need no token either.
+NOT_READY = {503: "The database does not answer, or needs a migration; `errors.slug` says which"}
 AUDIT = {404: "This server keeps no table of decisions"}
 
 # What some routes answer with beside JSON, by path below the prefix of this plugin's routes.
@@ -101,8 +103,8 @@ _TAKE_UPLOAD_TOKENS = {
     ("upload-complete", "post"),
 }
 
-# Below the prefix: whoever has the link of a share needs no other token.
-_WITHOUT_ACCOUNT = "s/"
+# Below the prefix: whoever has the link of a share needs no other token, and a probe none.
+_WITHOUT_ACCOUNT = ("s/", "health/")
 
 _METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 
@@ -164,7 +166,8 @@ def correct(document: Mapping[str, Any], prefix: str) -> None:
                 responses["422"] = _MALFORMED
             if (path.removeprefix(prefix), method) in _TAKE_UPLOAD_TOKENS:
                 operation["security"] = [*document.get("security", []), {UPLOAD_TOKEN: []}]
-            if path.startswith(f"{prefix}{_WITHOUT_ACCOUNT}") and method in _METHODS:
+            is_open = path.removeprefix(prefix).startswith(_WITHOUT_ACCOUNT)
+            if path.startswith(prefix) and is_open and method in _METHODS:
                 operation["security"] = []
             more = _OTHER_FORMATS.get((path.removeprefix(prefix), method))
             if more is not None:

@@ -28,11 +28,14 @@ REVOKE = ("/signed-urls/shares/{uri}", "delete")
 LINK = ("/signed-urls/s/{token}", "get")
 DOWNLOAD = ("/signed-urls/s/{token}/{identifier}", "get")
 PREVIEW = ("/signed-urls/s/{token}/{identifier}/preview", "get")
+LIVE = ("/signed-urls/health/live", "get")
+READY = ("/signed-urls/health/ready", "get")
 WITHOUT_ACCOUNT = (LINK, DOWNLOAD, PREVIEW)
 OPERATIONS = (
     *(DATASET, ITEMS, ITEM, UPLOAD, PARTS, COMPLETE, STATUS, CANCEL, AUDIT),
     *WITHOUT_ACCOUNT,
     *(SHARE, SHARES, REVOKE),
+    *(LIVE, READY),
 )
 EVERYWHERE = {200, 400, 401, 403, 422, 429, 501, 502, 503}
 
@@ -257,6 +260,8 @@ def test_every_operation_has_an_id_of_its_own_in_the_words_of_the_field(document
         SHARE: "createShare",
         SHARES: "listShares",
         REVOKE: "revokeShare",
+        LIVE: "live",
+        READY: "ready",
     }
 
 
@@ -273,6 +278,12 @@ def test_the_example_of_an_answer_has_what_its_schema_requires(document, route, 
     content = operation["responses"][status]["content"]["application/json"]
     schema = resolved(document, content["schema"])
     assert set(schema["required"]) <= content["example"].keys() <= schema["properties"].keys()
+
+
+@pytest.mark.parametrize("route", [LIVE, READY])
+def test_a_probe_needs_no_token(document, operation):
+    assert operation["security"] == []
+    assert not {"401", "403", "429"} & operation["responses"].keys()
 
 
 def test_a_refusal_requires_its_slug(document):

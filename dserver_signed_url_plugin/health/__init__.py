@@ -1,0 +1,1 @@
+"""Whether this server can serve: its database, its tables, and what it knows of its stores."""

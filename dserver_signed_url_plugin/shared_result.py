@@ -1,0 +1,63 @@
+"""The result of a function that may hang, shared by the threads that want it at the same time.
+
+However many requests want it, it costs one thread and one connection, and none waits for long.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from time import monotonic
+from typing import Generic, TypeVar
+
+# The name of the threads.
+THREAD = "shared-result"
+
+Result = TypeVar("Result")
+
+
+class SharedResult(Generic[Result]):
+    """The result of a function; safe to share between threads.
+
+    :param patience: for how many seconds after its beginning a call is waited for.
+    :param lifetime: for how many seconds after its beginning a result is returned again. An
+        exception is not.
+    """
+
+    def __init__(self, *, patience: float, lifetime: float) -> None:
+        self._patience, self._lifetime = patience, lifetime
+        self._lock = threading.Lock()
+        self._began = 0.0
+        self._latest: Future[Result] | None = None
+
+    def of(self, function: Callable[[], Result]) -> Result:
+        """Return the result of a recent call, of the one that is running, or of a new one.
+
+        :raises TimeoutError: if there is none in time. The call goes on, and until it has ended
+            there is no other.
+        """
+        with self._lock:
+            if self._latest is None or self._is_outdated(self._latest):
+                self._began, self._latest = monotonic(), Future()
+                call = self._latest, function
+                threading.Thread(target=_run, args=call, name=THREAD, daemon=True).start()
+            latest, ends = self._latest, self._began + self._patience
+        try:
+            return latest.result(max(0.0, ends - monotonic()))
+        except FutureTimeoutError as error:
+            # Python 3.10 has two classes of this name.
+            raise TimeoutError from error
+
+    def _is_outdated(self, latest: Future[Result]) -> bool:
+        if not latest.done():
+            return False
+        return latest.exception() is not None or monotonic() - self._began > self._lifetime
+
+
+def _run(future: Future[Result], function: Callable[[], Result]) -> None:
+    try:
+        future.set_result(function())
+    except Exception as error:  # noqa: BLE001 (it is raised in the waiting threads)
+        future.set_exception(error)

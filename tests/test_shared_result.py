@@ -1,0 +1,54 @@
+"""A result that many want is worked for once, and nobody waits for long."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
+
+import pytest
+
+from dserver_signed_url_plugin.shared_result import SharedResult
+
+
+def test_whoever_comes_meanwhile_has_the_same_result():
+    shared, ended, calls = SharedResult(patience=20, lifetime=20), threading.Event(), []
+
+    def work() -> int:
+        calls.append(1)
+        ended.wait(20)
+        return len(calls)
+
+    with ThreadPoolExecutor(5) as pool:
+        results = [pool.submit(shared.of, work) for _ in range(5)]
+        ended.set()
+        assert {each.result() for each in results} == {1}
+    assert shared.of(work) == 1
+
+
+def test_what_hangs_is_waited_for_once_and_not_called_again():
+    shared, ended, calls = SharedResult(patience=0.1, lifetime=20), threading.Event(), []
+
+    def hang() -> None:
+        calls.append(1)
+        ended.wait(20)
+
+    for most in (2, 0.05, 0.05):
+        began = monotonic()
+        with pytest.raises(TimeoutError):
+            shared.of(hang)
+        assert monotonic() - began < most
+    ended.set()
+    assert len(calls) == 1
+
+
+def test_an_outdated_result_is_not_returned():
+    shared, numbers = SharedResult(patience=20, lifetime=0), iter(range(9))
+    assert [shared.of(lambda: next(numbers)) for _ in range(2)] == [0, 1]
+
+
+def test_an_exception_is_raised_and_not_kept():
+    shared, numbers = SharedResult(patience=20, lifetime=20), iter([0, 2])
+    with pytest.raises(ZeroDivisionError):
+        shared.of(lambda: 1 / next(numbers))
+    assert shared.of(lambda: 1 / next(numbers)) == 0.5

@@ -181,6 +181,11 @@ class _Handler(BaseHTTPRequestHandler):
         super().setup()
         self._store = HTTPConnection(self.proxy._upstream, timeout=30)
 
+    def handle(self) -> None:
+        # Whoever was killed has left a connection behind.
+        with suppress(ConnectionError):
+            super().handle()
+
     def finish(self) -> None:
         self._store.close()
         with suppress(OSError):

@@ -14,7 +14,7 @@
 #   ARGS='-k expiry'      options for the command that is run
 
 PYTHON ?= python3
-TESTS ?= tests client/tests
+TESTS ?= tests client/tests index/tests
 WORKERS ?= 3
 ARGS ?=
 ONCE ?=
@@ -84,18 +84,20 @@ clean:  ## remove the environments and every cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Each of these files marks an installed extra, which is installed again if a requirement changes.
-# The demo does without the client.
-$(VENV)/.has-%: pyproject.toml client/pyproject.toml | $(VENV)/.made
+# The demo does without the client, and the documentation without the index.
+$(VENV)/.has-%: pyproject.toml client/pyproject.toml index/pyproject.toml | $(VENV)/.made
 	@echo "Installing the package with its extra '$*' into $(@D) (a minute, the first time)"
 	@$(VENV)/bin/python -m pip install --quiet --editable '.[$*]' \
-		$(if $(filter test dev,$*),--editable './client[test]') $(if $(filter docs bench,$*),--editable ./client)
+		$(if $(filter test dev,$*),--editable './client[test]') $(if $(filter docs bench,$*),--editable ./client) \
+		$(if $(filter-out docs,$*),--editable ./index)
 	@touch $@
 
 # requirements-next.txt contradicts a requirement of the released dservercore, so it is installed
 # in a second step, without the warning about the conflict.
-$(NEXT)/.has-next: pyproject.toml client/pyproject.toml requirements-next.txt | $(NEXT)/.made
+$(NEXT)/.has-next: pyproject.toml client/pyproject.toml index/pyproject.toml requirements-next.txt | $(NEXT)/.made
 	@echo "Installing the package into $(@D), then the newer versions of requirements-next.txt"
-	@$(NEXT)/bin/python -m pip install --quiet --editable '.[test]' --editable './client[test]'
+	@$(NEXT)/bin/python -m pip install --quiet --editable '.[test]' --editable './client[test]' \
+		--editable ./index
 	@$(NEXT)/bin/python -m pip install --quiet --upgrade --no-warn-conflicts \
 		--requirement requirements-next.txt
 	@touch $@

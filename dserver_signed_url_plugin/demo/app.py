@@ -25,12 +25,8 @@ SEARCHERS = ("alice", "bob", "carol")
 DEPOSITORS = ("alice", "carol")
 USERS = ("alice", "bob", "carol", "dave", "admin")
 
-SEARCH = EntryPoint(
-    "SQLSearch", "dserver_signed_url_plugin.demo.index:SQLSearch", "dservercore.search"
-)
-RETRIEVE = EntryPoint(
-    "SQLRetrieve", "dserver_signed_url_plugin.demo.index:SQLRetrieve", "dservercore.retrieve"
-)
+SEARCH = EntryPoint("SQLSearch", "dserver_sql_index:SQLSearch", "dservercore.search")
+RETRIEVE = EntryPoint("SQLRetrieve", "dserver_sql_index:SQLRetrieve", "dservercore.retrieve")
 EXTENSION = EntryPoint(
     "SignedURLExtension", "dserver_signed_url_plugin:SignedURLExtension", "dservercore.extension"
 )

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dserver_signed_url_plugin.demo.walkthrough import Walkthrough
 
 EXTRAS = {
-    "demo": ("flask_swagger_ui", "gunicorn", "ministack", "requests"),
+    "demo": ("dserver_sql_index", "flask_swagger_ui", "gunicorn", "ministack", "requests"),
     "azure": ("dtool_azure",),
 }
 PRINT_TOKEN = 'import json, sys; print(json.load(open(sys.argv[1]))["tokens"]["bob"])'

@@ -24,6 +24,7 @@ from tests.support.postgresql_server import PostgreSQL
 on_each_database = pytest.mark.database("sqlite", "postgresql")
 
 MIGRATIONS = "dserver_signed_url_plugin:migrations"
+INDEX_MIGRATIONS = "dserver_sql_index:migrations"
 
 
 class Lock(ABC):
@@ -155,7 +156,8 @@ def _migrate(url: str) -> None:
     sql_db.init_app(app)
     Migrate(app, sql_db)
     with app.app_context():
-        flask_migrate.upgrade(MIGRATIONS)
+        for directory in (MIGRATIONS, INDEX_MIGRATIONS):
+            flask_migrate.upgrade(directory)
         sql_db.engine.dispose()
 
 

@@ -1,0 +1,121 @@
+"""The statements that write the index. None of these functions commits.
+
+Each writes the row of the dataset first, and so waits for others that write the same dataset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from dservercore import UnknownURIError, sql_db
+from sqlalchemy import ARRAY, Text, bindparam, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from dserver_sql_index import documents
+from dserver_sql_index.conditions import is_postgresql
+from dserver_sql_index.documents import DatasetInfo, Row
+from dserver_sql_index.tables import datasets, tags, texts
+
+
+def write(info: DatasetInfo) -> None:
+    """Insert or replace a dataset.
+
+    :raises ValidationError: if a field is missing or invalid.
+    """
+    row = documents.dataset_row(info)
+    if not _update(row["uri"], row):
+        try:
+            with sql_db.session.begin_nested():
+                sql_db.session.execute(insert(datasets).values(row))
+        except IntegrityError:
+            # Inserted by another request since the update.
+            _update(row["uri"], row)
+    dataset_id = _id(row["uri"])
+    _replace_tags(dataset_id, info.get("tags", ()))
+    _delete_texts(dataset_id)
+    _insert_texts(dataset_id, documents.searched_texts(info))
+
+
+def remove(uri: str) -> None:
+    """Delete a dataset, if it is there."""
+    statement = select(datasets.c.id).where(datasets.c.uri == uri).with_for_update()
+    dataset_id = sql_db.session.execute(statement).scalar_one_or_none()
+    if dataset_id is None:
+        return
+    for table in (tags, texts):
+        sql_db.session.execute(delete(table).where(table.c.dataset_id == dataset_id))
+    sql_db.session.execute(delete(datasets).where(datasets.c.id == dataset_id))
+
+
+def change_readme(uri: str, readme: str) -> None:
+    """Replace the README of a dataset.
+
+    :raises UnknownURIError: if it is not in the index.
+    """
+    _change(uri, "readme", readme, documents.readme_texts(readme))
+
+
+def change_annotations(uri: str, annotations: Mapping[str, Any]) -> None:
+    """Replace all annotations of a dataset.
+
+    :raises UnknownURIError: if it is not in the index.
+    """
+    _change(uri, "annotations", annotations, documents.annotation_texts(annotations))
+
+
+def change_tags(uri: str, new_tags: Iterable[str]) -> None:
+    """Replace all tags of a dataset.
+
+    :raises UnknownURIError: if it is not in the index.
+    """
+    new_tags = list(new_tags)
+    _replace_tags(_change(uri, "tags", new_tags, new_tags), new_tags)
+
+
+def _change(uri: str, field: str, value: Any, searched: Iterable[str]) -> int:
+    """Replace one field, and return the id of the dataset."""
+    if not _update(uri, {f"{field}_json": documents.to_json(value)}):
+        raise UnknownURIError(f"URI {uri} not registered")
+    dataset_id = _id(uri)
+    _delete_texts(dataset_id, field)
+    _insert_texts(dataset_id, {field: searched})
+    return dataset_id
+
+
+def _update(uri: str, values: Mapping[str, Any]) -> bool:
+    statement = update(datasets).where(datasets.c.uri == uri).values(values)
+    return bool(sql_db.session.execute(statement).rowcount)
+
+
+def _id(uri: str) -> int:
+    statement = select(datasets.c.id).where(datasets.c.uri == uri)
+    return int(sql_db.session.execute(statement).scalar_one())
+
+
+def _replace_tags(dataset_id: int, new_tags: Iterable[str]) -> None:
+    sql_db.session.execute(delete(tags).where(tags.c.dataset_id == dataset_id))
+    digests = documents.tag_digests(new_tags)
+    rows = [{"dataset_id": dataset_id, "digest": digest} for digest in sorted(digests)]
+    if rows:
+        sql_db.session.execute(insert(tags), rows)
+
+
+def _delete_texts(dataset_id: int, *fields: str) -> None:
+    statement = delete(texts).where(texts.c.dataset_id == dataset_id)
+    if fields:
+        statement = statement.where(texts.c.field.in_(fields))
+    sql_db.session.execute(statement)
+
+
+def _insert_texts(dataset_id: int, searched: Mapping[str, Iterable[str]]) -> None:
+    rows: list[Row] = documents.text_rows(dataset_id, searched)
+    statement = insert(texts)
+    if is_postgresql():
+        lexemes = bindparam("lexemes", type_=ARRAY(Text))
+        statement = statement.values(words=func.array_to_tsvector(lexemes))
+    else:
+        for row in rows:
+            del row["lexemes"]
+    if rows:
+        sql_db.session.execute(statement, rows)

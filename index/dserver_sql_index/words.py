@@ -1,0 +1,60 @@
+"""What counts as a word, in datasets and in queries."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+# Letters and digits; each character of a script that does not separate words is a word of its own.
+_UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_WORD = re.compile(f"[{_UNSPACED}]|[^\\W_{_UNSPACED}]+")
+# A lexeme of PostgreSQL has at most 2,046 bytes; a character at most four.
+_MAX_LENGTH = 255
+# The lexemes of a tsvector have less than 1 MiB together.
+_PART_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True)
+class Part:
+    """Words of one field of a dataset, as many as fit into one row.
+
+    :param content: each word between spaces; a line feed between texts that do not belong together.
+    """
+
+    content: str
+
+    @property
+    def words(self) -> list[str]:
+        """Return each word once."""
+        return sorted(set(self.content.split()))
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words of a text, without case and diacritics, in the text's order."""
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    plain = "".join(each for each in decomposed if not unicodedata.combining(each))
+    # Composed again, because a syllable of Hangul is one character.
+    composed = unicodedata.normalize("NFC", plain)
+    return [word[:_MAX_LENGTH] for word in _WORD.findall(composed)]
+
+
+def parts_of(texts: Iterable[str]) -> Iterator[Part]:
+    """Return the words of several texts, none if they have no word."""
+    content: list[str] = []
+    size = 0
+    for text in texts:
+        for word in (*words_of(text), "\n"):
+            content.append(word)
+            size += len(word.encode()) + 1
+            if size > _PART_BYTES:
+                yield Part(f" {' '.join(content)} ")
+                content, size = [], 0
+    if any(word != "\n" for word in content):
+        yield Part(f" {' '.join(content)} ")
+
+
+def is_storable(text: str) -> bool:
+    """Return whether every database can store a text: without NUL, and without surrogates."""
+    return "\0" not in text and not any("\ud800" <= each <= "\udfff" for each in text)

@@ -88,9 +88,11 @@ class Services:
             cancellations=cancellations,
             cleanup=Cleanup(storages, cancellations, completions, audit),
             downloads=downloads,
-            deposits=Deposits(storages, uploads, parts, statuses, completions, cancellations),
+            deposits=Deposits(
+                storages, uploads, parts, statuses, completions, cancellations, audit
+            ),
             streams=StreamDeposits(
-                settings, storages, uploads, streamed_items, completions, cancellations
+                settings, storages, uploads, streamed_items, completions, cancellations, audit
             ),
             file_urls=FileURLs(settings, downloads, lifecycles, audit),
             shares=shares,

@@ -15,8 +15,9 @@ from enum import Enum
 from hashlib import sha256
 from typing import Any
 
-from dserver_signed_url_plugin.audit import repository
+from dserver_signed_url_plugin.audit import operators, repository
 from dserver_signed_url_plugin.audit.repository import Search
+from dserver_signed_url_plugin.audit.texts import parsed, printable_uri, shortened
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import (
     AuditOff,
@@ -26,14 +27,16 @@ from dserver_signed_url_plugin.errors import (
 )
 from dserver_signed_url_plugin.permissions import UploadPermit
 from dserver_signed_url_plugin.times import in_utc
-from dserver_signed_url_plugin.uris import MAX_URI_LENGTH, BaseURI, DatasetURI
+from dserver_signed_url_plugin.uris import DatasetURI
 
 __all__ = [
+    "COMMAND",
     "Audit",
     "Decision",
     "DecisionPage",
     "Extent",
     "Outcome",
+    "Run",
     "Search",
     "Use",
     "parsed",
@@ -50,22 +53,15 @@ _LONGEST = {
     "address": 64,
     "request_id": 64,
     "share": 16,
+    "operator": 255,
+    "host": 64,
 }
-# What PostgreSQL can index; a character of UTF-8 has up to four.
-_MOST_URI_BYTES = 2600
+# What the action of a command begins with; the rest is its name, as in "flask share revoke".
+COMMAND = "flask "
 _UTC = "%Y-%m-%dT%H:%M:%S.%fZ"
-_CUT = "…"
-_UNPRINTABLE = "\N{REPLACEMENT CHARACTER}"
-_USER = re.compile(r"(?:^|(?<=/))[^/?#]*@")
-# Of dserver, and of a share in its link, which somebody has pasted in the place of a URI.
-_TOKEN = re.compile(r"eyJ[\w-]*\.[\w.-]*|(?<=/signed-urls/s/)[^/]+")
-# Of a share without its link. A bucket may have such a name, so not in a URI.
-_BARE_TOKEN = re.compile(r"\b[a-z2-7]{32}\b", re.IGNORECASE)
 _BUCKET = re.compile(r"[^:/]+://[^/]+")
 # Of the link of a share.
 _USES = ("share-open", "share-preview", "share-download")
-# As far as no query, fragment or encoding begins, any of which may hold a signature.
-_HARMLESS = re.compile(r"[\w:/.+~-]*")
 
 
 class Outcome(Enum):
@@ -93,9 +89,9 @@ class Decision:
     """A request, or a command of an operator, that was granted or refused.
 
     ``username`` is the token's, or empty; ``reason`` the slug of the error; ``size_in_bytes`` as
-    announced or registered; ``share`` the ID of the share, if it is about one. Where ``requests``
-    is more than 1, so many refusals of one kind were counted together, and the other fields are
-    those of the first.
+    announced or registered; ``share`` the ID of the share, if it is about one; ``operator`` the
+    login of whoever ran a command, and ``host`` where. Where ``requests`` is more than 1, so many
+    refusals of one kind were counted together, and the other fields are those of the first.
     """
 
     time: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
@@ -112,6 +108,8 @@ class Decision:
     requests: int = 1
     verified: str | None = None
     share: str | None = None
+    operator: str | None = None
+    host: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return what JSON and the log have of it, times as UTC."""
@@ -120,7 +118,7 @@ class Decision:
     def storable(self) -> Decision:
         """Return it with every time in UTC, every text as short and printable as the table's."""
         texts: dict[str, Any] = {
-            name: _cut(getattr(self, name), longest) for name, longest in _LONGEST.items()
+            name: shortened(getattr(self, name), longest) for name, longest in _LONGEST.items()
         }
         times: dict[str, Any] = {"time": _utc(self.time), "expires_at": _utc(self.expires_at)}
         return replace(self, uri=printable_uri(self.uri), **texts, **times)
@@ -144,6 +142,15 @@ class Use:
     last: datetime
 
 
+@dataclass(frozen=True)
+class Run:
+    """When a command last ended, why it failed, if it did, and when it last succeeded (UTC)."""
+
+    ended_at: datetime
+    reason: str | None
+    succeeded_at: datetime | None
+
+
 class Audit:
     """Records decisions and finds them; needs an app context, but no request."""
 
@@ -158,6 +165,9 @@ class Audit:
 
         Uncommitted changes of the database session are rolled back.
         """
+        operator = operators.current()
+        if operator is not None:
+            decision = replace(decision, operator=operator.login, host=operator.host)
         decision = decision.storable()
         logger.info("%s", json.dumps(decision.as_json()))
         # Not after the database has just refused: the caller is waiting for the answer.
@@ -177,7 +187,7 @@ class Audit:
     ) -> DecisionPage:
         """Return the decisions about a dataset, or about a base URI and all below it.
 
-        :param permit: for the base URI; an admin's shows addresses, too.
+        :param permit: for the base URI; an admin's shows addresses, operators and hosts, too.
         :param uuid: of the dataset; None for all that is below the base URI.
         :param before: ``next`` of the previous page.
         :raises AuditOff: if this server keeps none.
@@ -186,7 +196,7 @@ class Audit:
         page = self.found(Search(str(place), uuid is None, before=before), limit)
         if permit.is_admin:
             return page
-        return replace(page, decisions=[replace(one, address=None) for one in page.decisions])
+        return replace(page, decisions=[_without_origin(one) for one in page.decisions])
 
     def found(self, search: Search, limit: int) -> DecisionPage:
         """Return the decisions that match an operator's search.
@@ -212,8 +222,28 @@ class Audit:
         counted = {action: Use(count, _utc(last)) for action, count, last in found}
         return {action: counted[action] for action in _USES if action in counted}
 
+    def last_runs(self) -> dict[str, Run]:
+        """Return the last run of each command that has run, by its name without ``flask``.
+
+        As far as this server keeps decisions; a dry run, and one that was killed, is none.
+
+        :raises DatabaseBusy: if the table cannot be read.
+        """
+        found = repository.last_runs() if self._days else ()
+        runs: dict[str, Run] = {}
+        for action, outcome, moment, reason in sorted(found, key=lambda row: row[2]):
+            name, succeeded = action.removeprefix(COMMAND), outcome == Outcome.GRANTED.value
+            before = runs.get(name)
+            last_success = before.succeeded_at if before else None
+            runs[name] = Run(_utc(moment), reason, _utc(moment) if succeeded else last_success)
+        return runs
+
     def _kept_since(self) -> datetime:
         return datetime.now(timezone.utc) - timedelta(days=self._days)
+
+
+def _without_origin(decision: Decision) -> Decision:
+    return replace(decision, address=None, operator=None, host=None)
 
 
 def _decision(row: Mapping[str, Any]) -> Decision:
@@ -257,44 +287,3 @@ def _utc(value: Any) -> Any:
     if isinstance(value, datetime):
         return in_utc(value)
     return value
-
-
-def _cut(text: str | None, longest: int) -> str | None:
-    if text is None:
-        return None
-    short = text if len(text) <= longest else text[: longest - 1] + _CUT
-    if short.isprintable():
-        return short
-    # No database takes NUL or half of a surrogate pair, and no terminal should obey the others.
-    return "".join(sign if sign.isprintable() else _UNPRINTABLE for sign in short)
-
-
-def printable_uri(text: str) -> str:
-    """Return a URI as dserver spells it, or as much of the text as holds no secret."""
-    try:
-        known = str(parsed(text))
-    except InvalidField:
-        known = _BARE_TOKEN.sub(_CUT, _harmless(text[:_MOST_URI_BYTES]))
-    short = _cut(_TOKEN.sub(_CUT, known), MAX_URI_LENGTH) or ""
-    return short.encode()[:_MOST_URI_BYTES].decode(errors="ignore")
-
-
-def _harmless(text: str) -> str:
-    without_user = _USER.sub("", text)
-    harmless = _HARMLESS.match(without_user)
-    kept = harmless.group() if harmless else ""
-    return kept if kept == without_user else kept + _CUT
-
-
-def parsed(text: str) -> DatasetURI | BaseURI:
-    """Read the URI of a dataset, or else a base URI.
-
-    :raises InvalidField: if it is neither, with what is wrong with it as a dataset's.
-    """
-    try:
-        return DatasetURI.parse(text)
-    except InvalidField as reason:
-        try:
-            return BaseURI.parse(text)
-        except InvalidField:
-            raise reason from None

@@ -20,8 +20,10 @@ from sqlalchemy import (
     Connection,
     DateTime,
     Delete,
+    Executable,
     Index,
     Integer,
+    Row,
     Select,
     String,
     delete,
@@ -62,6 +64,15 @@ class SignedURLAudit(sql_db.Model):
     __table_args__ = (
         Index("ix_signed_url_audit_base_uri", "base_uri", "id"),
         Index("ix_signed_url_audit_share", "share", "id"),
+        # The last runs of commands, which are few among all decisions.
+        Index(
+            "ix_signed_url_audit_operator",
+            "action",
+            "outcome",
+            "id",
+            postgresql_where=text("operator IS NOT NULL"),
+            sqlite_where=text("operator IS NOT NULL"),
+        ),
     )
 
     # SQLite counts by itself only what is called INTEGER.
@@ -84,6 +95,9 @@ class SignedURLAudit(sql_db.Model):
     verified: Mapped[str | None] = mapped_column(String(8))
     # The ID of the share that the request was about.
     share: Mapped[str | None] = mapped_column(String(16))
+    # The login of whoever ran a command, and on which machine; not of a request.
+    operator: Mapped[str | None] = mapped_column(String(255))
+    host: Mapped[str | None] = mapped_column(String(64))
     # What is counted together has the same, and nothing else has it.
     tally: Mapped[str | None] = mapped_column(String(64), index=True, unique=True)
 
@@ -152,15 +166,7 @@ def find(search: Search, most: int) -> Sequence[Mapping[str, Any]]:
 
     :raises DatabaseBusy: if the table cannot be read.
     """
-    try:
-        # In the session, which already holds a connection because of the view's statements.
-        found = sql_db.session.execute(statement(search).limit(most)).mappings()
-        rows: Sequence[Mapping[str, Any]] = found.all()
-        sql_db.session.rollback()
-    except SQLAlchemyError as error:
-        sql_db.session.rollback()
-        raise DatabaseBusy(database.advice(error)) from error
-    return rows
+    return [dict(each._mapping) for each in _read(statement(search).limit(most))]
 
 
 def uses(share: str, actions: Collection[str]) -> Sequence[tuple[str, int, datetime]]:
@@ -174,13 +180,22 @@ def uses(share: str, actions: Collection[str]) -> Sequence[tuple[str, int, datet
         .where(row.share == share, row.outcome == "granted", row.action.in_(actions))
         .group_by(row.action)
     )
-    try:
-        found = [tuple(each) for each in sql_db.session.execute(wanted)]
-        sql_db.session.rollback()
-    except SQLAlchemyError as error:
-        sql_db.session.rollback()
-        raise DatabaseBusy(database.advice(error)) from error
-    return found
+    return [tuple(each) for each in _read(wanted)]
+
+
+def last_runs() -> Sequence[tuple[str, str, datetime, str | None]]:
+    """Return action, outcome, time and reason of the last run of each command, by outcome.
+
+    :raises DatabaseBusy: if the table cannot be read.
+    """
+    row = SignedURLAudit
+    newest = (
+        select(func.max(row.id))
+        .where(row.operator.is_not(None), row.action.like("flask %"))
+        .group_by(row.action, row.outcome)
+    )
+    wanted = select(row.action, row.outcome, row.time, row.reason).where(row.id.in_(newest))
+    return [tuple(each) for each in _read(wanted)]
 
 
 def statement(search: Search) -> Select[Any]:
@@ -198,6 +213,17 @@ def statement(search: Search) -> Select[Any]:
     if search.before is not None:
         wanted = wanted.where(row.id < search.before)
     return wanted
+
+
+def _read(wanted: Executable) -> Sequence[Row[Any]]:
+    try:
+        # In the session, which already holds a connection because of the view's statements.
+        rows: Sequence[Row[Any]] = sql_db.session.execute(wanted).all()
+        return rows
+    except SQLAlchemyError as error:
+        raise DatabaseBusy(database.advice(error)) from error
+    finally:
+        sql_db.session.rollback()
 
 
 def _counted(connection: Connection, tally: str | None) -> bool:

@@ -97,7 +97,10 @@ def audit(
 
 def _line(decision: Decision) -> str:
     facts = decision.as_json()
-    words = [f"{decision.time:%Y-%m-%dT%H:%M:%SZ}", decision.username or "-", decision.action]
+    who = decision.username or (
+        f"{decision.operator}@{decision.host}" if decision.operator else "-"
+    )
+    words = [f"{decision.time:%Y-%m-%dT%H:%M:%SZ}", who, decision.action]
     words += [decision.outcome.value if decision.reason is None else f"refused:{decision.reason}"]
     words += [decision.uri or "-"]
     names = {"items": "items", "size_in_bytes": "bytes", "expires_at": "until"}

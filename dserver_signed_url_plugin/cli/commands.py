@@ -5,7 +5,7 @@ Whatever goes wrong, a command ends with a sentence and 1.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,13 +14,27 @@ from flask.cli import AppGroup
 
 from dserver_signed_url_plugin import database
 from dserver_signed_url_plugin.cli import streams
+from dserver_signed_url_plugin.cli.recorded import recorded
 from dserver_signed_url_plugin.errors import DatasetExpiring, SignedURLError
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 class Commands(streams.Group, AppGroup):
-    """A group of commands, none of which ends with a traceback for what an operator can mend."""
+    """A group of commands, none of which ends with a traceback for what an operator can mend.
+
+    :param reading: commands that only read; the audit records every other.
+    """
+
+    def __init__(self, *arguments: Any, reading: Collection[str] = (), **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._reading = frozenset(reading)
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """Add a command, and record its runs."""
+        if cmd.callback is not None and cmd.name not in self._reading:
+            cmd.callback = recorded(cmd.callback)
+        super().add_command(cmd, name)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""

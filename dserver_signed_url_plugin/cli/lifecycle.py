@@ -28,6 +28,7 @@ from dserver_signed_url_plugin.uris import BaseURI
 lifecycle = Commands(
     "lifecycle",
     help="Let a bucket delete old objects, and unregister datasets.",
+    reading={"show"},
 )
 
 _MAX_KEY_BYTES = 1024

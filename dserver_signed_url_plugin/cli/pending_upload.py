@@ -25,7 +25,9 @@ from dserver_signed_url_plugin.uploads.cleanup import (
 )
 
 pending_upload = Commands(
-    "pending_upload", help="List and clean up uploads that are not registered yet."
+    "pending_upload",
+    help="List and clean up uploads that are not registered yet.",
+    reading={"list"},
 )
 
 Command = TypeVar("Command", bound=Callable[..., None])

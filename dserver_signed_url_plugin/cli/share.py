@@ -25,7 +25,11 @@ from dserver_signed_url_plugin.services import services
 from dserver_signed_url_plugin.shares.service import NewShare, ShareFacts, link
 from dserver_signed_url_plugin.uris import DatasetURI
 
-share = Commands("share", help="Share datasets, by links, with people who have no account.")
+share = Commands(
+    "share",
+    help="Share datasets, by links, with people who have no account.",
+    reading={"list", "show"},
+)
 
 _PAGE = 500
 

@@ -10,6 +10,8 @@ from dserver_signed_url_plugin.cli.verify import verify
 signed_url = Commands(
     "signed_url",
     help="Check signed URLs, verify datasets, and show the audit.",
+    # The doctor removes what it writes, and its URLs are given to nobody.
+    reading={"audit", "doctor", "report"},
 )
 signed_url.add_command(audit)
 signed_url.add_command(doctor)

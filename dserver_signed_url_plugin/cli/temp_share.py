@@ -30,7 +30,11 @@ from dserver_signed_url_plugin.deposits import local_files
 from dserver_signed_url_plugin.services import services
 from dserver_signed_url_plugin.uris import BaseURI, DatasetURI
 
-temp_share = Commands("temp_share", help="Share files temporarily with people who have no account.")
+temp_share = Commands(
+    "temp_share",
+    help="Share files temporarily with people who have no account.",
+    reading={"list"},
+)
 temp_share.add_command(url)
 temp_share.add_command(list_deposits)
 temp_share.add_command(end)

@@ -16,6 +16,7 @@ from uuid import uuid4
 from msgspec import structs
 
 from dserver_signed_url_plugin import datasets
+from dserver_signed_url_plugin.audit.decisions import Audit, Decision, Extent
 from dserver_signed_url_plugin.deposits import repository
 from dserver_signed_url_plugin.deposits.local_files import (
     ChangedFile,
@@ -62,6 +63,7 @@ class Deposits:
     statuses: UploadStatuses
     completions: Completions
     cancellations: Cancellations
+    audit: Audit
 
     def prepare(
         self, base_uri: BaseURI, name: str, files: Sequence[LocalFile], progress: ProgressBar
@@ -99,7 +101,8 @@ class Deposits:
             self._begin_and_send(prepared, progress)
         uri = permit.base_uri.dataset(uuid)
         repository.note(uri)
-        patiently(lambda: self.completions.complete(permit, uuid))
+        completion = patiently(lambda: self.completions.complete(permit, uuid))
+        self.audit.record(deposited(permit, uri, completion.extent))
         return uri
 
     def _begin_and_send(self, prepared: PreparedDeposit, progress: ProgressBar) -> None:
@@ -193,6 +196,13 @@ def _plan(name: str, files: Iterable[LocalFile], creator: str) -> UploadPlan:
 def _unread(plan: UploadPlan) -> UploadPlan:
     """Return what can be checked of a plan before its files are read: no size without a hash."""
     return replace(plan, items=[structs.replace(item, size_in_bytes=None) for item in plan.items])
+
+
+def deposited(permit: UploadPermit, uri: DatasetURI, extent: Extent) -> Decision:
+    """Return what the audit records of a deposit, as of every completed upload."""
+    return Decision(
+        action="upload-complete", username=permit.username, uri=str(uri), **vars(extent)
+    )
 
 
 def operators_name(limits: Limits) -> str:

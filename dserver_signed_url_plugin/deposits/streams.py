@@ -18,6 +18,7 @@ import dtoolcore.utils
 from msgspec import structs
 
 from dserver_signed_url_plugin import datasets
+from dserver_signed_url_plugin.audit.decisions import Audit
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.deposits import repository
 from dserver_signed_url_plugin.deposits.part_pipeline import (
@@ -27,8 +28,8 @@ from dserver_signed_url_plugin.deposits.part_pipeline import (
     PartReader,
     TooManyBytes,
 )
-from dserver_signed_url_plugin.deposits.patience import patiently
-from dserver_signed_url_plugin.deposits.service import operators_name
+from dserver_signed_url_plugin.deposits.patience import Result, patiently
+from dserver_signed_url_plugin.deposits.service import deposited, operators_name
 from dserver_signed_url_plugin.deposits.transfer import Sender, Transfer, TransferFailed
 from dserver_signed_url_plugin.errors import (
     AlreadyRegistered,
@@ -136,6 +137,7 @@ class StreamDeposits:
     items: StreamedItems
     completions: Completions
     cancellations: Cancellations
+    audit: Audit
     pauses: Sequence[float] = PAUSES
 
     def prepare(self, base_uri: BaseURI, name: str, relpath: str) -> PreparedStream:
@@ -173,13 +175,14 @@ class StreamDeposits:
             with self._removed_unless_completed(prepared):
                 self._send(prepared, reader)
                 repository.note(prepared.uri)
-                self._persistently(
+                completion = self._persistently(
                     lambda: self.completions.complete(prepared.permit, prepared.plan.uuid)
                 )
         except TransferFailed as failure:
             raise StreamFailed(failure.relpath, failure.reason) from None
         except TooManyBytes:
             raise StreamTooLong(prepared.item.relpath, limit, most_of_files) from None
+        self.audit.record(deposited(prepared.permit, prepared.uri, completion.extent))
         return prepared.uri
 
     def _limits(self, prepared: PreparedStream) -> tuple[int, int]:
@@ -237,15 +240,14 @@ class StreamDeposits:
         item = _described(prepared.item, reader.size_in_bytes, reader.md5)
         self._persistently(lambda: self.items.finish(permit, upload, item, sent))
 
-    def _persistently(self, act: Callable[[], object]) -> None:
+    def _persistently(self, act: Callable[[], Result]) -> Result:
         """Do it again while the store does not answer: what was sent cannot be sent again."""
         for pause in self.pauses:
             try:
-                patiently(act)
-                return
+                return patiently(act)
             except StorageAway:
                 time.sleep(pause)
-        patiently(act)
+        return patiently(act)
 
     @contextmanager
     def _removed_unless_completed(self, prepared: PreparedStream) -> Iterator[None]:

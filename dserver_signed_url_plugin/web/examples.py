@@ -188,6 +188,8 @@ DECISIONS: dict[str, Any] = {
             "requests": 1,
             "verified": None,
             "share": None,
+            "operator": None,
+            "host": None,
         }
     ],
     "next": None,

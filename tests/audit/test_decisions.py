@@ -65,7 +65,8 @@ def test_of_what_is_no_uri_only_harmless_text_is_kept(text, known):
 @pytest.mark.parametrize("length", [1, 1014, 1024, 5000])
 def test_whatever_a_person_sends_fits_the_table_and_its_index(start, sign, length):
     text = start + sign * length
-    facts = dict.fromkeys(("username", "action", "reason", "address", "request_id"), text)
+    names = ("username", "action", "reason", "address", "request_id", "operator", "host")
+    facts = dict.fromkeys(names, text)
     decision = kept(text, **facts)
     for name in ("uri", *facts):
         value = getattr(decision, name)

@@ -296,10 +296,14 @@ def test_every_action_is_in_the_audit_with_the_id_of_the_share(lab, run, create,
     made = create("--expires", "1h")
     run("revoke", made["id"])
     trail = lab.alice.get(f"/signed-urls/audit/{encoded(uri)}").json["decisions"]
-    told = [(each["action"], each["share"], each["username"]) for each in trail[:2]]
-    assert told == [("share-revoke", made["id"], ""), ("share-create", made["id"], "")]
-    assert trail[1]["expires_at"] == made["expires_timestamp"]
-    assert trail[1]["items"] == len(FILES)
+    told = [(each["action"], each["share"], each["username"]) for each in trail[:3]]
+    assert told == [
+        ("share-revoke", made["id"], ""),
+        ("flask share create", None, ""),
+        ("share-create", made["id"], ""),
+    ]
+    assert trail[2]["expires_at"] == made["expires_timestamp"]
+    assert trail[2]["items"] == len(FILES)
 
 
 # Clean up -----------------------------------------------------------------------------------

@@ -127,6 +127,10 @@ def shape(engine: Engine, tables: set[str]) -> dict[str, Any]:
             for column in seen.get_columns(name)
         }
         found = {kind: sorted(getattr(seen, f"get_{kind}")(name), key=str) for kind in lists}
+        for index in found["indexes"]:
+            # The condition of a partial index, which is equal to none but itself on SQLite.
+            options = index.get("dialect_options", {}).items()
+            index["dialect_options"] = {option: str(value) for option, value in options}
         return {"columns": columns, "key": seen.get_pk_constraint(name), **found}
 
     return {name: of(name) for name in tables}

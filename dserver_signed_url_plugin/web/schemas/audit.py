@@ -80,6 +80,19 @@ class DecisionSchema(Schema):
         allow_none=True,
         metadata=described("The ID of the share that was created, revoked or used."),
     )
+    operator = fields.String(
+        required=True,
+        allow_none=True,
+        metadata=described(
+            "The login of whoever ran a command at the server's shell; null for a request, and "
+            "unless you are an admin."
+        ),
+    )
+    host = fields.String(
+        required=True,
+        allow_none=True,
+        metadata=described("Where the command ran; null as `operator` is."),
+    )
 
 
 class AuditSchema(Schema):

@@ -1,0 +1,61 @@
+"""Who runs a command at dserver's shell: the login and host of the decisions that it records."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Operator:
+    """A person or an account, and the name of the machine or container."""
+
+    login: str
+    host: str
+
+    @classmethod
+    def of_process(
+        cls, environ: Mapping[str, str], getlogin: Callable[[], str] = os.getlogin
+    ) -> Operator:
+        """Return the operator of this process.
+
+        The login is the one with which the session began, also after `su` and `sudo`; without one,
+        as in a container, the user of `sudo`; else, as in a cron job, the account or its number.
+        """
+        try:
+            login = getlogin()
+        except OSError:
+            login = environ.get("SUDO_USER") or _account()
+        return cls(login, socket.gethostname())
+
+
+_current: ContextVar[Operator | None] = ContextVar("operator", default=None)
+
+
+@contextmanager
+def acting(operator: Operator) -> Iterator[None]:
+    """Let the decisions that this thread records in the ``with`` block be an operator's."""
+    token = _current.set(operator)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def current() -> Operator | None:
+    """Return the operator who is acting; None in a request."""
+    return _current.get()
+
+
+def _account() -> str:
+    # Not getpass.getuser(), which prefers variables that say less than the process.
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        # In a container, a user may have no name.
+        return str(os.geteuid())

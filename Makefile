@@ -29,7 +29,6 @@ NEXT := .venv-next
 AZURITE := 3.35.0
 AXE := 4.14.1
 CEPH_ROOT ?= $(VENV)/ceph/root
-FOR_AZURE := $(VENV)/.has-azure $(VENV)/.azurite-$(AZURITE)
 FOR_TESTS := .azurite-$(AZURITE) .aria2-unpacked .axe-$(AXE) .chromium-found
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -50,7 +49,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
-demo: $(VENV)/.has-demo $(if $(filter azure://%,$(BASE_URI)),$(FOR_AZURE))  ## deposit, find and download a dataset on this machine, then keep serving (ONCE=1: exit)
+demo: $(VENV)/.has-demo $(if $(filter azure://%,$(BASE_URI)),$(VENV)/.azurite-$(AZURITE))  ## deposit, find and download a dataset on this machine, then keep serving (ONCE=1: exit)
 	$(VENV)/bin/dserver-signed-url-demo $(if $(ONCE),--once) $(if $(BASE_URI),--base-uri $(BASE_URI)) $(ARGS)
 
 test: $(VENV)/.has-test $(addprefix $(VENV)/,$(FOR_TESTS))  ## run the tests against the released dserver

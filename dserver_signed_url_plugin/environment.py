@@ -24,6 +24,9 @@ DATASET_PREFIX = "DTOOL_S3_DATASET_PREFIX_"
 BLOB_ENDPOINT = "DTOOL_AZURE_BLOB_ENDPOINT_"
 PUBLIC_BLOB_ENDPOINT = "DTOOL_AZURE_PUBLIC_BLOB_ENDPOINT_"
 ACCOUNT_KEY = "DTOOL_AZURE_ACCOUNT_KEY_"
+# Whether an account is used by Entra ID, without its key.
+ENTRA_ID = "DTOOL_AZURE_ENTRA_ID_"
+ON, OFF = "1", "0"
 
 # The regions that botocore accepts, because they become part of a host name.
 _REGION = re.compile(r"(?![0-9]+$)(?!-)[a-zA-Z0-9-]{1,63}(?<!-)")
@@ -103,4 +106,5 @@ _RULES: Mapping[str, tuple[Callable[[str], bool], str]] = {
         f"must be printable, and at most {_MAX_PREFIX_BYTES} bytes of UTF-8.",
     ),
     ACCOUNT_KEY: (_is_base64, "must be an account's key, which is Base64."),
+    ENTRA_ID: (lambda text: text in (ON, OFF), f"must be {ON} or {OFF}."),
 }

@@ -8,9 +8,11 @@ import secrets
 import shlex
 import shutil
 import sys
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+import urllib3
 
 from dserver_signed_url_plugin.demo.processes import StoreProcess, never
 from dserver_signed_url_plugin.demo.store import (
@@ -20,6 +22,8 @@ from dserver_signed_url_plugin.demo.store import (
     free_port,
     inherited_variables,
 )
+from dserver_signed_url_plugin.storage.azure.service import BlobService
+from dserver_signed_url_plugin.storage.azure.shared_key import SharedKey
 
 VERSION = "3.35.0"
 PROGRAM = "azurite-blob"
@@ -64,22 +68,14 @@ class LocalAzure(StoreProcess):
 
     def allow_browsers(self, account: str) -> None:
         """Let web pages from any origin read and write through signed URLs."""
-        from azure.storage.blob import BlockBlobService
-        from azure.storage.common.models import CorsRule
-
-        service = BlockBlobService(account, self.key, custom_domain=self.endpoint(account))
-        # Never use a proxy for this machine.
-        service.request_session.trust_env = False
-        service.set_blob_service_properties(
-            cors=[
-                CorsRule(
-                    CORS_RULE["AllowedOrigins"],
-                    CORS_RULE["AllowedMethods"],
-                    exposed_headers=CORS_RULE["ExposeHeaders"],
-                    allowed_headers=CORS_RULE["AllowedHeaders"],
-                )
-            ]
+        # Never through a proxy, as this machine is meant.
+        service = BlobService(
+            self.endpoint(account),
+            SharedKey(account, b64decode(self.key)),
+            urllib3.PoolManager(),
         )
+        query = {"restype": "service", "comp": "properties"}
+        service.send("PUT", "", query, body=_cors_document(), status=202)
 
     def _command(self) -> list[str]:
         command = [self._program, "--blobHost", HOST, "--blobPort", str(self.port)]
@@ -103,6 +99,15 @@ class LocalAzure(StoreProcess):
             return False
         finally:
             connection.close()
+
+
+def _cors_document() -> bytes:
+    """Return the rule as Set Blob Service Properties has it."""
+    names = {"ExposeHeaders": "ExposedHeaders"}
+    values = {names.get(name, name): ",".join(texts) for name, texts in CORS_RULE.items()}
+    rule = "".join(f"<{name}>{text}</{name}>" for name, text in values.items())
+    cors = f"<Cors><CorsRule>{rule}<MaxAgeInSeconds>0</MaxAgeInSeconds></CorsRule></Cors>"
+    return f"<StorageServiceProperties>{cors}</StorageServiceProperties>".encode()
 
 
 def program() -> str:

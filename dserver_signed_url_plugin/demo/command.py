@@ -26,10 +26,8 @@ if TYPE_CHECKING:
     from dserver_signed_url_plugin.demo.server import Demo
     from dserver_signed_url_plugin.demo.walkthrough import Walkthrough
 
-EXTRAS = {
-    "demo": ("dserver_sql_index", "flask_swagger_ui", "gunicorn", "ministack", "requests"),
-    "azure": ("dtool_azure",),
-}
+# The extra demo.
+NEEDED = ("dserver_sql_index", "flask_swagger_ui", "gunicorn", "ministack", "requests")
 PRINT_TOKEN = 'import json, sys; print(json.load(open(sys.argv[1]))["tokens"]["bob"])'
 PRINT_ALICE = PRINT_TOKEN.replace("bob", "alice")
 PRINT_URL = 'import json, sys; print(json.load(sys.stdin)["url"])'
@@ -158,7 +156,7 @@ def serve(info_file: Path, **options: Any) -> None:
 def _running(options: dict[str, Any], stop: StopRequest, *, once: bool = False) -> Iterator[Demo]:
     """Run the demo as long as the ``with`` block; report errors as click does."""
     base_uri = _base_uri(options.pop("base_uri"), options.pop("bucket"))
-    _require_extras(base_uri)
+    _require_extra()
     from dserver_signed_url_plugin.demo.backends import VariableMissing
     from dserver_signed_url_plugin.demo.processes import ChildFailed, Interrupted
     from dserver_signed_url_plugin.demo.server import DemoOptions, serving
@@ -235,10 +233,8 @@ Or with the client (pip install ./client), as alice, who may also deposit; see d
 """
 
 
-def _require_extras(base_uri: BaseURI | None) -> None:
-    scheme = "s3" if base_uri is None else base_uri.scheme
-    for extra in ("demo", scheme):
-        missing = [name for name in EXTRAS.get(extra, ()) if find_spec(name) is None]
-        if missing:
-            install = f"pip install 'dserver-signed-url-plugin[{extra}]'"
-            raise click.ClickException(f"The demo needs {', '.join(missing)}: {install}")
+def _require_extra() -> None:
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        install = "pip install 'dserver-signed-url-plugin[demo]'"
+        raise click.ClickException(f"The demo needs {', '.join(missing)}: {install}")

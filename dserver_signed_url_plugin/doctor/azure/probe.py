@@ -22,13 +22,13 @@ from dserver_signed_url_plugin.storage.azure.layout import (
     item_headers,
 )
 from dserver_signed_url_plugin.storage.azure.sas import CREATE, READ, WRITE
+from dserver_signed_url_plugin.storage.azure.xml_documents import parsed
 from dserver_signed_url_plugin.storage.values import Item, Refused, SignedRequest, StoredItem
 from dserver_signed_url_plugin.uris import BaseURI
 
 _SCRATCH = "dserver-signed-url-doctor-"
 _RELPATH = "doctor.txt"
 _LIFETIME = 15 * 60  # seconds; not less than the clock skew that Azure accepts
-_CONTAINERS_PER_PAGE = 5000  # the most that List Containers gives
 
 
 class _AccountRefusal(StorageUnavailable):
@@ -49,21 +49,19 @@ class _UnloggedErrors(AzureErrorTranslator):
 class _AccountAdmin(AzureConnection):
     """A connection that can also read the account's configuration, and writes unconditionally."""
 
-    def public_containers(self) -> list[str]:
-        with self._errors.translated("listing containers"):
-            found = self._service.list_containers(num_results=_CONTAINERS_PER_PAGE)
-            return [each.name for each in found if each.properties.public_access]
-
     def soft_delete_days(self) -> int:
+        query = {"restype": "service", "comp": "properties"}
         with self._errors.translated("asking for the service's properties"):
-            properties = self._service.get_blob_service_properties()
-        # If the store does not support it, the SDK's object has no such attribute.
-        policy = getattr(properties, "delete_retention_policy", None)
-        return policy.days if policy is not None and policy.enabled else 0
+            answer = self._service.send("GET", "", query)
+            # The store may not support it; then it has no such element.
+            policy = parsed(answer.body, "StorageServiceProperties").find("DeleteRetentionPolicy")
+            if policy is None or policy.findtext("Enabled") != "true":
+                return 0
+            return int(policy.findtext("Days", ""))
 
     def put(self, container: str, blob: str, text: str) -> None:
         with self._errors.translated("writing"):
-            self._put(container, blob, text, DOCUMENT_METADATA)
+            self._put(container, blob, text, DOCUMENT_METADATA, {})
 
     def _make_errors(self) -> AzureErrorTranslator:
         return _UnloggedErrors(self.account)
@@ -116,9 +114,9 @@ class AzureProbe:
     # Access with the account key -----------------------------------------------------------
 
     def public_containers(self) -> Sequence[str]:
-        """Return those of the first 5,000 containers that anybody can read."""
+        """Return the containers that anybody can read."""
         with _refusals_raised():
-            return self._azure.public_containers()
+            return [container.name for container in self._azure.containers() if container.is_public]
 
     def soft_delete_days(self) -> int:
         """Return for how many days deleted blobs are kept; 0 if they are not."""
@@ -175,7 +173,7 @@ def _refusals_raised() -> Iterator[None]:
     try:
         yield
     except _AccountRefusal as error:
-        status = getattr(error.__cause__, "status_code", 500)
+        status = getattr(error.__cause__, "status", 500)
         # If there is no Azure error in the body, the connection uses the status as code.
         is_error_code = re.fullmatch("[A-Za-z]{1,64}", error.code)
         raise Refused(status, error.code if is_error_code else None) from error

@@ -1,23 +1,33 @@
-"""The settings of an Azure account: its key, and its URLs."""
+"""The settings of an Azure account: its key, or that Entra ID is used, and its URLs."""
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from dserver_signed_url_plugin.addresses import blob_endpoint
 from dserver_signed_url_plugin.config import Settings
-from dserver_signed_url_plugin.environment import ACCOUNT_KEY, BLOB_ENDPOINT, PUBLIC_BLOB_ENDPOINT
+from dserver_signed_url_plugin.environment import (
+    ACCOUNT_KEY,
+    BLOB_ENDPOINT,
+    ENTRA_ID,
+    ON,
+    PUBLIC_BLOB_ENDPOINT,
+)
 from dserver_signed_url_plugin.errors import StorageMisconfigured
 from dserver_signed_url_plugin.storage.settings import dtool_setting, rewritten
 
 
 @dataclass(frozen=True)
 class ConfiguredAccount:
-    """``key`` is Base64; ``inside`` and ``outside`` are its URLs for the server and for clients."""
+    """``inside`` and ``outside`` are its URLs for the server and for clients.
+
+    ``key`` is decoded; None if Entra ID is used.
+    """
 
     name: str
-    key: str = field(repr=False)
+    key: bytes | None = field(repr=False)
     inside: str
     outside: str
 
@@ -25,7 +35,8 @@ class ConfiguredAccount:
     def find(cls, name: str, settings: Settings) -> ConfiguredAccount:
         """Return the settings of an account.
 
-        :raises StorageUnavailable: if its key is missing, or its endpoint is invalid.
+        :raises StorageUnavailable: if its key is missing, or its endpoint is invalid: a token of
+            Entra ID is sent by https only.
         """
         inside = _endpoint(name, dtool_setting(settings, f"{BLOB_ENDPOINT}{name}"))
         public = dtool_setting(settings, f"{PUBLIC_BLOB_ENDPOINT}{name}")
@@ -34,17 +45,25 @@ class ConfiguredAccount:
             outside = inside if address is None else f"{address}{urlsplit(inside).path}"
         else:
             outside = _endpoint(name, public)
-        return cls(name, _key(name, settings), inside, outside)
+        key = _key(name, settings)
+        if key is None and not inside.startswith("https:"):
+            raise StorageMisconfigured(
+                f"The server's endpoint for {name}", "has to be https, because Entra ID is used"
+            )
+        return cls(name, key, inside, outside)
 
 
-def _key(account: str, settings: Settings) -> str:
-    name = f"{ACCOUNT_KEY}{account}"
-    key = dtool_setting(settings, name)
+def _key(account: str, settings: Settings) -> bytes | None:
+    by_entra_id, by_key = f"{ENTRA_ID}{account}", f"{ACCOUNT_KEY}{account}"
+    if dtool_setting(settings, by_entra_id) == ON:
+        return None
+    key = dtool_setting(settings, by_key)
     if key is None:
         raise StorageMisconfigured(
-            f"The server's settings for {account}", f"lack its key: set {name}"
+            f"The server's settings for {account}",
+            f"lack its key: set {by_entra_id} to {ON}, or set {by_key}",
         )
-    return key
+    return base64.b64decode(key)
 
 
 def _endpoint(account: str, setting: str | None) -> str:

@@ -1,32 +1,59 @@
 """One storage account: the requests that this plugin sends to Azure, and what signs for it.
 
-Raises StorageUnavailable, whatever the SDK raises; the absence of a blob is a result.
+Raises StorageUnavailable if the store does not do what it is asked; the absence of a blob is a
+result.
+
+Source: Microsoft, "Blob Storage REST API", one page for each operation,
+https://learn.microsoft.com/rest/api/storageservices/blob-service-rest-api
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from email.utils import format_datetime, parsedate_to_datetime
 from functools import partial
-from typing import Any
 
-from azure.storage.blob import BlobBlock, ContentSettings, DeleteSnapshot, Include
-from azure.storage.common._http import HTTPRequest
-
-from dserver_signed_url_plugin.config import Settings
+from dserver_signed_url_plugin.config import LONGEST_LIFE, Settings
 from dserver_signed_url_plugin.storage import deadline
 from dserver_signed_url_plugin.storage.azure.account import ConfiguredAccount
-from dserver_signed_url_plugin.storage.azure.errors import AzureErrorTranslator, AzureRefusal
-from dserver_signed_url_plugin.storage.azure.layout import BLOBS, base64_md5, part_blob_url
-from dserver_signed_url_plugin.storage.azure.listing import block_sizes, page
+from dserver_signed_url_plugin.storage.azure.credentials import (
+    AccountKey,
+    DelegationKeys,
+    SigningKey,
+    SigningKeys,
+    delegation,
+    entra_tokens,
+)
+from dserver_signed_url_plugin.storage.azure.errors import AzureErrorTranslator
+from dserver_signed_url_plugin.storage.azure.layout import (
+    BLOBS,
+    base64_md5,
+    block_id,
+    part_blob_url,
+)
+from dserver_signed_url_plugin.storage.azure.listing import blob_page, block_sizes, container_page
 from dserver_signed_url_plugin.storage.azure.sas import BlobSigner
-from dserver_signed_url_plugin.storage.azure.service import make_service
-from dserver_signed_url_plugin.storage.azure.values import FoundContainer, ListedBlob
+from dserver_signed_url_plugin.storage.azure.service import (
+    BLOB_BYTES,
+    Authorizer,
+    AzureRefusal,
+    BlobService,
+    connections_to,
+)
+from dserver_signed_url_plugin.storage.azure.shared_key import SharedKey
+from dserver_signed_url_plugin.storage.azure.values import (
+    FoundContainer,
+    Listed,
+    ListedBlob,
+    ListedContainer,
+    Page,
+)
+from dserver_signed_url_plugin.storage.azure.xml_documents import written
 from dserver_signed_url_plugin.storage.documents import type_in
-from dserver_signed_url_plugin.storage.values import FoundObject
+from dserver_signed_url_plugin.storage.values import FoundObject, Life
 
 _ABSENT = frozenset({"BlobNotFound", "ContainerNotFound", "ResourceNotFound"})
 _PRESENT = frozenset({"BlobAlreadyExists", "ContainerAlreadyExists"})
@@ -39,6 +66,7 @@ _NOT_COPIED = frozenset({"SourceConditionNotMet", "PendingCopyOperation"})
 _ARCHIVE = "Archive"
 _EMPTY = frozenset({"InvalidRange"})
 _MOST_PAGES = 1_000
+_CONTAINER = {"restype": "container"}
 
 
 class AzureConnection:
@@ -47,19 +75,41 @@ class AzureConnection:
     ``endpoint`` is the account's URL for clients, ``inside`` the one for the server.
 
     :raises StorageUnavailable: if dtool's settings have no usable key or endpoint.
+    :raises SigningUnsupported: if Entra ID is used, and the extra for it is not installed.
     """
 
     def __init__(self, account: str, settings: Settings) -> None:
         configured = ConfiguredAccount.find(account, settings)
         self.account = account
         self.inside, self.endpoint = configured.inside, configured.outside
-        self._key = base64.b64decode(configured.key)
         self._errors = self._make_errors()
-        self._service = make_service(configured)
+        authorizer: Authorizer
+        if configured.key is None:
+            authorizer = entra_tokens(account)
+            self._keys: SigningKeys = DelegationKeys(self._delegation)
+        else:
+            authorizer = SharedKey(account, configured.key)
+            self._keys = AccountKey(configured.key)
+        self._service = BlobService(self.inside, authorizer, connections_to(self.inside))
+
+    def life(self, seconds: int) -> Life:
+        """Return the life of URLs signed now, in whole seconds; it ends with the signing key."""
+        life, ends = Life.from_now(seconds, LONGEST_LIFE), self.key_ends()
+        return life if ends is None else life.until(ends, "credentials")
+
+    def key_ends(self) -> datetime | None:
+        """Return when what signs URLs ends (UTC); the key of an account does not."""
+        return self._keys.current().ends
 
     def signer(self, ends: datetime) -> BlobSigner:
         """Return what signs URLs that work until then (UTC, whole seconds)."""
-        return BlobSigner(self.endpoint, self.account, self._key, ends)
+        return BlobSigner(self.endpoint, self.account, self._keys.current().key, ends)
+
+    def _delegation(self, document: bytes) -> SigningKey:
+        """Get a user delegation key."""
+        query = {"restype": "service", "comp": "userdelegationkey"}
+        with self._errors.translated("getting a key to sign URLs"):
+            return delegation(self._service.send("POST", "", query, body=document).body)
 
     def _make_errors(self) -> AzureErrorTranslator:
         return AzureErrorTranslator(self.account)
@@ -69,8 +119,10 @@ class AzureConnection:
     def container(self, container: str) -> FoundContainer | None:
         """Return a container, or None if there is none."""
         with suppress(AzureRefusal), self._errors.translated("looking up", _ABSENT):
-            found = self._service.get_container_properties(container)
-            return FoundContainer(dict(found.metadata), found.properties.last_modified)
+            found = self._service.send("GET", container, _CONTAINER)
+            return FoundContainer(
+                found.metadata, parsedate_to_datetime(found.headers["last-modified"])
+            )
         return None
 
     def dataset_type(self, container: str, found: FoundContainer | None) -> str | None:
@@ -82,54 +134,60 @@ class AzureConnection:
     def create_container(self, container: str, metadata: Mapping[str, str] | None = None) -> None:
         """Create a container with its metadata, unless there is one already."""
         with suppress(AzureRefusal), self._errors.translated("creating", _PRESENT):
-            self._service.create_container(container, dict(metadata or {}), fail_on_exist=True)
+            self._service.send("PUT", container, _CONTAINER, _headers(metadata or {}))
 
     def set_container_metadata(self, container: str, metadata: Mapping[str, str]) -> None:
         """Replace a container's metadata."""
+        query = {**_CONTAINER, "comp": "metadata"}
         with self._errors.translated("writing"):
-            self._service.set_container_metadata(container, dict(metadata))
+            self._service.send("PUT", container, query, _headers(metadata), status=200)
 
     def delete_container(self, container: str, unmodified_since: datetime | None = None) -> bool:
         """Delete a container with all that is in it, if there is one.
 
         :param unmodified_since: keep it, and return False, if its metadata were written since.
         """
+        condition = {}
+        if unmodified_since is not None:
+            condition["if-unmodified-since"] = format_datetime(unmodified_since, usegmt=True)
         try:
             with self._errors.translated("deleting", _ABSENT | _CHANGED):
-                self._service.delete_container(
-                    container, fail_not_exist=True, if_unmodified_since=unmodified_since
-                )
+                self._service.send("DELETE", container, _CONTAINER, condition)
         except AzureRefusal as answer:
             return answer.code not in _CHANGED
         if self.container(container) is not None:
             raise self._errors.unexpected("deleting", "still there")
         return True
 
-    def containers(self) -> Iterator[str]:
-        """Yield the names of all containers, at one request per 5,000."""
+    def containers(self) -> Iterator[ListedContainer]:
+        """Yield all containers, at one request per 5,000."""
         with self._errors.translated("listing containers"):
-            for container in self._service.list_containers():
-                yield container.name
+            yield from self._pages("", {"comp": "list"}, container_page)
 
     def listing(self, container: str, prefix: str | None = None) -> Iterator[ListedBlob]:
         """Yield blobs of a container, if there is one, at one request per 5,000."""
-        marker = None
-        include = Include(metadata=True, copy=True)
-        parse = partial(_page, part_blob_url(self.inside, container))
+        query = {**_CONTAINER, "comp": "list", "include": "copy,metadata"}
+        if prefix is not None:
+            query["prefix"] = prefix
+        parse = partial(blob_page, parts_url=part_blob_url(self.inside, container))
         with suppress(AzureRefusal), self._errors.translated("listing", _ABSENT):
-            for _ in range(_MOST_PAGES):
-                # Private, but the only way to parse the answer here; the SDK is pinned.
-                found = self._service._list_blobs(
-                    container, prefix, marker, include=include, _converter=parse
-                )
-                yield from found.blobs
-                before, marker = marker, found.next_marker
-                if marker is None:
-                    return
-                if marker == before:
-                    break
-                deadline.progress()
-            raise self._errors.unexpected("listing", "a listing without an end")
+            yield from self._pages(container, query, parse)
+
+    def _pages(
+        self, path: str, query: Mapping[str, str], parse: Callable[[bytes], Page[Listed]]
+    ) -> Iterator[Listed]:
+        marker: dict[str, str] = {}
+        for _ in range(_MOST_PAGES):
+            found = parse(self._service.send("GET", path, {**query, **marker}).body)
+            yield from found.listed
+            before, after = marker.get("marker"), found.next_marker
+            if after is None:
+                return
+            if after == before:
+                break
+            marker = {"marker": after}
+            deadline.progress()
+        raise self._errors.unexpected("listing", "a listing without an end")
 
     # Blobs ---------------------------------------------------------------------------------
 
@@ -141,29 +199,26 @@ class AzureConnection:
         self, container: str, blob: str, limit: int | None = None
     ) -> tuple[bytes | None, str]:
         """Return what get() does, and the blob's ETag, which is empty without content."""
-        part = {} if limit is None else {"start_range": 0, "end_range": limit}
+        part = {} if limit is None else {"x-ms-range": f"bytes=0-{limit}"}
+        most = BLOB_BYTES if limit is None else limit + 1
         try:
             with self._errors.translated("reading", _ABSENT | _EMPTY):
-                found = self._service.get_blob_to_bytes(container, blob, **part)
-                return found.content, found.properties.etag
+                found = self._service.send(
+                    "GET", f"{container}/{blob}", headers=part, limit=most, cut=limit is not None
+                )
+                return found.body, found.headers["etag"]
         except AzureRefusal as answer:
             return b"" if answer.code in _EMPTY else None, ""
-        except TypeError as error:
-            # The SDK relies on a Content-Range or Content-Length in the answer.
-            raise self._errors.unavailable("reading", "no blob's headers") from error
 
     def find(self, container: str, blob: str) -> FoundObject | None:
         """Return a blob's metadata, or None if there is none."""
         with suppress(AzureRefusal), self._errors.translated("looking up", _ABSENT):
-            found = self._service.get_blob_properties(container, blob)
-            properties = found.properties
-            # The SDK has no such attribute if the store does not send the header.
-            is_being_restored = getattr(properties, "rehydration_status", None) is not None
+            found = self._service.send("HEAD", f"{container}/{blob}")
             return FoundObject(
-                dict(found.metadata),
-                properties.etag,
-                properties.blob_tier == _ARCHIVE,
-                is_being_restored,
+                found.metadata,
+                found.headers["etag"],
+                found.headers.get("x-ms-access-tier") == _ARCHIVE,
+                "x-ms-archive-status" in found.headers,
             )
         return None
 
@@ -173,13 +228,14 @@ class AzureConnection:
 
     def set_metadata(self, container: str, blob: str, metadata: Mapping[str, str]) -> None:
         """Replace a blob's metadata."""
+        path, query = f"{container}/{blob}", {"comp": "metadata"}
         with self._errors.translated("writing"):
-            self._service.set_blob_metadata(container, blob, dict(metadata))
+            self._service.send("PUT", path, query, _headers(metadata), status=200)
 
     def create(self, container: str, blob: str, text: str, metadata: Mapping[str, str]) -> bool:
         """Write one blob, as UTF-8; False, and nothing written, if there is one already."""
         with suppress(AzureRefusal), self._errors.translated("writing", _PRESENT):
-            self._put(container, blob, text, metadata, if_none_match="*")
+            self._put(container, blob, text, metadata, {"if-none-match": "*"})
             return True
         return False
 
@@ -188,13 +244,13 @@ class AzureConnection:
     ) -> bool:
         """Write over one blob; False, and nothing written, if it no longer is as it was listed."""
         with suppress(AzureRefusal), self._errors.translated("writing", _CHANGED):
-            self._put(container, blob.name, text, metadata, if_match=_quoted(blob))
+            self._put(container, blob.name, text, metadata, _unchanged(blob))
             return True
         return False
 
     def commit(self, container: str, blob: str, block: str) -> str | None:
         """Make a blob of the latest block of that name: its ETag, or None if none was PUT."""
-        return self._commit(container, blob, [block])
+        return self._commit(container, blob, [block], {})
 
     def assemble(
         self,
@@ -209,30 +265,27 @@ class AzureConnection:
         :param md5: what the store is to say of the blob (32 hex digits); it does not compute it.
         :return: the blob's ETag; None if it has changed, or one of the blocks was not PUT.
         """
-        settings = ContentSettings(content_md5=None if md5 is None else base64_md5(md5))
-        return self._commit(
-            container, blob.name, blocks, settings, dict(metadata), if_match=_quoted(blob)
-        )
+        headers = {**_headers(metadata), **_unchanged(blob)}
+        if md5 is not None:
+            headers["x-ms-blob-content-md5"] = base64_md5(md5)
+        return self._commit(container, blob.name, blocks, headers)
 
     def _commit(
-        self, container: str, blob: str, blocks: Sequence[str], *settings: Any, **condition: Any
+        self, container: str, blob: str, blocks: Sequence[str], headers: Mapping[str, str]
     ) -> str | None:
         answers = _ABSENT | _NO_BLOCK | _CHANGED
+        body = written("BlockList", [("Latest", block_id(name)) for name in blocks])
         with suppress(AzureRefusal), self._errors.translated("committing", answers):
-            listed = [BlobBlock(id=name) for name in blocks]
-            written = self._service.put_block_list(container, blob, listed, *settings, **condition)
-            return str(written.etag)
+            return self._service.send(
+                "PUT", f"{container}/{blob}", {"comp": "blocklist"}, headers, body
+            ).headers["etag"]
         return None
 
     def blocks(self, container: str, blob: str) -> dict[str, int] | None:
         """Return the bytes of a blob's latest blocks, by name (Base64); None if it has none."""
-        request = HTTPRequest()
-        request.method, request.path = "GET", f"/{container}/{blob}"
-        request.host_locations = self._service._get_host_locations()
-        request.query = {"comp": "blocklist", "blocklisttype": "all"}
+        query = {"comp": "blocklist", "blocklisttype": "all"}
         with suppress(AzureRefusal), self._errors.translated("listing", _ABSENT | _NOT_BLOCKS):
-            # Private, but the SDK's own parser fails on names that clients may choose.
-            return self._service._perform_request(request, _blocks)  # type: ignore[no-any-return]
+            return block_sizes(self._service.send("GET", f"{container}/{blob}", query).body)
         return None
 
     def copy(self, container: str, blob: str, source: str, etag: str) -> None:
@@ -242,14 +295,13 @@ class AzureConnection:
         :param etag: of the version to copy.
         """
         answers = _ABSENT | _PRESENT | _CHANGED | _NOT_COPIED
+        headers = {
+            "x-ms-copy-source": source,
+            "x-ms-source-if-match": etag,
+            "if-none-match": "*",
+        }
         with suppress(AzureRefusal), self._errors.translated("copying", answers):
-            self._service.copy_blob(
-                container,
-                blob,
-                source,
-                source_if_match=etag,
-                destination_if_none_match="*",
-            )
+            self._service.send("PUT", f"{container}/{blob}", headers=headers, status=202)
 
     def delete(self, container: str, blob: ListedBlob) -> None:
         """Delete a blob and its snapshots, if it still is as it was listed."""
@@ -257,26 +309,30 @@ class AzureConnection:
             self._delete(container, blob)
         except AzureRefusal as answer:
             if answer.code in _LEASED:
-                with self._errors.translated("ending a lease"):
-                    self._service.break_blob_lease(container, blob.name, lease_break_period=0)
+                self._break_lease(container, blob.name)
                 with suppress(AzureRefusal):
                     self._delete(container, blob)
 
     def _delete(self, container: str, blob: ListedBlob) -> None:
+        headers = {"x-ms-delete-snapshots": "include", **_unchanged(blob)}
         with self._errors.translated("deleting", _ABSENT | _CHANGED | _LEASED):
-            self._service.delete_blob(
-                container,
-                blob.name,
-                delete_snapshots=DeleteSnapshot.Include,
-                if_match=_quoted(blob),
-            )
+            self._service.send("DELETE", f"{container}/{blob.name}", headers=headers)
+
+    def _break_lease(self, container: str, blob: str) -> None:
+        headers = {"x-ms-lease-action": "break", "x-ms-lease-break-period": "0"}
+        with self._errors.translated("ending a lease"):
+            self._service.send("PUT", f"{container}/{blob}", {"comp": "lease"}, headers, status=202)
 
     def _put(
-        self, container: str, blob: str, text: str, metadata: Mapping[str, str], **condition: Any
+        self,
+        container: str,
+        blob: str,
+        text: str,
+        metadata: Mapping[str, str],
+        condition: Mapping[str, str],
     ) -> None:
-        self._service.create_blob_from_text(
-            container, blob, text, metadata=dict(metadata), **condition
-        )
+        headers = {"x-ms-blob-type": "BlockBlob", **_headers(metadata), **condition}
+        self._service.send("PUT", f"{container}/{blob}", headers=headers, body=text.encode())
 
 
 def md5_of(text: str) -> str:
@@ -284,14 +340,11 @@ def md5_of(text: str) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
-def _blocks(answer: Any) -> dict[str, int]:
-    return block_sizes(answer.body)
+def _headers(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers that have a container's or a blob's metadata."""
+    return {f"x-ms-meta-{name.lower()}": value for name, value in metadata.items()}
 
 
-def _quoted(blob: ListedBlob) -> str:
-    """Return a blob's ETag with quotes, as in headers."""
-    return f'"{blob.etag}"'
-
-
-def _page(parts_url: str, answer: Any) -> Any:
-    return page(answer.body, parts_url)
+def _unchanged(blob: ListedBlob) -> dict[str, str]:
+    """Return the header that demands that a blob is as it was listed; its ETag has quotes there."""
+    return {"if-match": f'"{blob.etag}"'}

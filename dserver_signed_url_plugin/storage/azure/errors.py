@@ -1,6 +1,6 @@
-"""Errors of the Azure SDK, translated to errors of this plugin.
+"""Failed requests to Azure, translated to errors of this plugin.
 
-Whatever the SDK raises is translated, because an answer may cause any exception.
+Whatever is raised is translated, because an answer may cause any exception.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from azure.common import AzureException, AzureHttpError
+from urllib3.exceptions import HTTPError
 
 from dserver_signed_url_plugin.errors import (
     DeletionPending,
@@ -18,8 +18,9 @@ from dserver_signed_url_plugin.errors import (
     StorageAway,
     StorageUnavailable,
 )
+from dserver_signed_url_plugin.signed_http import causes
 from dserver_signed_url_plugin.storage import deadline
-from dserver_signed_url_plugin.storage.azure.response_checks import UnexpectedAzureAnswer
+from dserver_signed_url_plugin.storage.azure.service import AzureRefusal, UnexpectedAzureAnswer
 from dserver_signed_url_plugin.storage.error_translation import (
     log_failure,
     unexpected_answer,
@@ -34,14 +35,6 @@ _CODE = re.compile(r"[A-Za-z0-9]{1,64}")
 _PASSING = frozenset({429, 500, 502, 503, 504})
 
 
-class AzureRefusal(Exception):
-    """The store refused for a reason that the caller expects; ``code`` is its error code."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
-
-
 class AzureErrorTranslator:
     """Translates what fails in requests of one account."""
 
@@ -50,38 +43,31 @@ class AzureErrorTranslator:
 
     @contextmanager
     def translated(self, doing: str, answers: frozenset[str] = frozenset()) -> Iterator[None]:
-        """Translate the SDK's errors.
+        """Translate what a request raises.
 
-        :param answers: error codes that are raised as AzureRefusal.
+        :param answers: error codes with which AzureRefusal is raised unchanged.
         """
         try:
             yield
             deadline.answered()
-        except AzureHttpError as error:
-            code = _code_of(error)
-            if code in answers:
+        except AzureRefusal as error:
+            if error.code in answers:
                 deadline.answered()
-                raise AzureRefusal(code) from error
-            if code in _ARCHIVED:
+                raise
+            if error.code in _ARCHIVED:
                 raise ItemArchived("What dserver must read of it", RESTORE) from error
-            passes = error.status_code in _PASSING
-            raise self.unavailable(doing, code, passes=passes) from error
-        except (SignedURLError, AzureRefusal):
+            passes = error.status in _PASSING
+            raise self.unavailable(doing, _shown(error.code), passes=passes) from error
+        except SignedURLError:
             raise
-        except AzureException as error:
-            raise self._silent(doing, error) from error
+        except UnexpectedAzureAnswer as error:
+            raise self.unexpected(doing, str(error)) from error
+        except HTTPError as error:
+            self._log(doing, type(causes(error)[-1]).__name__)
+            raise StorageAway(self._store, f"does not answer ({doing})") from error
         except Exception as error:
             self._log(doing, type(error).__name__)
             raise unreadable_answer(self._store, doing, error) from error
-
-    def _silent(self, doing: str, error: AzureException) -> StorageUnavailable:
-        """Return the error for no answer, or one that is not the store's."""
-        # The SDK wraps whatever was raised while it sent the request or read the answer.
-        cause = error.__context__ or error
-        if isinstance(cause, UnexpectedAzureAnswer):
-            return self.unexpected(doing, str(cause))
-        self._log(doing, type(cause).__name__)
-        return StorageAway(self._store, f"does not answer ({doing})")
 
     def unexpected(self, doing: str, wrong: str) -> StorageUnavailable:
         """Return the error for an answer that is not believed.
@@ -110,8 +96,6 @@ class AzureErrorTranslator:
         return kind(self._store, f"refused the server ({doing}: {code})")
 
 
-def _code_of(error: AzureHttpError) -> str:
-    """Return the store's error code, or the status if there is none."""
-    code = str(getattr(error, "error_code", None) or error.status_code)
-    # The code is shown, and an answer may contain anything.
+def _shown(code: str) -> str:
+    """Return an error code as it may be shown: an answer may contain anything."""
     return code if _CODE.fullmatch(code) else "unknown"

@@ -1,9 +1,10 @@
 """Where dtool-azure keeps the parts of a dataset, and what it writes there.
 
-Makes no request. Source: dtool_azure.storagebroker of dtool-azure 0.7. A dataset's container is
-named by its UUID. Staged documents and the claim are this plugin's own, in a container beside it
-that is deleted after completion: what an uploader may write must not be taken for a part of the
-dataset, whatever metadata it has.
+Makes no request. Source: dtool_azure/storagebroker.py of dtool-azure 0.7.1 (MIT licence), whose
+constants are repeated here, so that a server needs neither it nor the Azure SDK of its time; a test
+compares them. A dataset's container is named by its UUID. Staged documents and the claim are this
+plugin's own, in a container beside it that is deleted after completion: what an uploader may write
+must not be taken for a part of the dataset, whatever metadata it has.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, unquote
 
-from dtool_azure.storagebroker import AzureStorageBroker
 from dtoolcore.utils import generate_identifier
 
 from dserver_signed_url_plugin.storage.manifest import FrozenDataset
@@ -28,6 +28,50 @@ BLOBS = {
     "manifest": "manifest.json",
     "structure": "structure.json",
 }
+# What structure.json says, of which nothing differs between datasets.
+STRUCTURE = {
+    "admin_metadata_key": BLOBS["admin_metadata"],
+    "annotations_key_prefix": "annotations/",
+    "dataset_readme_key": BLOBS["readme"],
+    "dtool_readme_key": "README.txt",
+    "fragments_key_prefix": "fragments/",
+    "http_manifest_key": "http_manifest.json",
+    "manifest_key": BLOBS["manifest"],
+    "overlays_key_prefix": "overlays/",
+    "storage_broker_version": "0.7.0",  # as dtool-azure 0.7.1 calls itself
+    "structure_dict_key": BLOBS["structure"],
+    "tags_key_prefix": "tags/",
+}
+README_TXT = """README
+======
+This is a Dtool dataset stored in Azure storage.
+
+Content provided during the dataset creation process
+----------------------------------------------------
+
+Azure container named $UUID, where UUID is the unique identifier for the
+dataset.
+
+Dataset descriptive metadata: README.yml
+
+Dataset items. The keys for these blobs are item identifiers. An item
+identifier is the sha1sum hexdigest of the relative path used to represent the
+file on traditional file system disk.
+
+Administrative metadata describing the dataset is encoded as metadata on the
+container.
+
+
+Automatically generated blobs
+-----------------------------
+
+This file: README.txt
+Structural metadata describing the dataset: structure.json
+Structural metadata describing the data items: manifest.json
+Per item descriptive metadata prefixed by: overlays/
+Dataset key/value pairs metadata prefixed by: annotations/
+Dataset tags metadata prefixed by: tags/
+"""
 CLAIM = "claim.json"
 # dtool-azure cannot list beside its items what has no metadata at all.
 DOCUMENT_METADATA = {"type": "document"}
@@ -57,12 +101,17 @@ def staged_document(staging: str, document: str) -> str:
     return f"{staging}/{BLOBS[document]}"
 
 
+def block_id(block: str) -> str:
+    """Return the name of a block as requests have it."""
+    return base64.b64encode(block.encode()).decode()
+
+
 def block_url(url: str, block: str = BLOCK) -> str:
     """Make of a blob's signed URL one to PUT a block of it, which no signature names.
 
     Unlike a blob a block is PUT without any header, and is not there until it is committed.
     """
-    return f"{url}&comp=block&blockid={quote(base64.b64encode(block.encode()))}"
+    return f"{url}&comp=block&blockid={quote(block_id(block))}"
 
 
 def part_blob(upload: PartUpload) -> str:
@@ -106,9 +155,8 @@ def is_item(name: str) -> bool:
 
 def created_texts(created: ProtoDataset) -> Iterator[tuple[str, str]]:
     """Yield (blob, text) of what `dtool create` would write, except admin metadata."""
-    structure = AzureStorageBroker._structure_parameters
-    yield BLOBS["structure"], json.dumps(structure, indent=2, sort_keys=True)
-    yield structure["dtool_readme_key"], AzureStorageBroker._dtool_readme_txt
+    yield BLOBS["structure"], json.dumps(STRUCTURE, indent=2, sort_keys=True)
+    yield STRUCTURE["dtool_readme_key"], README_TXT
     for tag in created.tags:
         yield f"tags/{tag}", ""
     for kind, texts in (("annotations", created.annotations), ("overlays", created.overlays)):

@@ -119,9 +119,9 @@ class AzureParts:
     ) -> Iterator[PartUpload]:
         """List the parts of items that were begun before (UTC), in all containers of uploads."""
         for container in self._azure.containers():
-            uuid = uuid_of_upload(container)
+            uuid = uuid_of_upload(container.name)
             try:
-                blobs = [] if uuid is None else list(self._azure.listing(container))
+                blobs = [] if uuid is None else list(self._azure.listing(container.name))
             except SignedURLError as error:
                 failed(str(uuid), error)
                 continue

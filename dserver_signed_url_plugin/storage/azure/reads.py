@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dserver_signed_url_plugin.config import LONGEST_LIFE
 from dserver_signed_url_plugin.errors import ItemNotFound
 from dserver_signed_url_plugin.filenames import Disposition, served_as
 from dserver_signed_url_plugin.storage.azure.connection import AzureConnection
@@ -30,8 +29,8 @@ class AzureReads:
         self._azure = azure
 
     def life(self, seconds: int) -> Life:
-        """Return the life of URLs signed now, in whole seconds; an account key does not end."""
-        return Life.from_now(seconds, LONGEST_LIFE)
+        """Return the life of URLs signed now, in whole seconds."""
+        return self._azure.life(seconds)
 
     def read_urls(
         self,

@@ -1,15 +1,17 @@
 """Shared access signatures (SAS) of blobs, in bulk.
 
 A signer computes once what all blobs of an account have in common, so that each URL costs one HMAC.
-Its URLs are the same as those of the SDK.
+Its URLs are the same as those of the SDK. They are signed with the key of the account, or with one
+that Azure has made for a user, a managed identity or an application (a user delegation SAS).
 
-Source: Microsoft, "Create a service SAS",
+Source: Microsoft, "Create a service SAS" and "Create a user delegation SAS",
 https://learn.microsoft.com/rest/api/storageservices/create-service-sas
 """
 
 from __future__ import annotations
 
 import base64
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from urllib.parse import quote
@@ -18,10 +20,45 @@ from dserver_signed_url_plugin.filenames import ServedAs
 from dserver_signed_url_plugin.storage.hmac_sha256 import HMACSHA256
 
 READ, CREATE, WRITE = "r", "c", "w"
-# From version 2019-12-12 on, one PUT may have 5,000 MiB.
-VERSION = "2023-01-03"
+# Of the interface, for URLs and for the server's own requests. From version 2019-12-12 on, one PUT
+# may have 5,000 MiB, and a block 4,000 MiB; from 2025-07-05 on, more of a delegation is signed.
+VERSION = "2025-01-05"
 
 _ENCRYPTION_SCOPES = "2020-12-06"  # the version that added a field for them to the string to sign
+
+
+@dataclass(frozen=True)
+class DelegationKey:
+    """A user delegation key, as the store says it: whose it is, and from when to when it works."""
+
+    value: bytes = field(repr=False)
+    object_id: str
+    tenant_id: str
+    start: str
+    expiry: str
+    service: str
+    version: str
+
+    @property
+    def signed(self) -> str:
+        """What is signed of the key; empty are two agents, and the correlation ID."""
+        return "\n".join((*self._fields.values(), "", "", ""))
+
+    @property
+    def query(self) -> str:
+        """The parameters of URLs that are signed with it."""
+        return "".join([f"&{name}={quote(value)}" for name, value in self._fields.items()])
+
+    @property
+    def _fields(self) -> dict[str, str]:
+        return {
+            "skoid": self.object_id,
+            "sktid": self.tenant_id,
+            "skt": self.start,
+            "ske": self.expiry,
+            "sks": self.service,
+            "skv": self.version,
+        }
 
 
 class BlobSigner:
@@ -30,19 +67,29 @@ class BlobSigner:
     They have no start time: a store whose clock is behind the server's would refuse new URLs.
 
     :param endpoint: the URL of the account; if it is https, the store refuses http.
-    :param key: the account's key, decoded.
+    :param key: the account's key, decoded, or a user delegation key.
     """
 
     def __init__(
-        self, endpoint: str, account: str, key: bytes, ends: datetime, version: str = VERSION
+        self,
+        endpoint: str,
+        account: str,
+        key: bytes | DelegationKey,
+        ends: datetime,
+        version: str = VERSION,
     ) -> None:
-        self._endpoint, self._hmac = endpoint, HMACSHA256(key)
+        if isinstance(key, DelegationKey):
+            value, signed, self._delegated = key.value, key.signed, key.query
+        else:
+            # Empty is the name of a stored policy.
+            value, signed, self._delegated = key, "", ""
+        self._endpoint, self._hmac = endpoint, HMACSHA256(value)
         end = ends.strftime("%Y-%m-%dT%H:%M:%SZ")
         protocol = "https" if endpoint.startswith("https:") else ""
         scope = "\n" if version >= _ENCRYPTION_SCOPES else ""
-        # Empty are start, stored policy, IP address, snapshot, cache control and language.
+        # Empty are start, IP address, snapshot, cache control and language.
         self._before = f"\n\n{end}\n/blob/{account}/"
-        self._after = f"\n\n\n{protocol}\n{version}\nb\n\n{scope}\n"
+        self._after = f"\n{signed}\n\n{protocol}\n{version}\nb\n\n{scope}\n"
         self._end = f"?se={quote(end)}&sp="
         self._version = f"{protocol and '&spr=https'}&sv={version}&sr=b"
 
@@ -62,7 +109,7 @@ class BlobSigner:
         # Container names and item identifiers need no quoting.
         name = blob if blob.isascii() and blob.isalnum() else quote(blob)
         url = f"{self._endpoint}/{container}/{name}{self._end}{permission}{self._version}"
-        return f"{url}{query}&sig={signature}"
+        return f"{url}{query}{self._delegated}&sig={signature}"
 
 
 def _overrides(served: ServedAs | None) -> tuple[str, str]:

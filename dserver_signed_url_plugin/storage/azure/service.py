@@ -1,79 +1,231 @@
-"""The SDK's client of one account: connections that keep the call's deadline, and few retries."""
+"""Sends requests to one account, over kept connections that observe the call's deadline.
+
+Every response is checked, because a proxy or a broken store may send anything: nothing but what
+Azure responds to the request is accepted, redirects are not followed, and no more is read than the
+caller expects.
+
+Source: Microsoft, "Blob Storage REST API", the status codes and response headers of each operation.
+"""
 
 from __future__ import annotations
 
-import logging
-from typing import Any
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from email.utils import format_datetime
+from typing import Protocol
+from urllib.parse import quote, urlencode, urlsplit
 
-import requests
-from azure.storage.blob import BlockBlobService
-from azure.storage.common.models import RetryContext
-from azure.storage.common.retry import LinearRetry
+import urllib3
+from urllib3.exceptions import HTTPError
 
-from dserver_signed_url_plugin.storage.azure.account import ConfiguredAccount
-from dserver_signed_url_plugin.storage.azure.response_checks import CheckingAdapter
+from dserver_signed_url_plugin import signed_http
+from dserver_signed_url_plugin.errors import StorageMisconfigured
+from dserver_signed_url_plugin.storage.azure.sas import VERSION
 from dserver_signed_url_plugin.storage.http_sockets import POOLS
 from dserver_signed_url_plugin.storage.parallel import PARALLEL
 
-# The SDK logs, as errors, every answer that is not a success, and with a refusal what was signed.
-logging.getLogger("azure.storage.common.storageclient").setLevel(logging.CRITICAL + 1)
-logging.getLogger("azure.storage.common._auth").setLevel(logging.CRITICAL + 1)
+# A page of 5,000 blobs has less than half of that, even if each name and relpath is the longest.
+DOCUMENT_BYTES = 128 * 1024**2
+# A manifest of 100,000 items with long relpaths has less.
+BLOB_BYTES = 512 * 1024**2
 
-# Of the interface; the SDK's own is 2019-02-02.
-_VERSION = "2019-12-12"
+_STATUSES = {"GET": {200, 206}, "HEAD": {200}, "POST": {200}, "PUT": {201}, "DELETE": {202}}
+# Of responses that are checked when they are parsed, and may lack the request's ID.
+_DOCUMENTS = frozenset({"list", "userdelegationkey"})
+_REDIRECTS = range(300, 400)
 # One retry, and short times in seconds (to connect, to answer), because a person waits.
-_TIMEOUTS = (5, 15)
-_RETRY_ONCE = LinearRetry(backoff=0.2, max_attempts=1, random_jitter_range=0.1)
+_TIMEOUT = urllib3.Timeout(connect=5, read=15)
+_PAUSE = 0.2
+_TIMEOUTS = (TimeoutError, urllib3.exceptions.TimeoutError)
+# Not implemented, and another version of HTTP: the next answer would be the same.
+_LASTING = frozenset({501, 505})
+_CHUNK = 64 * 1024
+_AGENT = "dserver-signed-url-plugin"
 
 
-class _DeadlineAdapter(CheckingAdapter):
-    """Makes connections that keep the call's deadline."""
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = POOLS
-
-    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(*args, **kwargs)
-        manager.pool_classes_by_scheme = POOLS
-        return manager
+class UnexpectedAzureAnswer(Exception):
+    """A response is not what Azure responds to the request; the message says why."""
 
 
-def make_service(account: ConfiguredAccount) -> BlockBlobService:
-    """Return a client of an account, at the server's address for it."""
-    session = requests.Session()
-    adapter = _DeadlineAdapter(pool_maxsize=2 * PARALLEL)
-    session.mount("http://", adapter)
-    session.mount("https://", adapter)
-    session.hooks["response"] += [_lower_header_names, _keep_encoding]
-    service = BlockBlobService(
-        account.name,
-        account.key,
-        custom_domain=account.inside,
-        request_session=session,
-        socket_timeout=_TIMEOUTS,
-    )
-    service.retry = _retry
-    # Private, but it is what takes blocks of more than 100 MiB; the SDK is pinned.
-    service._X_MS_VERSION = _VERSION
-    return service
+class AzureRefusal(Exception):
+    """The store refused a request: the status, and its error code if it gave one."""
+
+    def __init__(self, status: int, code: str) -> None:
+        super().__init__(f"{status} {code}")
+        self.status, self.code = status, code
 
 
-def _lower_header_names(response: requests.Response, **_: Any) -> None:
-    """Lower the names of headers, which proxies may have changed: the SDK compares them as text."""
-    lowered = {name.lower(): value for name, value in response.headers.items()}
-    response.headers = requests.structures.CaseInsensitiveDict(lowered)
+class Authorizer(Protocol):
+    """Makes the header Authorization of requests."""
+
+    def authorization(
+        self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str]
+    ) -> str:
+        """Return the header of a request; see SharedKey for the parameters."""
 
 
-def _keep_encoding(response: requests.Response, **_: Any) -> None:
-    """Leave the bytes of a blob as they are stored: decoded, 64 KiB could be 64 MiB."""
-    if "x-ms-range" in response.request.headers:
-        response.raw.headers.pop("Content-Encoding", None)
+@dataclass(frozen=True)
+class Answer:
+    """A response of the store; names of headers are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The metadata of the container or blob; names are in lower case."""
+        start = "x-ms-meta-"
+        return {
+            name.removeprefix(start): value
+            for name, value in self.headers.items()
+            if name.startswith(start)
+        }
 
 
-def _retry(context: RetryContext) -> float | None:
-    """Return the seconds before a retry; None if the store did not answer in time."""
-    if isinstance(context.exception, requests.exceptions.ReadTimeout):
-        return None
-    seconds: float | None = _RETRY_ONCE.retry(context)
-    return seconds
+def connections_to(endpoint: str) -> urllib3.PoolManager:
+    """Return connections to an account that observe the deadline of the call.
+
+    :raises StorageMisconfigured: if the environment's proxy or certificates cannot be used.
+    """
+    try:
+        connections = signed_http.connections(endpoint, 2 * PARALLEL)
+    except signed_http.UnusableConnections as error:
+        raise StorageMisconfigured("The store", f"cannot be reached: {error}") from None
+    connections.pool_classes_by_scheme = POOLS
+    return connections
+
+
+class BlobService:
+    """Sends requests to one account; safe to share between threads.
+
+    ``timeout`` is that of each request, where the call's deadline is later, or there is none.
+
+    :param endpoint: the account's URL for the server.
+    """
+
+    def __init__(
+        self, endpoint: str, authorizer: Authorizer, connections: urllib3.PoolManager
+    ) -> None:
+        parts = urlsplit(endpoint)
+        self._origin, self._prefix = f"{parts.scheme}://{parts.netloc}", parts.path
+        self._authorizer, self._connections = authorizer, connections
+        self.timeout = _TIMEOUT
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        *,
+        status: int | None = None,
+        limit: int = DOCUMENT_BYTES,
+        cut: bool = False,
+    ) -> Answer:
+        """Send a request, and once more if the store stumbles.
+
+        :param path: the container and blob, not quoted: ``container/blob``; empty for the account.
+        :param query: the parameters; names in lower case.
+        :param headers: names in lower case.
+        :param status: of success, where the operation has another one than most of its method.
+        :param limit: how many bytes of the response are read.
+        :param cut: whether what exceeds the limit is left unread, instead of being an error.
+        :raises AzureRefusal: if the store responds with an error.
+        :raises UnexpectedAzureAnswer: if the response does not belong to the request.
+        :raises urllib3.exceptions.HTTPError: if there is no response.
+        """
+        request = _Request(
+            method, f"{self._prefix}/{quote(path)}", query or {}, headers or {}, body
+        )
+        statuses = _STATUSES[method] if status is None else {status}
+        try:
+            answer = self._exchange(request, limit, cut=cut)
+            if answer.status < 500 or answer.status in _LASTING:
+                return _checked(answer, request, statuses)
+        except HTTPError as error:
+            if any(isinstance(each, _TIMEOUTS) for each in signed_http.causes(error)):
+                raise
+        time.sleep(_PAUSE * random.uniform(0.5, 1.5))  # noqa: S311 (no secret)
+        return _checked(self._exchange(request, limit, cut=cut), request, statuses)
+
+    def _exchange(self, request: _Request, limit: int, *, cut: bool) -> Answer:
+        response = self._connections.urlopen(
+            request.method,
+            f"{self._origin}{request.path}{request.query_string}",
+            redirect=False,
+            retries=False,
+            headers=self._headers(request),
+            body=request.body or None,
+            timeout=self.timeout,
+            preload_content=False,
+            decode_content=False,
+        )
+        try:
+            body = _read(response, limit, cut=cut)
+        finally:
+            # This ends the connection, unless the response was read to its end.
+            response.close()
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Answer(response.status, headers, body)
+
+    def _headers(self, request: _Request) -> dict[str, str]:
+        """Return all headers of a request that is sent now."""
+        now = format_datetime(datetime.now(timezone.utc), usegmt=True)
+        headers = {
+            **request.headers,
+            "user-agent": _AGENT,
+            "accept-encoding": "identity",
+            "x-ms-date": now,
+            "x-ms-version": VERSION,
+        }
+        if request.body:
+            headers["content-length"] = str(len(request.body))
+        headers["authorization"] = self._authorizer.authorization(
+            request.method, request.path, request.query, headers
+        )
+        return headers
+
+
+@dataclass(frozen=True)
+class _Request:
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def query_string(self) -> str:
+        return f"?{urlencode(self.query, quote_via=quote)}" if self.query else ""
+
+
+def _read(response: urllib3.BaseHTTPResponse, limit: int, *, cut: bool) -> bytes:
+    """Read a body until it ends, or exceeds the limit."""
+    chunks: list[bytes] = []
+    size = 0
+    while size <= limit and (chunk := response.read(min(_CHUNK, limit + 1 - size))):
+        chunks.append(chunk)
+        size += len(chunk)
+    if size <= limit or cut:
+        return b"".join(chunks)[:limit]
+    raise UnexpectedAzureAnswer(f"more than {limit} bytes")
+
+
+def _checked(answer: Answer, request: _Request, statuses: set[int]) -> Answer:
+    """Return a response that is a success, and belongs to the request."""
+    status = answer.status
+    if status in _REDIRECTS:
+        raise UnexpectedAzureAnswer(f"a redirect ({status})")
+    if status >= _REDIRECTS.stop:
+        raise AzureRefusal(status, answer.headers.get("x-ms-error-code", str(status)))
+    if status not in statuses:
+        raise UnexpectedAzureAnswer(f"status {status}")
+    is_parsed = request.query.get("comp") in _DOCUMENTS
+    if not is_parsed and "x-ms-request-id" not in answer.headers:
+        raise UnexpectedAzureAnswer("no x-ms-request-id")
+    return answer

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence, Set
 
-from dserver_signed_url_plugin.config import LONGEST_LIFE
 from dserver_signed_url_plugin.errors import StorageUnavailable, UploadBusy
 from dserver_signed_url_plugin.storage import claims, deadline
 from dserver_signed_url_plugin.storage.azure.connection import AzureConnection, md5_of
@@ -68,8 +67,8 @@ class AzureUploads:
         self._azure = azure
 
     def life(self, seconds: int) -> Life:
-        """Return the life of URLs signed now, in whole seconds; an account key does not end."""
-        return Life.from_now(seconds, LONGEST_LIFE)
+        """Return the life of URLs signed now, in whole seconds."""
+        return self._azure.life(seconds)
 
     def create(self, proto_dataset: ProtoDataset, check_lease: CheckLease) -> None:
         """Write the claim, then what `dtool create` would write, then tags and the like."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Generic, TypeVar
 
 from dserver_signed_url_plugin.storage.values import StoredItem
 
@@ -56,8 +57,19 @@ class ListedBlob:
 
 
 @dataclass(frozen=True)
-class BlobPage:
+class ListedContainer:
+    """A container of a listing; everybody can read the blobs of one that is public."""
+
+    name: str
+    is_public: bool
+
+
+Listed = TypeVar("Listed", ListedBlob, ListedContainer)
+
+
+@dataclass(frozen=True)
+class Page(Generic[Listed]):
     """A page of a listing; ``next_marker`` is None on the last page."""
 
-    blobs: Sequence[ListedBlob]
+    listed: Sequence[Listed]
     next_marker: str | None

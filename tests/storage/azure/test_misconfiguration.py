@@ -1,15 +1,10 @@
-"""Azure's settings are wrong, or its SDK is not installed: a sentence within seconds."""
+"""Azure's settings are wrong: a sentence within seconds."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import sysconfig
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from time import monotonic
 
 import pytest
@@ -63,48 +58,3 @@ def test_a_key_that_is_no_base64_stops_dserver_at_its_start(make_dserver_on, acc
         make_dserver_on(replace(account, key="no Base64!"))
     assert f"DTOOL_AZURE_ACCOUNT_KEY_{account.name.upper()}" in str(refusal.value)
     assert "no Base64!" not in str(refusal.value)
-
-
-# Installation --------------------------------------------------------------------------------
-
-PROGRAM = """
-import sys
-from pathlib import Path
-from tests.support.clients import Deposit, DtoolDserver
-from tests.support.dserver import Account, Dserver
-from dserver_signed_url_plugin.demo.settings import DataDirectory
-
-data = DataDirectory.create(Path(sys.argv[1]))
-dserver = Dserver(Account("lab", "http://127.0.0.1:9/lab", "a2V5"), data.write_settings())
-deposit = Deposit()
-answer = dserver.alice.begin(dserver.base_uri, DtoolDserver().plan(deposit))
-print(answer.status_code, answer.json["message"])
-sys.exit("azure" in sys.modules or "dtool_azure" in sys.modules)
-"""
-
-
-def without_the_extra(directory: Path) -> Path:
-    """Link all that is installed beside this Python, but for what the extra azure brings."""
-    directory.mkdir()
-    for path in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
-        for installed in Path(path).iterdir():
-            if not installed.name.startswith(("azure", "dtool_azure")):
-                (directory / installed.name).symlink_to(installed)
-    return directory
-
-
-def test_without_the_extra_the_answer_says_which_one_to_install(tmp_path):
-    root = Path(__file__).parents[3]
-    path = os.pathsep.join(map(str, (root, without_the_extra(tmp_path / "packages"))))
-    told = subprocess.run(
-        [sys.executable, "-S", "-c", PROGRAM, tmp_path / "data"],
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert told.returncode == 0, told.stdout + told.stderr
-    status, _, message = told.stdout.partition(" ")
-    assert status == "501"
-    assert "pip install 'dserver-signed-url-plugin[azure]'" in message

@@ -77,9 +77,11 @@ class TestAzure(StorageContract):
         assert everything()[dataset.uuid] == {name: str(value) for name, value in expected.items()}
         assert json.loads(blobs.get_blob_to_text(dataset.uuid, "dtool").content) == expected
 
-    def test_structure_json_is_that_of_dtool_azure(self, dataset, blobs):
+    def test_structure_json_and_readme_txt_are_those_of_dtool_azure(self, dataset, blobs):
         structure = blobs.get_blob_to_text(dataset.uuid, "structure.json").content
         assert json.loads(structure) == AzureStorageBroker._structure_parameters
+        readme = blobs.get_blob_to_text(dataset.uuid, "README.txt").content
+        assert readme == AzureStorageBroker._dtool_readme_txt
 
     def test_a_life_is_at_most_what_the_server_ever_grants(self, storage):
         life = storage.reads.life(604_801)

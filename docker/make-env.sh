@@ -13,8 +13,10 @@ secret() {
 
 # One at a time: inside the text, a failure would go unnoticed, and a password be empty.
 postgres=$(secret 24)
+database=$(secret 24)
+mongo_root=$(secret 24)
 mongo=$(secret 24)
-minio=$(secret 24)
+store=$(secret 24)
 s3_id=dserver$(secret 6)
 s3_secret=$(secret 20)
 s3_write_id=dwriter$(secret 6)
@@ -22,9 +24,14 @@ s3_write_secret=$(secret 20)
 flask=$(secret 32)
 
 content="# Made by docker/make-env.sh. Never commit this file, and keep a copy in a safe place.
+# What runs: docker/store.yml is a store on this machine; docker/mongo.yml is MongoDB.
+COMPOSE_FILE=docker-compose.yml:docker/store.yml
+
 POSTGRES_PASSWORD=$postgres
+DATABASE_PASSWORD=$database
+MONGO_ROOT_PASSWORD=$mongo_root
 MONGO_PASSWORD=$mongo
-MINIO_ROOT_PASSWORD=$minio
+STORE_ROOT_PASSWORD=$store
 S3_ACCESS_KEY_ID=$s3_id
 S3_SECRET_ACCESS_KEY=$s3_secret
 S3_WRITE_ACCESS_KEY_ID=$s3_write_id
@@ -33,17 +40,41 @@ SECRET_KEY=$flask
 
 # What you may change: the rest of the settings, with what holds where a line is commented out.
 #BUCKET=dtool
-#S3_PUBLIC_ENDPOINT=http://localhost:9000
-#S3_PORT=9000
-#DSERVER_PORT=5000
-#DSERVER_PUBLIC_URL=http://localhost:5000
-#BIND_ADDRESS=127.0.0.1
+#TEMP_BUCKET=tempstore
+# In days.
+#TEMP_DAYS=7
 #CORS_ORIGINS=*
+#DSERVER_HOST=
+#STORE_HOST=
+#ACME_CONTACT=
+#DSERVER_PUBLIC_URL=http://localhost:5000
+#S3_PUBLIC_ENDPOINT=http://localhost:9000
+#BIND_ADDRESS=127.0.0.1
+#DSERVER_PORT=5000
+#S3_PORT=9000
+#TRUSTED_PROXIES=
 #RATE_LIMIT=600 per minute
+#REQUESTS_PER_SECOND=50
+#CONNECTIONS=100
+#DSERVER_WORKERS=2
+#DSERVER_THREADS=8
+# In seconds.
+#DSERVER_TIMEOUT=900
 #CLEANUP_AT=02:00
 # In hours, or with a unit, as in 90m, 48h and 7d.
 #CLEANUP_EVERY_HOURS=24
-#CLEANUP_OLDER_THAN_HOURS=48"
+#CLEANUP_OLDER_THAN_HOURS=48
+# Base URIs whose buckets delete what is old, separated by spaces.
+#EPHEMERAL_BASE_URIS=
+#LOG_FORMAT=plain
+#LOG_MAX_SIZE=20m
+#LOG_MAX_FILE=5
+#DSERVER_MEMORY=2g
+#COMMAND_MEMORY=1g
+#FRONT_MEMORY=1536m
+#POSTGRES_MEMORY=1g
+#STORE_MEMORY=2g
+#MONGO_MEMORY=2g"
 
 umask 077
 # noclobber: the shell itself refuses a file that is there, also one that appeared just now.

@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from dserver_signed_url_plugin.cli.durations import HOUR, fractional
-from tests.support.compose_container import (
+from tests.support.compose_files import (
     DOCKER,
     ROOT,
     compose_file,
@@ -30,10 +30,11 @@ from tests.support.compose_container import (
 )
 from tests.support.write_keys import ONLY_WRITES
 
+COMPOSE_FILES = [ROOT / "docker-compose.yml", *sorted(DOCKER.glob("*.yml"))]
 SCRIPTS = sorted(DOCKER.rglob("*.sh"))
-ONCE = {"keys", "migrate", "bucket"}
-SETTINGS = {"SECRET_KEY", "POSTGRES_PASSWORD", "MONGO_PASSWORD"} | {
-    "MINIO_ROOT_PASSWORD", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY",
+ONCE = {"keys", "migrate", "store-setup"}
+SETTINGS = {"SECRET_KEY", "POSTGRES_PASSWORD", "DATABASE_PASSWORD", "MONGO_ROOT_PASSWORD"} | {
+    "MONGO_PASSWORD", "STORE_ROOT_PASSWORD", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY",
     "S3_WRITE_ACCESS_KEY_ID", "S3_WRITE_SECRET_ACCESS_KEY",
 }  # fmt: skip
 
@@ -52,14 +53,15 @@ def env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 # The file --------------------------------------------------------------------------------------
 
 
-def check_schema(path: Path) -> subprocess.CompletedProcess[str]:
+def check_schema(*paths: Path) -> subprocess.CompletedProcess[str]:
     """Hold a file to the Compose specification's own schema, which check-jsonschema carries."""
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
-    return subprocess.run([*command, path], capture_output=True, text=True, check=False)
+    return subprocess.run([*command, *paths], capture_output=True, text=True, check=False)
 
 
-def test_the_compose_file_is_what_the_specification_says(tmp_path):
-    checked = check_schema(ROOT / "docker-compose.yml")
+def test_compose_files_are_what_the_specification_says(tmp_path):
+    assert len(COMPOSE_FILES) >= 4
+    checked = check_schema(*COMPOSE_FILES)
     assert checked.returncode == 0, checked.stdout
 
     content = compose_file()
@@ -95,34 +97,32 @@ def test_nobody_starts_before_what_it_needs(services):
             else:
                 assert how["condition"] == "service_healthy", name
                 assert "test" in services[needed]["healthcheck"], needed
-    assert services["dserver"]["depends_on"].keys() >= ONCE | {"mongo", "front"}
-    assert {name for name, service in services.items() if service["restart"] == "no"} == ONCE | {
-        "doctor"
-    }
+    assert services["dserver"]["depends_on"].keys() >= ONCE
+    once = {name for name, service in services.items() if service["restart"] == "no"}
+    assert once == ONCE | {"doctor", "flask"}
 
 
 def test_only_the_front_is_reached_and_from_this_machine_alone(services):
     published = {name: one["ports"] for name, one in services.items() if "ports" in one}
     assert published == {"front": ["127.0.0.1:5000:5000", "127.0.0.1:9000:9000"]}
     assert compose_file()["networks"]["inside"]["internal"] is True
-    # dserver may ask stores elsewhere.
-    for name in services.keys() - published.keys() - {"keys", "doctor", "dserver"}:
+    # These may ask stores elsewhere.
+    outside = {"dserver", "cleanup", "flask"}
+    for name in services.keys() - published.keys() - {"keys", "doctor"} - outside:
         assert services[name]["networks"] == ["inside"], name
 
 
-def test_what_runs_from_our_image_may_nothing(services):
-    ours = [one for one in services.values() if one["image"].startswith("dserver-signed-url")]
-    assert len(ours) == 5
-    for service in ours:
-        assert service["read_only"] is True
-        assert service["cap_drop"] == ["ALL"]
-        assert service["security_opt"] == ["no-new-privileges:true"]
+def test_a_container_has_no_capabilities_and_writes_only_where_it_must(services):
+    for name, service in services.items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
     user = re.findall(r"^USER (\d+):(\d+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     assert user == [("10001", "10001")]
 
 
 def test_dserver_signs_for_the_host_and_asks_the_store_by_its_name(services, env):
-    assert dtool(services["dserver"], "ENDPOINT_dtool") == "http://minio:9000"
+    assert dtool(services["dserver"], "ENDPOINT_dtool") == "http://store:9000"
     assert dtool(services["dserver"], "PUBLIC_ENDPOINT_dtool") == "http://localhost:9000"
     for service in ("dserver", "cleanup"):
         assert dtool(services[service], "ACCESS_KEY_ID_dtool") == env["S3_ACCESS_KEY_ID"]
@@ -153,16 +153,19 @@ def dtool(service: dict[str, Any], name: str) -> str:
     return environment(service)[f"DTOOL_S3_{name}"]
 
 
-def test_the_public_mongo_plugins_find_their_database(services, env):
-    for part in ("SEARCH", "RETRIEVE"):
-        found = environment(services["dserver"])
-        assert found[f"{part}_MONGO_URI"] == (
-            f"mongodb://dserver:{env['MONGO_PASSWORD']}@mongo:27017/?authSource=admin"
-        )
-        assert (found[f"{part}_MONGO_DB"], found[f"{part}_MONGO_COLLECTION"]) == (
-            "dserver",
-            "datasets",
-        )
+def test_mongodb_replaces_the_index_in_postgresql_if_its_file_is_added(env):
+    services = compose_file(env, ["docker-compose.yml", "docker/mongo.yml"])["services"]
+    uri = f"mongodb://dserver:{env['MONGO_PASSWORD']}@mongo:27017/dserver"
+    ours = [one for one in services.values() if one["image"] == "dserver-signed-url:0.2.0-mongo"]
+    assert len(ours) == 6
+    for service in ours:
+        assert service["build"] == {"context": ".", "args": {"INDEX": "mongo"}}
+        for part in ("SEARCH", "RETRIEVE") if service is not services["keys"] else ():
+            found = environment(service)
+            assert found[f"{part}_MONGO_URI"] == uri
+            assert found[f"{part}_MONGO_DB"] == "dserver"
+            assert found[f"{part}_MONGO_COLLECTION"] == "datasets"
+            assert service["depends_on"]["mongo"] == {"condition": "service_healthy"}
 
 
 def test_the_private_key_is_where_tokens_are_made_and_nowhere_else(services):
@@ -180,8 +183,10 @@ def test_the_private_key_is_where_tokens_are_made_and_nowhere_else(services):
 
 
 def test_every_secret_comes_from_the_env_file(env):
-    assert env.keys() == SETTINGS
-    text = (ROOT / "docker-compose.yml").read_text()
+    assert env.keys() == SETTINGS | {"COMPOSE_FILE"}
+    text = "".join(
+        path.read_text() for path in [ROOT / "docker-compose.yml", *DOCKER.glob("*.yml")]
+    )
     assert set(re.findall(r"\$\{(\w+):\?", text)) == SETTINGS
     for line in text.splitlines():
         if re.search(r"PASSWORD|SECRET|ACCESS_KEY", line):
@@ -203,7 +208,7 @@ def test_an_older_env_file_is_told_what_to_add_and_the_documentation_how(tmp_pat
     said = (ROOT / "docs" / "compose.rst").read_text()
     [command] = re.findall(r"^    (docker/make-env\.sh new\.env.*)$", said, re.MULTILINE)
     subprocess.run(["sh", "-c", command], cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
-    assert read_env(path).keys() == SETTINGS
+    assert read_env(path).keys() == env.keys()
     assert sorted(each.name for each in tmp_path.iterdir()) == [".env", "docker"]
 
 
@@ -306,7 +311,7 @@ def test_minios_set_up_gives_dserver_its_bucket_and_no_other(tmp_path, services,
     notes = tmp_path / "notes"
 
     def set_up(attached: int, info: str, writer: str) -> int:
-        variables = environment(services["bucket"]) | {
+        variables = environment(services["store-setup"]) | {
             "PATH": f"{tmp_path}:{os.environ['PATH']}", "TMPDIR": str(tmp_path),
             "NOTES": str(notes), "ATTACHED": str(attached), "INFO": info, "WRITER": writer,
         }  # fmt: skip

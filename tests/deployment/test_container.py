@@ -28,16 +28,8 @@ from dserver_signed_url_plugin.demo.app import create_app, prepare, tokens
 from dserver_signed_url_plugin.demo.store import LocalStore, free_port, s3_client
 from dserver_signed_url_plugin.uploads.models import PendingUpload
 from tests.support.clients import Deposit, DserverClientJS, DtoolDserver, urls_in
-from tests.support.compose_container import (
-    DOCKER,
-    PATIENCE,
-    Caller,
-    Container,
-    compose_file,
-    environment,
-    made_env,
-    run,
-)
+from tests.support.compose_container import PATIENCE, Caller, Container, run
+from tests.support.compose_files import DOCKER, compose_file, environment, made_env
 from tests.support.databases import Database
 from tests.support.dserver import Bucket, in_capitals
 from tests.support.front import Front

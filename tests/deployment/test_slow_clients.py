@@ -17,14 +17,8 @@ import requests
 from dserver_signed_url_plugin.demo.app import SETTINGS_VARIABLE, tokens
 from dserver_signed_url_plugin.demo.store import free_port
 from tests.support.audit_records import rows
-from tests.support.compose_container import (
-    DOCKER,
-    Caller,
-    Container,
-    compose_file,
-    environment,
-    made_env,
-)
+from tests.support.compose_container import Caller, Container
+from tests.support.compose_files import DOCKER, compose_file, environment, made_env
 from tests.support.dserver import Dserver, encoded, in_capitals
 from tests.support.front import Front
 from tests.support.refusals import reason_of

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import linked_packages, wheels
-from tests.support.compose_container import DOCKER, ROOT
+from tests.support.compose_files import DOCKER, ROOT
 
 STARTS = """
 import sys

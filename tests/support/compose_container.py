@@ -1,12 +1,8 @@
-"""What docker-compose.yml says, and what its containers run, started on this machine instead.
-
-Knows how Compose fills in variables, as far as the file asks for it.
-"""
+"""What the containers of docker-compose.yml run, started on this machine instead."""
 
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -17,64 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import requests
-import yaml
 
+from tests.support.compose_files import DOCKER
 from tests.support.dserver import encoded
 
-ROOT = Path(__file__).parents[2]
-DOCKER = ROOT / "docker"
 PATIENCE = 60
-
-# ${NAME}, ${NAME:-default}, ${NAME-default if unset} and ${NAME:?reason}; a default may hold one of
-# these in turn.
-_VARIABLE = re.compile(r"\$(?:\$|\{(\w+)(?:(:-|:\?|-)((?:[^{}$]|\$\{[^{}]*\})*))?\})")
-
-
-def made_env(path: Path) -> dict[str, str]:
-    """Return the variables that docker/make-env.sh makes."""
-    subprocess.run([DOCKER / "make-env.sh", path], check=True, stdout=subprocess.DEVNULL)
-    return read_env(path)
-
-
-def read_env(path: Path) -> dict[str, str]:
-    """Return the variables that an .env file sets."""
-    lines = [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
-    return dict(line.split("=", 1) for line in lines)
-
-
-def compose_file(variables: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Return docker-compose.yml, with its variables filled in if there are any."""
-    content = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
-    return content if variables is None else _filled_in(content, variables)
-
-
-def environment(service: Mapping[str, Any]) -> dict[str, str]:
-    """Return what a service's containers find in their environment."""
-    said = service.get("environment", {})
-    return dict(said) if isinstance(said, dict) else dict(line.split("=", 1) for line in said)
-
-
-def fill_in(text: str, variables: Mapping[str, str]) -> str:
-    """Fill in variables as Compose does."""
-
-    def value(match: re.Match[str]) -> str:
-        name, sign, alternative = match.groups()
-        if name is None:
-            return "$"
-        if variables.get(name) or (sign == "-" and name in variables):
-            return variables[name]
-        assert sign != ":?", f"{name} must be set: {alternative}"
-        return fill_in(alternative or "", variables)
-
-    return _VARIABLE.sub(value, text)
-
-
-def _filled_in(content: Any, variables: Mapping[str, str]) -> Any:
-    if isinstance(content, dict):
-        return {name: _filled_in(value, variables) for name, value in content.items()}
-    if isinstance(content, list):
-        return [_filled_in(value, variables) for value in content]
-    return fill_in(content, variables) if isinstance(content, str) else content
 
 
 class Container:

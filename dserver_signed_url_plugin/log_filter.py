@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 import re
+from copy import copy
+from typing import Any
 
 # Of Flask's development server, of servers that Flask's documentation names, and of Flask-CORS,
 # which dserver uses: each by its own name, because a filter does not apply to the loggers below. A
@@ -35,7 +37,20 @@ def _hide_tokens(record: logging.LogRecord) -> bool:
         message = record.getMessage()
     except Exception:  # noqa: BLE001 (whatever the arguments raise, handlers report it themselves)
         return True
-    hidden = without_tokens(message)
-    if hidden != message:
-        record.msg, record.args = hidden, None
+    if without_tokens(message) == message:
+        return True
+    if isinstance(record.args, dict):
+        # gunicorn's parts of a line, which a formatter may need.
+        record.args = _without_tokens_in_values(record.args)
+        message = record.getMessage()
+    if without_tokens(message) != message:
+        record.msg, record.args = without_tokens(message), None
     return True
+
+
+def _without_tokens_in_values(values: dict[str, Any]) -> dict[str, Any]:
+    """Return a copy of the same class, because gunicorn's has a value for each name."""
+    changed = copy(values)
+    for name, value in values.items():
+        changed[name] = without_tokens(value) if isinstance(value, str) else value
+    return changed

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 
-_current: ContextVar[str] = ContextVar("dserver_signed_url_plugin.request", default="")
+_id: ContextVar[str | None] = ContextVar("dserver_signed_url_plugin.request_id", default=None)
+_action: ContextVar[str] = ContextVar("dserver_signed_url_plugin.action", default="")
 
 
 def begin(request_id: str, action: str) -> None:
     """Set the request that this thread handles."""
-    _current.set(f" (request {request_id}, {action})")
+    _id.set(request_id)
+    _action.set(action)
 
 
 def end() -> None:
     """Forget the request."""
-    _current.set("")
+    _id.set(None)
 
 
 def suffix() -> str:
     """Return the end of a log message: request ID and action, or nothing outside a request."""
-    return _current.get()
+    return "" if current() is None else f" (request {current()}, {_action.get()})"
+
+
+def current() -> str | None:
+    """Return the ID of the current request, or None outside a request."""
+    return _id.get()

@@ -160,6 +160,14 @@ def test_shares_of_more_days_than_dates_hold_are_refused_by_name():
         Settings.load({"SIGNED_URL_MAX_SHARE_DAYS": 36_501}, {})
 
 
+@pytest.mark.parametrize("number", ["-1", "11", "yes", "127.0.0.1"])
+def test_a_number_of_proxies_that_nobody_has_is_refused_by_name(number):
+    with pytest.raises(ConfigurationError, match="SIGNED_URL_PROXIES"):
+        Settings.load({"SIGNED_URL_PROXIES": number}, {})
+    assert Settings.load({}, {}).proxies == 0
+    assert Settings.load({}, {"SIGNED_URL_PROXIES": "2"}).proxies == 2
+
+
 def test_no_host_is_rewritten_unless_asked_for():
     assert Settings.load({}, {"SIGNED_URL_HOST_REWRITE": ""}).host_rewrite is None
 

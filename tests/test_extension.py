@@ -1,12 +1,16 @@
-"""What dserver's own `/config` routes say of this plugin."""
+"""What dserver's own `/config` routes say of this plugin, and which proxies it believes."""
 
 from __future__ import annotations
 
 from importlib.metadata import version
 
+import pytest
 from dservercore.config import Config
+from flask import request
 
 import dserver_signed_url_plugin
+from tests.support.audit_records import rows
+from tests.support.dserver import encoded
 
 
 def test_the_version_of_this_plugin_is_shown(dserver):
@@ -32,3 +36,29 @@ def test_two_apps_of_one_process_do_not_see_which_secrets_the_other_has(
         shown = each.alice.get("/config/info").text
         assert bucket.secret_key not in shown
         assert account.key not in shown
+
+
+@pytest.mark.parametrize(
+    ("proxies", "address", "root"),
+    [
+        ("0", "127.0.0.1", "http://localhost/"),
+        ("1", "192.0.2.1", "http://inner.example.org/"),
+        ("2", "198.51.100.7", "https://dserver.example.org/"),
+    ],
+)
+def test_the_audit_has_the_address_that_the_outermost_of_so_many_proxies_saw(
+    make_dserver, proxies, address, root
+):
+    """The client claims 203.0.113.9, the outer proxy saw 198.51.100.7, the inner 192.0.2.1."""
+    dserver = make_dserver(SIGNED_URL_PROXIES=proxies)
+    headers = {
+        "X-Forwarded-For": "203.0.113.9, 198.51.100.7, 192.0.2.1",
+        "X-Forwarded-Proto": "http, https, http",
+        "X-Forwarded-Host": "evil.example.org, dserver.example.org, inner.example.org",
+        "X-Forwarded-Prefix": "/evil",
+        "X-Forwarded-Port": "81",
+    }
+    with dserver.app.test_client() as client:
+        client.get(f"/signed-urls/dataset/{encoded(dserver.base_uri)}", headers=headers)
+        assert request.url_root == root
+    assert [row["address"] for row in rows(dserver)] == [address]

@@ -2,13 +2,13 @@
 # Makes nginx's configuration out of the templates beside this file, and runs nginx. docs/front.rst
 # describes the variables of the environment.
 set -eu
-here=$(dirname "$0")
+here=$(cd "$(dirname "$0")" && pwd)
 
 : "${FRONT_DIRECTORY:=/tmp/front}"
 : "${DSERVER:=dserver:5000}" "${DSERVER_LISTEN:=5000}" "${DSERVER_HOST:=}"
 : "${STORE:=}" "${STORE_LISTEN:=9000}" "${STORE_HOST:=}"
 : "${HTTP_LISTEN:=8080}" "${HTTPS_LISTEN:=8443}"
-: "${CERTIFICATES:=/certificates}" "${ACME_CONTACT:=}"
+: "${OWN_CERTIFICATES:=$here/certificates}" "${CERTIFICATES:=/certificates}" "${ACME_CONTACT:=}"
 : "${ACME_DIRECTORY:=https://acme-v02.api.letsencrypt.org/directory}"
 : "${LOG_FORMAT:=plain}" "${TRUSTED_PROXIES:=}"
 : "${REQUESTS_PER_SECOND:=50}" "${CONNECTIONS:=100}" "${TIMEOUT:=900}"
@@ -59,13 +59,13 @@ fill() {
     }' "$here/$1.template" > "$2"
 }
 
-# secure HOST: what a server says to have TLS, with a certificate of that name or one by ACME.
+# secure HOST: what gives a server TLS, with the operator's certificate of that name or one by ACME.
 secure() {
     echo "listen $HTTPS_LISTEN ssl;"
     echo "server_name $1;"
-    if [ -f "$CERTIFICATES/$1.pem" ]; then
-        echo "ssl_certificate $CERTIFICATES/$1.pem;"
-        echo "ssl_certificate_key $CERTIFICATES/$1.key;"
+    if [ -f "$OWN_CERTIFICATES/$1.pem" ]; then
+        echo "ssl_certificate $OWN_CERTIFICATES/$1.pem;"
+        echo "ssl_certificate_key $OWN_CERTIFICATES/$1.key;"
     else
         # shellcheck disable=SC2016 # nginx's variables
         echo 'acme_certificate authority;

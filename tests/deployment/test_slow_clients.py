@@ -52,6 +52,7 @@ def gunicorn(dserver: Dserver, listen: str, tmp_path: Path) -> Iterator[Containe
     variables = {
         "SIGNED_URL_PROXIES": environment(service)["SIGNED_URL_PROXIES"],
         "DSERVER_LISTEN": listen,
+        "DSERVER_LOG_FORMAT": "json",
         "DSERVER_WORKERS": "1",
         "DSERVER_THREADS": "4",
         "FLASK_APP": FACTORY,
@@ -141,6 +142,20 @@ def test_nobody_fills_the_proxy_with_bodies_that_never_end(dserver, public):
         bob = Caller(public.endpoint, tokens(dserver.app, timedelta(hours=1))["bob"])
         small = bob.ask("POST", "upload-complete", json={"uri": f"{dserver.base_uri}/{UUID}"})
         assert small.status_code == 403
+
+
+def test_entries_and_requests_have_the_id_of_their_request(dserver, public, gunicorn):
+    headers = {
+        "Authorization": f"Bearer {tokens(dserver.app, timedelta(hours=1))['alice']}",
+        "X-Request-ID": "of-the-caller",
+    }
+    address = f"{public.endpoint}/signed-urls/dataset/{encoded(f'{dserver.base_uri}/{UUID}')}"
+    assert requests.get(address, headers=headers, timeout=30).status_code == 404
+    gunicorn.wait_until(lambda: gunicorn.said.count("of-the-caller") == 2)
+    lines = [json.loads(line) for line in gunicorn.said.splitlines() if "of-the-caller" in line]
+    [audit, access] = sorted(lines, key=lambda line: "status" in line)
+    assert (audit["request_id"], access["request_id"]) == ("of-the-caller",) * 2
+    assert (access["status"], access["address"]) == (404, "127.0.0.1")
 
 
 @pytest.mark.parametrize(

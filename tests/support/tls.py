@@ -31,11 +31,13 @@ USER, PASSWORD = "lab", "p@ss:word"
 PAIR = "lab:p%40ss%3Aword"
 
 
-def certificate(directory: Path) -> tuple[Path, Path]:
-    """Make a certificate for 127.0.0.1 that signs itself; return it, and its key."""
+def certificate(directory: Path, *names: str) -> tuple[Path, Path]:
+    """Make a certificate for 127.0.0.1 and names that signs itself; return it, and its key."""
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(timezone.utc)
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "store")])
-    addresses = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    addresses = x509.SubjectAlternativeName(
+        [x509.IPAddress(ip_address("127.0.0.1")), *(x509.DNSName(name) for name in names)]
+    )
     made = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
         .not_valid_before(now - timedelta(hours=1))

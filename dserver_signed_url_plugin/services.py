@@ -8,6 +8,8 @@ from typing import cast
 from flask import Flask, current_app
 
 from dserver_signed_url_plugin.audit.decisions import Audit
+from dserver_signed_url_plugin.audit.export import AuditExport
+from dserver_signed_url_plugin.audit.report import AuditReport
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.deposits.file_urls import FileURLs
 from dserver_signed_url_plugin.deposits.service import Deposits
@@ -60,6 +62,8 @@ class Services:
     sweep: Sweep
     verifications: Verifications
     audit: Audit
+    audit_export: AuditExport
+    audit_report: AuditReport
     rate_limits: RateLimits
     health: Health
 
@@ -103,6 +107,8 @@ class Services:
             sweep=Sweep(storages, lifecycles, audit),
             verifications=Verifications(settings, storages, audit),
             audit=audit,
+            audit_export=AuditExport(settings),
+            audit_report=AuditReport(settings),
             rate_limits=RateLimits(settings),
             health=Health(storages),
         )

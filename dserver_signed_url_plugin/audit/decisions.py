@@ -39,6 +39,8 @@ __all__ = [
     "Run",
     "Search",
     "Use",
+    "decision_of",
+    "kept_since",
     "parsed",
     "printable_uri",
 ]
@@ -180,7 +182,7 @@ class Audit:
 
         :raises DatabaseBusy: if the table cannot be used.
         """
-        return repository.purge(self._kept_since()) if self._days else 0
+        return repository.purge(kept_since(self._days)) if self._days else 0
 
     def page(
         self, permit: UploadPermit, uuid: str | None, before: int | None, limit: int
@@ -206,12 +208,12 @@ class Audit:
         """
         if not self._days:
             raise AuditOff
-        kept = self._kept_since()
+        kept = kept_since(self._days)
         since = max(search.since or kept, kept)
         stored = None if search.uri is None else printable_uri(search.uri)
         rows = repository.find(replace(search, since=since, uri=stored), limit + 1)
         more = rows[limit - 1]["id"] if len(rows) > limit else None
-        return DecisionPage(search.uri or "", [_decision(row) for row in rows[:limit]], more)
+        return DecisionPage(search.uri or "", [decision_of(row) for row in rows[:limit]], more)
 
     def uses(self, share: str) -> dict[str, Use]:
         """Return how often a share was used, by action, as far as this server keeps decisions.
@@ -238,15 +240,18 @@ class Audit:
             runs[name] = Run(_utc(moment), reason, _utc(moment) if succeeded else last_success)
         return runs
 
-    def _kept_since(self) -> datetime:
-        return datetime.now(timezone.utc) - timedelta(days=self._days)
-
 
 def _without_origin(decision: Decision) -> Decision:
     return replace(decision, address=None, operator=None, host=None)
 
 
-def _decision(row: Mapping[str, Any]) -> Decision:
+def kept_since(days: int) -> datetime:
+    """Return the time (UTC) before which decisions are neither shown nor kept."""
+    return datetime.now(timezone.utc) - timedelta(days=days)
+
+
+def decision_of(row: Mapping[str, Any]) -> Decision:
+    """Return the decision of a row."""
     kept = {name: _utc(row[name]) for name in row.keys() - {"id", "base_uri", "tally", "outcome"}}
     return Decision(outcome=Outcome(row["outcome"]), **kept)
 

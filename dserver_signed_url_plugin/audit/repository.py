@@ -166,7 +166,7 @@ def find(search: Search, most: int) -> Sequence[Mapping[str, Any]]:
 
     :raises DatabaseBusy: if the table cannot be read.
     """
-    return [dict(each._mapping) for each in _read(statement(search).limit(most))]
+    return [dict(each._mapping) for each in read(statement(search).limit(most))]
 
 
 def uses(share: str, actions: Collection[str]) -> Sequence[tuple[str, int, datetime]]:
@@ -180,7 +180,7 @@ def uses(share: str, actions: Collection[str]) -> Sequence[tuple[str, int, datet
         .where(row.share == share, row.outcome == "granted", row.action.in_(actions))
         .group_by(row.action)
     )
-    return [tuple(each) for each in _read(wanted)]
+    return [tuple(each) for each in read(wanted)]
 
 
 def last_runs() -> Sequence[tuple[str, str, datetime, str | None]]:
@@ -195,7 +195,7 @@ def last_runs() -> Sequence[tuple[str, str, datetime, str | None]]:
         .group_by(row.action, row.outcome)
     )
     wanted = select(row.action, row.outcome, row.time, row.reason).where(row.id.in_(newest))
-    return [tuple(each) for each in _read(wanted)]
+    return [tuple(each) for each in read(wanted)]
 
 
 def statement(search: Search) -> Select[Any]:
@@ -215,7 +215,11 @@ def statement(search: Search) -> Select[Any]:
     return wanted
 
 
-def _read(wanted: Executable) -> Sequence[Row[Any]]:
+def read(wanted: Executable) -> Sequence[Row[Any]]:
+    """Return the rows of a statement.
+
+    :raises DatabaseBusy: if the table cannot be read.
+    """
     try:
         # In the session, which already holds a connection because of the view's statements.
         rows: Sequence[Row[Any]] = sql_db.session.execute(wanted).all()

@@ -1,4 +1,4 @@
-"""`flask signed_url audit`: shows who was granted or refused what.
+"""`flask signed_url audit`: shows or exports who was granted or refused what.
 
 Parses options and formats decisions. The report goes to stdout, everything else to stderr.
 """
@@ -6,35 +6,19 @@ Parses options and formats decisions. The report goes to stdout, everything else
 from __future__ import annotations
 
 import json
-import re
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 
 import click
 from flask.cli import with_appcontext
 
 from dserver_signed_url_plugin.audit.decisions import Decision, Search, parsed
-from dserver_signed_url_plugin.cli.durations import SECOND, whole
-from dserver_signed_url_plugin.errors import SignedURLError
+from dserver_signed_url_plugin.audit.export import Cursor
+from dserver_signed_url_plugin.cli.durations import SINCE, moment
+from dserver_signed_url_plugin.errors import InvalidField, SignedURLError
 from dserver_signed_url_plugin.services import services
-from dserver_signed_url_plugin.times import in_utc
 from dserver_signed_url_plugin.uris import BaseURI, DatasetURI
 
-_DATE = re.compile(r"[0-9]{4}-|[0-9]{8}(T|$)")
-_seconds = whole(SECOND)
-
-
-def _time(text: str) -> datetime:
-    """Convert a date, a time (UTC, unless it names an offset), or a duration before now."""
-    try:
-        if not _DATE.match(text):
-            return datetime.now(timezone.utc) - timedelta(seconds=_seconds(text))
-        # Python 3.10 does not know the Z that this plugin writes.
-        return in_utc(datetime.fromisoformat(text.replace("Z", "+00:00")))
-    except (ValueError, OverflowError, click.BadParameter) as error:
-        raise click.BadParameter(
-            f"{text!r} is neither a time such as 2026-11-20 or 2026-11-20T08:00 nor a duration "
-            "such as 600 (seconds), 90m, 24h or 7d."
-        ) from error
+_SHOWN = 100  # decisions
 
 
 def _uri(text: str) -> DatasetURI | BaseURI:
@@ -51,20 +35,28 @@ def _uri(text: str) -> DatasetURI | BaseURI:
 @click.option("--share", metavar="ID", help="Only requests about this share.")
 @click.option(
     "--since",
-    type=_time,
+    type=moment,
     metavar="TIME",
-    help="Only decisions since a time (2026-11-20, 2026-11-20T08:00; UTC), or of the last 600 "
-    "(seconds), 90m, 24h or 7d.",
+    help=f"Only decisions {SINCE}.",
 )
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
-    default=100,
-    show_default=True,
-    help="Show at most this many.",
+    help="Show at most this many; by default 100, with --export all.",
 )
 @click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object per line, as in the log."
+)
+@click.option(
+    "--export",
+    "is_export",
+    is_flag=True,
+    help="Print all, oldest first, one JSON object per line, each with its cursor.",
+)
+@click.option(
+    "--after",
+    metavar="CURSOR",
+    help="With --export: go on after the last line that was kept; '' for the first time.",
 )
 @with_appcontext
 def audit(
@@ -72,27 +64,46 @@ def audit(
     user: str | None,
     share: str | None,
     since: datetime | None,
-    limit: int,
+    limit: int | None,
+    after: str | None,
     *,
     as_json: bool,
+    is_export: bool,
 ) -> None:
-    """Show which requests were granted or refused, newest first.
+    """Show which requests and commands were granted or refused, newest first.
+
+    --export is for other systems: whatever interrupts it, the next export after the cursor of the
+    last whole line leaves nothing out. Refusals that are counted by the minute are exported when
+    their minute has passed, and so is what follows them.
 
     \b
     Example:
       flask signed_url audit --uri s3://my-bucket --since 7d
+      flask signed_url audit --export --after 4711-20261120T081231792928Z
     """  # noqa: D301 (click looks for the character itself, not for its name)
     below = isinstance(uri, BaseURI)
     place = None if uri is None else str(uri)
     search = Search(place, below, username=user, share=share, since=since)
-    try:
-        page = services().audit.found(search, limit)
-    except SignedURLError as error:
-        raise click.ClickException(error.message) from error
+    if is_export:
+        _export(search, after, limit)
+        return
+    if after is not None:
+        raise click.UsageError("--after goes on with an --export.")
+    limit = limit or _SHOWN
+    page = services().audit.found(search, limit)
     for decision in page.decisions:
         click.echo(json.dumps(decision.as_json()) if as_json else _line(decision))
     if page.next is not None:
         click.echo(f"There are more than these {limit}: use --limit or --since.", err=True)
+
+
+def _export(search: Search, after: str | None, limit: int | None) -> None:
+    try:
+        cursor = Cursor.parse(after) if after else None
+        for page in services().audit_export.pages(search, cursor, limit):
+            click.echo("\n".join(json.dumps(each.as_json()) for each in page))
+    except InvalidField as error:
+        raise click.BadParameter(error.reason, param_hint="--after") from error
 
 
 def _line(decision: Decision) -> str:

@@ -1,4 +1,4 @@
-"""Durations as options accept them: ``600``, ``90m``, ``24h`` or ``7d``.
+"""Durations as options accept them: ``600``, ``90m``, ``24h`` or ``7d``; and times.
 
 A number without a unit counts in the unit of its option, which the option's help text names; a few
 options require a unit.
@@ -9,15 +9,22 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 
 import click
 
 from dserver_signed_url_plugin.quantities import counted
+from dserver_signed_url_plugin.times import in_utc
 
 SECOND, HOUR, DAY = 1, 3600, 86_400
 _NOUNS = {SECOND: "second", HOUR: "hour", DAY: "day"}
 _SUFFIXES = {"s": SECOND, "m": 60, "h": HOUR, "d": DAY}
 _WITH_UNIT = re.compile(r"([0-9]{1,18})([smhd])")
+_DATE = re.compile(r"[0-9]{4}-|[0-9]{8}(T|$)")
+# What options say of what `moment` accepts.
+SINCE = (
+    "since a time (2026-11-20, 2026-11-20T08:00; UTC), or of the last 600 (seconds), 90m, 24h or 7d"
+)
 # Counted back from now, this is still a date that Python and the databases know.
 _LONGEST = 365_000 * DAY
 
@@ -63,6 +70,20 @@ def fractional(unit: int, least: int = 0, most: int | None = None) -> Callable[[
         return number
 
     return duration
+
+
+def moment(text: str) -> datetime:
+    """Convert a date, a time (UTC, unless it names an offset), or a duration before now."""
+    try:
+        if not _DATE.match(text):
+            return datetime.now(timezone.utc) - timedelta(seconds=whole(SECOND)(text))
+        # Python 3.10 does not know the Z that this plugin writes.
+        return in_utc(datetime.fromisoformat(text.replace("Z", "+00:00")))
+    except (ValueError, OverflowError, click.BadParameter) as error:
+        raise click.BadParameter(
+            f"{text!r} is neither a time such as 2026-11-20 or 2026-11-20T08:00 nor a duration "
+            "such as 600 (seconds), 90m, 24h or 7d."
+        ) from error
 
 
 def _number(text: str, unit: int) -> float:

@@ -29,6 +29,7 @@ READING = {
     "share show",
     "signed_url audit",
     "signed_url doctor",
+    "signed_url report",
     "temp_share list",
 }
 

@@ -1,0 +1,94 @@
+"""The report: who deposited and read how much, in and from which base URI, by the audit."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+from dserver_signed_url_plugin.audit import report_repository as repository
+from dserver_signed_url_plugin.audit.decisions import kept_since
+from dserver_signed_url_plugin.audit.report_repository import Sums
+from dserver_signed_url_plugin.config import Settings
+from dserver_signed_url_plugin.errors import AuditOff
+
+
+class Kind(Enum):
+    """Who it was: a user, an operator at the shell, or anybody with the link of a share."""
+
+    USER = "user"
+    OPERATOR = "operator"
+    LINK = "link"
+
+
+@dataclass(frozen=True)
+class ReportRow:
+    """What was deposited and read by one, at one base URI.
+
+    ``name`` is empty of links, and of operators whose login the audit does not have. Bytes are
+    those of deposits, and of what the granted URLs lead to as far as the audit has it:
+    ``read_urls_of_unknown_size`` counts the other URLs.
+    """
+
+    kind: str
+    name: str
+    base_uri: str
+    deposited_datasets: int = 0
+    deposited_items: int = 0
+    deposited_bytes: int = 0
+    read_datasets: int = 0
+    read_urls: int = 0
+    read_bytes: int = 0
+    read_urls_of_unknown_size: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what JSON and CSV have of it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class AuditReport:
+    """Reports by two statements, however many decisions there are."""
+
+    settings: Settings
+
+    def rows(self, since: datetime | None) -> Sequence[ReportRow]:
+        """Return a row for everybody who did something since a time, by base URI and name.
+
+        :param since: None for as long as decisions are kept.
+        :raises AuditOff: if this server keeps none.
+        :raises DatabaseBusy: if the table cannot be read.
+        """
+        if not self.settings.audit_days:
+            raise AuditOff
+        kept = kept_since(self.settings.audit_days)
+        since = max(since or kept, kept)
+        found: defaultdict[tuple[str, str, str], dict[str, int]] = defaultdict(dict)
+        for sums in repository.deposits(since):
+            _add(found[_key(sums)], "deposited_datasets", sums.datasets)
+            _add(found[_key(sums)], "deposited_items", sums.items)
+            _add(found[_key(sums)], "deposited_bytes", sums.size_in_bytes)
+        for sums in repository.reads(since):
+            _add(found[_key(sums)], "read_datasets", sums.datasets)
+            _add(found[_key(sums)], "read_urls", sums.items)
+            _add(found[_key(sums)], "read_bytes", sums.size_in_bytes)
+            _add(found[_key(sums)], "read_urls_of_unknown_size", sums.unsized)
+        return [
+            ReportRow(kind, name, base_uri, **numbers)
+            for (base_uri, name, kind), numbers in sorted(found.items())
+        ]
+
+
+def _key(sums: Sums) -> tuple[str, str, str]:
+    if sums.username:
+        return sums.base_uri, sums.username, Kind.USER.value
+    if sums.by_link:
+        return sums.base_uri, "", Kind.LINK.value
+    return sums.base_uri, sums.operator, Kind.OPERATOR.value
+
+
+def _add(numbers: dict[str, int], name: str, number: int) -> None:
+    numbers[name] = numbers.get(name, 0) + number

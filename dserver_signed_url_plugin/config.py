@@ -65,6 +65,7 @@ class Settings:
     rate_limit: str | None = None
     rate_limit_storage: str | None = field(default=None, repr=False)
     audit_days: int = 365
+    metrics: bool = False
     storage_seconds: int = 30
     cache_bytes: int = 64 * 1024 * 1024
     config_path: str | None = None
@@ -98,6 +99,7 @@ class Settings:
             rate_limit=look.text("SIGNED_URL_RATE_LIMIT"),
             rate_limit_storage=look.text(RATE_LIMIT_STORAGE),
             audit_days=look.number("SIGNED_URL_AUDIT_DAYS", cls.audit_days, least=0),
+            metrics=look.choice("SIGNED_URL_METRICS", ("0", "1")) == "1",
             storage_seconds=look.number("SIGNED_URL_STORAGE_SECONDS", cls.storage_seconds),
             cache_bytes=look.number("SIGNED_URL_CACHE_BYTES", cls.cache_bytes, least=0),
             config_path=look.config_path(),

@@ -19,6 +19,7 @@ from dserver_signed_url_plugin.downloads.service import Downloads
 from dserver_signed_url_plugin.health.service import Health
 from dserver_signed_url_plugin.lifecycle.rules import Lifecycles
 from dserver_signed_url_plugin.lifecycle.sweep import Sweep
+from dserver_signed_url_plugin.metrics.service import Metrics
 from dserver_signed_url_plugin.rate_limits import RateLimits
 from dserver_signed_url_plugin.shares.cleanup import ShareCleanup
 from dserver_signed_url_plugin.shares.service import Shares
@@ -66,16 +67,19 @@ class Services:
     audit_report: AuditReport
     rate_limits: RateLimits
     health: Health
+    metrics: Metrics
 
     @classmethod
     def of(cls, settings: Settings) -> Services:
         """Build the services."""
-        storages, audit = Storages(settings), Audit(settings)
+        audit = Audit(settings)
+        metrics = Metrics(settings, audit)
+        storages = Storages(settings, metrics.observer)
         lifecycles = Lifecycles(storages)
         upload_tokens = UploadTokens(settings.secret_key)
         uploads = Uploads(settings, storages, upload_tokens)
         parts = PartSigner(settings, storages, lifecycles)
-        completions = Completions(settings, storages)
+        completions = Completions(settings, storages, metrics.observer)
         statuses = UploadStatuses(settings, storages, upload_tokens)
         cancellations = Cancellations(storages)
         downloads = Downloads(settings, storages, lifecycles)
@@ -111,6 +115,7 @@ class Services:
             audit_report=AuditReport(settings),
             rate_limits=RateLimits(settings),
             health=Health(storages),
+            metrics=metrics,
         )
 
     def attach(self, app: Flask) -> None:

@@ -16,7 +16,7 @@ from contextvars import copy_context
 from functools import partial, wraps
 from math import ceil
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from dserver_signed_url_plugin import request_ids
 from dserver_signed_url_plugin.errors import SignedURLError, StorageAway
@@ -31,11 +31,22 @@ _MOST_WAITING = 2
 _FIRST_ANSWER = 1.0
 # After how many failures in a row the breaker opens.
 _MANY_FAILURES = 5
+_SERVER_ERROR = 500
 # Methods that send no request to a store.
 _UNGUARDED = frozenset({"life"})
 
 Instance = TypeVar("Instance")
 Result = TypeVar("Result")
+
+
+class Observe(Protocol):
+    """What is called after each call; ``Observer.store_called`` says what the parameters mean."""
+
+    def __call__(self, result: str, seconds: float, *, is_open: bool) -> None: ...
+
+
+def _unobserved(*_: object, **__: object) -> None:
+    """Ignore a call."""
 
 
 class Call(Deadline):
@@ -86,8 +97,8 @@ class CircuitBreaker:
     :param seconds: how long a call may wait for the store.
     """
 
-    def __init__(self, name: str, seconds: float) -> None:
-        self._name, self._seconds = name, seconds
+    def __init__(self, name: str, seconds: float, observe: Observe = _unobserved) -> None:
+        self._name, self._seconds, self._observe = name, seconds, observe
         self._changed = threading.Condition(threading.RLock())
         self._calls: list[Call] = []
         self._answered_at: float | None = None
@@ -106,7 +117,22 @@ class CircuitBreaker:
         if isinstance(outer, Call) and outer.breaker is self:
             yield
             return
-        call = self._admit(outer or Deadline(self._seconds))
+        began, result = monotonic(), "refused"
+        try:
+            call = self._admit(outer or Deadline(self._seconds))
+            result = "failed"
+            with self._running(call):
+                yield
+            result = "ok"
+        except SignedURLError as error:
+            # That an object is not there, for example, is an answer.
+            result = "ok" if error.status < _SERVER_ERROR else result
+            raise
+        finally:
+            self._observe(result, monotonic() - began, is_open=self.is_open)
+
+    @contextmanager
+    def _running(self, call: Call) -> Iterator[None]:
         try:
             with deadline.under(call):
                 yield

@@ -12,10 +12,12 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import DiscardUnsupported, LifecycleUnsupported
+from dserver_signed_url_plugin.observer import Observer
 from dserver_signed_url_plugin.storage import deadline
 from dserver_signed_url_plugin.storage.circuit_breaker import CircuitBreaker, guarded, limited
 from dserver_signed_url_plugin.storage.deadline import Deadline
@@ -60,12 +62,13 @@ class Storages:
     credentials.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, observer: Observer | None = None) -> None:
         self._settings = settings
-        self._storages: _Cache[Storage] = _Cache(settings.storage_seconds)
-        # Separate: datasets can be read and deposited even if the rules are not accessible.
+        self._storages: _Cache[Storage] = _Cache(settings.storage_seconds, observer or Observer())
+        # Separate: datasets can be read and deposited even if the rules are not accessible. And not
+        # observed: a store has one circuit breaker in the metrics.
         self._lifecycles: _Cache[LifecycleRules] = _Cache(
-            settings.storage_seconds, "lifecycle rules of "
+            settings.storage_seconds, Observer(), "lifecycle rules of "
         )
 
     @contextmanager
@@ -159,8 +162,8 @@ class Storages:
 class _Cache(Generic[Made]):
     """One object for each base URI, made behind the circuit breaker of its store."""
 
-    def __init__(self, seconds: float, what: str = "") -> None:
-        self._seconds, self._what = seconds, what
+    def __init__(self, seconds: float, observer: Observer, what: str = "") -> None:
+        self._seconds, self._observer, self._what = seconds, observer, what
         self._made: dict[BaseURI, Made] = {}
         self._breakers: dict[BaseURI, CircuitBreaker] = {}
         # One for each, because making a storage may wait for its store.
@@ -170,7 +173,8 @@ class _Cache(Generic[Made]):
         made = self._made.get(base_uri)
         if made is not None:
             return made
-        breaker = CircuitBreaker(f"{self._what}{base_uri.location}", self._seconds)
+        observe = partial(self._observer.store_called, str(base_uri))
+        breaker = CircuitBreaker(f"{self._what}{base_uri.location}", self._seconds, observe)
         # setdefault, unlike a defaultdict, gives two threads the same one.
         breaker = self._breakers.setdefault(base_uri, breaker)
         with breaker.call(), self._locks.setdefault(base_uri, threading.Lock()):

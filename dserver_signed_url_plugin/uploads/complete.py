@@ -23,11 +23,13 @@ from dserver_signed_url_plugin.errors import (
     UploadElsewhere,
     UploadIncomplete,
 )
+from dserver_signed_url_plugin.observer import Observer
 from dserver_signed_url_plugin.permissions import UploadPermit
 from dserver_signed_url_plugin.storage.manifest import FrozenDataset, Manifest
 from dserver_signed_url_plugin.storage.protocols import Storage
 from dserver_signed_url_plugin.storage.registry import Storages
 from dserver_signed_url_plugin.storage.values import Contents, Item, StoredItem
+from dserver_signed_url_plugin.times import in_utc
 from dserver_signed_url_plugin.uploads import assembly, part_repository, repository
 from dserver_signed_url_plugin.uploads.comparison import compare, compare_promoted, frozen_item
 from dserver_signed_url_plugin.uploads.lease import Lease, leased
@@ -90,8 +92,8 @@ class _Work:
 class Completions:
     """Turns uploads into registered datasets."""
 
-    def __init__(self, settings: Settings, storages: Storages) -> None:
-        self._settings, self._storages = settings, storages
+    def __init__(self, settings: Settings, storages: Storages, observer: Observer) -> None:
+        self._settings, self._storages, self._observer = settings, storages, observer
 
     def complete(
         self, permit: UploadPermit, uuid: str, wait_seconds: int | None = None
@@ -106,7 +108,7 @@ class Completions:
         :raises AssemblyPending: without ``wait_seconds``, while the store assembles an item.
         :raises UploadElsewhere: if the UUID is pending at another base URI.
         """
-        uri = permit.base_uri.dataset(uuid)
+        uri, began = permit.base_uri.dataset(uuid), time.time()
         upload = _find(permit, uri)
         if upload is None:
             return _finished(uri)
@@ -125,7 +127,11 @@ class Completions:
             if wait_seconds is None:
                 raise
             return _completing(uri)
-        return _finished(uri, verified)
+        completion = _finished(uri, verified)
+        if verified is not None:
+            now, announced = time.time(), in_utc(upload.created_at).timestamp()
+            self._observer.completed(now - began, now - announced, completion.size_in_bytes)
+        return completion
 
     def _finish(
         self, uri: DatasetURI, storage: Storage, lease: Lease, progress: CompletionProgress

@@ -1,4 +1,4 @@
-"""Records requests, each as one decision of the audit, and sets the headers of every answer.
+"""Records requests, each as one decision of the audit and in the metrics; sets headers of answers.
 
 Flask calls these hooks before and after each view, and when a request ends. A route's endpoint is
 the name of its action in the audit.
@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from http import HTTPStatus
+from time import perf_counter
 from typing import ParamSpec, Protocol, TypeVar
 from uuid import uuid4
 
@@ -18,13 +20,14 @@ from flask import Blueprint, Response, request
 from dserver_signed_url_plugin import request_ids
 from dserver_signed_url_plugin.audit.decisions import Decision, Extent, Outcome, printable_uri
 from dserver_signed_url_plugin.errors import InternalError
+from dserver_signed_url_plugin.observer import Answer
 from dserver_signed_url_plugin.services import services
 from dserver_signed_url_plugin.web import caller
 
 REQUEST_ID = "X-Request-ID"
 
 # Endpoints that programs request all day, without a token, and that grant nothing.
-UNRECORDED = frozenset({"health-live", "health-ready"})
+UNRECORDED = frozenset({"health-live", "health-ready", "metrics"})
 
 _EXPOSED = f"{REQUEST_ID}, Retry-After, X-Pagination"
 _FACTS = "dserver_signed_url_plugin.request_facts"
@@ -48,6 +51,7 @@ class _RequestFacts:
 
     def __init__(self) -> None:
         self.request_id = _request_id()
+        self.began = perf_counter()
         self.uri: str | None = None
         self.share: str | None = None
         self.reason: str | None = None
@@ -124,6 +128,7 @@ def _facts() -> _RequestFacts:
 
 def _begin() -> None:
     request_ids.begin(_facts().request_id, _action())
+    services().metrics.observer.request_began()
 
 
 def _record_response(response: Response) -> Response:
@@ -146,19 +151,41 @@ def _record(facts: _RequestFacts, status: int) -> None:
     if _action() in UNRECORDED:
         return
     is_granted = status < HTTPStatus.BAD_REQUEST
-    services().audit.record(
-        Decision(
-            action=_action(),
-            username="" if status == HTTPStatus.UNAUTHORIZED else _identity(),
-            uri=_uri(facts),
-            share=facts.share,
-            outcome=Outcome.GRANTED if is_granted else Outcome.REFUSED,
-            reason=None if is_granted else facts.reason or InternalError.slug,
-            address=request.remote_addr,
-            request_id=facts.request_id,
-            **vars(facts.extent if is_granted else Extent()),
-        )
+    decision = Decision(
+        action=_action(),
+        username="" if status == HTTPStatus.UNAUTHORIZED else _identity(),
+        uri=_uri(facts),
+        share=facts.share,
+        outcome=Outcome.GRANTED if is_granted else Outcome.REFUSED,
+        reason=None if is_granted else facts.reason or InternalError.slug,
+        address=request.remote_addr,
+        request_id=facts.request_id,
+        **vars(facts.extent if is_granted else Extent()),
     )
+    services().audit.record(decision)
+    _count(status, decision)
+
+
+def record_unknown(status: int) -> None:
+    """Count a request that no route takes. It is not audited, because nothing was decided."""
+    _count(status, None)
+
+
+def _count(status: int, decision: Decision | None) -> None:
+    facts = _facts()
+    answer = Answer(
+        route=None, status=status, slug=facts.reason, seconds=perf_counter() - facts.began
+    )
+    if decision is not None:
+        answer = replace(
+            answer,
+            route=decision.action,
+            slug=decision.reason,
+            uri=decision.uri,
+            items=decision.items,
+            size_in_bytes=decision.size_in_bytes,
+        )
+    services().metrics.observer.answered(answer)
 
 
 def _action() -> str:

@@ -1,11 +1,13 @@
-"""The routes for programs that watch a server: its health. They require no token.
+"""The routes for programs that watch a server: its health and metrics. They require no token.
 
-Their requests are neither audited nor counted against a rate limit.
+Their requests are neither audited nor counted, in the metrics or against a rate limit.
 """
 
 from __future__ import annotations
 
 from typing import TypedDict
+
+from flask import Response, current_app
 
 from dserver_signed_url_plugin.audit.decisions import Extent
 from dserver_signed_url_plugin.health.service import Readiness
@@ -42,3 +44,12 @@ def live() -> Live:
 def ready(query: ReadyQuery) -> Readiness:
     """Say, within a second, whether the server can serve: its database and tables. No token."""
     return services().health.ready(stores=query["stores"])
+
+
+@blueprint.route("/metrics", methods=["GET"], endpoint="metrics")
+@blueprint.alt_response(200, description="Prometheus' text format", content_type="text/plain")
+@blueprint.refuses({}, openapi.METRICS)
+def metrics() -> Response:
+    """Return metrics for Prometheus, if the operator has switched them on. Requires no token."""
+    exposition = services().metrics.exposition(current_app.app_context)
+    return Response(exposition, content_type="text/plain; version=0.0.4; charset=utf-8")

@@ -78,6 +78,7 @@ SHARING = {
 }
 REVOKING = {404: "There is no such share, or it is another user's"}
 # Of the routes for programs that watch a server, which need no token either.
+METRICS = {404: "This server has no metrics: `SIGNED_URL_METRICS` is not set"}
 NOT_READY = {503: "The database does not answer, or needs a migration; `errors.slug` says which"}
 AUDIT = {404: "This server keeps no table of decisions"}
 
@@ -104,7 +105,7 @@ _TAKE_UPLOAD_TOKENS = {
 }
 
 # Below the prefix: whoever has the link of a share needs no other token, and a probe none.
-_WITHOUT_ACCOUNT = ("s/", "health/")
+_WITHOUT_ACCOUNT = ("s/", "health/", "metrics")
 
 _METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 

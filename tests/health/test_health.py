@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from time import monotonic
@@ -14,10 +13,10 @@ from dservercore import sql_db
 from sqlalchemy import text
 
 from dserver_signed_url_plugin import tables
-from dserver_signed_url_plugin.shared_result import THREAD
 from tests.support.audit_records import said, written
 from tests.support.databases import on_each_database
 from tests.support.dserver import Dserver
+from tests.support.hanging_checks import end_checks
 from tests.support.logged_secrets import secrets_of
 from tests.support.refusals import assert_refused
 from tests.support.silent_servers import silent
@@ -29,12 +28,10 @@ postgresql_only = pytest.mark.database("postgresql", reason="SQLite has no serve
 
 
 @pytest.fixture(autouse=True)
-def _checks_end() -> Iterator[None]:
-    """Wait for checks that nobody waits for: they return their connections."""
+def _checks_end(make_dserver_on: Callable[..., Dserver]) -> Iterator[None]:
+    """Wait for checks that nobody waits for, before their connections are closed."""
     yield
-    for thread in threading.enumerate():
-        if thread.name == THREAD:
-            thread.join(30)
+    end_checks()
 
 
 @pytest.fixture
@@ -160,8 +157,8 @@ def test_a_database_that_refuses_is_named_in_no_answer(make_dserver):
     address = "postgresql+psycopg://dserver:very-secret@127.0.0.1:1/very-private"
     dserver = make_dserver()
     with dserver.app.app_context():
-        engines = sql_db.engines
-        engines[None] = sql_db.create_engine(address)
+        sql_db.engine.dispose()
+        sql_db.engines[None] = sql_db.create_engine(address)
     answer = promptly(dserver)
     check_unready(answer, "database-busy")
     for secret in ("very-secret", "127.0.0.1", "very-private"):

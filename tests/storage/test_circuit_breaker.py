@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
@@ -231,3 +232,21 @@ def test_what_is_done_in_a_thread_returns_and_raises_as_here():
     assert in_thread(lambda: 1) == 1
     with pytest.raises(TimeoutError, match="of the work"):
         in_thread(lambda: (_ for _ in ()).throw(TimeoutError("of the work")))
+
+
+def test_each_call_is_observed_with_its_result_and_the_state_of_the_breaker():
+    seen: list[tuple[str, bool]] = []
+
+    def observe(result: str, seconds: float, *, is_open: bool) -> None:
+        assert 0 <= seconds < SECONDS
+        seen.append((result, is_open))
+
+    def missing() -> None:
+        raise ItemNotFound("a")
+
+    store = CircuitBreaker("lab", SECONDS, observe)
+    for answer in (lambda: ask(store, lambda: None), missing, *[away] * 6):
+        with suppress(ItemNotFound, StorageAway):
+            ask(store, answer)
+    ended = [("ok", False)] * 2 + [("failed", False)] * 4 + [("failed", True), ("refused", True)]
+    assert seen == ended

@@ -30,12 +30,13 @@ DOWNLOAD = ("/signed-urls/s/{token}/{identifier}", "get")
 PREVIEW = ("/signed-urls/s/{token}/{identifier}/preview", "get")
 LIVE = ("/signed-urls/health/live", "get")
 READY = ("/signed-urls/health/ready", "get")
+METRICS = ("/signed-urls/metrics", "get")
 WITHOUT_ACCOUNT = (LINK, DOWNLOAD, PREVIEW)
 OPERATIONS = (
     *(DATASET, ITEMS, ITEM, UPLOAD, PARTS, COMPLETE, STATUS, CANCEL, AUDIT),
     *WITHOUT_ACCOUNT,
     *(SHARE, SHARES, REVOKE),
-    *(LIVE, READY),
+    *(LIVE, READY, METRICS),
 )
 EVERYWHERE = {200, 400, 401, 403, 422, 429, 501, 502, 503}
 
@@ -262,6 +263,7 @@ def test_every_operation_has_an_id_of_its_own_in_the_words_of_the_field(document
         REVOKE: "revokeShare",
         LIVE: "live",
         READY: "ready",
+        METRICS: "metrics",
     }
 
 
@@ -272,7 +274,7 @@ def test_a_link_needs_no_account(document, operation):
     assert {"404", "410", "429", "502"} <= operation["responses"].keys()
 
 
-@pytest.mark.parametrize("route", sorted({*OPERATIONS} - {DOWNLOAD, PREVIEW}))
+@pytest.mark.parametrize("route", sorted({*OPERATIONS} - {DOWNLOAD, PREVIEW, METRICS}))
 def test_the_example_of_an_answer_has_what_its_schema_requires(document, route, operation):
     status = "201" if "201" in operation["responses"] else "200"
     content = operation["responses"][status]["content"]["application/json"]
@@ -280,7 +282,7 @@ def test_the_example_of_an_answer_has_what_its_schema_requires(document, route, 
     assert set(schema["required"]) <= content["example"].keys() <= schema["properties"].keys()
 
 
-@pytest.mark.parametrize("route", [LIVE, READY])
+@pytest.mark.parametrize("route", [LIVE, READY, METRICS])
 def test_a_probe_needs_no_token(document, operation):
     assert operation["security"] == []
     assert not {"401", "403", "429"} & operation["responses"].keys()

@@ -1,0 +1,79 @@
+"""What the database knows: pending uploads, shares that work, and the last runs of commands.
+
+The same on every server. Read when metrics are requested, in two statements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from dserver_signed_url_plugin.audit.decisions import Audit, Run
+from dserver_signed_url_plugin.metrics import repository
+from dserver_signed_url_plugin.times import in_utc
+
+
+@dataclass(frozen=True)
+class DatabaseFigure:
+    """A gauge: its name without prefix, and values by those of its labels."""
+
+    name: str
+    description: str
+    samples: Sequence[tuple[Sequence[str], float]]
+    labels: Sequence[str] = ()
+
+
+def unavailable() -> Sequence[DatabaseFigure]:
+    """Return what is known if the database does not answer."""
+    return [_is_available(0)]
+
+
+def read(audit: Audit) -> Sequence[DatabaseFigure]:
+    """Read the figures; needs an app context.
+
+    :raises DatabaseBusy: if the database refuses, or does not answer.
+    """
+    now = datetime.now(timezone.utc)
+    counts = repository.counts(now)
+    began = counts.oldest_pending
+    age = 0.0 if began is None else (now - in_utc(began)).total_seconds()
+    return [
+        _is_available(1),
+        _figure("pending_uploads", "Uploads that are not registered yet.", counts.pending),
+        _figure("pending_bytes", "Bytes that they have announced.", counts.pending_bytes),
+        _figure("pending_oldest_seconds", "Seconds since the oldest of them began.", max(0.0, age)),
+        _figure("shares", "Shares whose links work.", counts.shares),
+        *_runs(audit.last_runs()),
+    ]
+
+
+def _is_available(value: float) -> DatabaseFigure:
+    return _figure("database_up", "Whether the database answered within a second.", value)
+
+
+def _figure(name: str, description: str, value: float) -> DatabaseFigure:
+    return DatabaseFigure(name, description, [((), value)])
+
+
+def _runs(runs: Mapping[str, Run]) -> Sequence[DatabaseFigure]:
+    """Return the last run of each command that changes something; their names are those of code."""
+    ran = [((name,), run.ended_at.timestamp()) for name, run in runs.items()]
+    failed = [((name,), float(run.reason is not None)) for name, run in runs.items()]
+    succeeded = [
+        ((name,), run.succeeded_at.timestamp())
+        for name, run in runs.items()
+        if run.succeeded_at is not None
+    ]
+    return [
+        DatabaseFigure(
+            "command_last_run_timestamp_seconds", "When a command last ended.", ran, ["command"]
+        ),
+        DatabaseFigure("command_failed", "Whether its last run failed.", failed, ["command"]),
+        DatabaseFigure(
+            "command_last_success_timestamp_seconds",
+            "When a command last succeeded.",
+            succeeded,
+            ["command"],
+        ),
+    ]

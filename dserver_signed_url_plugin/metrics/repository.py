@@ -1,0 +1,49 @@
+"""The statement that counts what is pending and shared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from dservercore import sql_db
+from sqlalchemy import ScalarSelect, func, or_, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from dserver_signed_url_plugin import database
+from dserver_signed_url_plugin.errors import DatabaseBusy
+from dserver_signed_url_plugin.shares.models import Share
+from dserver_signed_url_plugin.uploads.models import PendingUpload, UploadState
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What is in the tables; ``oldest_pending`` is when the oldest pending upload began (UTC)."""
+
+    pending: int
+    pending_bytes: int
+    oldest_pending: datetime | None
+    shares: int
+
+
+def counts(now: datetime) -> Counts:
+    """Count, in one statement.
+
+    :raises DatabaseBusy: if the database refuses, or does not answer.
+    """
+    upload = PendingUpload
+    wanted = select(
+        func.count(), func.sum(upload.size_in_bytes), func.min(upload.created_at), _shares(now)
+    ).where(upload.state != UploadState.REMOVED)
+    try:
+        pending, size, oldest, shares = sql_db.session.execute(wanted).one()
+    except SQLAlchemyError as error:
+        raise DatabaseBusy(database.advice(error)) from error
+    finally:
+        sql_db.session.rollback()
+    return Counts(pending, int(size or 0), oldest, shares)
+
+
+def _shares(now: datetime) -> ScalarSelect[int]:
+    has_downloads = or_(Share.max_downloads.is_(None), Share.downloads < Share.max_downloads)
+    works = (Share.ended_at.is_(None), Share.ends_at > now, has_downloads)
+    return select(func.count()).select_from(Share).where(*works).scalar_subquery()

@@ -1,0 +1,88 @@
+"""Metrics of an app, if SIGNED_URL_METRICS is set: what counts, and what Prometheus is told."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from dserver_signed_url_plugin import database
+from dserver_signed_url_plugin.audit.decisions import Audit
+from dserver_signed_url_plugin.config import Settings
+from dserver_signed_url_plugin.errors import ConfigurationError, DatabaseBusy, RouteNotFound
+from dserver_signed_url_plugin.metrics import figures
+from dserver_signed_url_plugin.metrics.counting import Counting, load_meters
+from dserver_signed_url_plugin.metrics.figures import DatabaseFigure
+from dserver_signed_url_plugin.observer import Observer
+from dserver_signed_url_plugin.shared_result import SharedResult
+
+logger = logging.getLogger(__name__)
+
+SETTING, DIRECTORY = "SIGNED_URL_METRICS", "PROMETHEUS_MULTIPROC_DIR"
+# In seconds: how long a scrape waits for the database, and how long its figures are shown again.
+_PATIENCE, _LIFETIME = 1.0, 5.0
+
+
+class Metrics:
+    """The metrics of an app; off unless ``SIGNED_URL_METRICS`` is set."""
+
+    def __init__(self, settings: Settings, audit: Audit) -> None:
+        """Check what metrics need.
+
+        :raises ConfigurationError: if something is missing; the message says what.
+        """
+        self._audit = audit
+        self._figures: SharedResult[Sequence[DatabaseFigure]] = SharedResult(
+            patience=_PATIENCE, lifetime=_LIFETIME
+        )
+        self._counting = Counting() if settings.metrics else None
+        if settings.metrics:
+            _check_environment()
+
+    @property
+    def observer(self) -> Observer:
+        """What routes and services have to call."""
+        return self._counting or Observer()
+
+    def exposition(self, app_context: Callable[[], AbstractContextManager[Any]]) -> bytes:
+        """Return all metrics in Prometheus' text format, within about a second.
+
+        :param app_context: of the app, for the thread that reads its database.
+        :raises RouteNotFound: if metrics are off.
+        """
+        if self._counting is None:
+            raise RouteNotFound
+
+        def read() -> Sequence[DatabaseFigure]:
+            database.limit_request()
+            with app_context():
+                return figures.read(self._audit)
+
+        try:
+            found = self._figures.of(read)
+        except (DatabaseBusy, TimeoutError):
+            found = figures.unavailable()
+        return self._counting.meters.exposition(found)
+
+
+def _check_environment() -> None:
+    directory = os.environ.get(DIRECTORY)
+    if directory and not os.access(directory, os.W_OK | os.X_OK):
+        raise ConfigurationError(
+            DIRECTORY, f"must name a directory in which dserver can write, not {directory!r}."
+        )
+    try:
+        load_meters()
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            SETTING,
+            "needs prometheus_client: install the extra `metrics` of this plugin, or leave it out.",
+        ) from error
+    if not directory and os.environ.get("SERVER_SOFTWARE", "").startswith("gunicorn"):
+        logger.warning(
+            "%s is not set: if gunicorn runs several workers, each of them shows its own metrics "
+            "only. Set it to an empty directory in which they can write.",
+            DIRECTORY,
+        )

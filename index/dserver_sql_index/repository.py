@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dservercore import UnknownURIError, sql_db
-from sqlalchemy import ARRAY, Text, bindparam, delete, func, insert, select, update
+from sqlalchemy import ARRAY, Table, Text, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from dserver_sql_index import documents
@@ -24,16 +24,11 @@ def write(info: DatasetInfo) -> None:
     :raises ValidationError: if a field is missing or invalid.
     """
     row = documents.dataset_row(info)
-    if not _update(row["uri"], row):
-        try:
-            with sql_db.session.begin_nested():
-                sql_db.session.execute(insert(datasets).values(row))
-        except IntegrityError:
-            # Inserted by another request since the update.
-            _update(row["uri"], row)
+    is_new = not _update(row["uri"], row) and _insert(row)
     dataset_id = _id(row["uri"])
-    _replace_tags(dataset_id, info.get("tags", ()))
-    _delete_texts(dataset_id)
+    if not is_new:
+        _delete(dataset_id, tags, texts)
+    _insert_tags(dataset_id, info.get("tags", ()))
     _insert_texts(dataset_id, documents.searched_texts(info))
 
 
@@ -43,8 +38,7 @@ def remove(uri: str) -> None:
     dataset_id = sql_db.session.execute(statement).scalar_one_or_none()
     if dataset_id is None:
         return
-    for table in (tags, texts):
-        sql_db.session.execute(delete(table).where(table.c.dataset_id == dataset_id))
+    _delete(dataset_id, tags, texts)
     sql_db.session.execute(delete(datasets).where(datasets.c.id == dataset_id))
 
 
@@ -70,7 +64,9 @@ def change_tags(uri: str, new_tags: Iterable[str]) -> None:
     :raises UnknownURIError: if it is not in the index.
     """
     new_tags = list(new_tags)
-    _replace_tags(_change(uri, "tags", new_tags, new_tags), new_tags)
+    dataset_id = _change(uri, "tags", new_tags, new_tags)
+    _delete(dataset_id, tags)
+    _insert_tags(dataset_id, new_tags)
 
 
 def _change(uri: str, field: str, value: Any, searched: Iterable[str]) -> int:
@@ -78,9 +74,21 @@ def _change(uri: str, field: str, value: Any, searched: Iterable[str]) -> int:
     if not _update(uri, {f"{field}_json": documents.to_json(value)}):
         raise UnknownURIError(f"URI {uri} not registered")
     dataset_id = _id(uri)
-    _delete_texts(dataset_id, field)
+    of_field = texts.c.dataset_id == dataset_id, texts.c.field == field
+    sql_db.session.execute(delete(texts).where(*of_field))
     _insert_texts(dataset_id, {field: searched})
     return dataset_id
+
+
+def _insert(row: Row) -> bool:
+    """Insert the row of a dataset; return False if another request has, whose row is updated."""
+    try:
+        with sql_db.session.begin_nested():
+            sql_db.session.execute(insert(datasets).values(row))
+    except IntegrityError:
+        _update(row["uri"], row)
+        return False
+    return True
 
 
 def _update(uri: str, values: Mapping[str, Any]) -> bool:
@@ -93,19 +101,16 @@ def _id(uri: str) -> int:
     return int(sql_db.session.execute(statement).scalar_one())
 
 
-def _replace_tags(dataset_id: int, new_tags: Iterable[str]) -> None:
-    sql_db.session.execute(delete(tags).where(tags.c.dataset_id == dataset_id))
+def _delete(dataset_id: int, *tables: Table) -> None:
+    for table in tables:
+        sql_db.session.execute(delete(table).where(table.c.dataset_id == dataset_id))
+
+
+def _insert_tags(dataset_id: int, new_tags: Iterable[str]) -> None:
     digests = documents.tag_digests(new_tags)
     rows = [{"dataset_id": dataset_id, "digest": digest} for digest in sorted(digests)]
     if rows:
         sql_db.session.execute(insert(tags), rows)
-
-
-def _delete_texts(dataset_id: int, *fields: str) -> None:
-    statement = delete(texts).where(texts.c.dataset_id == dataset_id)
-    if fields:
-        statement = statement.where(texts.c.field.in_(fields))
-    sql_db.session.execute(statement)
 
 
 def _insert_texts(dataset_id: int, searched: Mapping[str, Iterable[str]]) -> None:

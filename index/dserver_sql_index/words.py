@@ -13,7 +13,7 @@ _WORD = re.compile(f"[{_UNSPACED}]|[^\\W_{_UNSPACED}]+")
 # A lexeme of PostgreSQL has at most 2,046 bytes; a character at most four.
 _MAX_LENGTH = 255
 # The lexemes of a tsvector have less than 1 MiB together.
-_PART_BYTES = 256 * 1024
+_PART_LENGTH = 200_000
 
 
 @dataclass(frozen=True)
@@ -33,26 +33,30 @@ class Part:
 
 def words_of(text: str) -> list[str]:
     """Return the words of a text, without case and diacritics, in the text's order."""
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
-    plain = "".join(each for each in decomposed if not unicodedata.combining(each))
-    # Composed again, because a syllable of Hangul is one character.
-    composed = unicodedata.normalize("NFC", plain)
-    return [word[:_MAX_LENGTH] for word in _WORD.findall(composed)]
+    plain = text.lower() if text.isascii() else _without_diacritics(text.casefold())
+    return [word[:_MAX_LENGTH] for word in _WORD.findall(plain)]
 
 
 def parts_of(texts: Iterable[str]) -> Iterator[Part]:
     """Return the words of several texts, none if they have no word."""
     content: list[str] = []
-    size = 0
+    length = 0
     for text in texts:
         for word in (*words_of(text), "\n"):
             content.append(word)
-            size += len(word.encode()) + 1
-            if size > _PART_BYTES:
+            length += len(word) + 1
+            if length > _PART_LENGTH:
                 yield Part(f" {' '.join(content)} ")
-                content, size = [], 0
+                content, length = [], 0
     if any(word != "\n" for word in content):
         yield Part(f" {' '.join(content)} ")
+
+
+def _without_diacritics(text: str) -> str:
+    decomposed = unicodedata.normalize("NFKD", text)
+    plain = "".join(each for each in decomposed if not unicodedata.combining(each))
+    # Composed again, because a syllable of Hangul is one character.
+    return unicodedata.normalize("NFC", plain)
 
 
 def is_storable(text: str) -> bool:

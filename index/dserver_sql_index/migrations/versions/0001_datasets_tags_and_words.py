@@ -53,10 +53,7 @@ def upgrade() -> None:
         sa.Column("words", words),
         if_not_exists=True,
     )
-    if op.get_context().dialect.name == "postgresql":
-        op.create_index(
-            f"ix_{TEXT}_words", TEXT, ["words"], postgresql_using="gin", if_not_exists=True
-        )
+    op.create_index(f"ix_{TEXT}_words", TEXT, ["words"], postgresql_using="gin", if_not_exists=True)
 
 
 def downgrade() -> None:

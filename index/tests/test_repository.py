@@ -1,0 +1,190 @@
+"""Registering, changing and deleting: whole, at the same time, and in few statements."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+
+import pytest
+from dserver_sql_index import SQLRetrieve, SQLSearch
+from dserver_sql_index.tables import datasets, tags, texts
+from dservercore import UnknownURIError, ValidationError, sql_db
+from flask import Flask
+from sqlalchemy import func, select
+
+from index.tests.datasets import dataset, found, register
+from tests.support.databases import on_each_database
+
+pytestmark = [on_each_database, pytest.mark.usefixtures("index")]
+
+GETTERS = ["get_readme", "get_manifest", "get_annotations", "get_tags"]
+CHANGES = {"set_readme": "new", "set_annotations": {"a": "new"}, "set_tags": ["new"]}
+
+
+def rows() -> list[int]:
+    counts = (select(func.count()).select_from(table) for table in (datasets, tags, texts))
+    return [sql_db.session.execute(count).scalar_one() for count in counts]
+
+
+def items(number: int) -> dict:
+    return {"items": {f"{index:040}": item(index) for index in range(number)}}
+
+
+def item(index: int) -> dict:
+    return {"relpath": f"run/{index}.csv", "hash": f"{index:032}", "size_in_bytes": 1}
+
+
+def test_registering_again_replaces():
+    register(dataset(1, tags=["old"], manifest=items(1)), dataset(1, tags=["new"], readme="second"))
+    assert found() == ["dataset-1"]
+    assert found(tags=["old"]) == found(free_text="old run") == []
+    assert SQLRetrieve().get_readme(dataset(1)["uri"]) == "second"
+
+
+def test_deleting_leaves_nothing_and_may_be_repeated():
+    register(dataset(1, tags=["x"]), dataset(2, tags=["y"]))
+    before = rows()
+    register(dataset(3, tags=["z"]))
+    for _ in range(2):
+        SQLSearch().delete_dataset(dataset(3)["uri"])
+        SQLRetrieve().delete_dataset(dataset(3)["uri"])
+    assert rows() == before
+    assert found() == ["dataset-1", "dataset-2"]
+
+
+def test_what_was_registered_is_returned_byte_for_byte():
+    odd = "ü\0\ud800"
+    manifest = {"items": {"a": {"relpath": odd, "size_in_bytes": 3}}, "hash_function": odd}
+    info = dataset(1, readme=odd, manifest=manifest, annotations={odd: [1, odd]}, tags=[odd])
+    register(json.loads(json.dumps(info)))
+    retrieve = SQLRetrieve()
+    assert retrieve.get_readme(info["uri"]) == odd
+    assert retrieve.get_manifest(info["uri"]) == manifest
+    assert retrieve.get_annotations(info["uri"]) == {odd: [1, odd]}
+    assert retrieve.get_tags(info["uri"]) == [odd]
+    assert found(tags=[odd]) == ["dataset-1"]
+
+
+@pytest.mark.parametrize("getter", GETTERS)
+def test_an_unknown_uri_is_named_so(getter):
+    with pytest.raises(UnknownURIError):
+        getattr(SQLRetrieve(), getter)("s3://lab/nowhere")
+
+
+@pytest.mark.parametrize("getter", GETTERS)
+def test_only_what_is_returned_is_loaded(getter, statements):
+    register(dataset(1))
+    statements.clear()
+    getattr(SQLRetrieve(), getter)(dataset(1)["uri"])
+    [statement] = statements
+    assert statement.count("_json") == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"frozen_at": "yesterday"},
+        {"frozen_at": 1e300},
+        {"frozen_at": float("nan")},
+        {"uri": "s3://lab/" + "x" * 1024},
+        {"name": "\0"},
+        {"creator_username": "\ud800"},
+        {"name": None},
+        {"manifest": []},
+        {"annotations": ["x"]},
+        {"tags": 1},
+        {"number_of_items": 2**31},
+        {"size_in_bytes": 2**63},
+    ],
+)
+def test_what_cannot_be_indexed_is_a_validation_error(change):
+    with pytest.raises(ValidationError):
+        register(dataset(1, **change))
+
+
+def test_work_does_not_grow_with_items_words_or_tags(statements):
+    def cost(act: Callable[..., object], *arguments: object, **query: object) -> int:
+        statements.clear()
+        act(*arguments, **query)
+        return len(statements)
+
+    for number, size in enumerate([1, 300]):
+        names = [f"tag-{n}" for n in range(size)]
+        info = dataset(number, tags=names, manifest=items(size))
+        assert [cost(register, info), cost(register, info)] == [7, 6]
+        assert cost(found, tags=names, free_text=" ".join(names)) == 1
+
+
+def test_registering_and_deleting_leave_the_commit_to_dserver():
+    register(dataset(1))
+    sql_db.session.rollback()
+    assert found() == []
+    register(dataset(1))
+    sql_db.session.commit()
+    SQLSearch().delete_dataset(dataset(1)["uri"])
+    sql_db.session.rollback()
+    assert found() == ["dataset-1"]
+
+
+@pytest.mark.parametrize("setter", CHANGES)
+def test_a_change_is_committed_searched_and_returned(setter):
+    kept = {"readme": "old", "annotations": {"a": "old"}, "tags": ["old"]}
+    register(dataset(1, **kept, manifest=items(2)))
+    sql_db.session.commit()
+    value, uri = CHANGES[setter], dataset(1)["uri"]
+    for plugin in (SQLSearch(), SQLRetrieve()):
+        assert getattr(plugin, setter)(uri, value) == value
+    sql_db.session.rollback()
+    assert getattr(SQLRetrieve(), setter.replace("set", "get"))(uri) == value
+    assert (
+        found(free_text="new") == found(free_text="old") == found(free_text="csv") == ["dataset-1"]
+    )
+    assert found(tags=["new"]) == (["dataset-1"] if setter == "set_tags" else [])
+    with pytest.raises(UnknownURIError):
+        getattr(SQLSearch(), setter)("s3://lab/nowhere", value)
+
+
+def commit_beside(app: Flask, act: Callable[[], None]) -> None:
+    """Commit while another request acts, which commits as well."""
+
+    def run() -> None:
+        with app.app_context():
+            act()
+            sql_db.session.commit()
+
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(run)
+        # Long enough to get to where it has to wait; the outcome does not depend on it.
+        wait([other], timeout=0.1)
+        sql_db.session.commit()
+        other.result()
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+def test_of_two_registrations_at_once_the_later_stays_whole(index, is_known):
+    if is_known:
+        register(dataset(1, readme="zero", tags=["zero"]))
+        sql_db.session.commit()
+    register(dataset(1, readme="first", tags=["first", "a"]))
+    second = dataset(1, readme="second", tags=["second"], manifest=items(3))
+    commit_beside(index, lambda: register(second))
+    assert rows() == [1, 1, 4]
+    assert found(tags=["second"]) == found(free_text="second csv") == ["dataset-1"]
+    assert found(free_text="first zero") == []
+
+
+def test_of_a_registration_and_a_deletion_at_once_both_succeed(index):
+    register(dataset(1, tags=["old"]))
+    sql_db.session.commit()
+    register(dataset(1, tags=["new", "newer"]))
+    commit_beside(index, lambda: SQLSearch().delete_dataset(dataset(1)["uri"]))
+    assert rows() == [0, 0, 0]
+
+
+@pytest.mark.database("postgresql", reason="of the index, only its tsvectors have a limit")
+def test_a_hundred_thousand_items_are_registered_found_and_returned():
+    manifest = items(100_000)
+    register(dataset(1, manifest=manifest), dataset(2))
+    assert found(free_text='"run/99999.csv"') == ["dataset-1"]
+    assert SQLRetrieve().get_manifest(dataset(1)["uri"]) == manifest

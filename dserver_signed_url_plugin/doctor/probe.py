@@ -140,7 +140,10 @@ class AccountProbe(Probe, Protocol):
     """The doctor's access to one Azure account."""
 
     def public_containers(self) -> Sequence[str]:
-        """Return those of the first 5,000 containers that anybody can read."""
+        """Return the containers that anybody can read."""
+
+    def key_ends(self) -> datetime | None:
+        """Return when what signs URLs ends; None if that is an account key."""
 
     def soft_delete_days(self) -> int:
         """Return for how many days deleted blobs are kept; 0 if they are not."""

@@ -1,4 +1,4 @@
-"""The checks of an Azure account and their order; an account key has all permissions."""
+"""The checks of an Azure account and their order."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ _STEPS: tuple[Step[AccountProbe], ...] = (
     Step("endpoint", "GET {endpoint} without a signature", addresses.endpoint, READING),
     Step("clock", "compare the store's clock", addresses.clock, READING, ("endpoint",)),
     Step("containers", "list containers, as the server", account.containers, READING, ("clock",)),
+    Step("credentials", "get what signs URLs", account.credentials, READING, ("clock",)),
     Step("soft-delete", "look up soft delete of blobs", account.soft_delete, None, _CONTAINERS),
     Step("lifecycle", "look up lifecycle rules", account.lifecycle, None, _CONTAINERS),
     Step("scratch", "create a container, as the server", account.scratch_container, READING,
@@ -27,7 +28,7 @@ _STEPS: tuple[Step[AccountProbe], ...] = (
     Step("public-endpoint", "GET {public_endpoint} without a signature", addresses.public_endpoint,
          READING),
     Step("signature", "GET …/absent, signed", urls.signature, READING,
-         ("scratch", "public-endpoint")),
+         ("scratch", "credentials", "public-endpoint")),
 
     Step("pinned-put", "PUT …/pinned, as announced", urls.pinned_put, UPLOADING, _SIGNATURE),
     Step("other-bytes", "PUT other bytes than announced", urls.other_bytes, UPLOADING, _PINNED),

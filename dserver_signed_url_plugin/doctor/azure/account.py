@@ -1,7 +1,10 @@
-"""Checks of an Azure account with its key: containers, configuration, documents."""
+"""Checks of an Azure account as the server uses it: containers, configuration, documents."""
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
+
+from dserver_signed_url_plugin.doctor.addresses import duration
 from dserver_signed_url_plugin.doctor.context import ANNOUNCED, OTHER, CheckContext
 from dserver_signed_url_plugin.doctor.findings import CheckResult, failed, ok, skipped, warning
 from dserver_signed_url_plugin.doctor.probe import AccountProbe
@@ -14,12 +17,24 @@ def containers(context: CheckContext[AccountProbe]) -> CheckResult:
     """List containers, as the server does, and look for public ones."""
     public = context.probe.public_containers()
     if not public:
-        return ok("200, none is public", "The account key is right.")
+        return ok("200, none is public", "The server may list containers.")
     named = ", ".join(public[:_MAX_NAMED]) + (", …" if len(public) > _MAX_NAMED else "")
     return warning(
         f"200, but {len(public)} public: {named}",
         "Anybody can read the blobs of a public container, whatever dserver permits.",
         'Set "Allow Blob anonymous access" to disabled for the account, unless it is intended.',
+    )
+
+
+def credentials(context: CheckContext[AccountProbe]) -> CheckResult:
+    """Find out what signs URLs, and request it where it is not a key that the server has."""
+    end = context.probe.key_ends()
+    if end is None:
+        return ok("the account's key", "URLs work for as long as promised.")
+    left = int((end - datetime.now(timezone.utc)).total_seconds())
+    return ok(
+        f"200, a key for {duration(left)}",
+        "The server uses Entra ID, and its identity may sign URLs.",
     )
 
 
@@ -36,10 +51,10 @@ def soft_delete(context: CheckContext[AccountProbe]) -> CheckResult:
 
 
 def lifecycle(_: CheckContext[AccountProbe]) -> CheckResult:
-    """Name what cannot be checked with an account key."""
+    """Name what cannot be checked."""
     return skipped(
-        "An account key gives no access to lifecycle rules, versioning and soft delete of "
-        "containers.",
+        "Neither an account key nor the role that dserver needs gives access to lifecycle rules, "
+        "versioning and soft delete of containers.",
         "Make sure that no rule deletes or archives blobs of datasets: `az storage account "
         "management-policy show`, or Lifecycle management in the Azure portal; for the others, see "
         "Data protection.",

@@ -111,7 +111,12 @@ class AzureProbe:
     def _blob(self, key: str) -> str:
         return key.removeprefix(self.scratch)
 
-    # Access with the account key -----------------------------------------------------------
+    # Access as the server ------------------------------------------------------------------
+
+    def key_ends(self) -> datetime | None:
+        """Return when what signs URLs ends (UTC); None if that is the account's key."""
+        with _refusals_raised():
+            return self._azure.key_ends()
 
     def public_containers(self) -> Sequence[str]:
         """Return the containers that anybody can read."""

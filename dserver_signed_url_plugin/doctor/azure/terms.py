@@ -9,6 +9,7 @@ from __future__ import annotations
 from dserver_signed_url_plugin.doctor.terms import Terms
 
 _KEY = "Correct DTOOL_AZURE_ACCOUNT_KEY_<account>"
+_ROLE = '"Storage Blob Data Contributor"'
 _OLD = (
     "The store does not support this version of Azure's interface.",
     "Use a newer version of the emulator.",
@@ -32,7 +33,18 @@ _MEANINGS = {
     ),
     "KeyBasedAuthenticationNotPermitted": (
         "The account accepts no signatures made with its key.",
-        'Switch on "Allow storage account key access" under Configuration in the Azure portal.',
+        "Set DTOOL_AZURE_ENTRA_ID_<account> to 1, so that the server uses Entra ID; or switch on "
+        '"Allow storage account key access" under Configuration in the Azure portal.',
+    ),
+    "AuthorizationPermissionMismatch": (
+        "The server's identity in Entra ID has no role for this on the account.",
+        f"Give it the role {_ROLE} for the whole account: `az role assignment create`. That takes "
+        "some minutes to work.",
+    ),
+    "InvalidAuthenticationInfo": (
+        "The store does not accept the token that Entra ID gives the server: the account belongs "
+        "to another tenant or cloud.",
+        "Correct AZURE_TENANT_ID or AZURE_AUTHORITY_HOST, or use an identity of its tenant.",
     ),
     "AuthorizationProtocolMismatch": (
         "The URL is signed for https only, and the request used http.",
@@ -73,6 +85,20 @@ TERMS = Terms(
     cors_rule="Give the account's Blob service the CORS rule below.",
     meanings=_MEANINGS,
     meanings_by_step={
-        "signature": {"AuthenticationFailed": _ELSEWHERE, "AuthorizationFailure": _ELSEWHERE}
+        "credentials": {
+            "AuthorizationPermissionMismatch": (
+                "The server's identity in Entra ID may not get keys that sign URLs.",
+                f'Give it the role {_ROLE} for the whole account, or "Storage Blob Delegator" '
+                "beside roles for containers: `az role assignment create`. That takes some "
+                "minutes to work.",
+            )
+        },
+        "soft-delete": {
+            "AuthorizationPermissionMismatch": (
+                "The server's identity may not read the account's configuration; it need not.",
+                "See Data protection in the Azure portal.",
+            )
+        },
+        "signature": {"AuthenticationFailed": _ELSEWHERE, "AuthorizationFailure": _ELSEWHERE},
     },
 )

@@ -61,15 +61,19 @@ class DelegationKeys:
     :param request: sends a document to the store in exchange for a key.
     """
 
-    def __init__(self, request: Callable[[bytes], SigningKey]) -> None:
-        self._request = request
+    def __init__(
+        self,
+        request: Callable[[bytes], SigningKey],
+        clock: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+    ) -> None:
+        self._request, self._clock = request, clock
         self._lock = threading.Lock()
         self._kept: tuple[SigningKey, datetime] | None = None
 
     def current(self) -> SigningKey:
         """Return the key, which is requested at first and then once in an hour."""
         with self._lock:
-            now = datetime.now(timezone.utc).replace(microsecond=0)
+            now = self._clock().replace(microsecond=0)
             if self._kept is None or self._kept[1] <= now:
                 self._kept = self._requested(now), now + _RENEWED_AFTER
             return self._kept[0]

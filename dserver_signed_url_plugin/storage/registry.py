@@ -42,9 +42,9 @@ _LIFECYCLES = {
 }
 _LIFECYCLES_ELSEWHERE = {
     "azure": (
-        "An account key does not reach the lifecycle of an Azure storage account. Add a rule under "
-        "`Lifecycle management` in the Azure portal, or by `az storage account management-policy "
-        "create`"
+        "Neither an account key nor a role for data reaches the lifecycle of an account. Add a "
+        "rule under `Lifecycle management` in the Azure portal, or by `az storage account "
+        "management-policy create`"
     ),
 }
 _ANY_LIFECYCLE_ELSEWHERE = "Of this storage no lifecycle is known. Delete old datasets by its means"

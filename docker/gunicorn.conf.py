@@ -92,6 +92,8 @@ class JSONAccess(JSONLine):
     def format(self, record: logging.LogRecord) -> str:
         """Return what gunicorn knows of the request."""
         atoms: Any = record.args
+        # dserver's other routes send none back. gunicorn has a dash for what there is not.
+        ids = [atoms["{x-request-id}o"], atoms["{x-request-id}i"]]
         return self.dumped(
             record,
             {
@@ -101,7 +103,7 @@ class JSONAccess(JSONLine):
                 "status": int(atoms["s"]),
                 "bytes": atoms["B"],
                 "seconds": float(atoms["L"]),
-                "request_id": atoms["{x-request-id}o"],
+                "request_id": next((found for found in ids if found != "-"), None),
             },
         )
 

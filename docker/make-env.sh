@@ -47,6 +47,7 @@ SECRET_KEY=$flask
 #DSERVER_HOST=
 #STORE_HOST=
 #ACME_CONTACT=
+#ACME_DIRECTORY=https://acme-v02.api.letsencrypt.org/directory
 #DSERVER_PUBLIC_URL=http://localhost:5000
 #S3_PUBLIC_ENDPOINT=http://localhost:9000
 #BIND_ADDRESS=127.0.0.1

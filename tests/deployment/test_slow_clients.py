@@ -151,10 +151,11 @@ def test_entries_and_requests_have_the_id_of_their_request(dserver, public, guni
     }
     address = f"{public.endpoint}/signed-urls/dataset/{encoded(f'{dserver.base_uri}/{UUID}')}"
     assert requests.get(address, headers=headers, timeout=30).status_code == 404
-    gunicorn.wait_until(lambda: gunicorn.said.count("of-the-caller") == 2)
+    gunicorn.wait_until(lambda: '"status": 404' in gunicorn.said)
     lines = [json.loads(line) for line in gunicorn.said.splitlines() if "of-the-caller" in line]
-    [audit, access] = sorted(lines, key=lambda line: "status" in line)
-    assert (audit["request_id"], access["request_id"]) == ("of-the-caller",) * 2
+    entry, audit, access = lines
+    assert {line["request_id"] for line in lines} == {"of-the-caller"}
+    assert (entry["level"], audit["reason"]) == ("INFO", "dataset-not-found")
     assert (access["status"], access["address"]) == (404, "127.0.0.1")
 
 

@@ -19,6 +19,7 @@ RUN useradd --uid 10001 --create-home --shell /usr/sbin/nologin dserver \
     && install --directory --owner=dserver --group=dserver --mode=0700 /keys
 COPY --from=environment /opt/dserver /opt/dserver
 COPY docker/entrypoint.sh docker/gunicorn.conf.py docker/make_keys.py docker/cleanup_schedule.py \
+    docker/store_setup.py \
     /opt/dserver/docker/
 ENV PATH=/opt/dserver/bin:$PATH \
     PYTHONUNBUFFERED=1 \

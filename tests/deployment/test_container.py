@@ -1,8 +1,7 @@
 """What the containers run, run here: the image's entrypoint, its one-shots, its clean-up schedule.
 
-The environment is that of docker-compose.yml. What is different: PostgreSQL is the tests' own, the
-local store is in MinIO's place, and dserver searches and retrieves with the demo's SQL index in the
-place of the public MongoDB plugins, because no MongoDB server can be installed as a package.
+The environment is that of docker-compose.yml. What is different: PostgreSQL is the tests' own, and
+the local store is in SeaweedFS's place, which test_store.py runs.
 """
 
 from __future__ import annotations

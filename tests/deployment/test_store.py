@@ -1,0 +1,270 @@
+"""The store of docker/store.yml: SeaweedFS, run here by its own start script and set-up."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from dserver_signed_url_plugin.demo.app import create_app, prepare
+from dserver_signed_url_plugin.demo.store import s3_client
+from tests.support.compose_container import PATIENCE, Container
+from tests.support.compose_files import DOCKER, compose_file, environment, made_env
+from tests.support.doctor_reports import (
+    FIT,
+    NOT_FOR_UPLOADING,
+    Examined,
+    examined,
+    forget_this_machine,
+)
+from tests.support.dserver import Bucket, in_capitals
+from tests.support.seaweedfs import WEED, SeaweedFS
+from tests.support.write_keys import write_key_settings
+
+pytestmark = pytest.mark.skipif(
+    WEED is None, reason="The wheel of SeaweedFS is not for this machine."
+)
+
+LAB, TEMPORARY = "dtool", "tempstore"
+BUCKETS = (LAB, TEMPORARY)
+
+
+@pytest.fixture(scope="module")
+def services(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The services of both Compose files, with a fresh .env."""
+    env = made_env(tmp_path_factory.mktemp("env") / ".env")
+    found: dict[str, Any] = compose_file(env)["services"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def seaweedfs(
+    tmp_path_factory: pytest.TempPathFactory, services: dict[str, Any]
+) -> Iterator[SeaweedFS]:
+    directory = tmp_path_factory.mktemp("seaweedfs")
+    with SeaweedFS(directory, environment(services["store"])) as running:
+        yield running
+
+
+def keys(store: SeaweedFS, user: str) -> tuple[str, str]:
+    """Return the access key ID and secret of root, dserver or dserver-write."""
+    if user == "root":
+        return "root", store.variables["STORE_ROOT_PASSWORD"]
+    of = {"dserver": "S3", "dserver-write": "S3_WRITE"}[user]
+    names = (f"{of}_ACCESS_KEY_ID", f"{of}_SECRET_ACCESS_KEY")
+    return store.variables[names[0]], store.variables[names[1]]
+
+
+def client(store: SeaweedFS, user: str) -> Any:
+    return s3_client(store.endpoint, *keys(store, user))
+
+
+class SetUp:
+    """The service store-setup, with a database that has the tables of dserver."""
+
+    def __init__(self, said: Mapping[str, str], endpoint: str, directory: Path) -> None:
+        self._directory = directory
+        here = {name: endpoint for name in said if "ENDPOINT" in name}
+        self._variables = {
+            **said,
+            **here,
+            "FLASK_APP": "dserver_signed_url_plugin.demo.app:create_app({})",
+            "SQLALCHEMY_DATABASE_URI": f"sqlite:///{directory}/dserver.sqlite",
+        }
+        database = {"SQLALCHEMY_DATABASE_URI": self._variables["SQLALCHEMY_DATABASE_URI"]}
+        prepare(create_app(database), f"s3://{LAB}")
+
+    def run(self) -> tuple[int, str]:
+        """Run it to its end; return the exit code, and what it said."""
+        command = [Path(sys.executable), DOCKER / "store_setup.py"]
+        with Container(command, self._variables, self._directory) as container:
+            return container.process.wait(PATIENCE), container.said
+
+
+@pytest.fixture(scope="module")
+def set_up(
+    seaweedfs: SeaweedFS, services: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> SetUp:
+    """The set-up, after it has run once."""
+    said = environment(services["store-setup"])
+    made = SetUp(said, seaweedfs.endpoint, tmp_path_factory.mktemp("set-up"))
+    code, answer = made.run()
+    assert code == 0, answer
+    return made
+
+
+def test_the_store_runs_unprivileged_and_apart_from_the_databases(services):
+    assert services["store"]["user"] == services["store-lifecycle"]["user"] == "1000:1000"
+    assert services["store"]["networks"] == ["store"]
+    users = {name for name, one in services.items() if "store" in one.get("networks", ())}
+    assert users == {"store", "store-setup", "dserver", "cleanup", "flask", "front"}
+
+
+def test_dserver_has_the_same_settings_for_both_buckets(services):
+    for name in ("dserver", "cleanup", "flask", "doctor"):
+        said = environment(services[name])
+        of_both = [
+            {setting.removesuffix(f"_{bucket}"): value for setting, value in said.items()
+             if setting.endswith(f"_{bucket}")}
+            for bucket in BUCKETS
+        ]  # fmt: skip
+        assert of_both[0] == of_both[1], name
+        assert of_both[0]["SIGNED_URL_WRITES"] == "staged"
+    assert environment(services["cleanup"])["EPHEMERAL_BASE_URIS"] == f"s3://{TEMPORARY}"
+
+
+def test_the_set_up_makes_both_buckets_and_their_rules(set_up, seaweedfs):
+    def actions(bucket: str) -> dict[str, Any]:
+        answer = client(seaweedfs, "dserver").get_bucket_lifecycle_configuration(Bucket=bucket)
+        [rule] = answer["Rules"]
+        return {name: rule.get(name) for name in ("Expiration", "AbortIncompleteMultipartUpload")}
+
+    aborted = {"DaysAfterInitiation": 7}
+    assert actions(LAB) == {"Expiration": None, "AbortIncompleteMultipartUpload": aborted}
+    assert actions(TEMPORARY) == {
+        "Expiration": {"Days": 7},
+        "AbortIncompleteMultipartUpload": aborted,
+    }
+
+
+def test_the_set_up_may_be_repeated(set_up):
+    code, said = set_up.run()
+    assert (code, said.count("Nothing to change.")) == (0, 2), said
+
+
+def test_the_set_up_never_lets_the_labs_own_bucket_expire(monkeypatch, capsys):
+    for name in ("BUCKET", "TEMP_BUCKET"):
+        monkeypatch.setenv(name, LAB)
+    with pytest.raises(SystemExit, match="1"):
+        runpy.run_path(str(DOCKER / "store_setup.py"), run_name="__main__")
+    assert capsys.readouterr().err.startswith("TEMP_BUCKET must not be BUCKET")
+
+
+# Permissions ---------------------------------------------------------------------------------
+
+
+def allowed(store: SeaweedFS, user: str, bucket: str) -> set[str]:
+    """Try what there is to do; return what is not refused."""
+    s3, key = client(store, user), {"Bucket": bucket, "Key": f"of-{user}"}
+    root, source = client(store, "root"), {"Bucket": bucket, "Key": "of-root"}
+    root.put_object(**source, Body=b"bytes")
+    rules = root.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+    everybody = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject"}
+    policy = {"Statement": [{**everybody, "Resource": f"arn:aws:s3:::{bucket}/*"}]}
+    requests: dict[str, Callable[[], Any]] = {
+        "PutObject": lambda: s3.put_object(**key, Body=b"bytes"),
+        "CreateMultipartUpload": lambda: s3.create_multipart_upload(**key),
+        "GetObject": lambda: s3.get_object(**key),
+        "CopyObject": lambda: s3.copy_object(**key, CopySource=source),
+        "ListObjects": lambda: s3.list_objects_v2(Bucket=bucket),
+        "GetLifecycle": lambda: s3.get_bucket_lifecycle_configuration(Bucket=bucket),
+        "PutLifecycle": lambda: s3.put_bucket_lifecycle_configuration(
+            Bucket=bucket, LifecycleConfiguration={"Rules": rules}
+        ),
+        "PutObjectAcl": lambda: s3.put_object_acl(**key, ACL="public-read"),
+        "PutBucketPolicy": lambda: s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy)),
+        "DeleteObject": lambda: s3.delete_object(**key),
+        "CreateBucket": lambda: s3.create_bucket(Bucket=f"{bucket}-of-{user}"),
+        "DeleteBucket": lambda: s3.delete_bucket(Bucket=bucket),
+    }
+    return {name for name, request in requests.items() if not is_denied(request)}
+
+
+def is_denied(request: Callable[[], Any]) -> bool:
+    try:
+        request()
+    except ClientError as refusal:
+        return refusal.response["Error"]["Code"] == "AccessDenied"
+    return False
+
+
+DSERVER = {"PutObject", "CreateMultipartUpload", "GetObject", "CopyObject"} | {
+    "ListObjects", "GetLifecycle", "DeleteObject",
+}  # fmt: skip
+
+
+def test_each_key_may_do_what_docs_security_says_and_nothing_else(set_up, seaweedfs):
+    assert allowed(seaweedfs, "dserver", LAB) == DSERVER
+    assert allowed(seaweedfs, "dserver", TEMPORARY) == DSERVER | {"PutLifecycle"}
+    for bucket in BUCKETS:
+        only_writes = {"PutObject", "CreateMultipartUpload"}
+        assert allowed(seaweedfs, "dserver-write", bucket) == only_writes
+
+
+def test_a_bucket_or_key_that_would_change_the_permissions_is_refused(seaweedfs, tmp_path):
+    for name in ("BUCKET", "S3_SECRET_ACCESS_KEY"):
+        with seaweedfs.run("serve", **{name: 'a","b'}) as container:
+            assert container.process.wait(PATIENCE) == 2
+            assert "must consist of" in container.said
+
+
+# The doctor ----------------------------------------------------------------------------------
+
+
+def examine(store: SeaweedFS, bucket: str, monkeypatch: pytest.MonkeyPatch, home: Path) -> Examined:
+    forget_this_machine(monkeypatch, home)
+    place = Bucket(bucket, store.endpoint, *keys(store, "dserver"))
+    more = write_key_settings(place, keys(store, "dserver-write"))
+    settings = {**place.settings(), **more, f"SIGNED_URL_WRITES_{bucket}": "staged"}
+    return examined(place, "--origin", "https://a.example.org", settings=in_capitals(settings))
+
+
+def test_the_doctor_finds_the_labs_bucket_fit(set_up, seaweedfs, monkeypatch, tmp_path):
+    report = examine(seaweedfs, LAB, monkeypatch, tmp_path)
+    assert (report.code, report.failed, report.warned, report.cures) == (FIT, set(), set(), {})
+    for name in ("copy-source", "acl", "tagging", "redirect", "encryption"):
+        assert report[name]["answered"] == "refused", name
+
+
+def test_all_that_the_doctor_has_against_the_other_bucket_is_that_it_expires(
+    set_up, seaweedfs, monkeypatch, tmp_path
+):
+    report = examine(seaweedfs, TEMPORARY, monkeypatch, tmp_path)
+    assert (report.code, report.failed) == (NOT_FOR_UPLOADING, {"lifecycle"})
+
+
+# What the store does by itself ------------------------------------------------------------------
+
+
+@pytest.fixture
+def expired(set_up: SetUp, seaweedfs: SeaweedFS) -> Iterator[Any]:
+    """An object that a rule of the store says to delete; answers whether it is there."""
+    root, key = client(seaweedfs, "root"), {"Bucket": "past", "Key": "a/b"}
+    root.create_bucket(Bucket="past")
+    root.put_object(**key, Body=b"bytes")
+    long_ago = {"Date": datetime(2020, 1, 1, tzinfo=timezone.utc)}
+    rule = {"ID": "past", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": long_ago}
+    root.put_bucket_lifecycle_configuration(Bucket="past", LifecycleConfiguration={"Rules": [rule]})
+    yield lambda: root.list_objects_v2(Bucket="past")["KeyCount"]
+    root.delete_object(**key)
+    root.delete_bucket(Bucket="past")
+
+
+def test_what_a_lifecycle_rule_says_is_deleted(expired, seaweedfs):
+    assert expired()
+    with seaweedfs.run("lifecycle", LIFECYCLE_EVERY="1s") as container:
+        container.wait_until(lambda: not expired())
+
+
+def test_who_has_not_the_stores_signing_key_deletes_nothing(expired, seaweedfs):
+    with seaweedfs.run("lifecycle", STORE_SIGNING_KEY="guessed") as container:
+        assert container.process.wait(PATIENCE) != 0
+        assert "Unauthenticated" in container.said
+    assert expired()
+
+
+def test_it_keeps_what_it_has_when_it_is_killed(services, tmp_path):
+    store = SeaweedFS(tmp_path, environment(services["store"]))
+    with store:
+        client(store, "root").create_bucket(Bucket=LAB)
+        client(store, "dserver").put_object(Bucket=LAB, Key="ü/1", Body=b"eins")
+    with store:
+        found = client(store, "dserver").get_object(Bucket=LAB, Key="ü/1")
+        assert found["Body"].read() == b"eins"

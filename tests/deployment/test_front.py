@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from tests.support.compose_container import DOCKER
+from tests.support.compose_files import DOCKER, FILES, compose_file, environment, made_env
 from tests.support.front import Front, server_addresses
 from tests.support.tls import certificate
 
@@ -187,7 +187,10 @@ def test_a_request_id_is_handed_on_and_logged(get, front, behind):
     lines = [json.loads(line) for line in front.said.splitlines()]
     logged = {line["path"]: line for line in lines}
     assert [logged[path]["request_id"] for path in ("/mine", "/made", "/replaced")] == expected
-    assert logged["/made"]["server"] == address_of(behind)
+    assert (logged["/made"]["service"], logged["/made"]["server"]) == (
+        "dserver",
+        address_of(behind),
+    )
     assert (logged["/made"]["status"], logged["/made"]["address"]) == (200, "127.0.0.1")
 
 
@@ -382,6 +385,31 @@ def test_without_host_names_there_is_neither_tls_nor_acme(tmp_path):
         "dserver.conf",
         "nginx.conf",
     ]
+
+
+def test_in_compose_an_override_opens_the_ports_of_tls(tmp_path):
+    env = made_env(tmp_path / ".env")
+    names = {"DSERVER_HOST": DSERVER, "STORE_HOST": STORE}
+    files = (*FILES, "docker/tls.yml")
+    services = compose_file({**env, **names}, files)["services"]
+    front = services["front"]
+    assert front["ports"] == [
+        "127.0.0.1:5000:5000", "127.0.0.1:9000:9000", "80:8080", "443:8443"
+    ]  # fmt: skip
+    assert made_by_start(tmp_path, **environment(front)).returncode == 0
+    for server, name in (("dserver", DSERVER), ("store", STORE)):
+        assert f"server_name {name};" in (tmp_path / "made" / server / "tls.conf").read_text()
+    links = environment(services["dserver"])
+    assert links["SIGNED_URL_PUBLIC_URL"] == f"https://{DSERVER}"
+    assert links["DTOOL_S3_PUBLIC_ENDPOINT_dtool"] == f"https://{STORE}"
+    with pytest.raises(AssertionError, match="Set DSERVER_HOST in .env"):
+        compose_file(env, files)
+
+
+def test_the_front_knows_every_variable_that_compose_sets(tmp_path):
+    variables = environment(compose_file(made_env(tmp_path / ".env"))["services"]["front"])
+    said = (DOCKER / "front" / "start.sh").read_text()
+    assert [name for name in variables if f"${{{name}:=" not in said] == []
 
 
 @pytest.mark.parametrize(

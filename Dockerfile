@@ -1,19 +1,30 @@
-# dserver with this plugin, the public MongoDB plugins and gunicorn; docker-compose.yml says what for.
+# dserver with this plugin and gunicorn; docker-compose.yml says what for. With INDEX=sql, what can be
+# searched is in dserver's SQL database, and with INDEX=mongo in MongoDB.
+ARG INDEX=sql
 
-FROM python:3.13.5-slim-bookworm AS wheel
+FROM python:3.13.16-slim-bookworm@sha256:a1165e272e578941b84abc79e4ab38a0305cd12803a5c4247979ac7655f4d641 AS wheels
+ARG INDEX
 WORKDIR /source
+COPY docker/requirements-build.txt docker/requirements-${INDEX}.txt ./
+# Packages without a wheel are built with what is pinned here, too.
+RUN pip install --no-cache-dir --require-hashes --requirement requirements-build.txt \
+    && pip wheel --no-cache-dir --no-build-isolation --wheel-dir /wheels \
+        --require-hashes --requirement "requirements-${INDEX}.txt"
 COPY pyproject.toml README.rst LICENSE ./
 COPY dserver_signed_url_plugin dserver_signed_url_plugin
-RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
+COPY index index
+RUN pip wheel --no-cache-dir --no-build-isolation --no-deps --wheel-dir /wheels . \
+    && if [ "$INDEX" = sql ]; then \
+        pip wheel --no-cache-dir --no-build-isolation --no-deps --wheel-dir /wheels ./index; \
+    fi
 
-FROM python:3.13.5-slim-bookworm AS environment
-COPY docker/requirements.txt /requirements.txt
-COPY --from=wheel /wheels /wheels
+FROM python:3.13.16-slim-bookworm@sha256:a1165e272e578941b84abc79e4ab38a0305cd12803a5c4247979ac7655f4d641 AS environment
+COPY --from=wheels /wheels /wheels
 RUN python -m venv /opt/dserver \
-    && /opt/dserver/bin/pip install --no-cache-dir --requirement /requirements.txt /wheels/*.whl \
+    && /opt/dserver/bin/pip install --no-cache-dir --no-index --no-deps /wheels/*.whl \
     && /opt/dserver/bin/pip check
 
-FROM python:3.13.5-slim-bookworm
+FROM python:3.13.16-slim-bookworm@sha256:a1165e272e578941b84abc79e4ab38a0305cd12803a5c4247979ac7655f4d641
 # /keys is a volume's place: a new volume takes over whose it is.
 RUN useradd --uid 10001 --create-home --shell /usr/sbin/nologin dserver \
     && install --directory --owner=dserver --group=dserver --mode=0700 /keys
@@ -25,7 +36,8 @@ ENV PATH=/opt/dserver/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     FLASK_APP="dservercore:create_app()"
-WORKDIR /home/dserver
+# Any user may enter it: files that are shared may be readable by their owner only.
+WORKDIR /opt/dserver
 USER 10001:10001
 EXPOSE 5000
 ENTRYPOINT ["/opt/dserver/docker/entrypoint.sh"]

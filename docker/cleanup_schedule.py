@@ -1,4 +1,4 @@
-"""Runs the clean-up of abandoned uploads and ended shares when it is due, until SIGTERM.
+"""Runs the clean-up of uploads, shares and ephemeral base URIs when it is due, until SIGTERM.
 
 Logs to stdout, and never runs two commands at a time. Debian's cron daemons need root and a spool
 directory, and do not pass the environment on. supercronic is neither in Debian (bookworm, trixie)
@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -30,11 +30,12 @@ _SHORTEST, _LONGEST = timedelta(seconds=1), timedelta(days=365_000)
 
 @dataclass(frozen=True)
 class Schedule:
-    """When uploads and shares are cleaned up, and which uploads."""
+    """When the clean-up runs, and what it cleans up."""
 
     first: timedelta  # of a day, UTC
     every: timedelta
     older_than: str  # as ``--older-than`` takes it
+    ephemeral: Sequence[str] = ()  # base URIs whose buckets delete what is old
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Schedule:
@@ -51,7 +52,14 @@ class Schedule:
             ) from None
         _, every = _duration(environ, "CLEANUP_EVERY_HOURS", "24")
         older_than, _ = _duration(environ, "CLEANUP_OLDER_THAN_HOURS", "48")
-        return cls(timedelta(hours=first.hour, minutes=first.minute), every, older_than)
+        ephemeral = (environ.get("EPHEMERAL_BASE_URIS") or "").split()
+        for base_uri in ephemeral:
+            if not re.match(r"[a-z0-9]+://[^/]", base_uri):
+                raise ValueError(
+                    f"EPHEMERAL_BASE_URIS must be base URIs like s3://tempstore, not {base_uri!r}."
+                )
+        first_time = timedelta(hours=first.hour, minutes=first.minute)
+        return cls(first_time, every, older_than, ephemeral)
 
     def next_run(self, now: datetime) -> datetime:
         """Return the next time after now."""
@@ -60,9 +68,11 @@ class Schedule:
 
     def commands(self) -> dict[str, list[str]]:
         """Return the command lines of a clean-up, by what they clean up."""
-        flask = [sys.executable, "-m", "flask"]
         uploads = ["pending_upload", "cleanup", "--delete-storage", "--older-than", self.older_than]
-        return {"uploads": [*flask, *uploads], "shares": [*flask, "share", "cleanup"]}
+        commands = {"uploads": uploads, "shares": ["share", "cleanup"]}
+        commands |= {uri: ["lifecycle", "sweep", uri] for uri in self.ephemeral}
+        flask = [sys.executable, "-m", "flask"]
+        return {what: [*flask, *command] for what, command in commands.items()}
 
 
 class Signals:

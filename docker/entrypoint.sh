@@ -11,7 +11,11 @@ case "${1:-serve}" in
         exec gunicorn --config "$here/gunicorn.conf.py" "$FLASK_APP"
         ;;
     migrate)
-        exec flask db upgrade --directory dserver_signed_url_plugin:migrations
+        flask db upgrade --directory dserver_signed_url_plugin:migrations
+        # With MongoDB, there is no index in the SQL database.
+        if python -c 'import sys, importlib.util as i; sys.exit(i.find_spec("dserver_sql_index") is None)'; then
+            exec flask db upgrade --directory dserver_sql_index:migrations
+        fi
         ;;
     keys)
         exec python "$here/make_keys.py"

@@ -77,13 +77,36 @@ def test_what_services_name_is_there(services):
         assert set(service.get("depends_on", {})) <= services.keys()
 
 
-def test_every_image_is_pinned_and_the_dockerfile_has_one_base(services):
-    ours = {"dserver-signed-url:0.2.0"}
-    images = {service["image"] for service in services.values()} - ours
+def test_every_image_is_pinned_by_version_and_digest(services, env):
+    with_mongo = compose_file(env, ["docker-compose.yml", "docker/mongo.yml"])["services"]
+    images = {one["image"] for one in [*services.values(), *with_mongo.values()]}
+    ours = {image for image in images if image.startswith("dserver-signed-url:")}
+    assert ours == {"dserver-signed-url:0.2.0", "dserver-signed-url:0.2.0-mongo"}
     bases = re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     assert len(set(bases)) == 1
-    for image in images | set(bases):
-        assert re.search(r":\D*\d+(\.\d+)+|:RELEASE\.\d{4}-\d\d-\d\dT", image), image
+    for image in (images - ours) | set(bases):
+        assert re.fullmatch(r"[\w/]+:[\w.-]*\d+\.\d+[\w.-]*@sha256:[0-9a-f]{64}", image), image
+
+
+def test_dependabot_finds_every_file_that_pins_something():
+    path = ROOT / ".github" / "dependabot.yml"
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.dependabot"]
+    checked = subprocess.run([*command, path], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout
+    updates = yaml.safe_load(path.read_text())["updates"]
+    found = {
+        (update["package-ecosystem"], directory)
+        for update in updates
+        for directory in update.get("directories", [update.get("directory")])
+    }
+    assert {("docker", "/"), ("docker-compose", "/"), ("docker-compose", "/docker")} <= found
+    assert {("pip", "/"), ("pip", "/index"), ("pip", "/docker")} <= found
+    # It looks at no other names of Compose files.
+    name = re.compile(r"(docker-)?compose(-\w+)?(\.[\w-]+)?\.ya?ml")
+    for file in COMPOSE_FILES:
+        assert name.search(file.name) or not re.search(
+            r"^ +image: (?!dserver-)", file.read_text(), re.M
+        )
 
 
 def test_nobody_starts_before_what_it_needs(services):
@@ -105,9 +128,24 @@ def test_only_the_front_is_reached_and_from_this_machine_alone(services):
     assert compose_file()["networks"]["inside"]["internal"] is True
     # These may ask stores elsewhere.
     outside = {"dserver", "cleanup", "flask"}
+    assert all({"inside", "outside"} <= set(services[name]["networks"]) for name in outside)
     in_networks = {name for name, service in services.items() if "network_mode" not in service}
     for name in in_networks - published.keys() - outside:
         assert "outside" not in services[name]["networks"], name
+
+
+def test_every_container_has_limits_and_its_log_is_rotated(services):
+    for name, service in services.items():
+        assert re.fullmatch(r"\d+[mg]", service["mem_limit"]), name
+        assert service["pids_limit"] == 256, name
+        assert service["logging"]["options"] == {"max-size": "20m", "max-file": "5"}, name
+
+
+def test_dserver_can_be_scaled(services):
+    assert "ports" not in services["dserver"]
+    assert not any("container_name" in service for service in services.values())
+    # For start_interval, Docker Engine 25 would be needed.
+    assert not any("start_interval" in one.get("healthcheck", {}) for one in services.values())
 
 
 def test_a_container_has_no_capabilities_and_writes_only_where_it_must(services):
@@ -229,13 +267,14 @@ def test_the_env_file_is_private_fresh_and_kept(tmp_path, env):
 def test_no_secret_is_committed_or_part_of_the_image():
     assert ".env" in (ROOT / ".gitignore").read_text().splitlines()
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
-    assert [line for line in ignored if line and line[0] not in "#!"] == ["*", "**/__pycache__"]
+    excluded = [line for line in ignored if line and line[0] not in "#!"]
+    assert excluded == ["*", "**/__pycache__", "**/tests"]
     assert not any(".env" in line or "key" in line for line in ignored if line.startswith("!"))
     copied = re.findall(
         r"^COPY ((?:[^\\\n]|\\\n)+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE
     )
     sources = [part for line in copied if "--from" not in line for part in line.split()[:-1]]
-    for source in (source for source in sources if source != "\\"):
+    for source in (part.replace("${INDEX}", "sql") for part in sources if part != "\\"):
         assert (ROOT / source).exists(), source
         assert f"!{source.split('/')[0]}" in ignored, source
 
@@ -296,6 +335,13 @@ def test_the_clean_up_is_the_specs(schedules, services):
     ]
 
 
+def test_the_clean_up_unregisters_what_ephemeral_buckets_have_deleted(schedules):
+    uris = {"EPHEMERAL_BASE_URIS": " s3://tempstore  azure://labtemp "}
+    commands = schedules.Schedule.read(uris).commands()
+    assert list(commands) == ["uploads", "shares", "s3://tempstore", "azure://labtemp"]
+    assert " ".join(commands["azure://labtemp"][1:]) == "-m flask lifecycle sweep azure://labtemp"
+
+
 @pytest.mark.parametrize("text", ["48h", "7d", "0.001", "1e3", "8760000"])
 def test_the_clean_up_hands_on_a_duration_that_its_command_takes(schedules, text):
     schedule = schedules.Schedule.read({"CLEANUP_OLDER_THAN_HOURS": text})
@@ -314,6 +360,8 @@ def test_the_clean_up_hands_on_a_duration_that_its_command_takes(schedules, text
         ("CLEANUP_OLDER_THAN_HOURS", "inf"),
         ("CLEANUP_OLDER_THAN_HOURS", "1.5h"),
         ("CLEANUP_OLDER_THAN_HOURS", "9999999999d"),
+        ("EPHEMERAL_BASE_URIS", "s3://tempstore, tempstore"),
+        ("EPHEMERAL_BASE_URIS", "--even-if-all"),
     ],
 )
 def test_a_wrong_setting_ends_the_schedule_with_its_name(name, value):

@@ -21,7 +21,7 @@ app = create_app({"SQLALCHEMY_DATABASE_URI": "sqlite://"})
 assert "/signed-urls/upload-complete" in {rule.rule for rule in app.url_map.iter_rules()}
 """
 # dserver itself would start here, if there were a MongoDB.
-FINDS_THE_PUBLIC_PLUGINS = """
+FINDS_THE_MONGO_PLUGINS = """
 from importlib.metadata import entry_points
 for group in ("dservercore.search", "dservercore.retrieve", "dservercore.extension"):
     [plugin] = entry_points(group=group)
@@ -35,6 +35,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return wheels.build(ROOT, tmp_path_factory.mktemp("wheel"))
 
 
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of the index, without which dserver does not start."""
+    return wheels.build(ROOT / "index", tmp_path_factory.mktemp("index"))
+
+
 def test_the_wheel_holds_the_package_with_its_migrations_and_templates_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0].split("-")[0] for name in names} == {"dserver_signed_url_plugin"}
@@ -46,10 +52,11 @@ def test_the_wheel_holds_the_package_with_its_migrations_and_templates_and_nothi
     assert {str(path.relative_to(ROOT)) for path in templates} <= set(names)
 
 
-def test_it_starts_with_nothing_but_what_it_requires(wheel, tmp_path):
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(tmp_path)
-    [metadata] = tmp_path.glob("*.dist-info")
+def test_it_starts_with_nothing_but_what_it_requires_and_an_index(wheel, index, tmp_path):
+    for each in (wheel, index):
+        with zipfile.ZipFile(each) as archive:
+            archive.extractall(tmp_path)
+    [metadata] = tmp_path.glob("dserver_signed_url_plugin-*.dist-info")
     required = linked_packages.requirements(Distribution.at(metadata).requires)
     linked_packages.link(required, tmp_path)
 
@@ -63,9 +70,15 @@ def test_it_starts_with_nothing_but_what_it_requires(wheel, tmp_path):
     assert "cleanup" in python(command, "--app", "dservercore", "pending_upload", "--help")
 
 
-def test_what_the_image_installs_fits_together_and_starts(wheel, tmp_path):
-    environment, pins = wheels.Environment(tmp_path), DOCKER / "requirements.txt"
+def test_what_is_pinned_for_the_image_fits_together_and_starts(wheel, index, tmp_path):
+    environment, pins = wheels.Environment(tmp_path), DOCKER / "requirements-sql.txt"
     linked_packages.copy_pinned(pins.read_text(), environment.site, besides="gunicorn")
-    environment.install("--requirement", pins, wheel)
-    environment.run("python", "-c", STARTS + FINDS_THE_PUBLIC_PLUGINS)
+    environment.install("--require-hashes", "--requirement", pins)
+    environment.install("--no-deps", wheel, index)
+    environment.run("python", "-c", STARTS)
     environment.run("gunicorn", "--version")
+
+    # INDEX=mongo: most packages are the same, and installing them again would take long.
+    environment.run("python", "-m", "pip", "uninstall", "--quiet", "--yes", "dserver-sql-index")
+    environment.install("--require-hashes", "--requirement", DOCKER / "requirements-mongo.txt")
+    environment.run("python", "-c", FINDS_THE_MONGO_PLUGINS)

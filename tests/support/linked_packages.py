@@ -39,7 +39,7 @@ def copy_pinned(pins: str, site: Path, besides: str) -> None:
 
     :param besides: a package that pip is to install, with its script.
     """
-    for name, version in findall(r"(?m)^([\w.-]+)==(\S+)$", pins):
+    for name, version in findall(r"(?m)^([\w.-]+)==([^\s;]+)", pins):
         with suppress(PackageNotFoundError):
             found = distribution(name)
             if found.version != version or name == besides:

@@ -325,13 +325,14 @@ def test_a_clean_up_is_due_at_its_hours(schedules, at, every, now, due):
     assert found == datetime.fromisoformat(due).replace(tzinfo=timezone.utc)
 
 
-def test_the_clean_up_is_the_specs(schedules, services):
+def test_the_clean_up_is_that_of_both_recipes(schedules, services):
     schedule = schedules.Schedule.read(environment(services["cleanup"]))
     assert (schedule.first, schedule.every) == (timedelta(hours=2), timedelta(hours=24))
     said = [" ".join(command[1:]) for command in schedule.commands().values()]
     assert said == [
         "-m flask pending_upload cleanup --delete-storage --older-than 48",
         "-m flask share cleanup",
+        "-m flask lifecycle sweep s3://tempstore",
     ]
 
 

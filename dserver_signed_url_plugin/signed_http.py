@@ -1,7 +1,7 @@
 """HTTP connections for this plugin's own requests to signed URLs.
 
 Proxies and certificates are those of the environment, as for boto3. Neither errors nor log lines
-hold a signature.
+hold a signature, and no library that traces urllib3 sees one.
 """
 
 from __future__ import annotations
@@ -11,11 +11,16 @@ import os
 import re
 import ssl
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ProxyError
 
 _TIMEOUT = 60  # seconds, to connect and for each read
@@ -33,8 +38,7 @@ def connections(url: str, number: int) -> urllib3.PoolManager:
     :param number: how many requests are sent at a time.
     :raises UnusableConnections: if they cannot be set up.
     """
-    for name in ("connection", "connectionpool", "util.retry"):
-        logging.getLogger(f"urllib3.{name}").addFilter(_hide_queries)
+    logging.getLogger("urllib3.connection").addFilter(_hide_queries)
     try:
         return _pool_manager(url, number)
     except ValueError:
@@ -68,6 +72,49 @@ def causes(error: BaseException) -> Sequence[BaseException]:
     return [error]
 
 
+# Of the request that is being sent, with its question mark.
+_query: ContextVar[str] = ContextVar("query", default="")
+
+
+@contextmanager
+def _without_query(url: str) -> Iterator[str]:
+    """Yield a URL without its query, which a connection appends in the ``with`` block.
+
+    A second attempt has a URL without its query.
+    """
+    path, mark, query = url.partition("?")
+    token = _query.set(f"{mark}{query}" or _query.get())
+    try:
+        yield path
+    finally:
+        _query.reset(token)
+
+
+class _Connection(HTTPConnection):
+    """Mixin: a connection that appends the query."""
+
+    def request(self, method: str, url: str, *arguments: Any, **options: Any) -> None:
+        super().request(method, f"{url}{_query.get()}", *arguments, **options)
+
+
+class _Connections(HTTPConnectionPool):
+    """Mixin: connections whose urlopen(), which libraries replace to trace it, gets no query."""
+
+    def urlopen(self, method: str, url: str, *arguments: Any, **options: Any) -> Any:
+        with _without_query(url) as path:
+            return super().urlopen(method, path, *arguments, **options)
+
+
+class _Pool(_Connections):
+    class ConnectionCls(_Connection):
+        """A connection that appends the query."""
+
+
+class _SecurePool(_Connections, HTTPSConnectionPool):
+    class ConnectionCls(_Connection, HTTPSConnection):
+        """The same over TLS."""
+
+
 def _pool_manager(url: str, number: int) -> urllib3.PoolManager:
     parts = urlsplit(url)
     context = None
@@ -77,15 +124,18 @@ def _pool_manager(url: str, number: int) -> urllib3.PoolManager:
         context = ssl.create_default_context(cafile=bundle)
     proxy = None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
     if proxy is None:
-        return urllib3.PoolManager(maxsize=number, timeout=_TIMEOUT, ssl_context=context)
-    proxy = proxy if "://" in proxy else f"http://{proxy}"
-    return urllib3.ProxyManager(
-        proxy,
-        proxy_headers=_proxy_headers(proxy),
-        maxsize=number,
-        timeout=_TIMEOUT,
-        ssl_context=context,
-    )
+        manager = urllib3.PoolManager(maxsize=number, timeout=_TIMEOUT, ssl_context=context)
+    else:
+        proxy = proxy if "://" in proxy else f"http://{proxy}"
+        manager = urllib3.ProxyManager(
+            proxy,
+            proxy_headers=_proxy_headers(proxy),
+            maxsize=number,
+            timeout=_TIMEOUT,
+            ssl_context=context,
+        )
+    manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+    return manager
 
 
 def _proxy_headers(proxy: str) -> dict[str, str]:
@@ -104,7 +154,7 @@ def _cause(error: BaseException) -> str:
 
 
 def _hide_queries(record: logging.LogRecord) -> bool:
-    """Take the query, which holds the signature, out of the URLs that urllib3 logs."""
+    """Take the query, which holds the signature, out of the URL of a response's bad headers."""
     if isinstance(record.args, tuple):
         record.args = tuple(
             each.partition("?")[0] if isinstance(each, str) else each for each in record.args

@@ -97,11 +97,11 @@ def audited(view: Callable[P, AnyResult]) -> Callable[P, AnyResult]:
 def described_request() -> str:
     """Return the URI, request ID and action of a request for a line in the log; no secret."""
     facts = _facts()
-    uri = printable_uri(_uri(facts)) or _route()
+    uri = printable_uri(_uri(facts)) or described_route()
     return f"{uri} (request {facts.request_id}, {_action()})"
 
 
-def _route() -> str:
+def described_route() -> str:
     """Return the URL rule, or the start of an unknown path, the rest of which may be a token."""
     if request.url_rule is not None:
         return request.url_rule.rule

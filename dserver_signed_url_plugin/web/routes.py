@@ -41,6 +41,7 @@ from dserver_signed_url_plugin.web import (
     error_handlers,
     examples,
     openapi,
+    tracing,
 )
 from dserver_signed_url_plugin.web.announcement import Announcement, CompletionRequest, PartsRequest
 from dserver_signed_url_plugin.web.authentication import (
@@ -86,6 +87,7 @@ blueprint = SignedURLBlueprint(
 blueprint.before_request(database.limit_request)
 error_handlers.install(blueprint)
 audit_hooks.install(blueprint)
+tracing.install(blueprint)
 blueprint.after_request(body_parser.close_unless_read)
 blueprint.after_request(compression.compress_large)
 

@@ -147,8 +147,16 @@ def _connect(dialect: Any, _: Any, arguments: Sequence[Any], options: Mapping[st
         limits = f"-c lock_timeout={limit.seconds * 600:.0f}"
         limits += f" -c statement_timeout={limit.seconds * 900:.0f}"
         more["options"] = f"{limits} {more.get('options', '')}".rstrip()
-    is_psycopg_3 = dialect.driver == "psycopg"
-    return (_limited_connection() if is_psycopg_3 else dialect).connect(*arguments, **more)
+    if dialect.driver != "psycopg":
+        return dialect.connect(*arguments, **more)
+    if isinstance(more.get("prepare_threshold"), str):
+        more["prepare_threshold"] = _prepare_threshold(more["prepare_threshold"])
+    return _limited_connection().connect(*arguments, **more)
+
+
+def _prepare_threshold(text: str) -> int | None:
+    """Return psycopg's parameter from the text that it is in a URL: a number, or ``none``."""
+    return None if text == "none" else int(text)
 
 
 @cache

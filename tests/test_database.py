@@ -231,3 +231,20 @@ def test_the_words_of_an_index_are_neither_logged_nor_answered(dserver, logged, 
     for said in (answer.text, lines):
         assert PASSWORD not in said
         assert "10.0.0.7" not in said
+
+
+# Behind PgBouncer ------------------------------------------------------------------------------
+
+
+@pytest.mark.database("postgresql", reason="SQLite has no server that keeps statements")
+@pytest.mark.parametrize(("query", "kept"), [("", True), ("&prepare_threshold=none", False)])
+def test_a_url_can_say_that_no_statement_is_kept_in_a_connection(
+    make_dserver, database, query, kept
+):
+    dserver = make_dserver(SQLALCHEMY_DATABASE_URI=database.create() + query)
+    with dserver.app.app_context():
+        for _ in range(10):
+            sql_db.session.execute(text("SELECT 1"))
+        number = sql_db.session.scalar(text("SELECT count(*) FROM pg_prepared_statements"))
+        sql_db.session.remove()
+    assert (number > 0) is kept

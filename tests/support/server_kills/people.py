@@ -17,8 +17,8 @@ from tests.support.dserver import encoded
 
 SECONDS = 90
 ATTEMPTS = 5
-# Statuses of what passes by itself; 0 is no answer.
-_PASSING = (0, 409, 502, 503, 504)
+# Statuses of what passes by itself.
+_PASSING = (502, 503, 504)
 
 Act = Callable[[Deposit], None]
 
@@ -32,7 +32,8 @@ class Answer:
     """An answer, with the names of Flask's test client."""
 
     status_code: int
-    json: Any
+    json: Any = None
+    passes: bool = True
 
 
 @dataclass
@@ -51,7 +52,7 @@ class Person:
 
     def _post(self, path: str, body: Mapping[str, Any]) -> Answer:
         deadline = time.monotonic() + SECONDS
-        while (answer := self._once(path, body)).status_code in _PASSING:
+        while (answer := self._once(path, body)).passes:
             if self.gives_up or time.monotonic() > deadline:
                 raise GaveUp(answer)
             # Less than Retry-After says, so that a deposit is registered as soon as it can be.
@@ -64,17 +65,26 @@ class Person:
         try:
             answer = requests.post(address, json=body, headers=headers, timeout=SECONDS)
         except requests.ConnectionError:
-            return Answer(0, None)
+            return Answer(0)
+        passes = answer.status_code in _PASSING or "Retry-After" in answer.headers
         is_json = answer.headers.get("Content-Type", "").startswith("application/json")
-        return Answer(answer.status_code, answer.json() if is_json else answer.text)
+        return Answer(answer.status_code, answer.json() if is_json else answer.text, passes)
 
 
 def plainly(client: DtoolDserver, person: Person, base_uri: str) -> Act:
-    """Deposit with plain requests, as one of the public clients does."""
+    """Deposit with plain requests, as one of the public clients does.
+
+    What an earlier attempt has begun, or even registered before its answer was lost, is resumed.
+    """
 
     def act(deposit: Deposit) -> None:
-        answer = client.upload(person, base_uri, deposit)
-        assert answer.status_code == 200, answer
+        begun = person.begin(base_uri, client.plan(deposit))
+        if begun.status_code == 200:
+            client.put(begun.json, deposit)
+        else:
+            assert begun.json["errors"]["slug"] == "already-registered", begun
+        completed = person.complete(f"{base_uri}/{deposit.uuid}")
+        assert completed.status_code == 200, completed
 
     return act
 

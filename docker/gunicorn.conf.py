@@ -115,6 +115,14 @@ def post_worker_init(worker: Any) -> None:
     JSONLine.request_id = staticmethod(request_ids.current)
 
 
+def child_exit(_server: Any, worker: Any) -> None:
+    """Let the metrics forget that a store was away for a worker that has ended."""
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        from prometheus_client import multiprocess  # noqa: PLC0415 (only with the extra)
+
+        multiprocess.mark_process_dead(worker.pid)
+
+
 _JSON = os.environ.get("DSERVER_LOG_FORMAT", "plain") == "json"
 _STDOUT = {"class": "logging.StreamHandler", "stream": "ext://sys.stdout"}
 

@@ -23,9 +23,11 @@ s3_secret=$(secret 20)
 s3_write_id=dwriter$(secret 6)
 s3_write_secret=$(secret 20)
 flask=$(secret 32)
+grafana=$(secret 16)
 
 content="# Made by docker/make-env.sh. Never commit this file, and keep a copy in a safe place.
-# What runs: docker/store.yml is a store on this machine; docker/mongo.yml is MongoDB.
+# What runs: docker/store.yml is a store on this machine; docker/mongo.yml is MongoDB;
+# docker/metrics.yml is Prometheus and Grafana.
 COMPOSE_FILE=docker-compose.yml:docker/store.yml
 
 POSTGRES_PASSWORD=$postgres
@@ -39,6 +41,7 @@ S3_SECRET_ACCESS_KEY=$s3_secret
 S3_WRITE_ACCESS_KEY_ID=$s3_write_id
 S3_WRITE_SECRET_ACCESS_KEY=$s3_write_secret
 SECRET_KEY=$flask
+GRAFANA_PASSWORD=$grafana
 
 # What you may change: the rest of the settings, with what holds where a line is commented out.
 #BUCKET=dtool
@@ -55,6 +58,8 @@ SECRET_KEY=$flask
 #BIND_ADDRESS=127.0.0.1
 #DSERVER_PORT=5000
 #S3_PORT=9000
+#PROMETHEUS_PORT=9090
+#GRAFANA_PORT=3000
 #TRUSTED_PROXIES=
 #RATE_LIMIT=600 per minute
 #REQUESTS_PER_SECOND=50

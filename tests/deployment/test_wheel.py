@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import zipfile
-from importlib.metadata import Distribution
+from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
 import pytest
@@ -82,3 +83,19 @@ def test_what_is_pinned_for_the_image_fits_together_and_starts(wheel, index, tmp
     environment.run("python", "-m", "pip", "uninstall", "--quiet", "--yes", "dserver-sql-index")
     environment.install("--require-hashes", "--requirement", DOCKER / "requirements-mongo.txt")
     environment.run("python", "-c", FINDS_THE_MONGO_PLUGINS)
+
+
+def test_the_extra_azure_fits_beside_adlfs_and_the_current_sdk_of_azure(wheel, tmp_path):
+    """Nothing that dserver needs is replaced, and pip finds no conflict."""
+    environment, report = wheels.Environment(tmp_path), tmp_path / "report.json"
+    required = linked_packages.requirements(distribution("dserver-signed-url-plugin").requires)
+    linked_packages.link([*required, "azure-identity"], environment.site)
+    wanted = ["adlfs", "azure-storage-blob>=12", f"{wheel}[azure]"]
+    # A dry run, because through a link pip would write into this environment.
+    install = ("-m", "pip", "install", "--dry-run", "--quiet", "--report", report)
+    environment.run("python", *install, *wanted)
+    installed = {each["metadata"]["name"] for each in json.loads(report.read_text())["install"]}
+    assert {"adlfs", "azure-storage-blob", "dserver-signed-url-plugin"} <= installed
+    assert installed.isdisjoint(
+        {*required, "azure-identity", "dtool-azure", "azure-storage-common"}
+    )

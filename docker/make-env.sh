@@ -44,6 +44,7 @@ SECRET_KEY=$flask
 GRAFANA_PASSWORD=$grafana
 
 # What you may change: the rest of the settings, with what holds where a line is commented out.
+#AWS_DEFAULT_REGION=us-east-1
 #BUCKET=dtool
 #TEMP_BUCKET=tempstore
 # In days.

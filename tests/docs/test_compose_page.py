@@ -12,6 +12,7 @@ import requests
 
 from tests.support.clients import Deposit, DtoolDserver
 from tests.support.compose_files import DOCKER, compose_file, made_env
+from tests.support.doctor_reports import Guarded
 from tests.support.documentation import code_blocks, text_of
 from tests.support.dserver import Bucket, in_capitals
 from tests.support.http_server import serving
@@ -58,8 +59,8 @@ def tempstore(store, bucket):
 
 
 @pytest.fixture
-def served(make_dserver, tempstore, tmp_path, monkeypatch):
-    """A dserver at its public address; the working directory has a checkout's files, and results."""
+def served(make_dserver, bucket, tempstore, tmp_path, monkeypatch):
+    """A dserver at its public address; the working directory is a checkout with some files."""
     (tmp_path / "docker").mkdir()
     shutil.copy(DOCKER / "make-env.sh", tmp_path / "docker")
     (tmp_path / "results").mkdir()
@@ -67,9 +68,14 @@ def served(make_dserver, tempstore, tmp_path, monkeypatch):
     (tmp_path / "temporary_file.txt").write_text("for ten minutes")
     monkeypatch.chdir(tmp_path)
     made = []
-    with serving(lambda *request: made[0].app(*request)) as address:
-        settings = {"SIGNED_URL_PUBLIC_URL": address, **in_capitals(tempstore.settings())}
-        made.append(make_dserver(**settings))
+
+    def app(*request):
+        return made[0].app(*request)
+
+    # Its address has to be known before it is made.
+    with serving(app) as address:
+        buckets = {**tempstore.settings(), **Guarded.of(bucket).more}
+        made.append(make_dserver(SIGNED_URL_PUBLIC_URL=address, **in_capitals(buckets)))
         yield made[0]
 
 
@@ -122,7 +128,6 @@ def test_the_commands_of_the_page_do_what_both_recipes_say(served, run, tempstor
     assert deposit.uuid in uploads
     assert upgrade.count("is made.") == 1
     links = re.findall(r"http\S+/signed-urls/s/\S+", shares)
-    contents = {requests.get(f"{link}?format=md5sum", timeout=30).text[34:] for link in links}
-    assert {name.strip() for name in contents} == {
-        "temporary_file.txt", "results/one.csv", "results.csv",
-    }  # fmt: skip
+    lists = [requests.get(f"{link}?format=md5sum", timeout=30).text for link in links]
+    names = [text.splitlines()[-1].split("  ")[1] for text in lists]
+    assert names == ["temporary_file.txt", "results/one.csv", "results.csv"]

@@ -27,7 +27,8 @@ from benchmarks.store import BUCKET
 from dserver_signed_url_plugin.demo.app import SETTINGS_VARIABLE, create_app, prepare, tokens
 from dserver_signed_url_plugin.demo.settings import DataDirectory
 from tests.support import postgresql_server
-from tests.support.compose_container import DOCKER, Container
+from tests.support.compose_container import Container
+from tests.support.compose_files import DOCKER
 from tests.support.front import Front, server_addresses
 from tests.support.postgresql_server import PostgreSQL
 
@@ -182,6 +183,7 @@ class Bench:
                 variables = {
                     "DSERVER_LISTEN": address,
                     "DSERVER_WORKERS": str(workers),
+                    "PROMETHEUS_MULTIPROC_DIR": str(directory / f"metrics-{address}"),
                     "DSERVER_THREADS": str(threads),
                     "FLASK_APP": FACTORY,
                     SETTINGS_VARIABLE: str(directory / "settings.json"),

@@ -17,7 +17,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from tests.support.compose_container import DOCKER, ROOT
+from tests.support.compose_files import DOCKER, ROOT
 
 KUBERNETES = ROOT / "deploy" / "kubernetes"
 # The oldest for which the manifests are meant, and the newest that is known.

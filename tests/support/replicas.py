@@ -19,7 +19,7 @@ from typing import Any
 import requests
 
 from dserver_signed_url_plugin.demo.app import SETTINGS_VARIABLE
-from tests.support.compose_container import DOCKER
+from tests.support.compose_files import DOCKER
 from tests.support.dserver import Bucket, Dserver, in_capitals
 from tests.support.front import Front, server_addresses
 from tests.support.proxy import StoreProxy
@@ -48,6 +48,7 @@ class Replica:
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "DSERVER_LISTEN": address,
             "DSERVER_WORKERS": "1",
+            "PROMETHEUS_MULTIPROC_DIR": str(directory / "metrics"),
             "FLASK_APP": FACTORY,
             SETTINGS_VARIABLE: str(directory / "settings.json"),
             **variables,

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import dserver_sql_index
 import pytest
 import yaml
 
@@ -38,8 +39,13 @@ def test_the_citation_names_this_version():
     assert yaml.safe_load(text_of("CITATION.cff"))["version"] == __version__
 
 
-def test_the_client_has_the_licence_of_the_package():
-    assert text_of("client/LICENSE") == text_of("LICENSE")
+@pytest.mark.parametrize("distribution", ["client", "index"])
+def test_every_distribution_has_the_licence_of_the_package(distribution):
+    assert text_of(f"{distribution}/LICENSE") == text_of("LICENSE")
+
+
+def test_the_index_has_the_version_of_the_package():
+    assert dserver_sql_index.__version__ == __version__
 
 
 def test_pre_commit_runs_the_commands_of_make_lint():

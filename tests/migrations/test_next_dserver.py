@@ -1,6 +1,6 @@
 """Migrations beside a dservercore that is not released: its tables are what it declares.
 
-It cannot be installed here, so its models are those of the released one with what it may add.
+It is on no package index, so its models are those of the installed one with what it may add.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ CHECK = f"db check --directory {MIGRATIONS}"
 NEXT = """
 from dservercore import sql_db
 from dservercore.sql_models import Dataset, User
-User.display_name = sql_db.Column(sql_db.String(255))
+User.nickname = sql_db.Column(sql_db.String(255))
 User.email = sql_db.Column(sql_db.String(255), index=True, unique=True)
 User.is_active = sql_db.Column(sql_db.Boolean(), nullable=False, default=True)
 Dataset.license = sql_db.Column(sql_db.String(64), nullable=False, server_default="none")
@@ -50,7 +50,7 @@ def test_an_empty_database_gets_what_the_installed_dservercore_declares(host):
 
 def test_what_is_written_down_as_sql_has_it_too(host):
     script = typed(host, f"{UPGRADE} --sql")
-    assert "display_name" in script
+    assert "nickname" in script
     assert "ix_user_email" in script
 
 
@@ -72,7 +72,7 @@ def test_no_other_command_adds_anything(host, command):
     named = command if MIGRATIONS in command else f"{command} {MIGRATIONS}"
     host.runs(named, beside=NEXT)
     assert "group" not in host.tables
-    assert "display_name" not in {each["name"] for each in inspect(host.engine).get_columns("user")}
+    assert "nickname" not in {each["name"] for each in inspect(host.engine).get_columns("user")}
 
 
 def test_a_column_whose_value_nobody_knows_is_named(host, new_host):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from dserver_sql_index.tables import datasets, tags, texts
 from dservercore import sql_db
+from dservercore.cli import base_uri_cli
 from sqlalchemy import delete
 
 from tests.support.clients import Deposit, DtoolDserver
@@ -24,7 +25,7 @@ def test_flask_base_uri_index_fills_an_empty_index(dserver: Dserver):
     assert dserver.bob.get(paths["readmes"]).status_code == 404
     assert dserver.bob.post("/uris", {"free_text": "quokkas"}).json == []
 
-    result = dserver.app.test_cli_runner().invoke(args=["base_uri", "index", dserver.base_uri])
+    result = dserver.app.test_cli_runner().invoke(base_uri_cli, ["index", dserver.base_uri])
     assert (result.exit_code, result.output) == (0, f"Registered: {uri}\n")
     for query in ({"free_text": "quokkas"}, {"tags": ["cute"]}):
         assert [found["uri"] for found in dserver.bob.post("/uris", query).json] == [uri]

@@ -1,0 +1,30 @@
+#!/bin/sh
+# Back up the database and the keys, while dserver runs: docker/backup.sh DIRECTORY
+# Makes DIRECTORY/dserver-<time>, which is complete if it has this name. docs/backup.rst says more.
+set -eu
+umask 077
+
+[ $# -eq 1 ] || { echo "Usage: $0 DIRECTORY" >&2; exit 2; }
+mkdir -p -- "$1"
+backup=$(cd -- "$1" && pwd)/dserver-$(date -u +%Y%m%dT%H%M%SZ)
+cd "$(dirname "$0")/.."
+
+mkdir "$backup.unfinished"
+trap 'rm -rf "$backup.unfinished"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# One transaction: tables fit together, whatever is written meanwhile.
+docker compose exec -T postgres pg_dump --username=dserver --dbname=dserver --format=custom \
+    > "$backup.unfinished/database.dump"
+docker compose run --rm --no-deps -T --entrypoint tar keys -C /keys -cf - . \
+    > "$backup.unfinished/keys.tar"
+# Secrets and settings. restore.sh leaves them to you: another machine may need others.
+for file in .env dserver.env; do
+    [ ! -f "$file" ] || cp "$file" "$backup.unfinished/${file#.}"
+done
+docker compose exec -T postgres pg_restore --list < "$backup.unfinished/database.dump" > /dev/null
+(cd "$backup.unfinished" && sha256sum -- * > SHA256SUMS)
+sync
+mv "$backup.unfinished" "$backup"
+echo "$backup"

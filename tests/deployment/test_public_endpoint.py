@@ -124,7 +124,6 @@ def test_a_header_that_nobody_named_does_not_reach_the_store(public, listener):
         ("PUT", "/dtool/key"),
         ("POST", f"/?{SIGNED}"),
         ("DELETE", f"/dtool/key?{SIGNED}"),
-        ("GET", f"/%6dinio/admin/v3/info?{SIGNED}"),
     ],
 )
 def test_anything_else_is_refused_before_the_store_is_asked(public, listener, method, target):

@@ -239,10 +239,12 @@ class PartStore(Protocol):
         Safe to repeat. What counts is what contents() lists afterwards.
         """
 
-    def describe(self, upload: PartUpload, item: Item, parts: Mapping[int, StoredPart]) -> None:
+    def describe(
+        self, upload: PartUpload, item: Item, parts: Mapping[int, StoredPart]
+    ) -> str | None:
         """Keep the hash beside an item that was begun without one, and assembled of these parts.
 
-        assembled_md5() is not changed by that.
+        Return what StoredItem.md5 is then; None if unknown.
         """
 
     def abort(self, upload: PartUpload) -> None:

@@ -88,9 +88,8 @@ class StreamedItems:
             if store.assemble(parts, item, stored) is None:
                 raise _not_kept()
             lease.check()
-            store.describe(parts, item, stored)
+            assembled = store.describe(parts, item, stored) or UNKNOWN
             # At last: without this note no completion accepts the item.
-            assembled = store.assembled_md5(item, stored) or UNKNOWN
             part_repository.note_assembly(lease.upload, {item.identifier: assembled})
 
     def _store(self, base_uri: BaseURI) -> PartStore:

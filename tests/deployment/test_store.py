@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 
 from dserver_signed_url_plugin.demo.app import create_app, prepare
 from dserver_signed_url_plugin.demo.store import s3_client
+from dserver_signed_url_plugin.storage.protocols import Storage
 from tests.support.compose_container import PATIENCE, Container
 from tests.support.compose_files import DOCKER, compose_file, environment, made_env
 from tests.support.doctor_reports import (
@@ -25,7 +26,10 @@ from tests.support.doctor_reports import (
     forget_this_machine,
 )
 from tests.support.dserver import Bucket, in_capitals
+from tests.support.part_contract import PartContract
+from tests.support.s3_storages import checksum_of, etags_in, storage_of
 from tests.support.seaweedfs import WEED, SeaweedFS
+from tests.support.stored_upload import get, put
 from tests.support.write_keys import write_key_settings
 
 pytestmark = pytest.mark.skipif(
@@ -268,3 +272,40 @@ def test_it_keeps_what_it_has_when_it_is_killed(services, tmp_path):
     with store:
         found = client(store, "dserver").get_object(Bucket=LAB, Key="ü/1")
         assert found["Body"].read() == b"eins"
+
+
+# Items in parts --------------------------------------------------------------------------------
+
+
+class TestParts(PartContract):
+    """Parts in SeaweedFS, with the key that only writes."""
+
+    # A part is kept beside one that was sent later, until the item is assembled.
+    test_a_part_that_was_rewritten_meanwhile_is_not_assembled = None
+
+    @pytest.fixture
+    def lab(self, seaweedfs: SeaweedFS, set_up: SetUp) -> Bucket:
+        return Bucket(LAB, seaweedfs.endpoint, *keys(seaweedfs, "dserver"))
+
+    @pytest.fixture
+    def storage(self, seaweedfs: SeaweedFS, lab: Bucket) -> Iterator[Storage]:
+        yield storage_of(lab, **write_key_settings(lab, keys(seaweedfs, "dserver-write")))
+        root = client(seaweedfs, "root")
+        for entry in root.list_objects_v2(Bucket=LAB).get("Contents", []):
+            root.delete_object(Bucket=LAB, Key=entry["Key"])
+
+    @pytest.fixture
+    def everything(self, seaweedfs: SeaweedFS, lab: Bucket) -> Any:
+        return lambda: etags_in(client(seaweedfs, "dserver"), lab)
+
+    @pytest.fixture
+    def hash_of(self, seaweedfs: SeaweedFS, lab: Bucket) -> Any:
+        return lambda parted: checksum_of(client(seaweedfs, "dserver"), lab, parted)
+
+    def test_an_item_is_made_of_the_parts_that_were_listed(self, parted):
+        urls = parted.put_all()
+        seen = parted.stored()
+        assert put(urls[1], b"!" * parted.part_bytes) == 200
+        parted.assemble(seen)
+        url = parted.storage.reads.item_url(parted.upload.uuid, parted.item.identifier, parted.life)
+        assert get(url).content == parted.content

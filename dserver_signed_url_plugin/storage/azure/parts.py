@@ -104,8 +104,11 @@ class AzureParts:
             self.abort(upload)
         return there.stored
 
-    def describe(self, upload: PartUpload, item: Item, parts: Mapping[int, StoredPart]) -> None:
+    def describe(
+        self, upload: PartUpload, item: Item, parts: Mapping[int, StoredPart]
+    ) -> str | None:
         """Do nothing: the blob has been given its MD5 when it was assembled."""
+        return self.assembled_md5(item, parts)
 
     def abort(self, upload: PartUpload) -> None:
         """Delete the blob with its blocks; nothing if there is none."""

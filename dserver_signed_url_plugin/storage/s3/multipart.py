@@ -212,16 +212,22 @@ def _upload_in(answer: Mapping[str, Any], key: str) -> MultipartUpload:
 def _parts_in(
     page: Mapping[str, Any], upload: MultipartUpload, marker: int
 ) -> Iterator[tuple[int, StoredPart]]:
-    """Yield the parts of a page, with numbers above ``marker``."""
+    """Yield the parts of a page, with numbers above ``marker``.
+
+    SeaweedFS lists a part as often as it was sent: what was written last is yielded last.
+    """
     if (page.get("Key"), page.get("UploadId")) != (upload.key, upload.upload_id):
         raise UnexpectedS3Answer("a listing of something else")
-    last = marker
-    for part in page.get("Parts", []):
+    for part in sorted(page.get("Parts", []), key=_by_number_and_time):
         number, size, etag = part.get("PartNumber", 0), part.get("Size", -1), part.get("ETag", "")
-        if not (last < number <= MAX_PARTS and size >= 0 and etag):
+        if not (marker < number <= MAX_PARTS and size >= 0 and etag):
             raise UnexpectedS3Answer("a listing of something else")
-        last = number
         yield number, StoredPart(size, as_md5(etag_of(part)), etag.strip('"'))
+
+
+def _by_number_and_time(part: Mapping[str, Any]) -> tuple[int, float]:
+    written = part.get("LastModified")
+    return part.get("PartNumber", 0), written.timestamp() if written else 0.0
 
 
 def _uploads_in(pages: Iterable[Mapping[str, Any]], prefix: str) -> Iterator[MultipartUpload]:

@@ -120,11 +120,13 @@ class S3Parts:
             return stored.size_in_bytes == size and stored.md5.endswith(f"-{len(parts)}")
         return (stored.size_in_bytes, stored.md5) == (size, expected)
 
-    def describe(self, upload: PartUpload, item: Item, parts: Mapping[int, StoredPart]) -> None:
+    def describe(
+        self, upload: PartUpload, item: Item, parts: Mapping[int, StoredPart]
+    ) -> str | None:
         """Copy an object onto itself, part by part, with the user metadata that dtool reads.
 
         S3 takes metadata only before the first part, and copies at most 5 GiB at once. Copies of
-        the same parts give the same ETag.
+        the same parts give the same ETag in AWS and Ceph, and another one in SeaweedFS.
         """
         key = self._key(upload.uuid, upload.identifier)
         metadata = item_metadata(item.relpath, item.hash or "")
@@ -143,6 +145,7 @@ class S3Parts:
                 "has not kept the metadata of an item, although it said so",
                 StorageUnavailable.PAUSE,
             )
+        return None if self.assembled_md5(item, parts) is None else found.etag
 
     def _copied(
         self, target: MultipartUpload, parts: Mapping[int, StoredPart]

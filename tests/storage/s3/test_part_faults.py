@@ -71,7 +71,6 @@ LISTINGS = {
     "of part 0": lambda parted: parts_page(own(parted), part=PART.format(0, 1, "e")),
     "of part 10,001": lambda parted: parts_page(own(parted), part=PART.format(10_001, 1, "e")),
     "without an ETag": lambda parted: parts_page(own(parted), part=PART.format(1, 1, "")),
-    "of one part twice": lambda parted: parts_page(own(parted), part=PART.format(1, 1, "e") * 2),
     "without an end": lambda parted: parts_page(
         own(parted), part=PART.format(1, 1, "e"), truncated="true"
     ),
@@ -94,6 +93,18 @@ CALLS = {
         lambda parted: parted.parts.incomplete(datetime.now(timezone.utc)),
     ),
 }
+
+
+def test_a_part_that_is_listed_twice_counts_as_it_was_written_last(parted, proxy):
+    parts = "".join(
+        PART.format(1, size, size).replace("</Part>", f"<LastModified>{at}</LastModified></Part>")
+        for size, at in ((7, "2026-11-26T10:00:01Z"), (6, "2026-11-26T10:00:00Z"))
+    )
+    answer = parts_page(own(parted), part=parts)
+    proxy.before = lambda request: answer if is_list(request) else None
+    [(number, stored)] = parted.parts.stored_parts(parted.begun).items()
+    assert (number, stored.size_in_bytes) == (1, 7)
+    proxy.heal()
 
 
 @pytest.mark.parametrize("call", CALLS)

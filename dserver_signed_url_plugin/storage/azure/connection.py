@@ -1,4 +1,4 @@
-"""One storage account: the requests that this plugin sends to Azure, and what signs for it.
+"""One storage account: the requests that this plugin sends to Azure.
 
 Raises StorageUnavailable if the store does not do what it is asked; the absence of a blob is a
 result.
@@ -10,54 +10,24 @@ https://learn.microsoft.com/rest/api/storageservices/blob-service-rest-api
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
-from email.utils import format_datetime, parsedate_to_datetime
-from functools import partial
 
-from dserver_signed_url_plugin.config import LONGEST_LIFE, Settings
-from dserver_signed_url_plugin.storage import deadline
-from dserver_signed_url_plugin.storage.azure.account import ConfiguredAccount
-from dserver_signed_url_plugin.storage.azure.credentials import (
-    AccountKey,
-    DelegationKeys,
-    SigningKey,
-    SigningKeys,
-    delegation,
-    entra_tokens,
+from dserver_signed_url_plugin.storage.azure.containers import (
+    ABSENT,
+    CHANGED,
+    PRESENT,
+    AccountContainers,
+    metadata_headers,
 )
-from dserver_signed_url_plugin.storage.azure.errors import AzureErrorTranslator
-from dserver_signed_url_plugin.storage.azure.layout import (
-    BLOBS,
-    base64_md5,
-    block_id,
-    part_blob_url,
-)
-from dserver_signed_url_plugin.storage.azure.listing import blob_page, block_sizes, container_page
-from dserver_signed_url_plugin.storage.azure.sas import BlobSigner
-from dserver_signed_url_plugin.storage.azure.service import (
-    BLOB_BYTES,
-    Authorizer,
-    AzureRefusal,
-    BlobService,
-    connections_to,
-)
-from dserver_signed_url_plugin.storage.azure.shared_key import SharedKey
-from dserver_signed_url_plugin.storage.azure.values import (
-    FoundContainer,
-    Listed,
-    ListedBlob,
-    ListedContainer,
-    Page,
-)
+from dserver_signed_url_plugin.storage.azure.layout import BLOBS, base64_md5, block_id
+from dserver_signed_url_plugin.storage.azure.listing import block_sizes
+from dserver_signed_url_plugin.storage.azure.service import BLOB_BYTES, AzureRefusal
+from dserver_signed_url_plugin.storage.azure.values import FoundContainer, ListedBlob
 from dserver_signed_url_plugin.storage.azure.xml_documents import written
 from dserver_signed_url_plugin.storage.documents import type_in
-from dserver_signed_url_plugin.storage.values import FoundObject, Life
+from dserver_signed_url_plugin.storage.values import FoundObject
 
-_ABSENT = frozenset({"BlobNotFound", "ContainerNotFound", "ResourceNotFound"})
-_PRESENT = frozenset({"BlobAlreadyExists", "ContainerAlreadyExists"})
-_CHANGED = frozenset({"ConditionNotMet"})
 # A client that has taken a lease keeps every other one, also the server, from writing.
 _LEASED = frozenset({"LeaseIdMissing"})
 _NOT_BLOCKS = frozenset({"InvalidBlobType"})
@@ -65,131 +35,19 @@ _NO_BLOCK = _LEASED | _NOT_BLOCKS | {"InvalidBlockList"}
 _NOT_COPIED = frozenset({"SourceConditionNotMet", "PendingCopyOperation"})
 _ARCHIVE = "Archive"
 _EMPTY = frozenset({"InvalidRange"})
-_MOST_PAGES = 1_000
-_CONTAINER = {"restype": "container"}
 
 
-class AzureConnection:
+class AzureConnection(AccountContainers):
     """The requests of one account, over kept connections; safe to share between threads.
 
-    ``endpoint`` is the account's URL for clients, ``inside`` the one for the server.
-
-    :raises StorageUnavailable: if dtool's settings have no usable key or endpoint.
-    :raises SigningUnsupported: if Entra ID is used, and the extra for it is not installed.
+    See AccountContainers for what it is made of, and may raise.
     """
-
-    def __init__(self, account: str, settings: Settings) -> None:
-        configured = ConfiguredAccount.find(account, settings)
-        self.account = account
-        self.inside, self.endpoint = configured.inside, configured.outside
-        self._errors = self._make_errors()
-        authorizer: Authorizer
-        if configured.key is None:
-            authorizer = entra_tokens(account)
-            self._keys: SigningKeys = DelegationKeys(self._delegation)
-        else:
-            authorizer = SharedKey(account, configured.key)
-            self._keys = AccountKey(configured.key)
-        self._service = BlobService(self.inside, authorizer, connections_to(self.inside))
-
-    def life(self, seconds: int) -> Life:
-        """Return the life of URLs signed now, in whole seconds; it ends with the signing key."""
-        life, ends = Life.from_now(seconds, LONGEST_LIFE), self.key_ends()
-        return life if ends is None else life.until(ends, "credentials")
-
-    def key_ends(self) -> datetime | None:
-        """Return when what signs URLs ends (UTC); the key of an account does not."""
-        return self._keys.current().ends
-
-    def signer(self, ends: datetime) -> BlobSigner:
-        """Return what signs URLs that work until then (UTC, whole seconds)."""
-        return BlobSigner(self.endpoint, self.account, self._keys.current().key, ends)
-
-    def _delegation(self, document: bytes) -> SigningKey:
-        """Get a user delegation key."""
-        query = {"restype": "service", "comp": "userdelegationkey"}
-        with self._errors.translated("getting a key to sign URLs"):
-            return delegation(self._service.send("POST", "", query, body=document).body)
-
-    def _make_errors(self) -> AzureErrorTranslator:
-        return AzureErrorTranslator(self.account)
-
-    # Containers ----------------------------------------------------------------------------
-
-    def container(self, container: str) -> FoundContainer | None:
-        """Return a container, or None if there is none."""
-        with suppress(AzureRefusal), self._errors.translated("looking up", _ABSENT):
-            found = self._service.send("GET", container, _CONTAINER)
-            return FoundContainer(
-                found.metadata, parsedate_to_datetime(found.headers["last-modified"])
-            )
-        return None
 
     def dataset_type(self, container: str, found: FoundContainer | None) -> str | None:
         """Return dtool's type of what is in a container, as its metadata or else a blob has it."""
         if found is None:
             return None
         return found.dataset_type or type_in(self.get(container, BLOBS["admin_metadata"]))
-
-    def create_container(self, container: str, metadata: Mapping[str, str] | None = None) -> None:
-        """Create a container with its metadata, unless there is one already."""
-        with suppress(AzureRefusal), self._errors.translated("creating", _PRESENT):
-            self._service.send("PUT", container, _CONTAINER, _headers(metadata or {}))
-
-    def set_container_metadata(self, container: str, metadata: Mapping[str, str]) -> None:
-        """Replace a container's metadata."""
-        query = {**_CONTAINER, "comp": "metadata"}
-        with self._errors.translated("writing"):
-            self._service.send("PUT", container, query, _headers(metadata), status=200)
-
-    def delete_container(self, container: str, unmodified_since: datetime | None = None) -> bool:
-        """Delete a container with all that is in it, if there is one.
-
-        :param unmodified_since: keep it, and return False, if its metadata were written since.
-        """
-        condition = {}
-        if unmodified_since is not None:
-            condition["if-unmodified-since"] = format_datetime(unmodified_since, usegmt=True)
-        try:
-            with self._errors.translated("deleting", _ABSENT | _CHANGED):
-                self._service.send("DELETE", container, _CONTAINER, condition)
-        except AzureRefusal as answer:
-            return answer.code not in _CHANGED
-        if self.container(container) is not None:
-            raise self._errors.unexpected("deleting", "still there")
-        return True
-
-    def containers(self) -> Iterator[ListedContainer]:
-        """Yield all containers, at one request per 5,000."""
-        with self._errors.translated("listing containers"):
-            yield from self._pages("", {"comp": "list"}, container_page)
-
-    def listing(self, container: str, prefix: str | None = None) -> Iterator[ListedBlob]:
-        """Yield blobs of a container, if there is one, at one request per 5,000."""
-        query = {**_CONTAINER, "comp": "list", "include": "copy,metadata"}
-        if prefix is not None:
-            query["prefix"] = prefix
-        parse = partial(blob_page, parts_url=part_blob_url(self.inside, container))
-        with suppress(AzureRefusal), self._errors.translated("listing", _ABSENT):
-            yield from self._pages(container, query, parse)
-
-    def _pages(
-        self, path: str, query: Mapping[str, str], parse: Callable[[bytes], Page[Listed]]
-    ) -> Iterator[Listed]:
-        marker: dict[str, str] = {}
-        for _ in range(_MOST_PAGES):
-            found = parse(self._service.send("GET", path, {**query, **marker}).body)
-            yield from found.listed
-            before, after = marker.get("marker"), found.next_marker
-            if after is None:
-                return
-            if after == before:
-                break
-            marker = {"marker": after}
-            deadline.progress()
-        raise self._errors.unexpected("listing", "a listing without an end")
-
-    # Blobs ---------------------------------------------------------------------------------
 
     def get(self, container: str, blob: str, limit: int | None = None) -> bytes | None:
         """Return a blob, or at most its first limit + 1 bytes, or None if there is none."""
@@ -202,7 +60,7 @@ class AzureConnection:
         part = {} if limit is None else {"x-ms-range": f"bytes=0-{limit}"}
         most = BLOB_BYTES if limit is None else limit + 1
         try:
-            with self._errors.translated("reading", _ABSENT | _EMPTY):
+            with self._errors.translated("reading", ABSENT | _EMPTY):
                 found = self._service.send(
                     "GET", f"{container}/{blob}", headers=part, limit=most, cut=limit is not None
                 )
@@ -212,7 +70,7 @@ class AzureConnection:
 
     def find(self, container: str, blob: str) -> FoundObject | None:
         """Return a blob's metadata, or None if there is none."""
-        with suppress(AzureRefusal), self._errors.translated("looking up", _ABSENT):
+        with suppress(AzureRefusal), self._errors.translated("looking up", ABSENT):
             found = self._service.send("HEAD", f"{container}/{blob}")
             return FoundObject(
                 found.metadata,
@@ -230,11 +88,11 @@ class AzureConnection:
         """Replace a blob's metadata."""
         path, query = f"{container}/{blob}", {"comp": "metadata"}
         with self._errors.translated("writing"):
-            self._service.send("PUT", path, query, _headers(metadata), status=200)
+            self._service.send("PUT", path, query, metadata_headers(metadata), status=200)
 
     def create(self, container: str, blob: str, text: str, metadata: Mapping[str, str]) -> bool:
         """Write one blob, as UTF-8; False, and nothing written, if there is one already."""
-        with suppress(AzureRefusal), self._errors.translated("writing", _PRESENT):
+        with suppress(AzureRefusal), self._errors.translated("writing", PRESENT):
             self._put(container, blob, text, metadata, {"if-none-match": "*"})
             return True
         return False
@@ -243,7 +101,7 @@ class AzureConnection:
         self, container: str, blob: ListedBlob, text: str, metadata: Mapping[str, str]
     ) -> bool:
         """Write over one blob; False, and nothing written, if it no longer is as it was listed."""
-        with suppress(AzureRefusal), self._errors.translated("writing", _CHANGED):
+        with suppress(AzureRefusal), self._errors.translated("writing", CHANGED):
             self._put(container, blob.name, text, metadata, _unchanged(blob))
             return True
         return False
@@ -265,7 +123,7 @@ class AzureConnection:
         :param md5: what the store is to say of the blob (32 hex digits); it does not compute it.
         :return: the blob's ETag; None if it has changed, or one of the blocks was not PUT.
         """
-        headers = {**_headers(metadata), **_unchanged(blob)}
+        headers = {**metadata_headers(metadata), **_unchanged(blob)}
         if md5 is not None:
             headers["x-ms-blob-content-md5"] = base64_md5(md5)
         return self._commit(container, blob.name, blocks, headers)
@@ -273,7 +131,7 @@ class AzureConnection:
     def _commit(
         self, container: str, blob: str, blocks: Sequence[str], headers: Mapping[str, str]
     ) -> str | None:
-        answers = _ABSENT | _NO_BLOCK | _CHANGED
+        answers = ABSENT | _NO_BLOCK | CHANGED
         body = written("BlockList", [("Latest", block_id(name)) for name in blocks])
         with suppress(AzureRefusal), self._errors.translated("committing", answers):
             return self._service.send(
@@ -284,7 +142,7 @@ class AzureConnection:
     def blocks(self, container: str, blob: str) -> dict[str, int] | None:
         """Return the bytes of a blob's latest blocks, by name (Base64); None if it has none."""
         query = {"comp": "blocklist", "blocklisttype": "all"}
-        with suppress(AzureRefusal), self._errors.translated("listing", _ABSENT | _NOT_BLOCKS):
+        with suppress(AzureRefusal), self._errors.translated("listing", ABSENT | _NOT_BLOCKS):
             return block_sizes(self._service.send("GET", f"{container}/{blob}", query).body)
         return None
 
@@ -294,7 +152,7 @@ class AzureConnection:
         :param source: the URL of a blob of this account.
         :param etag: of the version to copy.
         """
-        answers = _ABSENT | _PRESENT | _CHANGED | _NOT_COPIED
+        answers = ABSENT | PRESENT | CHANGED | _NOT_COPIED
         headers = {
             "x-ms-copy-source": source,
             "x-ms-source-if-match": etag,
@@ -315,7 +173,7 @@ class AzureConnection:
 
     def _delete(self, container: str, blob: ListedBlob) -> None:
         headers = {"x-ms-delete-snapshots": "include", **_unchanged(blob)}
-        with self._errors.translated("deleting", _ABSENT | _CHANGED | _LEASED):
+        with self._errors.translated("deleting", ABSENT | CHANGED | _LEASED):
             self._service.send("DELETE", f"{container}/{blob.name}", headers=headers)
 
     def _break_lease(self, container: str, blob: str) -> None:
@@ -331,18 +189,13 @@ class AzureConnection:
         metadata: Mapping[str, str],
         condition: Mapping[str, str],
     ) -> None:
-        headers = {"x-ms-blob-type": "BlockBlob", **_headers(metadata), **condition}
+        headers = {"x-ms-blob-type": "BlockBlob", **metadata_headers(metadata), **condition}
         self._service.send("PUT", f"{container}/{blob}", headers=headers, body=text.encode())
 
 
 def md5_of(text: str) -> str:
     """Return the MD5 (32 hex digits) that a store has of a text."""
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
-
-
-def _headers(metadata: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers that have a container's or a blob's metadata."""
-    return {f"x-ms-meta-{name.lower()}": value for name, value in metadata.items()}
 
 
 def _unchanged(blob: ListedBlob) -> dict[str, str]:

@@ -137,7 +137,7 @@ def test_only_the_front_is_reached_and_from_this_machine_alone(services):
 def test_every_container_has_limits_and_its_log_is_rotated(services):
     for name, service in services.items():
         assert re.fullmatch(r"\d+[mg]", service["mem_limit"]), name
-        assert service["pids_limit"] == 256, name
+        assert service["pids_limit"] == 1024, name
         assert service["logging"]["options"] == {"max-size": "20m", "max-file": "5"}, name
 
 

@@ -224,12 +224,9 @@ def test_the_document_is_valid_openapi(document):
 
 def test_what_dservercore_documents_is_left_as_it_is_but_for_a_status_of_1(document):
     for path in ("/manifests/{uri}", "/tags/{uri}"):
-        assert document["paths"][path]["get"]["responses"].keys() == {
-            "200",
-            "403",
-            "404",
-            "default",
-        }
+        # Later versions of dservercore document 401 in the place of 1.
+        statuses = document["paths"][path]["get"]["responses"].keys() - {"401"}
+        assert statuses == {"200", "403", "404", "default"}
 
 
 def test_what_other_extensions_leave_out_or_add_stops_nothing():

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dserver_signed_url_plugin.demo.server import Demo
     from dserver_signed_url_plugin.demo.walkthrough import Walkthrough
 
-# The extra demo.
+# The index and the extra demo.
 NEEDED = ("dserver_sql_index", "flask_swagger_ui", "gunicorn", "ministack", "requests")
 PRINT_TOKEN = 'import json, sys; print(json.load(open(sys.argv[1]))["tokens"]["bob"])'
 PRINT_ALICE = PRINT_TOKEN.replace("bob", "alice")
@@ -156,7 +156,7 @@ def serve(info_file: Path, **options: Any) -> None:
 def _running(options: dict[str, Any], stop: StopRequest, *, once: bool = False) -> Iterator[Demo]:
     """Run the demo as long as the ``with`` block; report errors as click does."""
     base_uri = _base_uri(options.pop("base_uri"), options.pop("bucket"))
-    _require_extra()
+    _require_packages()
     from dserver_signed_url_plugin.demo.backends import VariableMissing
     from dserver_signed_url_plugin.demo.processes import ChildFailed, Interrupted
     from dserver_signed_url_plugin.demo.server import DemoOptions, serving
@@ -233,8 +233,10 @@ Or with the client (pip install ./client), as alice, who may also deposit; see d
 """
 
 
-def _require_extra() -> None:
+def _require_packages() -> None:
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
-        install = "pip install 'dserver-signed-url-plugin[demo]'"
-        raise click.ClickException(f"The demo needs {', '.join(missing)}: {install}")
+        raise click.ClickException(
+            f"The demo needs {', '.join(missing)}. In a checkout of the project, run "
+            "pip install ./index '.[demo]'"
+        )

@@ -21,6 +21,11 @@ assert dserver_signed_url_plugin.__file__.startswith(sys.prefix), dserver_signed
 app = create_app({"SQLALCHEMY_DATABASE_URI": "sqlite://"})
 assert "/signed-urls/upload-complete" in {rule.rule for rule in app.url_map.iter_rules()}
 """
+SAYS_WHAT_THE_DEMO_NEEDS = """
+from click.testing import CliRunner
+from dserver_signed_url_plugin.demo.command import main
+print(CliRunner().invoke(main).output)
+"""
 # dserver itself would start here, if there were a MongoDB.
 FINDS_THE_MONGO_PLUGINS = """
 from importlib.metadata import entry_points
@@ -69,6 +74,9 @@ def test_it_starts_with_nothing_but_what_it_requires_and_an_index(wheel, index, 
     python(STARTS)
     command = "from flask.cli import main; main()"
     assert "cleanup" in python(command, "--app", "dservercore", "pending_upload", "--help")
+    needs = python(SAYS_WHAT_THE_DEMO_NEEDS)
+    assert "ministack" in needs
+    assert "pip install ./index '.[demo]'" in needs
 
 
 def test_what_is_pinned_for_the_image_fits_together_and_starts(wheel, index, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from importlib.metadata import distribution
 from pathlib import Path
 
 import dserver_sql_index
@@ -20,6 +21,7 @@ SCHEMAS = {
     "github-workflows": [".github/workflows/test.yml"],
     "github-issue-forms": [".github/ISSUE_TEMPLATE/bug.yml", ".github/ISSUE_TEMPLATE/feature.yml"],
 }
+DISTRIBUTIONS = {"dserver-signed-url-plugin", "dserver-client", "dserver-sql-index"}
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
@@ -46,6 +48,14 @@ def test_every_distribution_has_the_licence_of_the_package(distribution):
 
 def test_the_index_has_the_version_of_the_package():
     assert dserver_sql_index.__version__ == __version__
+
+
+@pytest.mark.parametrize("name", sorted(DISTRIBUTIONS))
+def test_no_distribution_requires_another_of_the_repository(name):
+    """They are in no package index, where anybody could publish something by their names."""
+    required = set(re.findall(r"(?m)^[\w.-]+", "\n".join(distribution(name).requires or ())))
+    assert required
+    assert required.isdisjoint(DISTRIBUTIONS - {name})
 
 
 def test_pre_commit_runs_the_commands_of_make_lint():

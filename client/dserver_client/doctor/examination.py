@@ -46,7 +46,7 @@ def check_broker() -> Iterator[Finding]:
         yield warning(
             "dtool",
             "dtool knows no dserver://.",
-            "Install dserver-client with pip into the environment of dtool.",
+            "In dtool's environment, run pip install ./client in a checkout of the project.",
         )
         return
     used = "this client" if found[-1].is_this else others[-1]

@@ -112,6 +112,6 @@ def entra_tokens(account: str) -> Authorizer:
             raise
         raise SigningUnsupported(
             "Azure storage without an account key",
-            "this server's administrator must run pip install 'dserver-signed-url-plugin[azure]'",
+            "this server's administrator must run pip install azure-identity",
         ) from error
     return EntraTokens(account)

@@ -211,7 +211,5 @@ def test_where_both_are_set_the_key_is_left_to_dtool(place):
 def test_without_the_extra_it_is_said_how_to_get_it(place, monkeypatch):
     monkeypatch.delitem(sys.modules, EntraTokens.__module__)
     monkeypatch.setitem(sys.modules, "azure.identity", None)
-    with pytest.raises(
-        SigningUnsupported, match=r"pip install 'dserver-signed-url-plugin\[azure\]'"
-    ):
+    with pytest.raises(SigningUnsupported, match="pip install azure-identity"):
         storage_of(place)

@@ -14,6 +14,8 @@ trap 'rm -rf "$backup.unfinished"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
+# Makes our image if there is none; what that prints may not become part of what is read below.
+docker compose run --rm --no-deps -T --entrypoint true keys < /dev/null >&2
 # One transaction: tables fit together, whatever is written meanwhile.
 docker compose exec -T postgres pg_dump --username=dserver --dbname=dserver --format=custom \
     > "$backup.unfinished/database.dump"
@@ -24,6 +26,7 @@ for file in .env dserver.env; do
     [ ! -f "$file" ] || cp "$file" "$backup.unfinished/${file#.}"
 done
 docker compose exec -T postgres pg_restore --list < "$backup.unfinished/database.dump" > /dev/null
+tar -tf "$backup.unfinished/keys.tar" > /dev/null
 (cd "$backup.unfinished" && sha256sum -- * > SHA256SUMS)
 sync
 mv "$backup.unfinished" "$backup"

@@ -3,7 +3,14 @@
 # There is no second time: the databases keep the passwords of the first.
 set -eu
 
-file=${1:-$(dirname "$0")/../.env}
+here=$(dirname "$0")
+file=${1:-$here/../.env}
+
+# A checkout by root with umask 027 or 077.
+if [ -n "$(find -L "$here" ! -perm -004 -print -o -type d ! -perm -001 -print)" ]; then
+    echo "Containers run as other users, who must be able to read $here: chmod -R go+rX $here" >&2
+    exit 1
+fi
 
 secret() {
     hex=$(od -An -v -N "$1" -tx1 /dev/urandom | tr -d ' \n')
@@ -26,8 +33,8 @@ flask=$(secret 32)
 grafana=$(secret 16)
 
 content="# Made by docker/make-env.sh. Never commit this file, and keep a copy in a safe place.
-# What runs: docker/store.yml is a store on this machine; docker/mongo.yml is MongoDB;
-# docker/metrics.yml is Prometheus and Grafana.
+# What runs: docker/store.yml is a store on this machine; docker/mongo.yml is MongoDB, with INDEX=mongo;
+# docker/metrics.yml is Prometheus and Grafana; docker/tls.yml is TLS.
 COMPOSE_FILE=docker-compose.yml:docker/store.yml
 
 POSTGRES_PASSWORD=$postgres
@@ -44,6 +51,7 @@ SECRET_KEY=$flask
 GRAFANA_PASSWORD=$grafana
 
 # What you may change: the rest of the settings, with what holds where a line is commented out.
+#INDEX=sql
 #AWS_DEFAULT_REGION=us-east-1
 #BUCKET=dtool
 #TEMP_BUCKET=tempstore

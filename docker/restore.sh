@@ -15,6 +15,8 @@ case $backup in *.unfinished) refuse "$backup was not finished." ;; esac
     refuse "$backup is not as it was made."
 cd "$(dirname "$0")/.."
 
+# Makes our image if there is none; what that prints may not become part of what is read below.
+docker compose run --rm --no-deps -T --entrypoint true keys < /dev/null >&2
 # Without dserver, whose migrations make tables.
 docker compose up --detach --wait postgres
 tables=$(docker compose exec -T postgres psql --no-psqlrc --username=dserver --dbname=dserver \

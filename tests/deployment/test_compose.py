@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import yaml
 from dserver_signed_url_plugin.cli.durations import HOUR, fractional
 from tests.support.compose_files import (
     DOCKER,
+    FILES,
     ROOT,
     compose_file,
     environment,
@@ -78,10 +80,10 @@ def test_what_services_name_is_there(services):
 
 
 def test_every_image_is_pinned_by_version_and_digest(services, env):
-    with_mongo = compose_file(env, ["docker-compose.yml", "docker/mongo.yml"])["services"]
+    with_mongo = compose_file({**env, "INDEX": "mongo"}, [*FILES, "docker/mongo.yml"])["services"]
     images = {one["image"] for one in [*services.values(), *with_mongo.values()]}
     ours = {image for image in images if image.startswith("dserver-signed-url:")}
-    assert ours == {"dserver-signed-url:0.2.0", "dserver-signed-url:0.2.0-mongo"}
+    assert ours == {"dserver-signed-url:0.2.0-sql", "dserver-signed-url:0.2.0-mongo"}
     bases = re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     assert len(set(bases)) == 1
     for image in (images - ours) | set(bases):
@@ -189,19 +191,38 @@ def dtool(service: dict[str, Any], name: str) -> str:
     return environment(service)[f"DTOOL_S3_{name}"]
 
 
+@pytest.mark.parametrize("index", ["sql", "mongo"])
+@pytest.mark.parametrize("store", [True, False])
+def test_one_service_builds_the_image_and_the_others_wait_for_it(env, index, store):
+    """Compose builds services at the same time: the second image of a name can be an error."""
+    files = [*FILES[: 1 + store], *(["docker/mongo.yml"] if index == "mongo" else [])]
+    services = compose_file({**env, "INDEX": index}, files)["services"]
+    assert [name for name, one in services.items() if "build" in one] == ["keys"]
+    assert services["keys"]["build"] == {"context": ".", "args": {"INDEX": index}}
+    image = f"dserver-signed-url:0.2.0-{index}"
+    ours = {name for name, one in services.items() if one["image"].startswith("dserver-signed")}
+    assert ours >= {"keys", "migrate", "dserver", "cleanup", "flask", "doctor"}
+    assert ("store-setup" in ours) == store
+    for name in ours - {"keys"}:
+        assert services[name]["image"] == image
+        waits = services[name]["depends_on"]
+        assert "migrate" in waits or (name == "migrate" and "keys" in waits), name
+
+
 def test_mongodb_replaces_the_index_in_postgresql_if_its_file_is_added(env):
-    services = compose_file(env, ["docker-compose.yml", "docker/mongo.yml"])["services"]
+    files = [*FILES, "docker/mongo.yml"]
+    services = compose_file({**env, "INDEX": "mongo"}, files)["services"]
     uri = f"mongodb://dserver:{env['MONGO_PASSWORD']}@mongo:27017/dserver"
-    ours = [one for one in services.values() if one["image"] == "dserver-signed-url:0.2.0-mongo"]
-    assert len(ours) == 6
-    for service in ours:
-        assert service["build"] == {"context": ".", "args": {"INDEX": "mongo"}}
-        for part in ("SEARCH", "RETRIEVE") if service is not services["keys"] else ():
-            found = environment(service)
+    for name in ("migrate", "dserver", "cleanup", "flask", "doctor", "store-setup"):
+        found = environment(services[name])
+        for part in ("SEARCH", "RETRIEVE"):
             assert found[f"{part}_MONGO_URI"] == uri
             assert found[f"{part}_MONGO_DB"] == "dserver"
             assert found[f"{part}_MONGO_COLLECTION"] == "datasets"
-            assert service["depends_on"]["mongo"] == {"condition": "service_healthy"}
+    assert services["migrate"]["depends_on"]["mongo"] == {"condition": "service_healthy"}
+    with pytest.raises(AssertionError, match="Set INDEX=mongo in .env, too"):
+        compose_file(env, files)
+    assert environment(compose_file(env)["services"]["dserver"])["SEARCH_MONGO_URI"] == ""
 
 
 def test_the_private_key_is_where_tokens_are_made_and_nowhere_else(services):
@@ -223,7 +244,7 @@ def test_every_secret_comes_from_the_env_file(env):
     text = "".join(
         path.read_text() for path in [ROOT / "docker-compose.yml", *DOCKER.glob("*.yml")]
     )
-    assert set(re.findall(r"\$\{(\w+):\?", text)) == SETTINGS | {"DSERVER_HOST"}
+    assert set(re.findall(r"\$\{(\w+):\?", text)) == SETTINGS | {"DSERVER_HOST", "INDEX"}
     for line in text.splitlines():
         # The store's administrator has a name that is no secret.
         if re.search(r"PASSWORD|SECRET|ACCESS_KEY", line) and not line.endswith("=root"):
@@ -233,20 +254,60 @@ def test_every_secret_comes_from_the_env_file(env):
     assert fill_in("${A:-${B:-b}} $${A} ${C:-}", {}) == "b ${A} "
 
 
-@pytest.mark.parametrize("name", ["S3_WRITE_ACCESS_KEY_ID", "S3_WRITE_SECRET_ACCESS_KEY"])
-def test_an_older_env_file_is_told_what_to_add_and_the_documentation_how(tmp_path, env, name):
-    older = {key: value for key, value in env.items() if key != name}
-    with pytest.raises(AssertionError, match=f"{name}.*docs/compose.rst says under Upgrading"):
-        compose_file(older)
+# What docker/make-env.sh of version 0.1.0 wrote.
+SETTINGS_0_1_0 = (
+    "POSTGRES_PASSWORD", "MONGO_PASSWORD", "MINIO_ROOT_PASSWORD", "SECRET_KEY",
+    "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY",
+    "S3_WRITE_ACCESS_KEY_ID", "S3_WRITE_SECRET_ACCESS_KEY",
+)  # fmt: skip
+
+
+def steps_from_0_1_0() -> str:
+    """Return the part of docs/upgrade.rst about the way there."""
+    text = (ROOT / "docs" / "upgrade.rst").read_text()
+    return text.split("From 0.1.0 to 0.2.0 with Docker Compose")[1].split("*To go back*")[0]
+
+
+@pytest.mark.parametrize("index", ["sql", "mongo"])
+def test_an_env_file_of_0_1_0_gets_what_it_lacks_as_the_documentation_says(tmp_path, env, index):
+    old = {name: f"old-{name}" for name in SETTINGS_0_1_0}
+    with pytest.raises(AssertionError, match="An older .env lacks it. Add it as docs/upgrade.rst"):
+        compose_file(old)
 
     path = tmp_path / ".env"
-    path.write_text("".join(f"{k}={v}\n" for k, v in env.items() if not k.startswith("S3_WRITE")))
+    path.write_text("# Of 0.1.0\n" + "".join(f"{name}={value}\n" for name, value in old.items()))
     (tmp_path / "docker").symlink_to(DOCKER)
-    said = (ROOT / "docs" / "compose.rst").read_text()
-    [command] = re.findall(r"^    (docker/make-env\.sh new\.env.*)$", said, re.MULTILINE)
+    [command] = re.findall(
+        r"^ +(docker/make-env\.sh new\.env.*)$", steps_from_0_1_0(), re.MULTILINE
+    )
     subprocess.run(["sh", "-c", command], cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
-    assert read_env(path).keys() == env.keys()
+    made = read_env(path)
+    assert made.keys() == env.keys() | old.keys()
+    assert made | old == made
     assert sorted(each.name for each in tmp_path.iterdir()) == [".env", "docker"]
+    # Whatever is asked of Compose, it fills in the variables of all services.
+    files = made["COMPOSE_FILE"].split(":") + (["docker/mongo.yml"] if index == "mongo" else [])
+    compose_file({**made, "INDEX": index}, files)
+
+
+def test_each_step_from_0_1_0_comes_after_what_it_needs():
+    found = [
+        steps_from_0_1_0().find(step)
+        for step in (
+            "docker compose stop proxy s3 dserver cleanup",
+            "git pull",
+            "docker/make-env.sh new.env",
+            "docker/backup.sh /backups",
+            "/docker-entrypoint-initdb.d/dserver-role.sh",
+            "/docker-entrypoint-initdb.d/dserver-user.js",
+            ":doc:`stores`",
+            "docker compose up --detach --build",
+            "flask base_uri index s3://dtool",
+            "--remove-orphans",
+        )
+    ]
+    assert -1 not in found
+    assert found == sorted(found)
 
 
 def test_the_env_file_is_private_fresh_and_kept(tmp_path, env):
@@ -289,6 +350,24 @@ def test_a_script_is_shell_without_surprises(script):
         checked = subprocess.run([*command, script], capture_output=True, text=True, check=False)
         assert checked.returncode == 0, checked.stdout + checked.stderr
     assert os.access(script, os.X_OK)
+
+
+def test_the_dockerfile_passes_hadolint():
+    hadolint = Path(sys.executable).with_name("hadolint")
+    command = [hadolint, ROOT / "Dockerfile"]
+    checked = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout
+
+
+@pytest.mark.parametrize(("mode", "refused"), [(0o755, False), (0o700, True), (0o750, True)])
+def test_a_checkout_that_containers_cannot_read_is_refused(tmp_path, mode, refused):
+    docker = tmp_path / "docker"
+    (docker / "front").mkdir(parents=True)
+    shutil.copy(DOCKER / "make-env.sh", docker)
+    (docker / "front").chmod(mode)
+    done = subprocess.run([docker / "make-env.sh"], capture_output=True, text=True, check=False)
+    assert ((tmp_path / ".env").exists(), done.returncode) == (not refused, int(refused))
+    assert (f"chmod -R go+rX {docker}" in done.stderr) == refused
 
 
 # The schedule of the clean-up --------------------------------------------------------------------

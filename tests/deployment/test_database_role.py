@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import os
+import re
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
 from tests.support import postgresql_server
-from tests.support.compose_files import DOCKER
+from tests.support.compose_files import DOCKER, ROOT
 from tests.support.postgresql_server import PostgreSQL
 
+SUPERUSERS, DSERVERS = "of-the-superuser", "it's dserver's"
 TABLE = "CREATE TABLE dataset (id serial PRIMARY KEY); INSERT INTO dataset DEFAULT VALUES"
 RIGHTS = """
     SELECT rolsuper OR rolcreatedb OR rolcreaterole OR rolreplication OR rolbypassrls
@@ -42,15 +48,34 @@ def cluster() -> Iterator[PostgreSQL]:
 
 
 def make_role(server: PostgreSQL) -> None:
+    run(server, [DOCKER / "postgres" / "dserver-role.sh"])
+
+
+def run(server: PostgreSQL, command: list[str | Path], said: str = "") -> None:
+    """Run a command as in the container of PostgreSQL."""
     environment = {
         "PATH": f"{server.programs}:{os.environ['PATH']}",
         "PGHOST": str(server.directory),
-        "POSTGRES_PASSWORD": "of-the-superuser",
-        "DATABASE_PASSWORD": "it's dserver's",
+        "POSTGRES_PASSWORD": SUPERUSERS,
+        "DATABASE_PASSWORD": DSERVERS,
     }
-    script = DOCKER / "postgres" / "dserver-role.sh"
-    done = subprocess.run([script], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=False, input=said
+    )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def has_password(server: PostgreSQL, role: str, password: str) -> bool:
+    """Tell whether a role logs in with a password; its verifier is that of RFC 5803."""
+    query = "SELECT rolpassword FROM pg_authid WHERE rolname = %s"
+    with connected(server, "postgres", "postgres") as connection:
+        [verifier] = connection.execute(query, [role]).fetchone()
+    iterations, salt, stored = re.match(r"SCRAM-SHA-256\$(\d+):(.+)\$(.+):", verifier).groups()
+    salted = hashlib.pbkdf2_hmac(
+        "sha256", password.encode(), base64.b64decode(salt), int(iterations)
+    )
+    key = hmac.digest(salted, b"Client Key", "sha256")
+    return hashlib.sha256(key).digest() == base64.b64decode(stored)
 
 
 def connected(server: PostgreSQL, user: str, database: str) -> psycopg.Connection[Any]:
@@ -89,3 +114,18 @@ def test_a_new_cluster_gets_role_and_database_and_keeps_them(cluster):
     assert facts(cluster) == LEAST
     with connected(cluster, "dserver", "dserver") as connection:
         assert connection.execute("SELECT id FROM dataset").fetchall() == [(1,)]
+
+
+def test_the_passwords_are_those_of_the_env_file_and_go_back_for_0_1_0(cluster):
+    assert has_password(cluster, "postgres", SUPERUSERS)
+    assert has_password(cluster, "dserver", DSERVERS)
+
+    going_back = (ROOT / "docs" / "upgrade.rst").read_text().split("*To go back* before")[1]
+    [(command, statement)] = re.findall(
+        r"exec -T postgres sh -c '(.+)' << 'EOF'\n(.+?)    EOF", going_back, re.DOTALL
+    )
+    run(cluster, ["sh", "-c", command], statement)
+    # 0.1.0 has one password, with which dserver logs in.
+    assert has_password(cluster, "dserver", SUPERUSERS)
+    make_role(cluster)
+    assert has_password(cluster, "dserver", DSERVERS)

@@ -39,6 +39,7 @@ STATUS = {
     "LifecycleUnsupported": 501,
     "LifetimeTooLong": 422,
     "MethodNotAllowed": 405,
+    "MigrationsBehind": 503,
     "NoPendingUpload": 400,
     "NotAuthenticated": 401,
     "UploadTokenRefused": 401,

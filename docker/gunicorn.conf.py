@@ -116,7 +116,7 @@ def post_worker_init(worker: Any) -> None:
 
 
 def child_exit(_server: Any, worker: Any) -> None:
-    """Let the metrics forget that a store was away for a worker that has ended."""
+    """Remove the gauges of a worker that has ended from the metrics."""
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         from prometheus_client import multiprocess  # noqa: PLC0415 (only with the extra)
 

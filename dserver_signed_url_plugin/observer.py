@@ -1,6 +1,6 @@
-"""What routes and services tell whoever counts it; they need not know who does, or whether anybody.
+"""The interface by which routes and services report what happened, without knowing the metrics.
 
-``metrics`` has the implementation that counts.
+``metrics.counting`` implements it.
 """
 
 from __future__ import annotations

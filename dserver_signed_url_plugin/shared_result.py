@@ -21,13 +21,13 @@ Result = TypeVar("Result")
 class SharedResult(Generic[Result]):
     """The result of a function; safe to share between threads.
 
-    :param patience: for how many seconds after its beginning a call is waited for.
-    :param lifetime: for how many seconds after its beginning a result is returned again. An
+    :param timeout: for how many seconds after its beginning a call is waited for.
+    :param max_age: for how many seconds after its beginning a result is returned again. An
         exception is not.
     """
 
-    def __init__(self, *, patience: float, lifetime: float) -> None:
-        self._patience, self._lifetime = patience, lifetime
+    def __init__(self, *, timeout: float, max_age: float) -> None:
+        self._timeout, self._max_age = timeout, max_age
         self._lock = threading.Lock()
         self._began = 0.0
         self._latest: Future[Result] | None = None
@@ -43,7 +43,7 @@ class SharedResult(Generic[Result]):
                 self._began, self._latest = monotonic(), Future()
                 call = self._latest, function
                 threading.Thread(target=_run, args=call, name=THREAD, daemon=True).start()
-            latest, ends = self._latest, self._began + self._patience
+            latest, ends = self._latest, self._began + self._timeout
         try:
             return latest.result(max(0.0, ends - monotonic()))
         except FutureTimeoutError as error:
@@ -53,7 +53,7 @@ class SharedResult(Generic[Result]):
     def _is_outdated(self, latest: Future[Result]) -> bool:
         if not latest.done():
             return False
-        return latest.exception() is not None or monotonic() - self._began > self._lifetime
+        return latest.exception() is not None or monotonic() - self._began > self._max_age
 
 
 def _run(future: Future[Result], function: Callable[[], Result]) -> None:

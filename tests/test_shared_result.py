@@ -12,7 +12,7 @@ from dserver_signed_url_plugin.shared_result import SharedResult
 
 
 def test_whoever_comes_meanwhile_has_the_same_result():
-    shared, ended, calls = SharedResult(patience=20, lifetime=20), threading.Event(), []
+    shared, ended, calls = SharedResult(timeout=20, max_age=20), threading.Event(), []
 
     def work() -> int:
         calls.append(1)
@@ -27,7 +27,7 @@ def test_whoever_comes_meanwhile_has_the_same_result():
 
 
 def test_what_hangs_is_waited_for_once_and_not_called_again():
-    shared, ended, calls = SharedResult(patience=0.1, lifetime=20), threading.Event(), []
+    shared, ended, calls = SharedResult(timeout=0.1, max_age=20), threading.Event(), []
 
     def hang() -> None:
         calls.append(1)
@@ -43,12 +43,12 @@ def test_what_hangs_is_waited_for_once_and_not_called_again():
 
 
 def test_an_outdated_result_is_not_returned():
-    shared, numbers = SharedResult(patience=20, lifetime=0), iter(range(9))
+    shared, numbers = SharedResult(timeout=20, max_age=0), iter(range(9))
     assert [shared.of(lambda: next(numbers)) for _ in range(2)] == [0, 1]
 
 
 def test_an_exception_is_raised_and_not_kept():
-    shared, numbers = SharedResult(patience=20, lifetime=20), iter([0, 2])
+    shared, numbers = SharedResult(timeout=20, max_age=20), iter([0, 2])
     with pytest.raises(ZeroDivisionError):
         shared.of(lambda: 1 / next(numbers))
     assert shared.of(lambda: 1 / next(numbers)) == 0.5

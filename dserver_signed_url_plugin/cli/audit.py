@@ -86,10 +86,13 @@ def audit(
     search = Search(place, below, username=user, share=share, since=since)
     if is_export:
         _export(search, after, limit)
-        return
-    if after is not None:
+    elif after is not None:
         raise click.UsageError("--after goes on with an --export.")
-    limit = limit or _SHOWN
+    else:
+        _show(search, limit or _SHOWN, as_json=as_json)
+
+
+def _show(search: Search, limit: int, *, as_json: bool) -> None:
     page = services().audit.found(search, limit)
     for decision in page.decisions:
         click.echo(json.dumps(decision.as_json()) if as_json else _line(decision))

@@ -15,8 +15,8 @@ from dserver_signed_url_plugin.shared_result import SharedResult
 from dserver_signed_url_plugin.storage.registry import Storages
 
 # In seconds: with what the rest of the request takes, an answer comes within one.
-_PATIENCE = 0.8
-_LIFETIME = 1.0
+_TIMEOUT = 0.8
+_MAX_AGE = 1.0
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Health:
     def __init__(self, storages: Storages) -> None:
         self._storages = storages
         self._migrations: SharedResult[Migrations] = SharedResult(
-            patience=_PATIENCE, lifetime=_LIFETIME
+            timeout=_TIMEOUT, max_age=_MAX_AGE
         )
 
     def ready(self, *, stores: bool = False) -> Readiness:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dserver_signed_url_plugin.observer import Answer, Observer
 
 if TYPE_CHECKING:
-    from dserver_signed_url_plugin.metrics.meters import Meters
+    from dserver_signed_url_plugin.metrics.process_metrics import ProcessMetrics
 
 
 class Counting(Observer):
@@ -21,35 +21,35 @@ class Counting(Observer):
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._meters: Meters | None = None
+        self._metrics: ProcessMetrics | None = None
 
     @property
-    def meters(self) -> Meters:
+    def metrics(self) -> ProcessMetrics:
         """The metrics of this process."""
         with self._lock:
-            if self._meters is None:
-                self._meters = load_meters().Meters()
-            return self._meters
+            if self._metrics is None:
+                self._metrics = load_process_metrics().ProcessMetrics()
+            return self._metrics
 
     def request_began(self) -> None:
-        if self._meters is None:
-            _ = self.meters
+        if self._metrics is None:
+            _ = self.metrics
 
     def answered(self, answer: Answer) -> None:
-        self.meters.answered(answer)
+        self.metrics.answered(answer)
 
     def completed(self, seconds: float, deposit_seconds: float, size_in_bytes: int | None) -> None:
-        if self._meters is not None:
-            self._meters.completed(seconds, deposit_seconds, size_in_bytes)
+        if self._metrics is not None:
+            self._metrics.completed(seconds, deposit_seconds, size_in_bytes)
 
     def store_called(self, store: str, result: str, seconds: float, *, is_open: bool) -> None:
-        if self._meters is not None:
-            self._meters.store_called(store, result, seconds, is_open=is_open)
+        if self._metrics is not None:
+            self._metrics.store_called(store, result, seconds, is_open=is_open)
 
 
-def load_meters() -> Any:
+def load_process_metrics() -> Any:
     """Import what needs prometheus_client, an optional dependency.
 
     :raises ModuleNotFoundError: if it is not installed.
     """
-    return importlib.import_module("dserver_signed_url_plugin.metrics.meters")
+    return importlib.import_module("dserver_signed_url_plugin.metrics.process_metrics")

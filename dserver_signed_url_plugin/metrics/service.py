@@ -1,4 +1,4 @@
-"""Metrics of an app, if SIGNED_URL_METRICS is set: what counts, and what Prometheus is told."""
+"""Metrics of an app, if SIGNED_URL_METRICS is set: counts events, and exposes all to Prometheus."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from dserver_signed_url_plugin import database
 from dserver_signed_url_plugin.audit.decisions import Audit
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import ConfigurationError, DatabaseBusy, RouteNotFound
-from dserver_signed_url_plugin.metrics import figures
-from dserver_signed_url_plugin.metrics.counting import Counting, load_meters
-from dserver_signed_url_plugin.metrics.figures import DatabaseFigure
+from dserver_signed_url_plugin.metrics import database_gauges
+from dserver_signed_url_plugin.metrics.counting import Counting, load_process_metrics
+from dserver_signed_url_plugin.metrics.database_gauges import DatabaseGauge
 from dserver_signed_url_plugin.observer import Observer
 from dserver_signed_url_plugin.shared_result import SharedResult
 
 logger = logging.getLogger(__name__)
 
 SETTING, DIRECTORY = "SIGNED_URL_METRICS", "PROMETHEUS_MULTIPROC_DIR"
-# In seconds: how long a scrape waits for the database, and how long its figures are shown again.
-_PATIENCE, _LIFETIME = 1.0, 5.0
+# In seconds: how long a scrape waits for the database, and how long its gauges are shown again.
+_TIMEOUT, _MAX_AGE = 1.0, 5.0
 
 
 class Metrics:
@@ -34,8 +34,8 @@ class Metrics:
         :raises ConfigurationError: if something is missing; the message says what.
         """
         self._audit = audit
-        self._figures: SharedResult[Sequence[DatabaseFigure]] = SharedResult(
-            patience=_PATIENCE, lifetime=_LIFETIME
+        self._gauges: SharedResult[Sequence[DatabaseGauge]] = SharedResult(
+            timeout=_TIMEOUT, max_age=_MAX_AGE
         )
         self._counting = Counting() if settings.metrics else None
         if settings.metrics:
@@ -55,16 +55,16 @@ class Metrics:
         if self._counting is None:
             raise RouteNotFound
 
-        def read() -> Sequence[DatabaseFigure]:
+        def read() -> Sequence[DatabaseGauge]:
             database.limit_request()
             with app_context():
-                return figures.read(self._audit)
+                return database_gauges.read(self._audit)
 
         try:
-            found = self._figures.of(read)
+            found = self._gauges.of(read)
         except (DatabaseBusy, TimeoutError):
-            found = figures.unavailable()
-        return self._counting.meters.exposition(found)
+            found = database_gauges.unavailable()
+        return self._counting.metrics.exposition(found)
 
 
 def _check_environment() -> None:
@@ -74,7 +74,7 @@ def _check_environment() -> None:
             DIRECTORY, f"must name a directory in which dserver can write, not {directory!r}."
         )
     try:
-        load_meters()
+        load_process_metrics()
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             SETTING,

@@ -64,11 +64,11 @@ def parse(query: str) -> FreeText:
     wanted = [term for term in terms if not term.is_excluded]
     phrases = tuple(term for term in wanted if term.is_phrase)
     words = [term for term in wanted if not term.is_phrase]
-    telling = [term for term in words if not _STOP_WORDS.issuperset(term.words)]
+    distinctive = [term for term in words if not _STOP_WORDS.issuperset(term.words)]
     return FreeText(
         all_of=phrases,
         # As in MongoDB, beside a phrase other words decide nothing.
-        any_of=() if phrases else tuple(telling or words),
+        any_of=() if phrases else tuple(distinctive or words),
         none_of=tuple(term for term in terms if term.is_excluded),
     )
 

@@ -10,7 +10,7 @@ import pytest
 from dservercore import sql_db
 
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
-from dserver_signed_url_plugin.metrics.meters import MOST_STORES, Bounded
+from dserver_signed_url_plugin.metrics.process_metrics import MOST_STORES, Bounded
 from tests.support.clients import Deposit, DtoolDserver, urls_in
 from tests.support.dserver import Dserver, encoded
 from tests.support.hanging_checks import end_checks

@@ -38,7 +38,7 @@ for _ in range(2):
     workers.append(pid)
     os.waitpid(pid, 0)
 multiprocess.mark_process_dead(workers[0])
-print(counting.meters.exposition([]).decode())
+print(counting.metrics.exposition([]).decode())
 """
 
 
@@ -60,7 +60,9 @@ def test_each_worker_tells_what_all_have_counted(tmp_path):
 
 
 def test_a_server_without_the_extra_says_what_to_install(monkeypatch):
-    monkeypatch.delitem(sys.modules, "dserver_signed_url_plugin.metrics.meters", raising=False)
+    monkeypatch.delitem(
+        sys.modules, "dserver_signed_url_plugin.metrics.process_metrics", raising=False
+    )
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
     with pytest.raises(ConfigurationError, match="SIGNED_URL_METRICS .* the extra `metrics`"):
         loaded()

@@ -62,7 +62,11 @@ class AzureConnection(AccountContainers):
         try:
             with self._errors.translated("reading", ABSENT | _EMPTY):
                 found = self._service.send(
-                    "GET", f"{container}/{blob}", headers=part, limit=most, cut=limit is not None
+                    "GET",
+                    f"{container}/{blob}",
+                    headers=part,
+                    limit=most,
+                    truncate=limit is not None,
                 )
                 return found.body, found.headers["etag"]
         except AzureRefusal as answer:

@@ -29,7 +29,7 @@ _ENCRYPTION_SCOPES = "2020-12-06"  # the version that added a field for them to 
 
 @dataclass(frozen=True)
 class DelegationKey:
-    """A user delegation key, as the store says it: whose it is, and from when to when it works."""
+    """A user delegation key as the store returns it, with its owner and when it is valid."""
 
     value: bytes = field(repr=False)
     object_id: str

@@ -68,7 +68,7 @@ class Authorizer(Protocol):
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """A response of the store; names of headers are in lower case."""
 
     status: int
@@ -125,16 +125,16 @@ class BlobService:
         *,
         status: int | None = None,
         limit: int = DOCUMENT_BYTES,
-        cut: bool = False,
-    ) -> Answer:
-        """Send a request, and once more if the store stumbles.
+        truncate: bool = False,
+    ) -> Response:
+        """Send a request, and once more after a server error or a broken connection.
 
         :param path: the container and blob, not quoted: ``container/blob``; empty for the account.
         :param query: the parameters; names in lower case.
         :param headers: names in lower case.
         :param status: of success, where the operation has another one than most of its method.
         :param limit: how many bytes of the response are read.
-        :param cut: whether what exceeds the limit is left unread, instead of being an error.
+        :param truncate: whether what exceeds the limit is left unread, instead of being an error.
         :raises AzureRefusal: if the store responds with an error.
         :raises UnexpectedAzureAnswer: if the response does not belong to the request.
         :raises urllib3.exceptions.HTTPError: if there is no response.
@@ -143,17 +143,20 @@ class BlobService:
             method, f"{self._prefix}/{quote(path)}", query or {}, headers or {}, body
         )
         statuses = _STATUSES[method] if status is None else {status}
+        return _checked(self._retried(request, limit, truncate=truncate), request, statuses)
+
+    def _retried(self, request: _Request, limit: int, *, truncate: bool) -> Response:
         try:
-            answer = self._exchange(request, limit, cut=cut)
-            if answer.status < 500 or answer.status in _LASTING:
-                return _checked(answer, request, statuses)
+            response = self._exchange(request, limit, truncate=truncate)
+            if response.status < 500 or response.status in _LASTING:
+                return response
         except HTTPError as error:
             if any(isinstance(each, _TIMEOUTS) for each in signed_http.causes(error)):
                 raise
         time.sleep(_PAUSE * random.uniform(0.5, 1.5))  # noqa: S311 (no secret)
-        return _checked(self._exchange(request, limit, cut=cut), request, statuses)
+        return self._exchange(request, limit, truncate=truncate)
 
-    def _exchange(self, request: _Request, limit: int, *, cut: bool) -> Answer:
+    def _exchange(self, request: _Request, limit: int, *, truncate: bool) -> Response:
         response = self._connections.urlopen(
             request.method,
             f"{self._origin}{request.path}{request.query_string}",
@@ -166,12 +169,12 @@ class BlobService:
             decode_content=False,
         )
         try:
-            body = _read(response, limit, cut=cut)
+            body = _read(response, limit, truncate=truncate)
         finally:
             # This ends the connection, unless the response was read to its end.
             response.close()
         headers = {name.lower(): value for name, value in response.headers.items()}
-        return Answer(response.status, headers, body)
+        return Response(response.status, headers, body)
 
     def _headers(self, request: _Request) -> dict[str, str]:
         """Return all headers of a request that is sent now."""
@@ -204,28 +207,28 @@ class _Request:
         return f"?{urlencode(self.query, quote_via=quote)}" if self.query else ""
 
 
-def _read(response: urllib3.BaseHTTPResponse, limit: int, *, cut: bool) -> bytes:
+def _read(response: urllib3.BaseHTTPResponse, limit: int, *, truncate: bool) -> bytes:
     """Read a body until it ends, or exceeds the limit."""
     chunks: list[bytes] = []
     size = 0
     while size <= limit and (chunk := response.read(min(_CHUNK, limit + 1 - size))):
         chunks.append(chunk)
         size += len(chunk)
-    if size <= limit or cut:
+    if size <= limit or truncate:
         return b"".join(chunks)[:limit]
     raise UnexpectedAzureAnswer(f"more than {limit} bytes")
 
 
-def _checked(answer: Answer, request: _Request, statuses: set[int]) -> Answer:
+def _checked(response: Response, request: _Request, statuses: set[int]) -> Response:
     """Return a response that is a success, and belongs to the request."""
-    status = answer.status
+    status = response.status
     if status in _REDIRECTS:
         raise UnexpectedAzureAnswer(f"a redirect ({status})")
     if status >= _REDIRECTS.stop:
-        raise AzureRefusal(status, answer.headers.get("x-ms-error-code", str(status)))
+        raise AzureRefusal(status, response.headers.get("x-ms-error-code", str(status)))
     if status not in statuses:
         raise UnexpectedAzureAnswer(f"status {status}")
     is_parsed = request.query.get("comp") in _DOCUMENTS
-    if not is_parsed and "x-ms-request-id" not in answer.headers:
+    if not is_parsed and "x-ms-request-id" not in response.headers:
         raise UnexpectedAzureAnswer("no x-ms-request-id")
-    return answer
+    return response

@@ -52,7 +52,7 @@ class SharedKey:
         own = "".join(
             [f"{name}:{headers[name]}\n" for name in sorted(headers) if name.startswith("x-ms-")]
         )
-        asked = "".join([f"\n{name}:{query[name]}" for name in sorted(query)])
-        signed = f"{method}\n{standard}\n{own}/{self._account}{path}{asked}"
+        parameters = "".join([f"\n{name}:{query[name]}" for name in sorted(query)])
+        signed = f"{method}\n{standard}\n{own}/{self._account}{path}{parameters}"
         digest = hmac.digest(self._key, signed.encode(), "sha256")
         return f"SharedKey {self._account}:{base64.b64encode(digest).decode()}"

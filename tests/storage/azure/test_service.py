@@ -29,7 +29,7 @@ def answered(answer, method="GET", **options):
 def test_a_body_is_read_to_its_limit_only():
     answer = Answer(content=b"0123456789", headers=OURS)
     assert answered(answer, limit=10).body == b"0123456789"
-    assert answered(answer, limit=4, cut=True).body == b"0123"
+    assert answered(answer, limit=4, truncate=True).body == b"0123"
     with pytest.raises(UnexpectedAzureAnswer, match="more than 9 bytes"):
         answered(answer, limit=9)
 
@@ -88,7 +88,7 @@ def test_a_connection_is_kept_unless_a_response_was_not_read_to_its_end():
         for _ in range(2):
             service.send("GET", "container/blob")
         assert len(server.connections) == 1
-        service.send("GET", "container/blob", limit=3, cut=True)
+        service.send("GET", "container/blob", limit=3, truncate=True)
         assert service.send("GET", "container/blob").body == b"0123456789"
         assert len(server.connections) == 2
 

@@ -15,7 +15,7 @@ from dserver_signed_url_plugin.times import in_utc
 
 
 @dataclass(frozen=True)
-class DatabaseFigure:
+class DatabaseGauge:
     """A gauge: its name without prefix, and values by those of its labels."""
 
     name: str
@@ -24,13 +24,13 @@ class DatabaseFigure:
     labels: Sequence[str] = ()
 
 
-def unavailable() -> Sequence[DatabaseFigure]:
+def unavailable() -> Sequence[DatabaseGauge]:
     """Return what is known if the database does not answer."""
     return [_is_available(0)]
 
 
-def read(audit: Audit) -> Sequence[DatabaseFigure]:
-    """Read the figures; needs an app context.
+def read(audit: Audit) -> Sequence[DatabaseGauge]:
+    """Read the gauges; needs an app context.
 
     :raises DatabaseBusy: if the database refuses, or does not answer.
     """
@@ -40,23 +40,23 @@ def read(audit: Audit) -> Sequence[DatabaseFigure]:
     age = 0.0 if began is None else (now - in_utc(began)).total_seconds()
     return [
         _is_available(1),
-        _figure("pending_uploads", "Uploads that are not registered yet.", counts.pending),
-        _figure("pending_bytes", "Bytes that they have announced.", counts.pending_bytes),
-        _figure("pending_oldest_seconds", "Seconds since the oldest of them began.", max(0.0, age)),
-        _figure("shares", "Shares whose links work.", counts.shares),
+        _gauge("pending_uploads", "Uploads that are not registered yet.", counts.pending),
+        _gauge("pending_bytes", "Bytes that they have announced.", counts.pending_bytes),
+        _gauge("pending_oldest_seconds", "Seconds since the oldest of them began.", max(0.0, age)),
+        _gauge("shares", "Shares whose links work.", counts.shares),
         *_runs(audit.last_runs()),
     ]
 
 
-def _is_available(value: float) -> DatabaseFigure:
-    return _figure("database_up", "Whether the database answered within a second.", value)
+def _is_available(value: float) -> DatabaseGauge:
+    return _gauge("database_up", "Whether the database answered within a second.", value)
 
 
-def _figure(name: str, description: str, value: float) -> DatabaseFigure:
-    return DatabaseFigure(name, description, [((), value)])
+def _gauge(name: str, description: str, value: float) -> DatabaseGauge:
+    return DatabaseGauge(name, description, [((), value)])
 
 
-def _runs(runs: Mapping[str, Run]) -> Sequence[DatabaseFigure]:
+def _runs(runs: Mapping[str, Run]) -> Sequence[DatabaseGauge]:
     """Return the last run of each command that changes something; their names are those of code."""
     ran = [((name,), run.ended_at.timestamp()) for name, run in runs.items()]
     failed = [((name,), float(run.reason is not None)) for name, run in runs.items()]
@@ -66,11 +66,11 @@ def _runs(runs: Mapping[str, Run]) -> Sequence[DatabaseFigure]:
         if run.succeeded_at is not None
     ]
     return [
-        DatabaseFigure(
+        DatabaseGauge(
             "command_last_run_timestamp_seconds", "When a command last ended.", ran, ["command"]
         ),
-        DatabaseFigure("command_failed", "Whether its last run failed.", failed, ["command"]),
-        DatabaseFigure(
+        DatabaseGauge("command_failed", "Whether its last run failed.", failed, ["command"]),
+        DatabaseGauge(
             "command_last_success_timestamp_seconds",
             "When a command last succeeded.",
             succeeded,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
@@ -15,6 +16,7 @@ from dserver_signed_url_plugin import database
 from dserver_signed_url_plugin.audit import operators
 from dserver_signed_url_plugin.audit.decisions import COMMAND, Decision, Outcome
 from dserver_signed_url_plugin.audit.operators import Operator
+from dserver_signed_url_plugin.cli.interruptions import Terminated, interruptible
 from dserver_signed_url_plugin.errors import DatabaseBusy, InternalError, SignedURLError
 from dserver_signed_url_plugin.services import services
 
@@ -35,8 +37,11 @@ def recorded(callback: Callable[..., Any]) -> Callable[..., Any]:
     def run(*arguments: Any, **options: Any) -> Any:
         if options.get("dry_run"):
             return callback(*arguments, **options)
-        with operators.acting(Operator.of_process(os.environ)), _run_recorded(options):
-            return callback(*arguments, **options)
+        try:
+            with operators.acting(Operator.of_process(os.environ)), _run_recorded(options):
+                return callback(*arguments, **options)
+        except Terminated as signal:
+            sys.exit(signal.exit_code)
 
     in_context: Callable[..., Any] = with_appcontext(run)
     return in_context
@@ -45,22 +50,28 @@ def recorded(callback: Callable[..., Any]) -> Callable[..., Any]:
 @contextmanager
 def _run_recorded(options: Mapping[str, Any]) -> Iterator[None]:
     reason: str | None = InternalError.slug
-    try:
-        yield
-        reason = None
-    except BaseException as error:
-        reason = _reason(error)
-        raise
-    finally:
-        services().audit.record(
-            Decision(
-                action=f"{COMMAND}{_name(click.get_current_context())}",
-                username="",
-                uri=next((str(options[name]) for name in _URIS if options.get(name)), ""),
-                outcome=Outcome.REFUSED if reason else Outcome.GRANTED,
-                reason=reason,
-            )
+    with interruptible() as interrupt_no_more:
+        try:
+            yield
+            reason = None
+        except BaseException as error:
+            reason = _reason(error)
+            raise
+        finally:
+            interrupt_no_more()
+            _record(options, reason)
+
+
+def _record(options: Mapping[str, Any], reason: str | None) -> None:
+    services().audit.record(
+        Decision(
+            action=f"{COMMAND}{_name(click.get_current_context())}",
+            username="",
+            uri=next((str(options[name]) for name in _URIS if options.get(name)), ""),
+            outcome=Outcome.REFUSED if reason else Outcome.GRANTED,
+            reason=reason,
         )
+    )
 
 
 def _name(context: click.Context) -> str:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,25 +55,6 @@ def stream_options(command: Any) -> Any:
     ):
         command = option(command)
     return command
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Treat the end of the terminal (SIGHUP) and SIGTERM like Ctrl-C, unless they are ignored."""
-    is_main = threading.current_thread() is threading.main_thread()
-    # No other thread can handle signals.
-    ending = [each for each in (signal.SIGHUP, signal.SIGTERM) if is_main and _is_default(each)]
-    for each in ending:
-        signal.signal(each, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        for each in ending:
-            signal.signal(each, signal.SIG_DFL)
-
-
-def _is_default(number: signal.Signals) -> bool:
-    return signal.getsignal(number) is signal.SIG_DFL
 
 
 def stream_source(

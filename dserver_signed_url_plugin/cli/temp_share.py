@@ -20,7 +20,6 @@ from dserver_signed_url_plugin.cli.progress_bar import byte_counter, progress_ba
 from dserver_signed_url_plugin.cli.stream_source import (
     ArchiveCommand,
     StreamSource,
-    interruptible,
     stream_options,
     stream_source,
 )
@@ -131,7 +130,6 @@ def _deposited_stream(base: BaseURI, name: str | None, source: StreamSource) -> 
     with (
         _unreadable(_NOT_KEPT),
         _interruption(_NOT_KEPT),
-        interruptible(),
         byte_counter("Sending") as count,
     ):
         return streams.carry_out(prepared, source.blocks, count)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 
 import pytest
 from dservercore.utils import register_permissions
 
 from dserver_signed_url_plugin.audit.operators import Operator
+from dserver_signed_url_plugin.cli.commands import Commands
 from dserver_signed_url_plugin.cli.lifecycle import lifecycle
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
 from dserver_signed_url_plugin.cli.share import share
@@ -140,6 +142,23 @@ def test_a_command_that_fails_is_refused_with_the_reason(line, code, reason, run
     failed, added = run(line)
     assert failed == code
     assert [(row["outcome"], row["reason"]) for row in added] == [("refused", reason)]
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGHUP])
+def test_a_command_that_is_ended_by_a_signal_is_refused_as_after_ctrl_c(ending, lab):
+    group = Commands("endless")
+
+    @group.command("clean")
+    def clean():
+        assert signal.getsignal(ending) is not signal.SIG_DFL
+        signal.raise_signal(ending)
+
+    result = lab.app.test_cli_runner().invoke(group, ["clean"])
+    # As a shell reports it.
+    assert (result.exit_code, result.stdout) == (128 + ending, "")
+    last = rows(lab)[-1]
+    assert (last["action"], last["outcome"]) == ("flask endless clean", "refused")
+    assert last["reason"] == "command-interrupted"
 
 
 def test_no_link_that_is_typed_is_recorded(lab, uri, run, caplog):

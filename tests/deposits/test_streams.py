@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import threading
@@ -20,7 +19,7 @@ from dservercore.sql_models import Dataset
 
 from dserver_signed_url_plugin import datasets
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
-from dserver_signed_url_plugin.cli.stream_source import interruptible, stream_source
+from dserver_signed_url_plugin.cli.stream_source import stream_source
 from dserver_signed_url_plugin.cli.temp_share import temp_share
 from dserver_signed_url_plugin.deposits.local_files import UnusableFile
 from dserver_signed_url_plugin.deposits.streams import StreamFailed, StreamLeft, StreamTooLong
@@ -423,22 +422,6 @@ class TestTheCommand:
         assert (process.returncode, said) == (130, b"")
         assert remarks == b"Interrupted. Nothing of it was kept.\n"
         assert nothing_left(dserver, place, request)
-
-
-@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGHUP])
-def test_the_end_of_the_terminal_counts_as_an_interruption(ending):
-    with pytest.raises(KeyboardInterrupt), interruptible():
-        os.kill(os.getpid(), ending)
-    assert signal.getsignal(ending) is signal.SIG_DFL
-
-
-def test_what_nohup_ignores_stays_ignored():
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with interruptible():
-            os.kill(os.getpid(), signal.SIGHUP)
-    finally:
-        signal.signal(signal.SIGHUP, before)
 
 
 def run(dserver, *arguments, **options):

@@ -154,7 +154,6 @@ def test_no_name_becomes_a_formula_of_a_spreadsheet(dserver, name):
     assert (row["name"], row["read_bytes"]) == (f"'{name}", "300")
 
 
-@on_each_database
 def test_many_decisions_cost_no_more_statements_than_one(dserver):
     statements = []
     with dserver.app.app_context():

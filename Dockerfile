@@ -25,7 +25,7 @@ RUN python -m venv /opt/dserver \
     && /opt/dserver/bin/pip check
 
 FROM python:3.13.16-slim-bookworm@sha256:a1165e272e578941b84abc79e4ab38a0305cd12803a5c4247979ac7655f4d641
-# /keys is a volume's place: a new volume takes over whose it is.
+# A volume is mounted at /keys: a new one gets the owner and mode of this directory.
 RUN useradd --uid 10001 --create-home --shell /usr/sbin/nologin dserver \
     && install --directory --owner=dserver --group=dserver --mode=0700 /keys
 COPY --from=environment /opt/dserver /opt/dserver

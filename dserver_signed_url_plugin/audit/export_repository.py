@@ -20,7 +20,7 @@ _WRITERS = text(
     "AND mode = 'RowExclusiveLock' AND relation = 'signed_url_audit'::regclass "
     "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 )
-_PATIENCE, _PAUSE = 10.0, 0.02  # seconds
+_TIMEOUT, _PAUSE = 10.0, 0.02  # seconds
 
 
 def newest_id() -> int:
@@ -38,7 +38,7 @@ def newest_id() -> int:
 
 
 def _wait_for_writers() -> None:
-    until, before = time.monotonic() + _PATIENCE, set(read(_WRITERS))
+    until, before = time.monotonic() + _TIMEOUT, set(read(_WRITERS))
     while before:
         if time.monotonic() > until:
             raise DatabaseBusy("another transaction has been writing to the audit for too long")

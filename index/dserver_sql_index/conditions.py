@@ -12,6 +12,7 @@ from sqlalchemy import (
     Text,
     and_,
     any_,
+    case,
     cast,
     false,
     func,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.dialects.postgresql import TSQUERY
+from werkzeug.exceptions import BadRequest
 
 from dserver_sql_index.documents import tag_digests
 from dserver_sql_index.free_text import Term, parse
@@ -28,20 +30,31 @@ from dserver_sql_index.words import is_storable
 
 Condition = ColumnElement[bool]
 
+# Alternatives of a query, or tags.
+_MAX_VALUES = 100_000
+# Words of one term that are looked up in the index; its longest, which are rare.
+_MAX_LOOKED_UP = 8
+
 
 def conditions(query: Mapping[str, Any]) -> Iterator[Condition]:
-    """Return conditions that datasets have to meet, all of them."""
+    """Return conditions that datasets have to meet, all of them.
+
+    :raises BadRequest: if a list of the query is too long.
+    """
+    for name in ("base_uris", "uuids", "creator_usernames", "tags"):
+        if len(query.get(name) or ()) > _MAX_VALUES:
+            raise BadRequest(f"A search takes at most {_MAX_VALUES} {name}.")
     if "base_uris" in query:
         # dserver passes only base URIs that the user may search: an empty list finds nothing.
         yield _is_among(datasets.c.base_uri, query["base_uris"])
     if query.get("uuids"):
-        yield _is_among(datasets.c.uuid, map(str, query["uuids"]))
+        yield _is_among(datasets.c.uuid, query["uuids"])
     if query.get("creator_usernames"):
         yield _is_among(datasets.c.creator_username, query["creator_usernames"])
     if query.get("tags"):
         yield _has_all(tag_digests(query["tags"]))
-    if query.get("free_text", "").strip():
-        yield from _has_text(query["free_text"])
+    if text := str(query.get("free_text") or "").strip():
+        yield from _has_text(text)
 
 
 def is_postgresql() -> bool:
@@ -49,8 +62,8 @@ def is_postgresql() -> bool:
     return str(sql_db.session.get_bind().dialect.name) == "postgresql"
 
 
-def _is_among(column: ColumnElement[str], values: Iterable[str]) -> Condition:
-    storable = sorted({value for value in values if is_storable(value)})
+def _is_among(column: ColumnElement[str], values: Iterable[Any]) -> Condition:
+    storable = sorted(filter(is_storable, set(map(str, values))))
     if is_postgresql():
         # As one parameter: a statement has at most 65,535.
         return column == any_(cast(storable, ARRAY(Text)))
@@ -68,26 +81,55 @@ def _has_text(query: str) -> Iterator[Condition]:
     if text.finds_nothing:
         yield false()
         return
-    for term in text.all_of:
-        yield _has_any([term])
+    if text.all_of:
+        yield _has_each(text.all_of)
     if text.any_of:
         yield _has_any(text.any_of)
     if text.none_of:
         yield ~_has_any(text.none_of)
 
 
+def _has_each(terms: Sequence[Term]) -> Condition:
+    """Return one condition for all terms: to plan a subquery for each takes PostgreSQL long."""
+    found = select(texts.c.dataset_id).where(_contains_any(terms))
+    found = found.group_by(texts.c.dataset_id)
+    # Terms may be in different texts of a dataset.
+    of_each = (func.max(case((_matches(term), 1), else_=0)) == 1 for term in terms)
+    return datasets.c.id.in_(found.having(and_(*of_each)))
+
+
 def _has_any(terms: Sequence[Term]) -> Condition:
-    matches = _matches_words if is_postgresql() else _matches_content
-    found = select(texts.c.dataset_id).where(or_(*map(matches, terms)))
+    found = select(texts.c.dataset_id).where(or_(*map(_matches, terms)))
     return datasets.c.id.in_(found)
+
+
+def _matches(term: Term) -> Condition:
+    return _matches_words(term) if is_postgresql() else _matches_content(term)
+
+
+def _contains_any(terms: Sequence[Term]) -> Condition:
+    """Return a condition that every text with one of the terms meets, but others may."""
+    if is_postgresql():
+        return _fits_tsquery(" | ".join(map(_tsquery, terms)))
+    return or_(*map(_matches_content, terms))
 
 
 def _matches_words(term: Term) -> Condition:
     """Return the condition for a tsvector, which does not know in which order words are."""
+    matches = _fits_tsquery(_tsquery(term))
+    return and_(matches, _matches_content(term)) if len(term.words) > 1 else matches
+
+
+def _fits_tsquery(query: str) -> Condition:
+    condition: Condition = texts.c.words.bool_op("@@")(cast(literal(query), TSQUERY))
+    return condition
+
+
+def _tsquery(term: Term) -> str:
     *first, last = [f"'{word}'" for word in term.words]
-    query = " & ".join([*first, f"{last}:*" if term.is_prefix else last])
-    matches: Condition = texts.c.words.bool_op("@@")(cast(literal(query), TSQUERY))
-    return and_(matches, _matches_content(term)) if first else matches
+    words = {*first, f"{last}:*" if term.is_prefix else last}
+    longest = sorted(words, key=lambda word: (len(word), word))[-_MAX_LOOKED_UP:]
+    return f"({' & '.join(longest)})"
 
 
 def _matches_content(term: Term) -> Condition:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from dserver_sql_index.words import words_of
 
@@ -16,6 +17,8 @@ _TERM = re.compile(r'(?:(?<!\S)(-))?(?:"([^"]*)"|([^\s"]+))')
 # Databases limit the depth of an expression and the length of a LIKE pattern.
 _MAX_TERMS = 100
 _MAX_TERM_LENGTH = 1000
+# What follows is not read: a request may have many megabytes.
+_MAX_LENGTH = _MAX_TERMS * (_MAX_TERM_LENGTH + 1)
 # Almost every dataset contains these, so they say nothing beside other words.
 _STOP_WORDS = frozenset(
     words_of(
@@ -59,8 +62,8 @@ class FreeText:
 
 
 def parse(query: str) -> FreeText:
-    """Return the terms of a query; those after the hundredth are ignored."""
-    terms = list(_terms(query))[:_MAX_TERMS]
+    """Return the terms of a query, each once; those after the hundredth are ignored."""
+    terms = dict.fromkeys(islice(_terms(query[:_MAX_LENGTH]), _MAX_TERMS))
     wanted = [term for term in terms if not term.is_excluded]
     phrases = tuple(term for term in wanted if term.is_phrase)
     words = [term for term in wanted if not term.is_phrase]
@@ -74,7 +77,8 @@ def parse(query: str) -> FreeText:
 
 
 def _terms(query: str) -> Iterator[Term]:
-    for minus, phrase, word in _TERM.findall(query):
+    for found in _TERM.finditer(query):
+        minus, phrase, word = found.groups(default="")
         words = tuple(words_of((phrase or word)[:_MAX_TERM_LENGTH]))
         if words:
             yield Term(words, is_excluded=bool(minus), is_phrase=bool(phrase))

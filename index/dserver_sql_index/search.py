@@ -59,7 +59,10 @@ class SQLSearch(Plugin, SearchABC):
         pagination_parameters: PaginationParameters | None = None,
         sort_parameters: SortParameters | None = None,
     ) -> list[dict[str, Any]]:
-        """Return the datasets that match every condition of the query."""
+        """Return the datasets that match every condition of the query.
+
+        :raises BadRequest: if a list of the query is too long.
+        """
         where = list(conditions(query))
         columns = (*RESULT_COLUMNS, "tags_json", "other_json")
         statement = select(*(datasets.c[name] for name in columns))
@@ -68,7 +71,11 @@ class SQLSearch(Plugin, SearchABC):
             count = select(func.count()).select_from(datasets).where(*where)
             pagination_parameters.item_count = sql_db.session.execute(count).scalar_one()
             size = pagination_parameters.page_size
-            statement = statement.limit(size).offset((pagination_parameters.page - 1) * size)
+            offset = (pagination_parameters.page - 1) * size
+            if offset >= pagination_parameters.item_count:
+                # It may be more than the database takes.
+                return []
+            statement = statement.limit(size).offset(offset)
         return [_result(row) for row in sql_db.session.execute(statement)]
 
 

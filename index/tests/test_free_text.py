@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from dserver_sql_index.free_text import parse
 
@@ -21,6 +23,8 @@ pytestmark = [on_each_database, pytest.mark.usefixtures("index")]
         ('"pears ripe"', []),
         ('"ripe pears" figs', ["dataset-1"]),
         ('"pears" "plums"', ["dataset-2"]),
+        ('"ripe pears" "dataset 1"', ["dataset-1"]),
+        ('"ripe pears" "dataset 2"', []),
         ('pears -"ripe pears"', ["dataset-2"]),
         ('"pears', ["dataset-1", "dataset-2"]),
         ("the figs", ["dataset-4"]),
@@ -100,3 +104,31 @@ def test_an_odd_free_text_is_searched_like_any_other(text):
 def test_words_without_a_meaning_are_ignored_beside_others():
     assert [term.words for term in parse("The cat is in").any_of] == [("cat",)]
     assert [term.words for term in parse("to be or not to be").any_of][:2] == [("to",), ("be",)]
+
+
+@pytest.mark.database("sqlite", reason="nothing is asked of the database")
+@pytest.mark.parametrize("text", ["a ", "! ", '"', "x", '"a b" '])
+def test_of_a_query_without_end_only_the_beginning_is_read(text):
+    query = text * 1_000_000
+    tracemalloc.start()
+    try:
+        parse(query)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 1_000_000  # bytes
+
+
+@pytest.mark.database("sqlite", reason="nothing is asked of the database")
+def test_a_term_is_searched_once():
+    text = parse('"a b" ' * 10 + "-c " * 10)
+    assert (len(text.all_of), len(text.none_of)) == (1, 1)
+
+
+def test_many_phrases_are_one_subquery(statements):
+    register(dataset(1, readme=" ".join(f"w{number} of" for number in range(100))))
+    statements.clear()
+    phrases = [f'"w{number} of"' for number in range(100)]
+    assert found(free_text=" ".join(phrases)) == ["dataset-1"]
+    assert found(free_text=" ".join([*phrases[1:], '"w100 of"'])) == []
+    assert {statement.count("SELECT") for statement in statements} == {2}

@@ -9,6 +9,7 @@ import pytest
 from dserver_sql_index import SQLSearch
 from dservercore.sort import SortParameters
 from flask_smorest.pagination import PaginationParameters
+from werkzeug.exceptions import BadRequest
 
 from index.tests.datasets import ATTIC, LAB, dataset, found, register, uuid_of
 from tests.support.databases import on_each_database
@@ -50,7 +51,7 @@ def test_an_empty_list_of_anything_else_is_no_condition():
     assert found(uuids=[], creator_usernames=[], tags=[], free_text="") == ["dataset-1"]
 
 
-@pytest.mark.parametrize("text", ["\0", "\ud800", "x" * 100_000])
+@pytest.mark.parametrize("text", ["\0", "\ud800", "x" * 100_000, 5, None])
 def test_an_odd_value_finds_nothing(text):
     register(dataset(1))
     for name in ("base_uris", "creator_usernames", "tags"):
@@ -61,6 +62,13 @@ def test_an_odd_value_finds_nothing(text):
 def test_more_alternatives_than_a_statement_has_parameters_may_be_asked_for():
     register(dataset(1))
     assert found(uuids=[uuid_of(number) for number in range(70_000)]) == ["dataset-1"]
+
+
+@pytest.mark.database("sqlite", reason="nothing is asked of the database")
+@pytest.mark.parametrize("name", ["base_uris", "uuids", "creator_usernames", "tags"])
+def test_a_list_without_end_is_refused(name):
+    with pytest.raises(BadRequest, match=name):
+        found(**{name: ["x"] * 100_001})
 
 
 def test_filters_are_combined():
@@ -76,9 +84,10 @@ def test_a_page_holds_its_part_and_tells_the_whole():
     assert page.item_count == 5
 
 
-def test_a_page_after_the_last_is_empty():
+@pytest.mark.parametrize("number", [7, 10**30])
+def test_a_page_after_the_last_is_empty(number):
     register(dataset(1))
-    page = PaginationParameters(page=7, page_size=2)
+    page = PaginationParameters(page=number, page_size=2)
     assert SQLSearch().search({"base_uris": [LAB]}, pagination_parameters=page) == []
     assert page.item_count == 1
 

@@ -32,8 +32,9 @@ _FIRST_ANSWER = 1.0
 # After how many failures in a row the breaker opens.
 _MANY_FAILURES = 5
 _SERVER_ERROR = 500
-# Methods that send no request to a store.
-_UNGUARDED = frozenset({"life"})
+# Methods that seldom send a request, such as for a key that is kept. If they did not wait, their
+# success says nothing of the store.
+_SELDOM_SENDING = frozenset({"life"})
 
 Instance = TypeVar("Instance")
 Result = TypeVar("Result")
@@ -55,8 +56,8 @@ class Call(Deadline):
     It ends before the outer deadline if the store is silent and other calls have waited longer.
     """
 
-    def __init__(self, breaker: CircuitBreaker, outer: Deadline) -> None:
-        self.breaker, self._outer = breaker, outer
+    def __init__(self, breaker: CircuitBreaker, outer: Deadline, *, sends: bool) -> None:
+        self.breaker, self._outer, self._sends = breaker, outer, sends
         self.started = monotonic()
         self.waiting_since: float | None = None
         # Whether it waits for an answer, and whether that is known to take long.
@@ -73,10 +74,10 @@ class Call(Deadline):
     def answered(self) -> None:
         """Record that the store has answered, if the call has waited for it.
 
-        If the breaker is open, any success counts: code that has its own connections may have
-        reached the store.
+        If the breaker is open, any success of a call that sends requests counts: code that has its
+        own connections may have reached the store.
         """
-        if self.waiting_since is not None or self.breaker.is_open:
+        if self.waiting_since is not None or (self._sends and self.breaker.is_open):
             self.is_waiting = False
             self.breaker.answered(self)
 
@@ -108,9 +109,10 @@ class CircuitBreaker:
         self._open_until = 0.0
 
     @contextmanager
-    def call(self) -> Iterator[None]:
+    def call(self, *, sends: bool = True) -> Iterator[None]:
         """Run the block as one call to the store; within another call to it, as a part of that.
 
+        :param sends: whether it always sends a request.
         :raises StorageAway: if the breaker is open, or too many calls wait for the store.
         """
         outer = deadline.current()
@@ -118,18 +120,20 @@ class CircuitBreaker:
             yield
             return
         began, result = monotonic(), "refused"
+        is_observed = True
         try:
-            call = self._admit(outer or Deadline(self._seconds))
+            call = self._admit(outer or Deadline(self._seconds), sends=sends)
             result = "failed"
             with self._running(call):
                 yield
-            result = "ok"
+            result, is_observed = "ok", sends or call.waiting_since is not None
         except SignedURLError as error:
             # That an object is not there, for example, is an answer.
             result = "ok" if error.status < _SERVER_ERROR else result
             raise
         finally:
-            self._observe(result, monotonic() - began, is_open=self.is_open)
+            if is_observed:
+                self._observe(result, monotonic() - began, is_open=self.is_open)
 
     @contextmanager
     def _running(self, call: Call) -> Iterator[None]:
@@ -168,13 +172,13 @@ class CircuitBreaker:
 
     # Admission -----------------------------------------------------------------------------
 
-    def _admit(self, outer: Deadline) -> Call:
+    def _admit(self, outer: Deadline, *, sends: bool) -> Call:
         with self._changed:
             if self.is_open:
                 self._refuse_for(self._open_until - monotonic())
             while not self._may_call:
                 self._wait_for_first_answer()
-            call = Call(self, outer)
+            call = Call(self, outer, sends=sends)
             self._calls.append(call)
             return call
 
@@ -253,22 +257,25 @@ def guarded(instance: Instance, breaker: CircuitBreaker) -> Instance:
     If its class has ``may_hang``, each runs in a thread, which is abandoned at the deadline.
     """
     run = in_thread if getattr(instance, "may_hang", False) else _directly
-    return _within(instance, breaker.call, run)
+    return _within(instance, lambda name: breaker.call(sends=name not in _SELDOM_SENDING), run)
 
 
 def limited(instance: Instance, seconds: float) -> Instance:
     """Limit to so many seconds how long each method of an object waits; return the object."""
-    return _within(instance, lambda: deadline.under(Deadline(seconds)), _directly)
+    return _within(instance, lambda _: deadline.under(Deadline(seconds)), _directly)
 
 
 def _within(
-    instance: Instance, block: Callable[[], AbstractContextManager[None]], run: Callable[..., Any]
+    instance: Instance,
+    block: Callable[[str], AbstractContextManager[None]],
+    run: Callable[..., Any],
 ) -> Instance:
     for name in dir(type(instance)):
         # Of the class: on the object, a property might send a request.
         is_method = callable(getattr(type(instance), name))
-        if is_method and not name.startswith("_") and name not in _UNGUARDED:
-            setattr(instance, name, _wrapped(getattr(instance, name), block, run))
+        if is_method and not name.startswith("_"):
+            wrapped = _wrapped(getattr(instance, name), partial(block, name), run)
+            setattr(instance, name, wrapped)
     return instance
 
 
@@ -292,6 +299,25 @@ def in_thread(work: Callable[[], Result]) -> Result:
         except TimeoutError as over:
             raise StorageAway("The store", "does not answer") from over
     return done.result()
+
+
+@contextmanager
+def locked(lock: threading.Lock) -> Iterator[None]:
+    """Hold a lock for the ``with`` block, which another thread may keep while it waits for a store.
+
+    :raises StorageAway: if it is not free until the deadline.
+    """
+    while not lock.acquire(blocking=False):
+        try:
+            seconds = deadline.left()
+        except TimeoutError as over:
+            raise StorageAway("The store", "does not answer") from over
+        if lock.acquire(timeout=-1 if seconds is None else seconds):
+            break
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _directly(work: Callable[[], Result]) -> Result:

@@ -13,7 +13,12 @@ import pytest
 
 from dserver_signed_url_plugin.errors import ItemNotFound, StorageAway, StorageUnavailable
 from dserver_signed_url_plugin.storage import deadline
-from dserver_signed_url_plugin.storage.circuit_breaker import CircuitBreaker, guarded, in_thread
+from dserver_signed_url_plugin.storage.circuit_breaker import (
+    CircuitBreaker,
+    guarded,
+    in_thread,
+    locked,
+)
 from dserver_signed_url_plugin.storage.deadline import Deadline
 
 SECONDS = 30
@@ -211,7 +216,7 @@ class Things:
         return self.one()
 
     def life(self) -> bool:
-        return deadline.current() is None
+        return self.one()
 
 
 def test_every_method_is_a_visit_and_one_inside_it_is_the_same():
@@ -250,3 +255,47 @@ def test_each_call_is_observed_with_its_result_and_the_state_of_the_breaker():
             ask(store, answer)
     ended = [("ok", False)] * 2 + [("failed", False)] * 4 + [("failed", True), ("refused", True)]
     assert seen == ended
+
+
+class Signer:
+    """Its life() has a request to send at times only, as for a key that is kept."""
+
+    def __init__(self) -> None:
+        self.request = lambda: None
+
+    def life(self) -> None:
+        self.request()
+
+
+def test_a_life_that_sends_no_request_says_nothing_of_the_store():
+    results: list[str] = []
+    store = CircuitBreaker("lab", 0.06, lambda result, *_, **__: results.append(result))
+    signer = guarded(Signer(), store)
+    signer.life()
+    assert results == []
+    for _ in range(5):
+        with pytest.raises(StorageAway):
+            ask(store, away)
+    threading.Event().wait(0.05)
+    signer.life()
+    assert store.is_open
+    ask(store)
+    assert not store.is_open
+
+
+def test_a_life_for_which_the_store_is_silent_opens_the_breaker(never):
+    store = CircuitBreaker("lab", 0.1)
+    signer = guarded(Signer(), store)
+    signer.request = lambda: silent(never)
+    with pytest.raises(StorageAway, match="is silent"):
+        signer.life()
+    with pytest.raises(StorageAway, match="at the moment"):
+        signer.life()
+
+
+def test_a_lock_that_another_thread_keeps_is_waited_for_until_the_deadline():
+    lock = threading.Lock()
+    with locked(lock), deadline.under(Deadline(0.05)), pytest.raises(StorageAway), locked(lock):
+        pass
+    with locked(lock):
+        assert lock.locked()

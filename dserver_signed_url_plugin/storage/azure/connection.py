@@ -22,7 +22,7 @@ from dserver_signed_url_plugin.storage.azure.containers import (
 )
 from dserver_signed_url_plugin.storage.azure.layout import BLOBS, base64_md5, block_id
 from dserver_signed_url_plugin.storage.azure.listing import block_sizes
-from dserver_signed_url_plugin.storage.azure.service import BLOB_BYTES, AzureRefusal
+from dserver_signed_url_plugin.storage.azure.service import BLOB_BYTES, FROM_FIRST, AzureRefusal
 from dserver_signed_url_plugin.storage.azure.values import FoundContainer, ListedBlob
 from dserver_signed_url_plugin.storage.azure.xml_documents import written
 from dserver_signed_url_plugin.storage.documents import type_in
@@ -57,7 +57,7 @@ class AzureConnection(AccountContainers):
         self, container: str, blob: str, limit: int | None = None
     ) -> tuple[bytes | None, str]:
         """Return what get() does, and the blob's ETag, which is empty without content."""
-        part = {} if limit is None else {"x-ms-range": f"bytes=0-{limit}"}
+        part = {} if limit is None else {"x-ms-range": f"{FROM_FIRST}{limit}"}
         most = BLOB_BYTES if limit is None else limit + 1
         try:
             with self._errors.translated("reading", ABSENT | _EMPTY):

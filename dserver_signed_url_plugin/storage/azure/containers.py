@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timezone
 from email.utils import format_datetime, parsedate_to_datetime
 from functools import partial
 
 from dserver_signed_url_plugin.config import LONGEST_LIFE, Settings
+from dserver_signed_url_plugin.errors import StorageUnavailable
 from dserver_signed_url_plugin.storage import deadline
 from dserver_signed_url_plugin.storage.azure.account import ConfiguredAccount
 from dserver_signed_url_plugin.storage.azure.credentials import (
@@ -34,6 +35,7 @@ from dserver_signed_url_plugin.storage.azure.service import (
     Authorizer,
     AzureRefusal,
     BlobService,
+    UnexpectedAzureAnswer,
     connections_to,
 )
 from dserver_signed_url_plugin.storage.azure.shared_key import SharedKey
@@ -81,7 +83,11 @@ class AccountContainers:
     def life(self, seconds: int) -> Life:
         """Return the life of URLs signed now, in whole seconds; it ends with the signing key."""
         life, ends = Life.from_now(seconds, LONGEST_LIFE), self.key_ends()
-        return life if ends is None else life.until(ends, "credentials")
+        if ends is not None:
+            life = life.until(ends, "credentials")
+        if life.seconds < 1:
+            raise StorageUnavailable(f"The key that signs URLs for {self.account}", "has ended")
+        return life
 
     def key_ends(self) -> datetime | None:
         """Return when what signs URLs ends (UTC); the key of an account does not."""
@@ -95,7 +101,10 @@ class AccountContainers:
         """Get a user delegation key."""
         query = {"restype": "service", "comp": "userdelegationkey"}
         with self._errors.translated("getting a key to sign URLs"):
-            return delegation(self._service.send("POST", "", query, body=document).body)
+            key = delegation(self._service.send("POST", "", query, body=document).body)
+            if key.ends is not None and key.ends <= datetime.now(timezone.utc):
+                raise UnexpectedAzureAnswer("a key that has ended")
+            return key
 
     def _make_errors(self) -> AzureErrorTranslator:
         return AzureErrorTranslator(self.account)
@@ -157,19 +166,25 @@ class AccountContainers:
         self, path: str, query: Mapping[str, str], parse: Callable[[bytes], Page[Listed]]
     ) -> Iterator[Listed]:
         marker: dict[str, str] = {}
+        markers: set[str] = set()
         for _ in range(_MOST_PAGES):
             found = parse(self._service.send("GET", path, {**query, **marker}).body)
             yield from found.listed
-            before, after = marker.get("marker"), found.next_marker
+            after = found.next_marker
             if after is None:
                 return
-            if after == before:
+            if after in markers:
                 break
+            markers.add(after)
             marker = {"marker": after}
-            deadline.progress()
+            if found.listed:
+                deadline.progress()
         raise self._errors.unexpected("listing", "a listing without an end")
 
 
 def metadata_headers(metadata: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers that have a container's or a blob's metadata."""
-    return {f"x-ms-meta-{name.lower()}": value for name, value in metadata.items()}
+    """Return the headers that have a container's or a blob's metadata.
+
+    Spaces around a value are no part of a header: they must not be signed.
+    """
+    return {f"x-ms-meta-{name.lower()}": value.strip() for name, value in metadata.items()}

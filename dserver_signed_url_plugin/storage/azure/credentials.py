@@ -20,6 +20,7 @@ from dserver_signed_url_plugin.errors import SigningUnsupported
 from dserver_signed_url_plugin.storage.azure.sas import DelegationKey
 from dserver_signed_url_plugin.storage.azure.service import Authorizer
 from dserver_signed_url_plugin.storage.azure.xml_documents import parsed, written
+from dserver_signed_url_plugin.storage.circuit_breaker import locked
 
 # The most is a week. It begins earlier than now, for a store whose clock is behind the server's.
 _EARLIER = timedelta(minutes=15)
@@ -72,10 +73,11 @@ class DelegationKeys:
 
     def current(self) -> SigningKey:
         """Return the key, which is requested at first and then once in an hour."""
-        with self._lock:
+        with locked(self._lock):
             now = self._clock().replace(microsecond=0)
             if self._kept is None or self._kept[1] <= now:
-                self._kept = self._requested(now), now + _RENEWED_AFTER
+                key, renewed_at = self._requested(now), now + _RENEWED_AFTER
+                self._kept = key, renewed_at if key.ends is None else min(renewed_at, key.ends)
             return self._kept[0]
 
     def _requested(self, now: datetime) -> SigningKey:
@@ -93,7 +95,8 @@ def delegation(document: bytes) -> SigningKey:
     names = ("Oid", "Tid", "Start", "Expiry", "Service", "Version")
     values = [root.findtext(f"Signed{name}", "") for name in names]
     key = base64.b64decode(root.findtext("Value", ""), validate=True)
-    if not (key and all(values)):
+    # They are signed as lines.
+    if not key or not all(value.isprintable() and value for value in values):
         raise ValueError("no user delegation key")
     ends = datetime.fromisoformat(values[names.index("Expiry")].replace("Z", "+00:00"))
     return SigningKey(DelegationKey(key, *values), ends.astimezone(timezone.utc))

@@ -18,7 +18,7 @@ from azure.core.exceptions import AzureError, ClientAuthenticationError
 from azure.identity import DefaultAzureCredential
 
 from dserver_signed_url_plugin.errors import StorageAway, StorageMisconfigured
-from dserver_signed_url_plugin.storage.circuit_breaker import in_thread
+from dserver_signed_url_plugin.storage.circuit_breaker import in_thread, locked
 from dserver_signed_url_plugin.storage.error_translation import log_failure
 
 # Of storage in every cloud.
@@ -41,7 +41,7 @@ class EntraTokens:
 
         :raises StorageUnavailable: if there is no token.
         """
-        with self._lock:
+        with locked(self._lock):
             if self._kept is None or self._kept.expires_on - time.time() < _RENEWED_BEFORE:
                 self._kept = in_thread(self._requested)
             return f"Bearer {self._kept.token}"

@@ -9,7 +9,10 @@ Source: Microsoft, "Blob Storage REST API", the status codes and response header
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import random
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,7 +35,13 @@ DOCUMENT_BYTES = 128 * 1024**2
 # A manifest of 100,000 items with long relpaths has less.
 BLOB_BYTES = 512 * 1024**2
 
-_STATUSES = {"GET": {200, 206}, "HEAD": {200}, "POST": {200}, "PUT": {201}, "DELETE": {202}}
+# Before the last byte of a range, in x-ms-range.
+FROM_FIRST = "bytes=0-"
+# Azurite has -1 as the last byte of an empty blob.
+_CONTENT_RANGE = re.compile(r"bytes 0-(-1|\d+)/(\d+)", re.ASCII)
+
+_PARTIAL = 206
+_STATUSES = {"GET": {200, _PARTIAL}, "HEAD": {200}, "POST": {200}, "PUT": {201}, "DELETE": {202}}
 # Of responses that are checked when they are parsed, and may lack the request's ID.
 _DOCUMENTS = frozenset({"list", "userdelegationkey"})
 _REDIRECTS = range(300, 400)
@@ -231,4 +240,35 @@ def _checked(response: Response, request: _Request, statuses: set[int]) -> Respo
     is_parsed = request.query.get("comp") in _DOCUMENTS
     if not is_parsed and "x-ms-request-id" not in response.headers:
         raise UnexpectedAzureAnswer("no x-ms-request-id")
+    if request.method == "GET":
+        _check_content(response, request)
     return response
+
+
+def _check_content(response: Response, request: _Request) -> None:
+    """Check that a body is all that was requested."""
+    headers, range_ = response.headers, request.headers.get("x-ms-range")
+    # urllib3 compares a valid length with what it reads; without one, a body may end anywhere.
+    if not (headers.get("content-length", "").isdigit() or "transfer-encoding" in headers):
+        raise UnexpectedAzureAnswer("no length")
+    if response.status == _PARTIAL:
+        _check_range(headers.get("content-range", ""), len(response.body), range_)
+    elif range_ is None:
+        if headers.get("content-encoding", "identity") != "identity":
+            raise UnexpectedAzureAnswer("a Content-Encoding")
+        if headers.get("content-md5", "") not in ("", _md5_of(response.body)):
+            raise UnexpectedAzureAnswer("bytes that differ from their MD5")
+
+
+def _check_range(content_range: str, size: int, range_: str | None) -> None:
+    """Check that a part is that which was requested, from the first byte on."""
+    found = _CONTENT_RANGE.fullmatch(content_range)
+    if range_ is None or found is None:
+        raise UnexpectedAzureAnswer("a part that was not requested")
+    last, whole = int(found[1]), int(found[2])
+    if not size == last + 1 == min(int(range_.removeprefix(FROM_FIRST)) + 1, whole):
+        raise UnexpectedAzureAnswer("another part than was requested")
+
+
+def _md5_of(content: bytes) -> str:
+    return base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()

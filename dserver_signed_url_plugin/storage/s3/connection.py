@@ -28,6 +28,7 @@ from dserver_signed_url_plugin.storage.s3.found_object import found_object
 from dserver_signed_url_plugin.storage.s3.multipart import MultipartUploads
 from dserver_signed_url_plugin.storage.s3.response_checks import (
     UnexpectedS3Answer,
+    check_range,
     entries,
     etag_of,
     md5_of,
@@ -133,6 +134,7 @@ class S3Connection:
                 # A store may ignore the range.
                 with closing(answer["Body"]) as body:
                     content = body.read(None if limit is None else limit + 1)
+                check_range(answer, limit)
                 deadline.answered()
         except NoFirstByte:
             return b"", ""
@@ -305,8 +307,8 @@ class S3Connection:
 
 
 def _noting_progress(pages: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    """Yield pages; note progress if another page follows."""
+    """Yield pages; note progress if one lists something, and another follows."""
     for page in pages:
         yield page
-        if page.get("IsTruncated"):
+        if page.get("IsTruncated") and page.get("Contents"):
             deadline.progress()

@@ -28,7 +28,9 @@ _ROOTS = {
 _HAVE_ETAG = frozenset({"GetObject", "HeadObject"})
 # DELETE returns 204, but 200 in some stores.
 _DEFAULT_STATUSES, _DELETE_STATUSES = {200}, {200, 204}
-_STATUSES = {"AbortMultipartUpload": _DELETE_STATUSES, "GetObject": {200, 206}}
+_PARTIAL = 206
+_FROM_FIRST = "bytes 0-"
+_STATUSES = {"AbortMultipartUpload": _DELETE_STATUSES, "GetObject": {200, _PARTIAL}}
 _FIRST_ELEMENT = re.compile(
     # Unambiguous, because backtracking could take hours otherwise.
     rb"\A(?:\xef\xbb\xbf)?\s*(?:<\?(?:(?!\?>).)*\?>\s*|<!--(?:(?!-->).)*-->\s*)*"
@@ -66,6 +68,18 @@ def _check_success(operation: str, status: int, headers: Mapping[str, str], body
     root = _ROOTS.get(operation)
     if root is not None:
         check_root(body, root)
+
+
+def check_range(answer: Mapping[str, Any], limit: int | None) -> None:
+    """Check that a response to GetObject is no other part than was requested.
+
+    :param limit: the last byte of the range that was requested; None for all of the object.
+    :raises UnexpectedS3Answer: if it is one, or all was requested.
+    """
+    if answer["ResponseMetadata"]["HTTPStatusCode"] == _PARTIAL:
+        part = answer.get("ContentRange", _FROM_FIRST)
+        if limit is None or not part.startswith(_FROM_FIRST):
+            raise UnexpectedS3Answer("a part that was not requested")
 
 
 def check_root(body: bytes, root: bytes) -> None:

@@ -144,3 +144,18 @@ def test_a_store_that_keeps_silent_is_not_asked_again():
         silent.accept()[0].close()
         with pytest.raises(BlockingIOError):
             silent.accept()
+
+
+def test_a_listing_whose_markers_come_again_is_ended():
+    pages = [
+        Answer(
+            content=f"<EnumerationResults><Blobs/><NextMarker>{marker}</NextMarker>"
+            "</EnumerationResults>".encode(),
+            headers={"x-ms-request-id": "1"},
+        )
+        for marker in "AB" * 5
+    ]
+    with Answering(pages) as store:
+        with pytest.raises(StorageUnavailable, match="a listing without an end"):
+            list(at(store.endpoint).uploads._azure.listing("container"))
+        assert len(store.asked) == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import sys
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -14,7 +15,9 @@ from dserver_signed_url_plugin.doctor.azure.terms import TERMS
 from dserver_signed_url_plugin.errors import (
     ConfigurationError,
     SigningUnsupported,
+    StorageAway,
     StorageMisconfigured,
+    StorageUnavailable,
 )
 from dserver_signed_url_plugin.storage.azure.credentials import (
     DelegationKeys,
@@ -22,11 +25,13 @@ from dserver_signed_url_plugin.storage.azure.credentials import (
     delegation,
 )
 from dserver_signed_url_plugin.storage.azure.entra_id import EntraTokens
+from dserver_signed_url_plugin.storage.circuit_breaker import CircuitBreaker, guarded
 from dserver_signed_url_plugin.storage.values import Refused
 from tests.support.answering_server import Answer, Answering
 from tests.support.azure_accounts import storage_of
 from tests.support.clients import Deposit, DtoolDserver
 from tests.support.doctor_reports import FIT, NOT_FOR_READING, examined, forget_this_machine
+from tests.support.dserver import Account
 from tests.support.entra_id import OBJECT_ID, given, identity, running, token
 from tests.support.s3_holdings import check_readable
 from tests.support.stored_upload import get
@@ -181,11 +186,45 @@ def test_a_key_ends_when_the_store_says_so_and_is_not_shown():
         ("2026-03-03T11:45:00Z", "tomorrow"),
         ("c2VjcmV0", "no Base64!"),
         ("c2VjcmV0", ""),
+        ("<SignedOid>o<", "<SignedOid>o&#10;x<"),
     ],
 )
 def test_what_is_no_key_is_refused(wanted, instead):
     with pytest.raises(ValueError):  # noqa: PT011 (each has words of its own)
         delegation(KEY.replace(wanted, instead).encode())
+
+
+def test_a_key_is_replaced_when_it_ends_although_the_hour_is_not_over():
+    clock = Clock()
+    keys = DelegationKeys(lambda _: SigningKey(b"", clock.now + timedelta(minutes=5)), clock)
+    first = keys.current()
+    clock.now += timedelta(minutes=5)
+    assert keys.current() is not first
+
+
+def test_with_a_key_that_has_ended_nothing_is_signed():
+    ended = Answer(
+        content=KEY.replace("2026-03-03", "2020-03-03").encode(),
+        headers={"x-ms-request-id": "1"},
+    )
+    with Answering([ended]) as store:
+        azure = storage_of(Account("lab", store.endpoint, "a2V5")).uploads._azure
+        azure._keys = DelegationKeys(azure._delegation)
+        with pytest.raises(StorageUnavailable, match="a key that has ended"):
+            azure.life(60)
+        azure._keys = DelegationKeys(lambda _: delegation(ended.content))
+        with pytest.raises(StorageUnavailable, match="has ended"):
+            azure.life(60)
+
+
+def test_an_identity_service_that_is_silent_is_waited_for_by_few(place, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}/token")
+        storage = guarded(storage_of(place).reads, CircuitBreaker("lab", 0.5))
+        with pytest.raises(StorageAway, match="does not answer"):
+            storage.life(60)
+        with pytest.raises(StorageAway, match="at the moment"):
+            storage.life(60)
 
 
 # Settings -----------------------------------------------------------------------------------

@@ -62,6 +62,34 @@ def test_what_azure_does_not_answer_is_not_believed(answer, wrong):
         answered(answer)
 
 
+RANGE = {"x-ms-range": "bytes=0-9"}
+
+
+@pytest.mark.parametrize(
+    ("status", "sent", "requested", "wrong"),
+    [
+        (206, {"Content-Range": "bytes 5-7/900"}, {}, "a part"),
+        (206, {"Content-Range": "bytes 0-2/3"}, {}, "a part"),
+        (206, {"Content-Range": "bytes 5-7/900"}, RANGE, "a part"),
+        (206, {}, RANGE, "a part"),
+        (206, {"Content-Range": "bytes 0-2/900"}, RANGE, "another part"),
+        (206, {"Content-Range": "bytes 0-9/900"}, RANGE, "another part"),
+        (200, {"Content-Length": "-1", "Connection": "close"}, {}, "no length"),
+        (200, {"Content-Encoding": "gzip"}, {}, "a Content-Encoding"),
+        (200, {"Content-MD5": "kAFQmDzST7DWlj99KOF/cA=="}, {}, "their MD5"),
+    ],
+)
+def test_a_part_is_not_taken_for_the_whole(status, sent, requested, wrong):
+    with pytest.raises(UnexpectedAzureAnswer, match=wrong):
+        answered(Answer(status, b"abd", headers={**OURS, **sent}), headers=requested)
+
+
+@pytest.mark.parametrize(("sent", "last"), [("bytes 0-2/900", 2), ("bytes 0-2/3", 9)])
+def test_a_part_that_was_requested_is_taken(sent, last):
+    answer = Answer(206, b"abc", headers={**OURS, "Content-Range": sent})
+    assert answered(answer, headers={"x-ms-range": f"bytes=0-{last}"}).body == b"abc"
+
+
 def test_a_refusal_has_the_stores_own_code_or_the_status():
     with pytest.raises(AzureRefusal) as named:
         answered(Answer(409, code="BlobAlreadyExists", headers=OURS), "PUT")

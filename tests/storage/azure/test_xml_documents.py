@@ -18,7 +18,16 @@ OUTSIDE = (
     '<!DOCTYPE r [<!ENTITY a SYSTEM "file:///etc/passwd">]>'
     "<EnumerationResults><NextMarker>&a;</NextMarker></EnumerationResults>"
 )
+ENTITY = (
+    '<!DOCTYPE r [<!ENTITY a "ha">]>'
+    "<EnumerationResults><NextMarker>&a;</NextMarker></EnumerationResults>"
+)
 WRONG = {
+    "an entity in UTF-16 that nothing declares": ENTITY.encode("utf-16-le"),
+    "an entity in UTF-16 of the other order": ENTITY.encode("utf-16-be"),
+    "too many attributes": "<EnumerationResults {}/>".format(
+        " ".join([f'a{number}=""' for number in range(300_000)])
+    ).encode(),
     "entities": BOMB.encode(),
     "entities in UTF-16": f'<?xml version="1.0" encoding="utf-16"?>{BOMB}'.encode("utf-16"),
     "entities in UTF-7": b'<?xml version="1.0" encoding="utf-7"?>'

@@ -6,7 +6,11 @@ from time import monotonic
 
 import pytest
 
-from dserver_signed_url_plugin.storage.s3.response_checks import UnexpectedS3Answer, check_root
+from dserver_signed_url_plugin.storage.s3.response_checks import (
+    UnexpectedS3Answer,
+    check_range,
+    check_root,
+)
 
 ROOT = b"ListBucketResult"
 
@@ -43,3 +47,10 @@ def test_a_proxy_cannot_keep_a_worker_busy_by_a_few_bytes(part):
     with pytest.raises(UnexpectedS3Answer):
         check_root(part * 10_000, ROOT)
     assert monotonic() - began < 5
+
+
+@pytest.mark.parametrize(("limit", "part"), [(None, "bytes 0-2/9"), (9, "bytes 5-7/9")])
+def test_a_part_that_was_not_requested_is_not_believed(limit, part):
+    answer = {"ResponseMetadata": {"HTTPStatusCode": 206}, "ContentRange": part}
+    with pytest.raises(UnexpectedS3Answer, match="a part that was not requested"):
+        check_range(answer, limit)

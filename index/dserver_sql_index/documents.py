@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import operator
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Any
 
@@ -33,16 +35,19 @@ _LIMITS = {Integer: 2**31, BigInteger: 2**63}
 _DESCRIPTIONS = ("readme", "manifest", "annotations", "tags")
 
 
-def dataset_row(info: DatasetInfo) -> Row:
-    """Return the row of a dataset, without its id.
-
-    :raises ValidationError: if a field is missing or invalid, or the database cannot store it.
-    """
+@contextmanager
+def validated() -> Iterator[None]:
+    """Turn what an invalid value raises into ValidationError. Nothing may be written meanwhile."""
     try:
-        row = _row(info)
-        _check(row)
+        yield
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as reason:
         raise ValidationError(f"The dataset cannot be indexed: {reason!r}.") from reason
+
+
+def dataset_row(info: DatasetInfo) -> Row:
+    """Return the row of a dataset, without its id, which a database can store."""
+    row = _row(info)
+    _check(row)
     return row
 
 
@@ -56,16 +61,16 @@ def tag_digests(tags: Iterable[str]) -> set[str]:
     return {hashlib.sha256(to_json(tag).encode()).hexdigest() for tag in tags}
 
 
-def text_rows(dataset_id: int, texts: Mapping[str, Iterable[str]]) -> list[Row]:
-    """Return the rows for the texts of some fields, by field."""
+def text_rows(texts: Mapping[str, Iterable[Any]]) -> list[Row]:
+    """Return the rows for the texts of some fields, by field, without the dataset's id."""
     return [
-        {"dataset_id": dataset_id, "field": field, "part": number, "content": part.content,
+        {"field": field, "part": number, "content": part.content,
          "lexemes": part.words}
         for field, number, part in _numbered(texts)
     ]  # fmt: skip
 
 
-def searched_texts(info: DatasetInfo) -> dict[str, Iterable[str]]:
+def searched_texts(info: DatasetInfo) -> dict[str, Iterable[Any]]:
     """Return what free text is searched in, by field."""
     return {
         "admin": [info["name"], info["creator_username"], info["uri"]],
@@ -78,6 +83,8 @@ def searched_texts(info: DatasetInfo) -> dict[str, Iterable[str]]:
 
 def readme_texts(readme: str) -> list[str]:
     """Return what is searched in a README."""
+    if not isinstance(readme, str):
+        raise TypeError("the README is no text")
     return [readme]
 
 
@@ -93,9 +100,9 @@ def _item_texts(items: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
         yield str(item.get("hash", ""))
 
 
-def _numbered(texts: Mapping[str, Iterable[str]]) -> Iterator[tuple[str, int, Part]]:
+def _numbered(texts: Mapping[str, Iterable[Any]]) -> Iterator[tuple[str, int, Part]]:
     for field, lines in texts.items():
-        for number, part in enumerate(parts_of(lines)):
+        for number, part in enumerate(parts_of(map(str, lines))):
             yield field, number, part
 
 
@@ -133,7 +140,7 @@ def _check(row: Row) -> None:
         column = datasets.columns[name].type
         if isinstance(column, String) and not _fits(value, column):
             raise ValueError(f"{name} is too long, or has a character that cannot be stored")
-        if isinstance(column, Integer) and not 0 <= value < _LIMITS[type(column)]:
+        if isinstance(column, Integer) and not 0 <= operator.index(value) < _LIMITS[type(column)]:
             raise ValueError(f"{name} is out of range")
 
 

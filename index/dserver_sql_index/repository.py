@@ -23,13 +23,16 @@ def write(info: DatasetInfo) -> None:
 
     :raises ValidationError: if a field is missing or invalid.
     """
-    row = documents.dataset_row(info)
+    with documents.validated():
+        row = documents.dataset_row(info)
+        digests = documents.tag_digests(info.get("tags", ()))
+        rows = documents.text_rows(documents.searched_texts(info))
     is_new = not _update(row["uri"], row) and _insert(row)
     dataset_id = _id(row["uri"])
     if not is_new:
         _delete(dataset_id, tags, texts)
-    _insert_tags(dataset_id, info.get("tags", ()))
-    _insert_texts(dataset_id, documents.searched_texts(info))
+    _insert_tags(dataset_id, digests)
+    _insert_texts(dataset_id, rows)
 
 
 def remove(uri: str) -> None:
@@ -46,37 +49,47 @@ def change_readme(uri: str, readme: str) -> None:
     """Replace the README of a dataset.
 
     :raises UnknownURIError: if it is not in the index.
+    :raises ValidationError: if it cannot be indexed.
     """
-    _change(uri, "readme", readme, documents.readme_texts(readme))
+    with documents.validated():
+        rows = documents.text_rows({"readme": documents.readme_texts(readme)})
+    _change(uri, "readme", readme, rows)
 
 
 def change_annotations(uri: str, annotations: Mapping[str, Any]) -> None:
     """Replace all annotations of a dataset.
 
     :raises UnknownURIError: if it is not in the index.
+    :raises ValidationError: if it cannot be indexed.
     """
-    _change(uri, "annotations", annotations, documents.annotation_texts(annotations))
+    with documents.validated():
+        rows = documents.text_rows({"annotations": documents.annotation_texts(annotations)})
+    _change(uri, "annotations", annotations, rows)
 
 
 def change_tags(uri: str, new_tags: Iterable[str]) -> None:
     """Replace all tags of a dataset.
 
     :raises UnknownURIError: if it is not in the index.
+    :raises ValidationError: if it cannot be indexed.
     """
-    new_tags = list(new_tags)
-    dataset_id = _change(uri, "tags", new_tags, new_tags)
+    with documents.validated():
+        new_tags = list(new_tags)
+        digests = documents.tag_digests(new_tags)
+        rows = documents.text_rows({"tags": new_tags})
+    dataset_id = _change(uri, "tags", new_tags, rows)
     _delete(dataset_id, tags)
-    _insert_tags(dataset_id, new_tags)
+    _insert_tags(dataset_id, digests)
 
 
-def _change(uri: str, field: str, value: Any, searched: Iterable[str]) -> int:
+def _change(uri: str, field: str, value: Any, rows: list[Row]) -> int:
     """Replace one field, and return the id of the dataset."""
     if not _update(uri, {f"{field}_json": documents.to_json(value)}):
         raise UnknownURIError(f"URI {uri} not registered")
     dataset_id = _id(uri)
     of_field = texts.c.dataset_id == dataset_id, texts.c.field == field
     sql_db.session.execute(delete(texts).where(*of_field))
-    _insert_texts(dataset_id, {field: searched})
+    _insert_texts(dataset_id, rows)
     return dataset_id
 
 
@@ -106,15 +119,14 @@ def _delete(dataset_id: int, *tables: Table) -> None:
         sql_db.session.execute(delete(table).where(table.c.dataset_id == dataset_id))
 
 
-def _insert_tags(dataset_id: int, new_tags: Iterable[str]) -> None:
-    digests = documents.tag_digests(new_tags)
+def _insert_tags(dataset_id: int, digests: Iterable[str]) -> None:
     rows = [{"dataset_id": dataset_id, "digest": digest} for digest in sorted(digests)]
     if rows:
         sql_db.session.execute(insert(tags), rows)
 
 
-def _insert_texts(dataset_id: int, searched: Mapping[str, Iterable[str]]) -> None:
-    rows: list[Row] = documents.text_rows(dataset_id, searched)
+def _insert_texts(dataset_id: int, new_rows: list[Row]) -> None:
+    rows = [{"dataset_id": dataset_id, **row} for row in new_rows]
     statement = insert(texts)
     if is_postgresql():
         lexemes = bindparam("lexemes", type_=ARRAY(Text))

@@ -96,11 +96,32 @@ def test_only_what_is_returned_is_loaded(getter, statements):
         {"tags": 1},
         {"number_of_items": 2**31},
         {"size_in_bytes": 2**63},
+        {"number_of_items": 3.5},
+        {"tags": None},
+        {"readme": None},
+        {"readme": {"a": 1}},
+        {"annotations": []},
+        {"manifest": {"items": {"a": "b"}}, "number_of_items": 1, "size_in_bytes": 1},
     ],
 )
-def test_what_cannot_be_indexed_is_a_validation_error(change):
+def test_what_cannot_be_indexed_is_a_validation_error_and_writes_nothing(change, statements):
     with pytest.raises(ValidationError):
         register(dataset(1, **change))
+    assert statements == []
+
+
+@pytest.mark.parametrize(
+    ("setter", "value"), [("set_readme", None), ("set_annotations", []), ("set_tags", None)]
+)
+def test_a_change_that_cannot_be_indexed_writes_nothing(setter, value, statements):
+    with pytest.raises(ValidationError):
+        getattr(SQLSearch(), setter)(dataset(1)["uri"], value)
+    assert statements == []
+
+
+def test_a_tag_that_is_a_number_is_found_as_text():
+    register(dataset(1, tags=[1234]))
+    assert found(free_text="1234") == found(tags=[1234]) == ["dataset-1"]
 
 
 def test_work_does_not_grow_with_items_words_or_tags(statements):

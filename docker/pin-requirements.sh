@@ -16,8 +16,11 @@ pin() {
 }
 
 # setuptools: the last major version with pkg_resources, which the command dtool needs.
+# dtool-azure: for dserver's own `flask base_uri index azure://…`; it needs the SDK of 2019.
 run='gunicorn
-setuptools<81'
+setuptools<81
+dtool-azure
+azure-storage-blob==2.1.0'
 
 echo "$run" | pin sql --extra azure --extra metrics --extra postgresql --extra redis pyproject.toml index/pyproject.toml
 printf '%s\n' "$run" dserver-search-plugin-mongo dserver-retrieve-plugin-mongo \

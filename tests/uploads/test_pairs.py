@@ -279,10 +279,10 @@ STATES = [begun, frozen, given_up, idle]
 
 
 def beside(first: Act, prepared: Callable[[Dserver], Upload]) -> list[Act]:
-    """Return the acts to do beside the first: two acts meet in one state that is live or idle,
-    and in one that was given up or is frozen, or in every state with EVERY_STEP."""
+    """Return the acts to do beside the first: each in one of the first three states, a third of
+    them in the idle one, too, or all in every state with EVERY_STEP."""
     number = ACTS.index(first) + STATES.index(prepared)
-    return ACTS if EVERY_STEP else ACTS[number % 2 :: 2]
+    return ACTS if EVERY_STEP else ACTS[number % 3 :: 3]
 
 
 def check_pairs(dserver: Dserver, index: Index, prepared: Callable[[Dserver], Upload], first: Act):

@@ -25,12 +25,14 @@ class Operator:
         """Return the operator of this process.
 
         The login is the one with which the session began, also after `su` and `sudo`; without one,
-        as in a container, the user of `sudo`; else, as in a cron job, the account or its number.
+        as in a container or a cron job, the account or its number, and beside it the user of
+        `sudo`, if any, whom the environment alone names.
         """
         try:
             login = getlogin()
         except OSError:
-            login = environ.get("SUDO_USER") or _account()
+            user = environ.get("SUDO_USER")
+            login = f"{_account()} (sudo {user})" if user else _account()
         return cls(login, socket.gethostname())
 
 

@@ -145,6 +145,9 @@ def write(values: Mapping[str, Any]) -> None:
 def purge(keep_since: datetime) -> int:
     """Delete older rows and return their number. Concurrent calls delete different rows.
 
+    The newest row stays, which nothing shows any more: exports recognise the table by it, and
+    SQLite would give its ID again.
+
     :raises DatabaseBusy: if they cannot be deleted.
     """
     purged = 0
@@ -253,6 +256,7 @@ def _oldest(keep_since: datetime) -> Delete:
     old = (
         select(SignedURLAudit.id)
         .where(SignedURLAudit.time < keep_since)
+        .where(SignedURLAudit.id < select(func.max(SignedURLAudit.id)).scalar_subquery())
         .order_by(SignedURLAudit.time)
         .limit(MOST_PURGED)
         .with_for_update(skip_locked=True)

@@ -12,7 +12,7 @@ import pytest
 from dservercore import sql_db
 from sqlalchemy import delete, insert, text, update
 
-from dserver_signed_url_plugin.audit.repository import Search, SignedURLAudit
+from dserver_signed_url_plugin.audit.repository import Search, SignedURLAudit, purge
 from tests.support.audit_records import run, write
 from tests.support.databases import on_each_database
 from tests.support.dserver import Dserver
@@ -68,6 +68,17 @@ def test_purged_decisions_do_not_matter(filled):
     cursor = exported(filled, "--limit", "1")[-1]["cursor"]
     execute(filled, delete(TABLE).where(TABLE.c.id <= 2000))
     assert ids(exported(filled, "--after", cursor)) == list(range(2001, 2501))
+
+
+@on_each_database
+def test_an_export_goes_on_after_all_decisions_were_deleted_by_age(dserver):
+    write(dserver, 3, days_ago=1)
+    cursor = exported(dserver)[-1]["cursor"]
+    with dserver.app.app_context():
+        assert purge(datetime.now(timezone.utc)) == 2
+    assert exported(dserver, "--after", cursor) == []
+    write(dserver, 1, days_ago=1)
+    assert ids(exported(dserver, "--after", cursor)) == [4]
 
 
 @on_each_database

@@ -1,4 +1,4 @@
-"""Who ran a command: the login of the session, of sudo, or the account."""
+"""Who ran a command: the login of the session, or the account."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from errno import ENXIO
 import pytest
 
 from dserver_signed_url_plugin.audit.operators import Operator
+
+ACCOUNT = pwd.getpwuid(os.geteuid()).pw_name
 
 
 def without_a_session() -> str:
@@ -26,12 +28,13 @@ def without_a_session() -> str:
             lambda: "alice",
             "alice",
         ),
-        ({"SUDO_USER": "alice"}, without_a_session, "alice"),
-        ({"SUDO_USER": ""}, without_a_session, pwd.getpwuid(os.geteuid()).pw_name),
-        ({"USER": "mallory"}, without_a_session, pwd.getpwuid(os.geteuid()).pw_name),
+        # Anybody can set it: it stands beside the account, not in its place.
+        ({"SUDO_USER": "alice"}, without_a_session, f"{ACCOUNT} (sudo alice)"),
+        ({"SUDO_USER": ""}, without_a_session, ACCOUNT),
+        ({"USER": "mallory"}, without_a_session, ACCOUNT),
     ],
 )
-def test_an_operator_is_the_login_of_the_session_or_of_sudo_or_the_account(
+def test_an_operator_is_the_login_of_the_session_or_the_account_and_beside_it_who_used_sudo(
     environ, getlogin, login
 ):
     assert Operator.of_process(environ, getlogin) == Operator(login, socket.gethostname())

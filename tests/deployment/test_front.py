@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import ssl
 import subprocess
@@ -202,6 +203,39 @@ def test_a_json_line_hides_tokens_and_signatures(get, front):
     assert all(json.loads(line) for line in front.said.splitlines())
 
 
+def test_a_path_hides_secrets_however_often_it_is_encoded(get, front):
+    for target in (
+        "/x1/X-Amz-Signature%253DsecretA",
+        "/x2/signed-urls%252fs%252fsecretB",
+        "/x3/signed-urls%25252Fs%25252FsecretC",
+        "/x4/user:secretD@host/",
+        "/x5/s3:%2F%2Fuser:secretE%40host/%ff",
+    ):
+        get(target)
+    front.container.wait_until(lambda: '"/x5/' in front.said)
+    assert "secret" not in front.said
+
+
+def test_every_line_is_json_whatever_bytes_a_path_has(get, front):
+    logged = {
+        "/y1%c0%af": "/y1…",
+        "/y2/ü%ff".replace("ü", "%C3%BC"): "/y2/…",
+        "/y3%ed%a0%80": "/y3…",
+        "/y4%f5%80%80%80": "/y4…",
+        "/y5%c2%9b31m": "/y5…",
+        "/y6%e2%80%a8": "/y6…",
+        "/y7/%C3%BC%E6%96%87%F0%9F%98%80": "/y7/ü文😀",
+        "/signed-urls/s/z%ff": "/signed-urls/s/…",
+        "/y8" + "%ff%c3%bc" * 1000: "/y8…",
+        "/y9" + "%c3%bc" * 2000: "/y9" + "ü" * 2000,
+    }
+    for target in logged:
+        get(target)
+    front.container.wait_until(lambda: '"/y9' in front.said)
+    lines = [json.loads(line) for line in front.said.split("\n") if line]
+    assert [line["path"] for line in lines][-len(logged) :] == list(logged.values())
+
+
 def test_a_proxy_that_is_trusted_says_who_asks(behind, tmp_path):
     behind.requests.clear()
     with Front(tmp_path, address_of(behind), TRUSTED_PROXIES="127.0.0.1 192.0.2.0/24") as front:
@@ -240,6 +274,53 @@ def test_an_address_that_asks_too_often_is_told_so_in_a_sentence(strict):
         assert "wait a second" in one.json()["message"]
         assert one.headers["Access-Control-Allow-Origin"] == "*"
     assert requests.get(f"{strict.endpoint}/-/health", timeout=30).status_code == 204
+
+
+@pytest.mark.parametrize("header", ["Content-Length: 1000000", "Transfer-Encoding: chunked"])
+def test_large_bodies_of_all_addresses_together_have_a_limit(front, opened, header):
+    for number in range(10):
+        # nginx asks for the body when it has counted it.
+        assert opened(f"127.0.1.{1 + number // 4}", header) == b"100"
+    assert opened("127.0.2.1", header) == b"429"
+    assert requests.post(front.endpoint, data=b"x" * 50_000, timeout=30).status_code == 200
+
+
+def test_medium_bodies_of_an_address_have_a_limit_of_their_own(front, opened):
+    answers = {opened("127.0.1.1", "Content-Length: 999999") for _ in range(64)}
+    assert answers == {b"100"}
+    assert opened("127.0.1.1", "Content-Length: 10000") == b"429"
+    assert opened("127.0.1.1", "Content-Length: 9999") == b"100"
+
+
+@pytest.fixture
+def opened(front: Front) -> Iterator[Any]:
+    """Begin a request from an address, send none of its body, and return the first status."""
+    where = urlsplit(front.endpoint)
+    with ExitStack() as stack:
+
+        def begin(address: str, header: str) -> bytes:
+            connection = stack.enter_context(
+                socket.create_connection(
+                    (str(where.hostname), int(where.port or 0)), 10, source_address=(address, 0)
+                )
+            )
+            lines = ["POST / HTTP/1.1", "Host: x", header, "Expect: 100-continue", "", ""]
+            connection.sendall("\r\n".join(lines).encode())
+            return connection.recv(1024)[9:12]
+
+        yield begin
+
+
+def test_the_room_of_bodies_is_enough_for_all_that_may_come(tmp_path):
+    front = compose_file(made_env(tmp_path / ".env"))["services"]["front"]
+    template = (DOCKER / "front" / "dserver.conf.template").read_text()
+    [largest] = map(int, re.findall(r"client_max_body_size (\d+)m;", template))
+    most = dict(re.findall(r"limit_conn (\w+)_of_all (\d+);", template))
+    assert int(most["large"]) * largest * 2**20 + int(most["medium"]) * 10**6 < 2**30
+    # Responses have room of their own.
+    sizes = [mount.partition(":")[2] for mount in front["tmpfs"]]
+    assert sizes == ["size=1g", "size=512m,mode=1777"]
+    assert environment(front)["RESPONSES_DIRECTORY"] == "/responses"
 
 
 def test_the_store_answers_too_many_connections_as_s3_does(strict, behind):

@@ -206,6 +206,14 @@ def test_requests_end_before_a_pod_is_killed(manifests):
     assert pod["terminationGracePeriodSeconds"] > before + gunicorn["graceful_timeout"]
 
 
+def test_a_pod_whose_threads_are_all_at_work_is_not_killed(manifests):
+    [container] = of_kind(manifests, "Deployment")[0]["spec"]["template"]["spec"]["containers"]
+    # A route would wait for a thread; the kernel accepts connections without one.
+    assert container["livenessProbe"]["tcpSocket"] == {"port": "http"}
+    ready = container["readinessProbe"]
+    assert ready["periodSeconds"] * ready["failureThreshold"] >= 30
+
+
 def test_cleanups_do_not_run_beside_themselves(manifests):
     jobs = of_kind(manifests, "CronJob")
     assert len(jobs) == 3

@@ -70,11 +70,11 @@ def audit(
     as_json: bool,
     is_export: bool,
 ) -> None:
-    """Show which requests and commands were granted or refused, newest first.
+    """Show which requests and commands were granted or refused.
 
-    --export is for other systems: whatever interrupts it, the next export after the cursor of the
-    last whole line leaves nothing out. Refusals that are counted by the minute are exported when
-    their minute has passed, and so is what follows them.
+    The newest come first. --export is for other systems: whatever interrupts it, the next export
+    after the cursor of the last whole line leaves nothing out. Refusals that are counted by the
+    minute are exported when their minute has passed, and so is what follows them.
 
     \b
     Example:

@@ -10,7 +10,7 @@ from dserver_signed_url_plugin.cli.verify import verify
 
 signed_url = Commands(
     "signed_url",
-    help="Check signed URLs, verify datasets, and show or export the audit.",
+    help="Check base URIs, verify datasets, and show who did what.",
     # The doctor removes what it writes, and its URLs are given to nobody.
     reading={"audit", "doctor", "report"},
 )

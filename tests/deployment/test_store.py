@@ -282,6 +282,8 @@ class TestParts(PartContract):
 
     # A part is kept beside one that was sent later, until the item is assembled.
     test_a_part_that_was_rewritten_meanwhile_is_not_assembled = None
+    # It lists both, in whole seconds: of other bytes within a second, either may be the last.
+    test_a_part_may_be_put_again = None
 
     @pytest.fixture
     def lab(self, seaweedfs: SeaweedFS, set_up: SetUp) -> Bucket:
@@ -301,6 +303,13 @@ class TestParts(PartContract):
     @pytest.fixture
     def hash_of(self, seaweedfs: SeaweedFS, lab: Bucket) -> Any:
         return lambda parted: checksum_of(client(seaweedfs, "dserver"), lab, parted)
+
+    def test_a_part_that_is_sent_twice_counts_once(self, parted):
+        parted.put_all()
+        parted.put_all()
+        parted.assemble()
+        url = parted.storage.reads.item_url(parted.upload.uuid, parted.item.identifier, parted.life)
+        assert get(url).content == parted.content
 
     def test_an_item_is_made_of_the_parts_that_were_listed(self, parted):
         urls = parted.put_all()

@@ -12,7 +12,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import count
@@ -80,13 +80,13 @@ class PostgreSQL:
         first = int((self.directory / "data" / "postmaster.pid").read_text().split()[0])
         children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
         processes = [first, *map(int, children)]
-        for process in processes:
-            os.kill(process, signal.SIGSTOP)
         try:
+            for process in processes:
+                _send(process, signal.SIGSTOP)
             yield
         finally:
             for process in reversed(processes):
-                os.kill(process, signal.SIGCONT)
+                _send(process, signal.SIGCONT)
 
     def drop(self, name: str) -> None:
         """Remove a database, with whatever is still connected to it."""
@@ -95,6 +95,12 @@ class PostgreSQL:
 
 
 _numbers = count(1)
+
+
+def _send(process: int, number: signal.Signals) -> None:
+    # Whoever serves a connection ends with it, perhaps just now.
+    with suppress(ProcessLookupError):
+        os.kill(process, number)
 
 
 @contextmanager

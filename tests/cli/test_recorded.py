@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 
 import pytest
 from dservercore.utils import register_permissions
@@ -182,7 +181,7 @@ def test_only_administrators_see_who_and_where_and_the_command_shows_both(lab, u
         last = next(each for each in decisions if each["action"] == "flask share create")
         assert [last["operator"], last["host"]] == seen
     shown = lab.app.test_cli_runner().invoke(signed_url, ["audit"]).stdout
-    assert f" olga@{socket.gethostname()} flask share create granted {uri}" in shown
+    assert f" {operator.login}@{operator.host} flask share create granted {uri}" in shown
 
 
 @on_each_database

@@ -41,6 +41,12 @@ def lost(_, headers):
     return {name: value for name, value in headers.items() if not is_metadata(name)}
 
 
+def lost_with_md5s(request, headers):
+    """What also hides that a body is another one."""
+    kept = lost(request, headers)
+    return {name: value for name, value in kept.items() if name.lower() != "content-md5"}
+
+
 @pytest.fixture(params=["s3", "azure"])
 def place(request: pytest.FixtureRequest):
     return request.getfixturevalue("bucket" if request.param == "s3" else "account")
@@ -105,7 +111,7 @@ def test_a_name_is_looked_up_elsewhere_only_where_it_is_lost(dserver, proxy):
 def test_an_item_whose_manifest_cannot_be_read_goes_by_its_identifier(dserver, proxy):
     deposit = Deposit({RELPATH: b"gewachsen\n"})
     DtoolDserver().upload(dserver.alice, dserver.base_uri, deposit)
-    proxy.headed = lost
+    proxy.headed = lost_with_md5s
     proxy.rewritten = lambda content: b"!" * len(content)
     identifier = generate_identifier(RELPATH)
     item = dserver.bob.read_item(f"{dserver.base_uri}/{deposit.uuid}", identifier)

@@ -103,4 +103,4 @@ def test_a_completion_goes_on_when_the_store_has_copied_an_item(
         assert (under_way.status_code, under_way.json["items_done"]) == (202, 1)
         assert dserver.alice.complete(grant["uri"]).status_code == 200
         assert sum("x-ms-copy-source" in asked.headers for asked in proxy.requests) == 1
-    check_dataset(dserver, blobs, wanted)
+        check_dataset(dserver, blobs, wanted)

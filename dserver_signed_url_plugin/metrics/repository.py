@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from dservercore import sql_db
-from sqlalchemy import ScalarSelect, func, or_, select
+from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from dserver_signed_url_plugin import database
 from dserver_signed_url_plugin.errors import DatabaseBusy
 from dserver_signed_url_plugin.shares.models import Share
+from dserver_signed_url_plugin.shares.repository import is_active
 from dserver_signed_url_plugin.uploads.models import PendingUpload, UploadState
 
 
@@ -31,8 +32,9 @@ def counts(now: datetime) -> Counts:
     :raises DatabaseBusy: if the database refuses, or does not answer.
     """
     upload = PendingUpload
+    shares_now = select(func.count()).select_from(Share).where(is_active(now)).scalar_subquery()
     wanted = select(
-        func.count(), func.sum(upload.size_in_bytes), func.min(upload.created_at), _shares(now)
+        func.count(), func.sum(upload.size_in_bytes), func.min(upload.created_at), shares_now
     ).where(upload.state != UploadState.REMOVED)
     try:
         pending, size, oldest, shares = sql_db.session.execute(wanted).one()
@@ -41,9 +43,3 @@ def counts(now: datetime) -> Counts:
     finally:
         sql_db.session.rollback()
     return Counts(pending, int(size or 0), oldest, shares)
-
-
-def _shares(now: datetime) -> ScalarSelect[int]:
-    has_downloads = or_(Share.max_downloads.is_(None), Share.downloads < Share.max_downloads)
-    works = (Share.ended_at.is_(None), Share.ends_at > now, has_downloads)
-    return select(func.count()).select_from(Share).where(*works).scalar_subquery()

@@ -109,7 +109,7 @@ def page(conditions: Sequence[Condition], before: str | None, most: int) -> list
 
 def active(uris: Sequence[str]) -> list[ShareFacts]:
     """Return the shares of these datasets that work, as far as this table tells, newest first."""
-    works = _active(datetime.now(timezone.utc))
+    works = is_active(datetime.now(timezone.utc))
     return _newest_first(_FACTS.where(_columns.uri.in_(uris), works))
 
 
@@ -131,8 +131,8 @@ def insert_share(values: Mapping[str, Any], most: int | None) -> ShareFacts | No
 
 def count_download(share_id: str) -> bool:
     """Count one download; return False if the share has ended, or has no downloads left."""
-    is_active = and_(_columns.id == share_id, _active(datetime.now(timezone.utc)))
-    return changed(update(Share).where(is_active).values(downloads=Share.downloads + 1)) == 1
+    condition = and_(_columns.id == share_id, is_active(datetime.now(timezone.utc)))
+    return changed(update(Share).where(condition).values(downloads=Share.downloads + 1)) == 1
 
 
 def end(condition: Condition, because: EndReason) -> int:
@@ -170,7 +170,7 @@ def _end_shares_of_user(_mapper: Any, connection: Connection, user: Any) -> None
         connection.execute(update(Share.__table__).where(mine).values(owner_id=None))
 
 
-def _active(now: datetime) -> Condition:
+def is_active(now: datetime) -> Condition:
     """Return the condition for shares that work, as far as this table tells."""
     return and_(
         _columns.ended_at.is_(None),
@@ -186,7 +186,7 @@ def _ending(condition: Condition, because: EndReason) -> Any:
 
 def _emptying_ended(owner: str) -> Any:
     # Without items, and not with NULL, which stands for all of them.
-    ended = and_(_columns.owner == owner, ~_active(datetime.now(timezone.utc)))
+    ended = and_(_columns.owner == owner, ~is_active(datetime.now(timezone.utc)))
     some = select(_columns.id).where(ended, func.length(_columns.identifiers) > 0)
     some = some.with_for_update(skip_locked=True)
     return update(Share.__table__).where(_columns.id.in_(some)).values(identifiers=b"")
@@ -208,7 +208,7 @@ def _insertion(values: Mapping[str, Any], most: int | None) -> Insert:
     row = select(owner_id, *(bindparam(name, type_=_columns[name].type) for name in values))
     if most is not None:
         mine = select(func.count()).where(_columns.owner == values["owner"])
-        active = mine.where(_active(datetime.now(timezone.utc))).scalar_subquery()
+        active = mine.where(is_active(datetime.now(timezone.utc))).scalar_subquery()
         row = row.where(active < most)
     return insert(Share.__table__).from_select(["owner_id", *values], row)
 

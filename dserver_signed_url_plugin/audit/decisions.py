@@ -40,7 +40,6 @@ __all__ = [
     "Search",
     "Use",
     "decision_of",
-    "kept_since",
     "parsed",
     "printable_uri",
 ]
@@ -206,12 +205,7 @@ class Audit:
         :raises AuditOff: if this server keeps none.
         :raises DatabaseBusy: if the table cannot be read.
         """
-        if not self._days:
-            raise AuditOff
-        kept = kept_since(self._days)
-        since = max(search.since or kept, kept)
-        stored = None if search.uri is None else printable_uri(search.uri)
-        rows = repository.find(replace(search, since=since, uri=stored), limit + 1)
+        rows = repository.find(stored(search, self._days), limit + 1)
         more = rows[limit - 1]["id"] if len(rows) > limit else None
         return DecisionPage(search.uri or "", [decision_of(row) for row in rows[:limit]], more)
 
@@ -248,6 +242,26 @@ def _without_origin(decision: Decision) -> Decision:
 def kept_since(days: int) -> datetime:
     """Return the time (UTC) before which decisions are neither shown nor kept."""
     return datetime.now(timezone.utc) - timedelta(days=days)
+
+
+def shown_since(since: datetime | None, days: int) -> datetime:
+    """Return a time (UTC), but none before that since which decisions are kept.
+
+    :raises AuditOff: if none are, because ``days`` is 0.
+    """
+    if not days:
+        raise AuditOff
+    kept = kept_since(days)
+    return max(since or kept, kept)
+
+
+def stored(search: Search, days: int) -> Search:
+    """Return a search as the table needs it: with the URI as it is stored, and a time.
+
+    :raises AuditOff: if this server keeps no decisions.
+    """
+    uri = None if search.uri is None else printable_uri(search.uri)
+    return replace(search, since=shown_since(search.since, days), uri=uri)
 
 
 def decision_of(row: Mapping[str, Any]) -> Decision:

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from dserver_signed_url_plugin.audit import export_repository as repository
-from dserver_signed_url_plugin.audit.decisions import Decision, Search, decision_of, kept_since
-from dserver_signed_url_plugin.audit.texts import printable_uri
+from dserver_signed_url_plugin.audit.decisions import Decision, Search, decision_of, stored
 from dserver_signed_url_plugin.config import Settings
-from dserver_signed_url_plugin.errors import AuditOff, InvalidField
+from dserver_signed_url_plugin.errors import InvalidField
 from dserver_signed_url_plugin.times import in_utc
 
 _PAGE = 1000
@@ -82,9 +81,7 @@ class AuditExport:
         :raises AuditOff: if this server keeps none.
         :raises DatabaseBusy: if the table cannot be read.
         """
-        if not self.settings.audit_days:
-            raise AuditOff
-        search = self._kept(search)
+        search = stored(search, self.settings.audit_days)
         last, place = repository.newest_id(), 0 if after is None else after.id
         if after is not None:
             _check(after, last)
@@ -97,11 +94,6 @@ class AuditExport:
             if len(page) < min(_PAGE, left):
                 return
             place, left = page[-1].cursor.id, left - len(page)
-
-    def _kept(self, search: Search) -> Search:
-        kept = kept_since(self.settings.audit_days)
-        uri = None if search.uri is None else printable_uri(search.uri)
-        return replace(search, since=max(search.since or kept, kept), uri=uri)
 
 
 def _check(after: Cursor, last: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -10,10 +10,9 @@ from enum import Enum
 from typing import Any
 
 from dserver_signed_url_plugin.audit import report_repository as repository
-from dserver_signed_url_plugin.audit.decisions import kept_since
+from dserver_signed_url_plugin.audit.decisions import shown_since
 from dserver_signed_url_plugin.audit.report_repository import Sums
 from dserver_signed_url_plugin.config import Settings
-from dserver_signed_url_plugin.errors import AuditOff
 
 
 class Kind(Enum):
@@ -62,20 +61,21 @@ class AuditReport:
         :raises AuditOff: if this server keeps none.
         :raises DatabaseBusy: if the table cannot be read.
         """
-        if not self.settings.audit_days:
-            raise AuditOff
-        kept = kept_since(self.settings.audit_days)
-        since = max(since or kept, kept)
-        found: defaultdict[tuple[str, str, str], dict[str, int]] = defaultdict(dict)
+        since = shown_since(since, self.settings.audit_days)
+        found: defaultdict[tuple[str, str, str], Counter[str]] = defaultdict(Counter)
         for sums in repository.deposits(since):
-            _add(found[_key(sums)], "deposited_datasets", sums.datasets)
-            _add(found[_key(sums)], "deposited_items", sums.items)
-            _add(found[_key(sums)], "deposited_bytes", sums.size_in_bytes)
+            found[_key(sums)].update(
+                deposited_datasets=sums.datasets,
+                deposited_items=sums.items,
+                deposited_bytes=sums.size_in_bytes,
+            )
         for sums in repository.reads(since):
-            _add(found[_key(sums)], "read_datasets", sums.datasets)
-            _add(found[_key(sums)], "read_urls", sums.items)
-            _add(found[_key(sums)], "read_bytes", sums.size_in_bytes)
-            _add(found[_key(sums)], "read_urls_of_unknown_size", sums.unsized)
+            found[_key(sums)].update(
+                read_datasets=sums.datasets,
+                read_urls=sums.items,
+                read_bytes=sums.size_in_bytes,
+                read_urls_of_unknown_size=sums.unsized,
+            )
         return [
             ReportRow(kind, name, base_uri, **numbers)
             for (base_uri, name, kind), numbers in sorted(found.items())
@@ -88,7 +88,3 @@ def _key(sums: Sums) -> tuple[str, str, str]:
     if sums.by_link:
         return sums.base_uri, "", Kind.LINK.value
     return sums.base_uri, sums.operator, Kind.OPERATOR.value
-
-
-def _add(numbers: dict[str, int], name: str, number: int) -> None:
-    numbers[name] = numbers.get(name, 0) + number

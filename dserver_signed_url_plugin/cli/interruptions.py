@@ -10,6 +10,7 @@ from typing import Any
 
 # What a shell adds to the number of the signal that has ended a command.
 _ENDED_BY = 128
+INTERRUPTED_CODE = _ENDED_BY + signal.SIGINT
 
 
 class Terminated(KeyboardInterrupt):

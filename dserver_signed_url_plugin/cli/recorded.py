@@ -16,13 +16,12 @@ from dserver_signed_url_plugin import database
 from dserver_signed_url_plugin.audit import operators
 from dserver_signed_url_plugin.audit.decisions import COMMAND, Decision, Outcome
 from dserver_signed_url_plugin.audit.operators import Operator
-from dserver_signed_url_plugin.cli.interruptions import Terminated, interruptible
+from dserver_signed_url_plugin.cli.interruptions import INTERRUPTED_CODE, Terminated, interruptible
 from dserver_signed_url_plugin.errors import DatabaseBusy, InternalError, SignedURLError
 from dserver_signed_url_plugin.services import services
 
 # Reasons that are no slugs of errors.
 _FAILED, _INTERRUPTED, _WRONG_USAGE = "command-failed", "command-interrupted", "wrong-usage"
-_INTERRUPTED_CODES = {130}
 # Parameters that name what a command is about.
 _URIS = ("uri", "base_uri")
 
@@ -88,7 +87,7 @@ def _reason(error: BaseException) -> str | None:
             return DatabaseBusy.slug
     if isinstance(error, (SystemExit, click.exceptions.Exit)):
         code = error.code if isinstance(error, SystemExit) else error.exit_code
-        return (_INTERRUPTED if code in _INTERRUPTED_CODES else _FAILED) if code else None
+        return (_INTERRUPTED if code == INTERRUPTED_CODE else _FAILED) if code else None
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         return _INTERRUPTED
     if isinstance(error, click.UsageError):

@@ -16,6 +16,7 @@ from dserver_signed_url_plugin.cli import deposit_link
 from dserver_signed_url_plugin.cli.commands import Commands, json_option, sentences
 from dserver_signed_url_plugin.cli.durations import SECOND, whole
 from dserver_signed_url_plugin.cli.file_urls import url
+from dserver_signed_url_plugin.cli.interruptions import INTERRUPTED_CODE
 from dserver_signed_url_plugin.cli.progress_bar import byte_counter, progress_bar
 from dserver_signed_url_plugin.cli.stream_source import (
     ArchiveCommand,
@@ -38,7 +39,6 @@ temp_share.add_command(url)
 temp_share.add_command(list_deposits)
 temp_share.add_command(end)
 
-_INTERRUPTED = 130
 _NOT_BEGUN, _NOT_KEPT = "Nothing was begun.", "Nothing of it was kept."
 _RESUMABLE = "`flask pending_upload list` shows what was begun; the same command goes on with it."
 
@@ -151,4 +151,4 @@ def _interruption(consequence: str) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         click.echo(f"Interrupted. {consequence}", err=True)
-        sys.exit(_INTERRUPTED)
+        sys.exit(INTERRUPTED_CODE)

@@ -13,6 +13,7 @@ import click
 from flask.cli import with_appcontext
 
 from dserver_signed_url_plugin.cli.commands import json_option
+from dserver_signed_url_plugin.cli.interruptions import INTERRUPTED_CODE
 from dserver_signed_url_plugin.cli.output import printable
 from dserver_signed_url_plugin.cli.progress_bar import progress_bar
 from dserver_signed_url_plugin.errors import InvalidField, StorageAway
@@ -23,7 +24,6 @@ from dserver_signed_url_plugin.verification.comparison import ComparedItem, Cont
 from dserver_signed_url_plugin.verification.service import Report, Scope
 
 _RESUMABLE = "The same command goes on where it stopped."
-_INTERRUPTED = 130
 _HEADER = ("RESULT", "MANIFEST", "STORE", "ITEM")
 
 
@@ -96,7 +96,7 @@ def _ended_with_advice(advice: str) -> Iterator[None]:
         raise click.ClickException(f"{error.message}{advice}") from error
     except KeyboardInterrupt:
         click.echo(f"Interrupted.{advice}", err=True)
-        sys.exit(_INTERRUPTED)
+        sys.exit(INTERRUPTED_CODE)
 
 
 def _facts(report: Report) -> dict[str, Any]:

@@ -10,9 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager, contextmanager
-from contextvars import copy_context
 from functools import partial, wraps
 from math import ceil
 from time import monotonic
@@ -22,6 +20,7 @@ from dserver_signed_url_plugin import request_ids
 from dserver_signed_url_plugin.errors import SignedURLError, StorageAway
 from dserver_signed_url_plugin.storage import deadline
 from dserver_signed_url_plugin.storage.deadline import Deadline
+from dserver_signed_url_plugin.storage.waiting import in_thread
 
 logger = logging.getLogger(__name__)
 
@@ -277,47 +276,6 @@ def _within(
             wrapped = _wrapped(getattr(instance, name), partial(block, name), run)
             setattr(instance, name, wrapped)
     return instance
-
-
-def in_thread(work: Callable[[], Result]) -> Result:
-    """Run work that may hang in a thread, and wait for it until the deadline.
-
-    :raises StorageAway: at the deadline; the thread goes on until the work ends.
-    """
-    done: Future[Result] = Future()
-
-    def run() -> None:
-        try:
-            done.set_result(work())
-        except BaseException as error:  # noqa: BLE001 (it is raised in the waiting thread)
-            done.set_exception(error)
-
-    threading.Thread(target=copy_context().run, args=(run,), daemon=True).start()
-    while not done.done():
-        try:
-            wait([done], deadline.left())
-        except TimeoutError as over:
-            raise StorageAway("The store", "does not answer") from over
-    return done.result()
-
-
-@contextmanager
-def locked(lock: threading.Lock) -> Iterator[None]:
-    """Hold a lock for the ``with`` block, which another thread may keep while it waits for a store.
-
-    :raises StorageAway: if it is not free until the deadline.
-    """
-    while not lock.acquire(blocking=False):
-        try:
-            seconds = deadline.left()
-        except TimeoutError as over:
-            raise StorageAway("The store", "does not answer") from over
-        if lock.acquire(timeout=-1 if seconds is None else seconds):
-            break
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _directly(work: Callable[[], Result]) -> Result:

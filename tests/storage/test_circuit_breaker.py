@@ -13,12 +13,7 @@ import pytest
 
 from dserver_signed_url_plugin.errors import ItemNotFound, StorageAway, StorageUnavailable
 from dserver_signed_url_plugin.storage import deadline
-from dserver_signed_url_plugin.storage.circuit_breaker import (
-    CircuitBreaker,
-    guarded,
-    in_thread,
-    locked,
-)
+from dserver_signed_url_plugin.storage.circuit_breaker import CircuitBreaker, guarded
 from dserver_signed_url_plugin.storage.deadline import Deadline
 
 SECONDS = 30
@@ -225,20 +220,6 @@ def test_every_method_is_a_visit_and_one_inside_it_is_the_same():
     assert (things.one(), things.two(), things.life()) == (True, True, True)
 
 
-def test_what_hangs_is_left_waiting_when_the_time_is_over(never):
-    began = monotonic()
-    with deadline.under(Deadline(0.2)), pytest.raises(StorageAway):
-        in_thread(lambda: never.wait(10))
-    assert monotonic() - began < 5
-    never.set()
-
-
-def test_what_is_done_in_a_thread_returns_and_raises_as_here():
-    assert in_thread(lambda: 1) == 1
-    with pytest.raises(TimeoutError, match="of the work"):
-        in_thread(lambda: (_ for _ in ()).throw(TimeoutError("of the work")))
-
-
 def test_each_call_is_observed_with_its_result_and_the_state_of_the_breaker():
     seen: list[tuple[str, bool]] = []
 
@@ -291,11 +272,3 @@ def test_a_life_for_which_the_store_is_silent_opens_the_breaker(never):
         signer.life()
     with pytest.raises(StorageAway, match="at the moment"):
         signer.life()
-
-
-def test_a_lock_that_another_thread_keeps_is_waited_for_until_the_deadline():
-    lock = threading.Lock()
-    with locked(lock), deadline.under(Deadline(0.05)), pytest.raises(StorageAway), locked(lock):
-        pass
-    with locked(lock):
-        assert lock.locked()

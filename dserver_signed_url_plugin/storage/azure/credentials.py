@@ -20,7 +20,7 @@ from dserver_signed_url_plugin.errors import SigningUnsupported
 from dserver_signed_url_plugin.storage.azure.sas import DelegationKey
 from dserver_signed_url_plugin.storage.azure.service import Authorizer
 from dserver_signed_url_plugin.storage.azure.xml_documents import parsed, written
-from dserver_signed_url_plugin.storage.circuit_breaker import locked
+from dserver_signed_url_plugin.storage.waiting import locked
 
 # The most is a week. It begins earlier than now, for a store whose clock is behind the server's.
 _EARLIER = timedelta(minutes=15)

@@ -18,8 +18,8 @@ from azure.core.exceptions import AzureError, ClientAuthenticationError
 from azure.identity import DefaultAzureCredential
 
 from dserver_signed_url_plugin.errors import StorageAway, StorageMisconfigured
-from dserver_signed_url_plugin.storage.circuit_breaker import in_thread, locked
 from dserver_signed_url_plugin.storage.error_translation import log_failure
+from dserver_signed_url_plugin.storage.waiting import in_thread, locked
 
 # Of storage in every cloud.
 _SCOPE = "https://storage.azure.com/.default"

@@ -19,8 +19,8 @@ from dserver_signed_url_plugin.storage.broker.entry_points import (
     make_broker,
     missing_methods,
 )
-from dserver_signed_url_plugin.storage.circuit_breaker import in_thread
 from dserver_signed_url_plugin.storage.error_translation import log_failure
+from dserver_signed_url_plugin.storage.waiting import in_thread
 from dserver_signed_url_plugin.uris import BaseURI
 
 # A dataset that does not exist, in whose name a broker is asked whether it can sign.

@@ -14,7 +14,7 @@ from dservercore import ValidationError
 from sqlalchemy import BigInteger, Integer, String
 
 from dserver_sql_index.tables import datasets
-from dserver_sql_index.words import Part, is_storable, parts_of
+from dserver_sql_index.words import is_storable, parts_of
 
 DatasetInfo = Mapping[str, Any]
 Row = dict[str, Any]
@@ -64,10 +64,10 @@ def tag_digests(tags: Iterable[str]) -> set[str]:
 def text_rows(texts: Mapping[str, Iterable[Any]]) -> list[Row]:
     """Return the rows for the texts of some fields, by field, without the dataset's id."""
     return [
-        {"field": field, "part": number, "content": part.content,
-         "lexemes": part.words}
-        for field, number, part in _numbered(texts)
-    ]  # fmt: skip
+        {"field": field, "part": number, "content": content}
+        for field, lines in texts.items()
+        for number, content in enumerate(parts_of(map(str, lines)))
+    ]
 
 
 def searched_texts(info: DatasetInfo) -> dict[str, Iterable[Any]]:
@@ -98,12 +98,6 @@ def _item_texts(items: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
         yield str(item.get("relpath", ""))
         # Who has a file finds the datasets that contain it.
         yield str(item.get("hash", ""))
-
-
-def _numbered(texts: Mapping[str, Iterable[Any]]) -> Iterator[tuple[str, int, Part]]:
-    for field, lines in texts.items():
-        for number, part in enumerate(parts_of(map(str, lines))):
-            yield field, number, part
 
 
 def _row(info: DatasetInfo) -> Row:

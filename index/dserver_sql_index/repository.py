@@ -131,8 +131,6 @@ def _insert_texts(dataset_id: int, new_rows: list[Row]) -> None:
     if is_postgresql():
         lexemes = bindparam("lexemes", type_=ARRAY(Text))
         statement = statement.values(words=func.array_to_tsvector(lexemes))
-    else:
-        for row in rows:
-            del row["lexemes"]
+        rows = [{**row, "lexemes": sorted(set(row["content"].split()))} for row in rows]
     if rows:
         sql_db.session.execute(statement, rows)

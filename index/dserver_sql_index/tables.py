@@ -62,7 +62,7 @@ texts = Table(
     Column("dataset_id", Integer, ForeignKey(datasets.c.id), primary_key=True),
     Column("field", String(16), primary_key=True),
     Column("part", Integer, primary_key=True),
-    # Words as words.Part has them. They are searched with LIKE, on PostgreSQL only for phrases.
+    # As words.parts_of() makes it. It is searched with LIKE, on PostgreSQL only for phrases.
     Column("content", Text, nullable=False),
     # The same words without their order on PostgreSQL; null on other databases.
     Column("words", Text().with_variant(TSVECTOR(), "postgresql")),

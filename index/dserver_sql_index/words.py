@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 # Letters and digits; each character of a script that does not separate words is a word of its own.
 _UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
@@ -16,29 +15,17 @@ _MAX_LENGTH = 255
 _PART_LENGTH = 200_000
 
 
-@dataclass(frozen=True)
-class Part:
-    """Words of one field of a dataset, as many as fit into one row.
-
-    :param content: each word between spaces; a line feed between texts that do not belong together.
-    """
-
-    content: str
-
-    @property
-    def words(self) -> list[str]:
-        """Return each word once."""
-        return sorted(set(self.content.split()))
-
-
 def words_of(text: str) -> list[str]:
     """Return the words of a text, without case and diacritics, in the text's order."""
     plain = text.lower() if text.isascii() else _without_diacritics(text.casefold())
     return [word[:_MAX_LENGTH] for word in _WORD.findall(plain)]
 
 
-def parts_of(texts: Iterable[str]) -> Iterator[Part]:
-    """Return the words of several texts, none if they have no word."""
+def parts_of(texts: Iterable[str]) -> Iterator[str]:
+    """Yield the words of several texts in parts, each for one row; none if they have no word.
+
+    Each word is between spaces, and a line feed between texts that do not belong together.
+    """
     content: list[str] = []
     length = 0
     for text in texts:
@@ -46,10 +33,10 @@ def parts_of(texts: Iterable[str]) -> Iterator[Part]:
             content.append(word)
             length += len(word) + 1
             if length > _PART_LENGTH:
-                yield Part(f" {' '.join(content)} ")
+                yield f" {' '.join(content)} "
                 content, length = [], 0
     if any(word != "\n" for word in content):
-        yield Part(f" {' '.join(content)} ")
+        yield f" {' '.join(content)} "
 
 
 def _without_diacritics(text: str) -> str:

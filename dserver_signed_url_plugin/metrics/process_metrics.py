@@ -6,7 +6,6 @@ keeps the values of all worker processes in files of one directory.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -21,7 +20,6 @@ from dserver_signed_url_plugin.observer import Answer
 if TYPE_CHECKING:
     from dserver_signed_url_plugin.metrics.database_gauges import DatabaseGauge
 
-DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 PREFIX = "dserver_signed_url"
 UNKNOWN, OTHER = "unknown", "other"
 # Base URIs are rows of dserver's database, and an admin may name any: more count as one.
@@ -149,9 +147,11 @@ class ProcessMetrics:
         self._histograms["store_seconds"].labels(store).observe(seconds)
         self._open_breakers.labels(store).set(is_open)
 
-    def exposition(self, gauges: Iterable[DatabaseGauge]) -> bytes:
-        """Return these metrics of all processes, and gauges, in Prometheus' text format."""
-        directory = os.environ.get(DIRECTORY)
+    def exposition(self, gauges: Iterable[DatabaseGauge], directory: str | None) -> bytes:
+        """Return these metrics of all processes, and gauges, in Prometheus' text format.
+
+        :param directory: that of the multi-process mode; None without it.
+        """
         counted: Collector = self._registry
         if directory:
             counted = MultiProcessCollector(None, directory)  # type: ignore[no-untyped-call]

@@ -64,7 +64,7 @@ class Metrics:
             found = self._gauges.of(read)
         except (DatabaseBusy, TimeoutError):
             found = database_gauges.unavailable()
-        return self._counting.metrics.exposition(found)
+        return self._counting.metrics.exposition(found, os.environ.get(DIRECTORY))
 
 
 def _check_environment() -> None:

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from werkzeug.serving import make_server
 
+from dserver_signed_url_plugin.demo.store import LocalStore
 from tests.support.dserver import Account, Bucket, Dserver, in_capitals
+from tests.support.http_server import serving
 
 
 @pytest.fixture
 def address(dserver: Dserver) -> Iterator[str]:
     """The dserver of the test, behind a real port."""
-    server = make_server("127.0.0.1", 0, dserver.app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(dserver.app) as url:
+        yield url
+
+
+@pytest.fixture
+def tempstore(store: LocalStore, bucket: Bucket) -> Bucket:
+    """A bucket that dserver has keys for, and does not know yet."""
+    name = f"{bucket.name}-tempstore"
+    store.create_bucket(name)
+    return Bucket(name, store.endpoint, store.access_key, store.secret_key)
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from tests.support.clients import Deposit, DtoolDserver
 from tests.support.compose_files import DOCKER, compose_file, made_env
 from tests.support.doctor_reports import Guarded
 from tests.support.documentation import code_blocks, text_of
-from tests.support.dserver import Bucket, in_capitals
-from tests.support.http_server import serving
+from tests.support.dserver import in_capitals
+from tests.support.http_server import at_public_address
 from tests.support.in_process_flask import flask_shell
 
 PAGE = "docs/compose.rst"
@@ -49,14 +49,6 @@ os.execvp(command[0], command)
 
 
 @pytest.fixture
-def tempstore(store, bucket):
-    """The ephemeral bucket."""
-    name = f"{bucket.name}-tempstore"
-    store.create_bucket(name)
-    return Bucket(name, store.endpoint, store.access_key, store.secret_key)
-
-
-@pytest.fixture
 def served(make_dserver, bucket, tempstore, tmp_path, monkeypatch):
     """A dserver at its public address; the working directory is a checkout with some files."""
     (tmp_path / "docker").mkdir()
@@ -65,16 +57,9 @@ def served(make_dserver, bucket, tempstore, tmp_path, monkeypatch):
     (tmp_path / "results" / "one.csv").write_text("day,height\n1,3\n")
     (tmp_path / "temporary_file.txt").write_text("for ten minutes")
     monkeypatch.chdir(tmp_path)
-    made = []
-
-    def app(*request):
-        return made[0].app(*request)
-
-    # Its address has to be known before it is made.
-    with serving(app) as address:
-        buckets = {**tempstore.settings(), **Guarded.of(bucket).more}
-        made.append(make_dserver(SIGNED_URL_PUBLIC_URL=address, **in_capitals(buckets)))
-        yield made[0]
+    buckets = {**tempstore.settings(), **Guarded.of(bucket).more}
+    with at_public_address(make_dserver, **in_capitals(buckets)) as (dserver, _):
+        yield dserver
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import requests
 
 from tests.support.clients import Deposit, DtoolDserver
 from tests.support.documentation import code_blocks, run, text_of
-from tests.support.dserver import Bucket, in_capitals
-from tests.support.http_server import serving
+from tests.support.dserver import in_capitals
+from tests.support.http_server import at_public_address
 from tests.support.in_process_flask import flask_shell
 
 PAGE, OVER_HTTP = "docs/shares.rst", "Share over HTTP"
@@ -29,14 +29,6 @@ TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC")
 
 
 @pytest.fixture
-def tempstore(store, bucket):
-    """A bucket that dserver has keys for, and does not know yet."""
-    name = f"{bucket.name}-tempstore"
-    store.create_bucket(name)
-    return Bucket(name, store.endpoint, store.access_key, store.secret_key)
-
-
-@pytest.fixture
 def app(make_dserver, tempstore, monkeypatch, tmp_path):
     """A dserver behind a real port, at its public address; the working directory has files."""
     (tmp_path / "results").mkdir()
@@ -44,17 +36,8 @@ def app(make_dserver, tempstore, monkeypatch, tmp_path):
         (tmp_path / "results" / name).write_text(content)
     (tmp_path / "temporary_file.txt").write_text("for ten minutes")
     monkeypatch.chdir(tmp_path)
-    made = []
-
-    def served(*request):
-        return made[0].app(*request)
-
-    # Its address has to be known before it is made.
-    with serving(served) as address:
-        made.append(
-            make_dserver(SIGNED_URL_PUBLIC_URL=address, **in_capitals(tempstore.settings()))
-        )
-        yield made[0], address
+    with at_public_address(make_dserver, **in_capitals(tempstore.settings())) as served:
+        yield served
 
 
 @pytest.fixture

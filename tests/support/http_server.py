@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from werkzeug.serving import make_server
+
+from tests.support.dserver import Dserver
 
 
 @contextmanager
@@ -22,3 +24,19 @@ def serving(app: Any) -> Iterator[str]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@contextmanager
+def at_public_address(
+    make_dserver: Callable[..., Dserver], **settings: Any
+) -> Iterator[tuple[Dserver, str]]:
+    """Serve a dserver that knows the address at which it is served; yield both."""
+    made: list[Dserver] = []
+
+    def app(*request: Any) -> Any:
+        return made[0].app(*request)
+
+    # Its address has to be known before it is made.
+    with serving(app) as address:
+        made.append(make_dserver(SIGNED_URL_PUBLIC_URL=address, **settings))
+        yield made[0], address

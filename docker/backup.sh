@@ -2,6 +2,8 @@
 # Back up the database and the keys, while dserver runs: docker/backup.sh DIRECTORY
 # Makes DIRECTORY/dserver-<time>, which is complete if it has this name. docs/backup.rst says more.
 set -eu
+# Else cd prints where it has gone, into what is read from it.
+unset CDPATH
 umask 077
 
 [ $# -eq 1 ] || { echo "Usage: $0 DIRECTORY" >&2; exit 2; }
@@ -11,6 +13,7 @@ cd "$(dirname "$0")/.."
 
 mkdir "$backup.unfinished"
 trap 'rm -rf "$backup.unfinished"' EXIT
+trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 

@@ -2,6 +2,8 @@
 # Restore a backup into an empty stack: docker/restore.sh DIRECTORY/dserver-<time>
 # Overwrites nothing: it refuses a database that has tables, and other keys. May be repeated.
 set -eu
+# Else cd prints where it has gone, into what is read from it.
+unset CDPATH
 
 refuse() {
     echo "$1" >&2

@@ -77,6 +77,7 @@ class Stack:
         return subprocess.run(
             [self.directory / "docker" / script, *arguments],
             env=self._environment | environment,
+            cwd=self.directory,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -202,6 +203,13 @@ def test_a_backup_is_readable_by_its_owner_only_and_has_the_settings(stack, back
     assert (backup / "env").read_text() == (stack[0].directory / ".env").read_text()
     for path in (backup, *backup.iterdir()):
         assert path.stat().st_mode & 0o077 == 0
+
+
+def test_it_does_not_matter_where_the_shell_looks_for_directories(stack):
+    made = stack[0]
+    done = made.run("backup.sh", Path("backups"), CDPATH=str(made.directory))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert Path(done.stdout.strip()).parent == made.directory / "backups"
 
 
 def test_the_scripts_say_how_they_are_called(stack):

@@ -230,12 +230,13 @@ class _Run:
             return task
 
     def _fail(self, error: BaseException) -> None:
-        self._limit.end_run()
         with self._lock:
             if self._error is None:
                 self._error = error
             self._queue.clear()
             self._task_taken.notify()
+        # Now, because another task that raises Stopped would be taken for what ended the run.
+        self._limit.end_run()
 
 
 def run(tasks: Iterable[Task], limit: Limit | None = None) -> None:

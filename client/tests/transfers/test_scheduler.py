@@ -101,6 +101,43 @@ def test_an_error_of_the_iterable_ends_the_run_and_is_raised() -> None:
     assert not _threads()
 
 
+class StopsAnotherTaskFirst(Limit):
+    """A limit whose run ends only after a task that it has stopped has failed, too."""
+
+    def __init__(self) -> None:
+        super().__init__(2, 2)
+        self.other_failed = threading.Event()
+
+    def end_run(self) -> None:
+        super().end_run()
+        if threading.current_thread() is not threading.main_thread():
+            self.other_failed.wait(timeout=30)
+
+    def task_done(self) -> None:
+        self.other_failed.set()
+        super().task_done()
+
+
+def test_what_a_failure_stops_is_not_taken_for_the_failure() -> None:
+    limit = StopsAnotherTaskFirst()
+    at_work = threading.Barrier(2)
+
+    def fails() -> None:
+        at_work.wait(timeout=30)
+        raise ValueError("the first")
+
+    def is_stopped() -> None:
+        at_work.wait(timeout=30)
+        try:
+            limit.pause(30)
+        except Stopped:
+            limit.other_failed.set()
+            raise
+
+    with pytest.raises(ValueError, match="the first"):
+        run([fails, is_stopped], limit)
+
+
 def test_ctrl_c_stops_long_tasks_and_leaves_no_thread() -> None:
     limit = Limit(4, 4)
     stopped: list[int] = []

@@ -7,9 +7,9 @@ from typing import cast
 
 from flask import Flask, current_app
 
-from dserver_signed_url_plugin.audit.decisions import Audit
 from dserver_signed_url_plugin.audit.export import AuditExport
 from dserver_signed_url_plugin.audit.report import AuditReport
+from dserver_signed_url_plugin.audit.service import Audit
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.deposits.file_urls import FileURLs
 from dserver_signed_url_plugin.deposits.service import Deposits

@@ -1,51 +1,22 @@
-"""Decisions: who was granted or refused what, as a line in the log and a row in the table.
+"""Decisions: who was granted or refused what, and how the log and the table have it.
 
-No decision holds a secret. Knows neither requests nor the table's columns.
+No decision holds a secret. Knows neither requests nor the database.
 """
 
 from __future__ import annotations
 
-import json
-import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from enum import Enum
 from hashlib import sha256
 from typing import Any
 
-from dserver_signed_url_plugin.audit import operators, repository
-from dserver_signed_url_plugin.audit.repository import Search
 from dserver_signed_url_plugin.audit.texts import parsed, printable_uri, shortened
-from dserver_signed_url_plugin.config import Settings
-from dserver_signed_url_plugin.errors import (
-    AuditOff,
-    DatabaseBusy,
-    InvalidField,
-    TooManyRequests,
-)
-from dserver_signed_url_plugin.permissions import UploadPermit
-from dserver_signed_url_plugin.times import in_utc
+from dserver_signed_url_plugin.errors import InvalidField, TooManyRequests
+from dserver_signed_url_plugin.times import in_utc, timestamp
 from dserver_signed_url_plugin.uris import DatasetURI
-
-__all__ = [
-    "COMMAND",
-    "Audit",
-    "Decision",
-    "DecisionPage",
-    "Extent",
-    "Outcome",
-    "Run",
-    "Search",
-    "Use",
-    "decision_of",
-    "parsed",
-    "printable_uri",
-]
-
-# The name that operators configure.
-logger = logging.getLogger("dserver_signed_url_plugin.audit")
 
 _LONGEST = {
     "username": 255,
@@ -59,10 +30,7 @@ _LONGEST = {
 }
 # What the action of a command begins with; the rest is its name, as in "flask share revoke".
 COMMAND = "flask "
-_UTC = "%Y-%m-%dT%H:%M:%S.%fZ"
 _BUCKET = re.compile(r"[^:/]+://[^/]+")
-# Of the link of a share.
-_USES = ("share-open", "share-preview", "share-download")
 
 
 class Outcome(Enum):
@@ -113,16 +81,43 @@ class Decision:
     host: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return what JSON and the log have of it, times as UTC."""
-        return {name: _as_json(value) for name, value in vars(self).items()}
+        """Return what JSON and the log have of it; times are in UTC."""
+        return {
+            **vars(self),
+            "time": timestamp(self.time),
+            "outcome": self.outcome.value,
+            "expires_at": None if self.expires_at is None else timestamp(self.expires_at),
+        }
 
     def storable(self) -> Decision:
         """Return it with every time in UTC, every text as short and printable as the table's."""
         texts: dict[str, Any] = {
             name: shortened(getattr(self, name), longest) for name, longest in _LONGEST.items()
         }
-        times: dict[str, Any] = {"time": _utc(self.time), "expires_at": _utc(self.expires_at)}
-        return replace(self, uri=printable_uri(self.uri), **texts, **times)
+        expires_at = None if self.expires_at is None else in_utc(self.expires_at)
+        return replace(
+            self,
+            time=in_utc(self.time),
+            uri=printable_uri(self.uri),
+            expires_at=expires_at,
+            **texts,
+        )
+
+
+@dataclass(frozen=True)
+class Search:
+    """Criteria for decisions.
+
+    ``uri`` is a dataset's, or with ``below`` a base URI and everything below it; ``since`` is in
+    UTC; ``before`` is the ``next`` of the previous page.
+    """
+
+    uri: str | None = None
+    below: bool = False
+    username: str | None = None
+    share: str | None = None
+    since: datetime | None = None
+    before: int | None = None
 
 
 @dataclass(frozen=True)
@@ -152,128 +147,23 @@ class Run:
     succeeded_at: datetime | None
 
 
-class Audit:
-    """Records decisions and finds them; needs an app context, but no request."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._days = settings.audit_days
-        # Its lines appear wherever logging is configured, even if this logger is not.
-        if logger.level == logging.NOTSET:
-            logger.setLevel(logging.INFO)
-
-    def record(self, decision: Decision) -> None:
-        """Log a decision and insert it into the table; never raises, and never blocks for long.
-
-        Uncommitted changes of the database session are rolled back.
-        """
-        operator = operators.current()
-        if operator is not None:
-            decision = replace(decision, operator=operator.login, host=operator.host)
-        decision = decision.storable()
-        logger.info("%s", json.dumps(decision.as_json()))
-        # Not after the database has just refused: the caller is waiting for the answer.
-        if self._days and decision.reason != DatabaseBusy.slug:
-            more = {"base_uri": _base_of(decision.uri), "tally": _tally(decision)}
-            repository.write({**vars(decision), "outcome": decision.outcome.value, **more})
-
-    def purge(self) -> int:
-        """Delete what is older than ``SIGNED_URL_AUDIT_DAYS``; return the number of rows.
-
-        :raises DatabaseBusy: if the table cannot be used.
-        """
-        return repository.purge(kept_since(self._days)) if self._days else 0
-
-    def page(
-        self, permit: UploadPermit, uuid: str | None, before: int | None, limit: int
-    ) -> DecisionPage:
-        """Return the decisions about a dataset, or about a base URI and all below it.
-
-        :param permit: for the base URI; an admin's shows addresses, operators and hosts, too.
-        :param uuid: of the dataset; None for all that is below the base URI.
-        :param before: ``next`` of the previous page.
-        :raises AuditOff: if this server keeps none.
-        """
-        place = permit.base_uri if uuid is None else permit.base_uri.dataset(uuid)
-        page = self.found(Search(str(place), uuid is None, before=before), limit)
-        if permit.is_admin:
-            return page
-        return replace(page, decisions=[_without_origin(one) for one in page.decisions])
-
-    def found(self, search: Search, limit: int) -> DecisionPage:
-        """Return the decisions that match an operator's search.
-
-        :raises AuditOff: if this server keeps none.
-        :raises DatabaseBusy: if the table cannot be read.
-        """
-        rows = repository.find(stored(search, self._days), limit + 1)
-        more = rows[limit - 1]["id"] if len(rows) > limit else None
-        return DecisionPage(search.uri or "", [decision_of(row) for row in rows[:limit]], more)
-
-    def uses(self, share: str) -> dict[str, Use]:
-        """Return how often a share was used, by action, as far as this server keeps decisions.
-
-        :raises DatabaseBusy: if the table cannot be read.
-        """
-        found = repository.uses(share, _USES) if self._days else ()
-        counted = {action: Use(count, _utc(last)) for action, count, last in found}
-        return {action: counted[action] for action in _USES if action in counted}
-
-    def last_runs(self) -> dict[str, Run]:
-        """Return the last run of each command that has run, by its name without ``flask``.
-
-        As far as this server keeps decisions; a dry run, and one that was killed, is none.
-
-        :raises DatabaseBusy: if the table cannot be read.
-        """
-        found = repository.last_runs() if self._days else ()
-        runs: dict[str, Run] = {}
-        for action, outcome, moment, reason in sorted(found, key=lambda row: row[2]):
-            name, succeeded = action.removeprefix(COMMAND), outcome == Outcome.GRANTED.value
-            before = runs.get(name)
-            last_success = before.succeeded_at if before else None
-            runs[name] = Run(_utc(moment), reason, _utc(moment) if succeeded else last_success)
-        return runs
-
-
-def _without_origin(decision: Decision) -> Decision:
-    return replace(decision, address=None, operator=None, host=None)
-
-
-def kept_since(days: int) -> datetime:
-    """Return the time (UTC) before which decisions are neither shown nor kept."""
-    return datetime.now(timezone.utc) - timedelta(days=days)
-
-
-def shown_since(since: datetime | None, days: int) -> datetime:
-    """Return a time (UTC), but none before that since which decisions are kept.
-
-    :raises AuditOff: if none are, because ``days`` is 0.
-    """
-    if not days:
-        raise AuditOff
-    kept = kept_since(days)
-    return max(since or kept, kept)
-
-
-def stored(search: Search, days: int) -> Search:
-    """Return a search as the table needs it: with the URI as it is stored, and a time.
-
-    :raises AuditOff: if this server keeps no decisions.
-    """
-    uri = None if search.uri is None else printable_uri(search.uri)
-    return replace(search, since=shown_since(search.since, days), uri=uri)
+def row_of(decision: Decision) -> dict[str, Any]:
+    """Return the row of a decision, which is storable, without its id."""
+    return {
+        **vars(decision),
+        "outcome": decision.outcome.value,
+        "base_uri": _base_of(decision.uri),
+        "tally": _tally(decision),
+    }
 
 
 def decision_of(row: Mapping[str, Any]) -> Decision:
-    """Return the decision of a row."""
-    kept = {name: _utc(row[name]) for name in row.keys() - {"id", "base_uri", "tally", "outcome"}}
-    return Decision(outcome=Outcome(row["outcome"]), **kept)
-
-
-def _as_json(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.strftime(_UTC)
-    return value.value if isinstance(value, Outcome) else value
+    """Return the decision of a row; SQLite forgets that its times are in UTC."""
+    facts = {name: row[name] for name in row.keys() - {"id", "base_uri", "tally"}}
+    facts |= {"time": in_utc(row["time"]), "outcome": Outcome(row["outcome"])}
+    if row["expires_at"] is not None:
+        facts["expires_at"] = in_utc(row["expires_at"])
+    return Decision(**facts)
 
 
 def _tally(decision: Decision) -> str | None:
@@ -299,10 +189,3 @@ def _base_of(uri: str) -> str:
         found = _BUCKET.match(uri)
         return found.group() if found else ""
     return str(place.base if isinstance(place, DatasetURI) else place)
-
-
-def _utc(value: Any) -> Any:
-    """Return a time in UTC, the zone that SQLite forgets; anything else as it is."""
-    if isinstance(value, datetime):
-        return in_utc(value)
-    return value

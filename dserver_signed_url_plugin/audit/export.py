@@ -12,7 +12,8 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from dserver_signed_url_plugin.audit import export_repository as repository
-from dserver_signed_url_plugin.audit.decisions import Decision, Search, decision_of, stored
+from dserver_signed_url_plugin.audit.decisions import Decision, Search, decision_of
+from dserver_signed_url_plugin.audit.retention import within
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import InvalidField
 from dserver_signed_url_plugin.times import in_utc
@@ -81,7 +82,7 @@ class AuditExport:
         :raises AuditOff: if this server keeps none.
         :raises DatabaseBusy: if the table cannot be read.
         """
-        search = stored(search, self.settings.audit_days)
+        search = within(search, self.settings.audit_days)
         last, place = repository.newest_id(), 0 if after is None else after.id
         if after is not None:
             _check(after, last)

@@ -10,7 +10,8 @@ from typing import Any
 from dservercore import sql_db
 from sqlalchemy import func, select, text
 
-from dserver_signed_url_plugin.audit.repository import Search, SignedURLAudit, read, statement
+from dserver_signed_url_plugin.audit.decisions import Search
+from dserver_signed_url_plugin.audit.repository import SignedURLAudit, read, statement
 from dserver_signed_url_plugin.errors import DatabaseBusy
 
 # Transactions that hold the lock of an INSERT, UPDATE or DELETE. A transaction takes it before the

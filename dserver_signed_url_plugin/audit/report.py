@@ -10,8 +10,8 @@ from enum import Enum
 from typing import Any
 
 from dserver_signed_url_plugin.audit import report_repository as repository
-from dserver_signed_url_plugin.audit.decisions import shown_since
 from dserver_signed_url_plugin.audit.report_repository import Sums
+from dserver_signed_url_plugin.audit.retention import shown_since
 from dserver_signed_url_plugin.config import Settings
 
 

@@ -10,7 +10,6 @@ import logging
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -37,6 +36,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dserver_signed_url_plugin import database
+from dserver_signed_url_plugin.audit.decisions import Search
 from dserver_signed_url_plugin.errors import DatabaseBusy
 
 logger = logging.getLogger(__name__)
@@ -103,22 +103,6 @@ class SignedURLAudit(sql_db.Model):
 
 
 _INSERT = insert(SignedURLAudit.__table__)
-
-
-@dataclass(frozen=True)
-class Search:
-    """Criteria for rows.
-
-    ``uri`` is a dataset's, or with ``below`` a base URI and everything below it; ``before`` is the
-    id of the last row of the previous page.
-    """
-
-    uri: str | None = None
-    below: bool = False
-    username: str | None = None
-    share: str | None = None
-    since: datetime | None = None
-    before: int | None = None
 
 
 def write(values: Mapping[str, Any]) -> None:

@@ -11,8 +11,9 @@ from datetime import datetime
 import click
 from flask.cli import with_appcontext
 
-from dserver_signed_url_plugin.audit.decisions import Decision, Search, parsed
+from dserver_signed_url_plugin.audit.decisions import Decision, Search
 from dserver_signed_url_plugin.audit.export import Cursor
+from dserver_signed_url_plugin.audit.texts import parsed
 from dserver_signed_url_plugin.cli.durations import SINCE, moment
 from dserver_signed_url_plugin.errors import InvalidField, SignedURLError
 from dserver_signed_url_plugin.services import services

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dserver_signed_url_plugin.audit.decisions import Audit, Decision
+from dserver_signed_url_plugin.audit.decisions import Decision
+from dserver_signed_url_plugin.audit.service import Audit
 from dserver_signed_url_plugin.config import Settings, chosen_life
 from dserver_signed_url_plugin.downloads.service import Downloads
 from dserver_signed_url_plugin.lifecycle.rules import Lifecycles

@@ -16,7 +16,8 @@ from uuid import uuid4
 from msgspec import structs
 
 from dserver_signed_url_plugin import datasets
-from dserver_signed_url_plugin.audit.decisions import Audit, Decision, Extent
+from dserver_signed_url_plugin.audit.decisions import Decision, Extent
+from dserver_signed_url_plugin.audit.service import Audit
 from dserver_signed_url_plugin.deposits import repository
 from dserver_signed_url_plugin.deposits.local_files import (
     ChangedFile,

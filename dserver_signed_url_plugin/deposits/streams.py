@@ -18,7 +18,7 @@ import dtoolcore.utils
 from msgspec import structs
 
 from dserver_signed_url_plugin import datasets
-from dserver_signed_url_plugin.audit.decisions import Audit
+from dserver_signed_url_plugin.audit.service import Audit
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.deposits import repository
 from dserver_signed_url_plugin.deposits.part_pipeline import (

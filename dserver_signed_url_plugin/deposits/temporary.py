@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 from dserver_signed_url_plugin import datasets
-from dserver_signed_url_plugin.audit.decisions import Audit, Decision
+from dserver_signed_url_plugin.audit.decisions import Decision
+from dserver_signed_url_plugin.audit.service import Audit
 from dserver_signed_url_plugin.datasets import RegisteredDataset
 from dserver_signed_url_plugin.deposits import repository
 from dserver_signed_url_plugin.deposits.repository import Deposit

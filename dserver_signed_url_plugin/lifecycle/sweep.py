@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from dserver_signed_url_plugin import datasets
-from dserver_signed_url_plugin.audit.decisions import Audit, Decision
+from dserver_signed_url_plugin.audit.decisions import Decision
+from dserver_signed_url_plugin.audit.service import Audit
 from dserver_signed_url_plugin.datasets import RegisteredDataset
 from dserver_signed_url_plugin.errors import (
     DatasetNotFound,

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from dserver_signed_url_plugin.audit.decisions import Audit, Run
+from dserver_signed_url_plugin.audit.decisions import Run
+from dserver_signed_url_plugin.audit.service import Audit
 from dserver_signed_url_plugin.metrics import repository
 from dserver_signed_url_plugin.times import in_utc
 

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from dserver_signed_url_plugin import database
-from dserver_signed_url_plugin.audit.decisions import Audit
+from dserver_signed_url_plugin.audit.service import Audit
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import ConfigurationError, DatabaseBusy, RouteNotFound
 from dserver_signed_url_plugin.metrics import database_gauges

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
-from dserver_signed_url_plugin.audit.decisions import Audit, Decision, Extent
+from dserver_signed_url_plugin.audit.decisions import Decision, Extent
+from dserver_signed_url_plugin.audit.service import Audit
 from dserver_signed_url_plugin.config import Settings, chosen_life
 from dserver_signed_url_plugin.datasets import RegisteredDataset
 from dserver_signed_url_plugin.downloads.service import Downloads

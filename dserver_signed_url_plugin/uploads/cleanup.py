@@ -9,7 +9,8 @@ from datetime import datetime, timedelta, timezone
 from enum import Enum
 
 from dserver_signed_url_plugin import database
-from dserver_signed_url_plugin.audit.decisions import Audit, Decision
+from dserver_signed_url_plugin.audit.decisions import Decision
+from dserver_signed_url_plugin.audit.service import Audit
 from dserver_signed_url_plugin.errors import (
     AlreadyRegistered,
     SignedURLError,

@@ -13,7 +13,8 @@ from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 from dserver_signed_url_plugin import datasets
-from dserver_signed_url_plugin.audit.decisions import Audit, Decision
+from dserver_signed_url_plugin.audit.decisions import Decision
+from dserver_signed_url_plugin.audit.service import Audit
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.downloads.selection import matches
 from dserver_signed_url_plugin.errors import DatasetNotFound, InvalidField, StorageMisconfigured

@@ -18,7 +18,8 @@ from uuid import uuid4
 from flask import Blueprint, Response, request
 
 from dserver_signed_url_plugin import request_ids
-from dserver_signed_url_plugin.audit.decisions import Decision, Extent, Outcome, printable_uri
+from dserver_signed_url_plugin.audit.decisions import Decision, Extent, Outcome
+from dserver_signed_url_plugin.audit.texts import printable_uri
 from dserver_signed_url_plugin.errors import InternalError
 from dserver_signed_url_plugin.observer import Answer
 from dserver_signed_url_plugin.services import services

@@ -10,7 +10,8 @@ from dataclasses import replace
 from typing import Literal, TypedDict
 
 from dserver_signed_url_plugin import database
-from dserver_signed_url_plugin.audit.decisions import DecisionPage, parsed
+from dserver_signed_url_plugin.audit.decisions import DecisionPage
+from dserver_signed_url_plugin.audit.texts import parsed
 from dserver_signed_url_plugin.downloads.grants import (
     DatasetGrant,
     ItemGrant,

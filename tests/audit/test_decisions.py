@@ -7,8 +7,9 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from dserver_signed_url_plugin.audit.decisions import Decision, parsed
+from dserver_signed_url_plugin.audit.decisions import Decision
 from dserver_signed_url_plugin.audit.repository import SignedURLAudit
+from dserver_signed_url_plugin.audit.texts import parsed
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import ConfigurationError, InvalidField
 from dserver_signed_url_plugin.uris import BaseURI, DatasetURI

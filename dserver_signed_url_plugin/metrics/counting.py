@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dserver_signed_url_plugin.observer import Answer, Observer
 
@@ -17,26 +16,31 @@ class Counting(Observer):
 
     These are made with the first request. So a command, which serves none, writes nothing into the
     files that worker processes share, and forked workers have files of their own.
+
+    :raises ModuleNotFoundError: if prometheus_client, an optional dependency, is not installed.
     """
 
     def __init__(self) -> None:
+        from dserver_signed_url_plugin.metrics.process_metrics import (  # noqa: PLC0415 (see above)
+            ProcessMetrics,
+        )
+
+        self._make_metrics = ProcessMetrics
         self._lock = threading.Lock()
         self._metrics: ProcessMetrics | None = None
 
-    @property
     def metrics(self) -> ProcessMetrics:
-        """The metrics of this process."""
+        """Return the metrics of this process."""
         with self._lock:
             if self._metrics is None:
-                self._metrics = load_process_metrics().ProcessMetrics()
+                self._metrics = self._make_metrics()
             return self._metrics
 
     def request_began(self) -> None:
-        if self._metrics is None:
-            _ = self.metrics
+        self.metrics()
 
     def answered(self, answer: Answer) -> None:
-        self.metrics.answered(answer)
+        self.metrics().answered(answer)
 
     def completed(self, seconds: float, deposit_seconds: float, size_in_bytes: int | None) -> None:
         if self._metrics is not None:
@@ -45,11 +49,3 @@ class Counting(Observer):
     def store_called(self, store: str, result: str, seconds: float, *, is_open: bool) -> None:
         if self._metrics is not None:
             self._metrics.store_called(store, result, seconds, is_open=is_open)
-
-
-def load_process_metrics() -> Any:
-    """Import what needs prometheus_client, an optional dependency.
-
-    :raises ModuleNotFoundError: if it is not installed.
-    """
-    return importlib.import_module("dserver_signed_url_plugin.metrics.process_metrics")

@@ -13,7 +13,7 @@ from dserver_signed_url_plugin.audit.service import Audit
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import ConfigurationError, DatabaseBusy, RouteNotFound
 from dserver_signed_url_plugin.metrics import database_gauges
-from dserver_signed_url_plugin.metrics.counting import Counting, load_process_metrics
+from dserver_signed_url_plugin.metrics.counting import Counting
 from dserver_signed_url_plugin.metrics.database_gauges import DatabaseGauge
 from dserver_signed_url_plugin.observer import Observer
 from dserver_signed_url_plugin.shared_result import SharedResult
@@ -37,9 +37,7 @@ class Metrics:
         self._gauges: SharedResult[Sequence[DatabaseGauge]] = SharedResult(
             timeout=_TIMEOUT, max_age=_MAX_AGE
         )
-        self._counting = Counting() if settings.metrics else None
-        if settings.metrics:
-            _check_environment()
+        self._counting = _counting() if settings.metrics else None
 
     @property
     def observer(self) -> Observer:
@@ -64,25 +62,25 @@ class Metrics:
             found = self._gauges.of(read)
         except (DatabaseBusy, TimeoutError):
             found = database_gauges.unavailable()
-        return self._counting.metrics.exposition(found, os.environ.get(DIRECTORY))
+        return self._counting.metrics().exposition(found, os.environ.get(DIRECTORY))
 
 
-def _check_environment() -> None:
+def _counting() -> Counting:
     directory = os.environ.get(DIRECTORY)
     if directory and not os.access(directory, os.W_OK | os.X_OK):
         raise ConfigurationError(
             DIRECTORY, f"must name a directory in which dserver can write, not {directory!r}."
         )
-    try:
-        load_process_metrics()
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(
-            SETTING,
-            "needs prometheus_client: install the extra `metrics` of this plugin, or leave it out.",
-        ) from error
     if not directory and os.environ.get("SERVER_SOFTWARE", "").startswith("gunicorn"):
         logger.warning(
             "%s is not set: if gunicorn runs several workers, each of them shows its own metrics "
             "only. Set it to an empty directory in which they can write.",
             DIRECTORY,
         )
+    try:
+        return Counting()
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            SETTING,
+            "needs prometheus_client: install the extra `metrics` of this plugin, or leave it out.",
+        ) from error

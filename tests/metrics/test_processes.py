@@ -38,7 +38,7 @@ for _ in range(2):
     workers.append(pid)
     os.waitpid(pid, 0)
 multiprocess.mark_process_dead(workers[0])
-print(counting.metrics.exposition([], os.environ["PROMETHEUS_MULTIPROC_DIR"]).decode())
+print(counting.metrics().exposition([], os.environ["PROMETHEUS_MULTIPROC_DIR"]).decode())
 """
 
 

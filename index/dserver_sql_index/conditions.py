@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from dservercore import sql_db
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
@@ -25,7 +24,7 @@ from werkzeug.exceptions import BadRequest
 
 from dserver_sql_index.documents import tag_digests
 from dserver_sql_index.free_text import Term, parse
-from dserver_sql_index.tables import datasets, tags, texts
+from dserver_sql_index.tables import datasets, is_postgresql, tags, texts
 from dserver_sql_index.words import is_storable
 
 Condition = ColumnElement[bool]
@@ -55,11 +54,6 @@ def conditions(query: Mapping[str, Any]) -> Iterator[Condition]:
         yield _has_all(tag_digests(query["tags"]))
     if text := str(query.get("free_text") or "").strip():
         yield from _has_text(text)
-
-
-def is_postgresql() -> bool:
-    """Return whether dserver's database is a PostgreSQL."""
-    return str(sql_db.session.get_bind().dialect.name) == "postgresql"
 
 
 def _is_among(column: ColumnElement[str], values: Iterable[Any]) -> Condition:

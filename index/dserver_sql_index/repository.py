@@ -13,9 +13,8 @@ from sqlalchemy import ARRAY, Table, Text, bindparam, delete, func, insert, sele
 from sqlalchemy.exc import IntegrityError
 
 from dserver_sql_index import documents
-from dserver_sql_index.conditions import is_postgresql
 from dserver_sql_index.documents import DatasetInfo, Row
-from dserver_sql_index.tables import datasets, tags, texts
+from dserver_sql_index.tables import datasets, is_postgresql, tags, texts
 
 
 def write(info: DatasetInfo) -> None:

@@ -1,4 +1,4 @@
-"""The tables of the index, in dserver's database."""
+"""The tables of the index, in dserver's database; whether it is PostgreSQL."""
 
 from __future__ import annotations
 
@@ -71,3 +71,8 @@ texts = Table(
 )
 
 NAMES = frozenset(table.name for table in (datasets, tags, texts))
+
+
+def is_postgresql() -> bool:
+    """Return whether dserver's database is PostgreSQL."""
+    return str(sql_db.session.get_bind().dialect.name) == "postgresql"

@@ -28,8 +28,8 @@ class Terminated(KeyboardInterrupt):
 def interruptible() -> Iterator[Callable[[], None]]:
     """Treat the end of the terminal (SIGHUP) and SIGTERM like Ctrl-C, unless they are ignored.
 
-    Only the first interrupts: it often comes twice, and what it leads to has to be completed. The
-    function that is returned lets none interrupt any more.
+    Only the first interrupts: it often comes twice, and what it leads to has to be completed.
+    Yields a function after whose call these signals are ignored.
     """
     is_main = threading.current_thread() is threading.main_thread()
     # No other thread can handle signals.

@@ -48,16 +48,15 @@ def recorded(callback: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextmanager
 def _run_recorded(options: Mapping[str, Any]) -> Iterator[None]:
-    reason: str | None = InternalError.slug
-    with interruptible() as interrupt_no_more:
+    reason: str | None = None
+    with interruptible() as ignore_signals:
         try:
             yield
-            reason = None
         except BaseException as error:
             reason = _reason(error)
             raise
         finally:
-            interrupt_no_more()
+            ignore_signals()
             _record(options, reason)
 
 

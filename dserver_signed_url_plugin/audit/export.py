@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -38,14 +39,14 @@ class Cursor:
 
         :raises InvalidField: if it is no cursor.
         """
-        found = _CURSOR.fullmatch(text)
-        try:
-            if found:
+        if found := _CURSOR.fullmatch(text):
+            # Its digits need not be those of a date.
+            with suppress(ValueError):
                 moment = datetime.strptime(found[2], _TIME).replace(tzinfo=timezone.utc)
                 return cls(int(found[1]), moment)
-        except ValueError:
-            pass
-        raise InvalidField("after", "is no cursor, which each exported line has")
+        raise InvalidField(
+            "after", "must be the cursor of a line that was exported, or '' for the first export"
+        )
 
     def __str__(self) -> str:
         return f"{self.id}-{self.time:{_TIME}}Z"

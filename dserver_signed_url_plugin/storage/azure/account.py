@@ -69,5 +69,5 @@ def _key(account: str, settings: Settings) -> bytes | None:
 def _endpoint(account: str, setting: str | None) -> str:
     endpoint = blob_endpoint(account, setting)
     if endpoint is None:
-        raise StorageMisconfigured(f"{account}", "is not the name of an Azure account")
+        raise StorageMisconfigured(account, "is not the name of an Azure account")
     return endpoint

@@ -159,7 +159,7 @@ def jwt_tokens(jwt_settings: dict[str, Any]) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def described() -> bool:
-    """Tell whether each dserver of a test describes its routes, as that of a module does."""
+    """Return whether each dserver of a test describes its routes, as that of a module does."""
     return False
 
 

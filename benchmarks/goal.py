@@ -23,7 +23,7 @@ class Goal:
     least: float | None = None
 
     def is_met(self, value: float) -> bool:
-        """Tell whether a value reaches the goal."""
+        """Return whether a value reaches the goal."""
         if self.most is not None:
             return value <= self.most
         return self.least is None or value >= self.least

@@ -86,7 +86,7 @@ class Signals:
             signal.signal(number, lambda *_: None)
 
     def stop_within(self, seconds: float) -> bool:
-        """Wait for some seconds or a signal; tell whether it was one to stop."""
+        """Wait for some seconds or a signal; return whether it was one to stop."""
         ready, _, _ = select.select([self._pipe], [], [], max(0.0, seconds))
         came = os.read(self._pipe, 64) if ready else b""
         return not {signal.SIGTERM, signal.SIGINT}.isdisjoint(came)
@@ -109,7 +109,7 @@ def main() -> int:
 
 
 def stopped_before(due: datetime, signals: Signals) -> bool:
-    """Wait until a time; tell whether there was a signal to stop meanwhile."""
+    """Wait until a time; return whether there was a signal to stop meanwhile."""
     while (left := (due - datetime.now(timezone.utc)).total_seconds()) > 0:
         if signals.stop_within(min(left, LONGEST_WAIT)):
             return True

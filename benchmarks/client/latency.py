@@ -91,7 +91,7 @@ class _End(asyncio.Protocol):
 
     @property
     def may_write(self) -> bool:
-        """Tell whether this end takes more bytes now."""
+        """Return whether this end takes more bytes now."""
         return self._may_write
 
     def _send(self, other: _End, data: bytes) -> None:

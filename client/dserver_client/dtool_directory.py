@@ -53,7 +53,7 @@ Tags: .dtool/tags/
 
 
 def is_dataset(directory: Path) -> bool:
-    """Tell whether a directory is a dataset, or will be one."""
+    """Return whether a directory is a dataset, or will be one."""
     return (directory / _ADMIN_METADATA).is_file()
 
 
@@ -87,7 +87,7 @@ def complete(directory: Path, documents: Documents, state: Path) -> None:
 
 
 def _is_empty(directory: Path) -> bool:
-    """Tell whether nothing is there but what ``begin`` may have made before it was interrupted."""
+    """Return whether nothing is there but what ``begin`` may have made before an interruption."""
     if set(os.listdir(directory)) - {STATE_DIRECTORY, ".dtool", DATA}:
         return False
     return not any((directory / DATA).glob("*"))

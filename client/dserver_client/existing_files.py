@@ -85,7 +85,7 @@ def _stat(path: str) -> os.stat_result | str | None:
 
 
 def was_fetched(item: ManifestItem, path: str) -> bool:
-    """Tell whether a file has the time of last change that a fetch gives to it."""
+    """Return whether a file has the time of last change that a fetch gives to it."""
     try:
         return item.utc_timestamp is not None and _has_time(os.stat(path).st_mtime, item)
     except OSError:

@@ -65,7 +65,7 @@ class LocalFile:
         self.inode = found.st_ino
 
     def is_as(self, found: os.stat_result) -> bool:
-        """Tell whether the file has the size and time that it had."""
+        """Return whether the file has the size and time that it had."""
         return found.st_size == self.size_in_bytes and found.st_mtime_ns == self.mtime_ns
 
     def check(self, found: os.stat_result) -> None:

@@ -62,13 +62,13 @@ class NameProbe:
         return unusable
 
     def is_exact(self) -> bool:
-        """Tell whether names that differ in case, or in the form of a character, are different."""
+        """Return whether names that differ in case, or in the form of a character, are distinct."""
         if self._is_exact is None:
             self._is_exact = not (self.are_same("a", "A") or self.are_same("\u00e9", "e\u0301"))
         return self._is_exact
 
     def are_same(self, name: str, other: str) -> bool:
-        """Tell whether both names are those of the same file."""
+        """Return whether both names are those of the same file."""
         if name == other:
             return True
         created = self._create(name)
@@ -87,7 +87,7 @@ class NameProbe:
         return refused
 
     def _holds(self, name: str) -> bool:
-        """Tell whether a file is listed under the name with which it was created.
+        """Return whether a file is listed under the name with which it was created.
 
         Windows opens a device for NUL, a stream of ``a`` for ``a:b``, and drops a dot at the end.
         """
@@ -116,7 +116,7 @@ class NameProbe:
 
 
 def _is_special(name: str) -> bool:
-    """Tell whether it depends on more than its characters whether a name can be held."""
+    """Return whether it depends on more than its characters whether a name can be held."""
     return (
         name[-1:] in (" ", ".")
         or name[:1] == " "

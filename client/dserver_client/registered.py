@@ -98,7 +98,7 @@ def give_up(server: Server, uri: str) -> None:
 
 
 def is_registered(server: Server, uri: str) -> bool:
-    """Tell whether dserver has a dataset."""
+    """Return whether dserver has a dataset."""
     try:
         server.entry(uri)
     except Refused:

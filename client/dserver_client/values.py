@@ -128,7 +128,7 @@ class Verified:
 
     @property
     def is_right(self) -> bool:
-        """Tell whether nothing differs."""
+        """Return whether nothing differs."""
         return not (self.missing or self.wrong_size or self.wrong_hash)
 
 

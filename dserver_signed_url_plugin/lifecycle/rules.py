@@ -67,7 +67,7 @@ class Lifecycles:
         return None
 
     def had_time(self, uri: DatasetURI, written: datetime) -> bool:
-        """Tell whether a known rule has deleted by now what was written at a time (UTC)."""
+        """Return whether a known rule has deleted by now what was written at a time (UTC)."""
         with suppress(LifecycleUnsupported, StorageUnavailable):
             ends = self._storages.lifecycle(uri.base).would_end(uri.uuid, written)
             return ends is not None and ends <= datetime.now(timezone.utc)
@@ -85,7 +85,7 @@ class Lifecycles:
         return None
 
     def can_be_read(self, base_uri: BaseURI) -> bool:
-        """Tell whether the rules can be read, or the store has no rules that could be."""
+        """Return whether the rules can be read, or the store has no rules that could be."""
         try:
             self._storages.lifecycle(base_uri).rules()
         except LifecycleUnsupported:

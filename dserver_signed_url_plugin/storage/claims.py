@@ -31,7 +31,7 @@ def refuse_occupied(
 
 
 def belongs_to(claim: Claim, stored: bytes | str | None, *, exists: bool) -> bool:
-    """Tell whether what storage holds belongs to the upload with this claim.
+    """Return whether what storage holds belongs to the upload with this claim.
 
     :param stored: the claim that storage holds, if any.
     :param exists: whether it holds a proto-dataset, which without a claim belongs to no upload

@@ -27,7 +27,7 @@ def type_in(admin_metadata: bytes | None) -> str | None:
 
 
 def is_name(name: str) -> bool:
-    """Tell whether this can be a tag, or the name of an overlay or annotation."""
+    """Return whether this can be a tag, or the name of an overlay or annotation."""
     return _NAME.fullmatch(name) is not None
 
 

@@ -50,7 +50,7 @@ class Change:
 
     @property
     def differs(self) -> bool:
-        """Tell whether anything differs."""
+        """Return whether anything differs."""
         return self.before != self.after
 
 

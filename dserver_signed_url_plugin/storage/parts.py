@@ -79,7 +79,7 @@ class StoredPart:
     etag: str = ""
 
     def holds(self, size_in_bytes: int, md5: str | None) -> bool:
-        """Tell whether these are the bytes of this size and MD5.
+        """Return whether these are the bytes of this size and MD5.
 
         Where the store does not tell the MD5, it has compared it when the part arrived.
         """

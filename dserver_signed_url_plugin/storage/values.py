@@ -136,7 +136,7 @@ class StoredItem(msgspec.Struct, frozen=True, gc=False):
     in_parts: bool = False
 
     def fits(self, item: Item) -> bool:
-        """Tell whether this is the announced item, as far as its properties were announced."""
+        """Return whether this is the announced item, as far as its properties were announced."""
         return (
             self.defect is None
             and item.size_in_bytes in (None, self.size_in_bytes)
@@ -243,7 +243,7 @@ class Limits:
     tags_may_end_in_dot: bool = True
 
     def allow_creator(self, username: str) -> bool:
-        """Tell whether admin metadata can carry this creator."""
+        """Return whether admin metadata can carry this creator."""
         return username.isascii() or not self.ascii_creators
 
 

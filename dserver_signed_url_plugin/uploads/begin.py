@@ -187,7 +187,7 @@ def _refuse_another(upload: PendingUpload, permit: UploadPermit, row: Mapping[st
 
 
 def _is_same(removed: PendingUpload, permit: UploadPermit, row: Mapping[str, Any]) -> bool:
-    """Tell whether a removed upload is announced again, by its uploader."""
+    """Return whether a removed upload is announced again, by its uploader."""
     is_theirs = permit.may_act_for(removed.uploader) and removed.uri_text == row["uri"]
     return is_theirs and removed.fingerprint == row["fingerprint"]
 

@@ -72,7 +72,7 @@ class CleanupResult:
 
     @property
     def is_kept(self) -> bool:
-        """Tell whether the upload is left as it was."""
+        """Return whether the upload is left as it was."""
         return self.outcome is CleanupOutcome.KEPT
 
 

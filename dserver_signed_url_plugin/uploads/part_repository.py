@@ -96,7 +96,7 @@ def note_dataset(uri: DatasetURI, *, in_parts: bool) -> None:
 
 
 def is_in_parts(uri: DatasetURI) -> bool:
-    """Tell whether a dataset that this server has frozen has items in parts."""
+    """Return whether a dataset that this server has frozen has items in parts."""
     statement = select(exists(select(DatasetInParts.id).where(_is(uri.uuid, str(uri)))))
     found = bool(sql_db.session.scalar(statement))
     sql_db.session.rollback()

@@ -158,7 +158,7 @@ class UploadPlan:
 
 
 def is_time(value: object) -> bool:
-    """Tell whether a value is a number of UTC seconds that dserver can store."""
+    """Return whether a value is a number of UTC seconds that dserver can store."""
     # NaN is neither above nor below anything.
     return (
         isinstance(value, (int, float))

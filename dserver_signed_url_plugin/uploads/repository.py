@@ -273,7 +273,7 @@ def _copies(where: ColumnElement[bool]) -> list[PendingUpload]:
 def execute(
     statement: Any, values: Mapping[str, Any] | None = None, *, then: Sequence[Any] = ()
 ) -> bool:
-    """Run one statement and commit; tell whether it affected a row.
+    """Run one statement and commit; return whether it affected a row.
 
     :param then: other statements of the same transaction, run if the first affected a row.
     """

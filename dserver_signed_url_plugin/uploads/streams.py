@@ -100,7 +100,7 @@ class StreamedItems:
 
 
 def _are_stored(sent: Mapping[int, StoredPart], stored: Mapping[int, StoredPart]) -> bool:
-    """Tell whether the parts are listed as sent, as far as the store tells."""
+    """Return whether the parts are listed as sent, as far as the store tells."""
     return sent.keys() == stored.keys() and all(
         stored[number].holds(part.size_in_bytes, part.md5) for number, part in sent.items()
     )

@@ -56,7 +56,7 @@ def _is_costly(markdown: str) -> bool:
 
 
 def _is_yaml(text: str) -> bool:
-    """Tell whether every line can be one of a YAML document, and there is a key."""
+    """Return whether every line can be one of a YAML document, and there is a key."""
     lines = (line for line in text.splitlines() if line)
     return all(map(_YAML_LINE.match, lines)) and _YAML_KEY.search(text) is not None
 

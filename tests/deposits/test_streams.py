@@ -122,7 +122,7 @@ def fetched(dserver, uri):
 
 
 def nothing_left(dserver, place, request):
-    """Tell whether the store holds neither objects nor parts, and dserver no upload."""
+    """Return whether the store holds neither objects nor parts, and dserver no upload."""
     if waiting(dserver):
         return False
     if place.base_uri.startswith("azure:"):

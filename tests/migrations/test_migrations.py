@@ -40,7 +40,7 @@ def ours() -> set[str]:
 
 
 def counts_for_ever(connection: Connection, name: str) -> bool:
-    """Tell whether a number is never given out twice, even after its row was deleted."""
+    """Return whether a number is never given out twice, even after its row was deleted."""
     if connection.dialect.name != "sqlite":
         return True
     statement = text("SELECT sql FROM sqlite_master WHERE name = :name")

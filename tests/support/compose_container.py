@@ -57,7 +57,7 @@ class Container:
             time.sleep(0.02)
 
     def answers(self, url: str) -> bool:
-        """Tell whether somebody answers there."""
+        """Return whether somebody answers there."""
         try:
             return requests.get(url, timeout=5).ok
         except requests.RequestException:

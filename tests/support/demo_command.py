@@ -70,7 +70,7 @@ class Serve:
 
 
 def listens(url: str) -> bool:
-    """Tell whether somebody answers there."""
+    """Return whether somebody answers there."""
     address = urlsplit(url)
     with socket.socket() as probe:
         return probe.connect_ex((address.hostname, address.port)) == 0

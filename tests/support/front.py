@@ -131,7 +131,7 @@ class Front:
         self._resources.close()
 
     def _knows_servers(self) -> bool:
-        """Tell whether the name is resolved and one of its servers answers."""
+        """Return whether the name is resolved and one of its servers answers."""
         answer = requests.get(f"{self.endpoint}/signed-urls/health/live", timeout=10)
         return answer.status_code != 502
 

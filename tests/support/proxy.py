@@ -61,7 +61,7 @@ class Request:
         return "x-amz-copy-source" in self.headers
 
     def writes(self, ending: str) -> bool:
-        """Tell whether an object is put whose key ends so."""
+        """Return whether an object is put whose key ends so."""
         return self.method == "PUT" and urlsplit(self.target).path.endswith(ending)
 
 

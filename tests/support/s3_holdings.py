@@ -80,7 +80,7 @@ def check_readme(
 
 
 def verifies(dserver: Dserver, deposit: Deposit) -> bool:
-    """Tell whether dtool itself finds in the bucket what the manifest says, hashes included."""
+    """Return whether dtool itself finds in the bucket what the manifest says, hashes included."""
     dataset = dtoolcore.DataSet.from_uri(f"{dserver.base_uri}/{deposit.uuid}")
     found = dataset.generate_manifest()["items"]
     said = {identifier: dataset.item_properties(identifier) for identifier in dataset.identifiers}

@@ -39,7 +39,7 @@ class Holdings(ABC):
 
     @abstractmethod
     def is_empty(self) -> bool:
-        """Tell whether the place holds nothing at all."""
+        """Return whether the place holds nothing at all."""
 
     @abstractmethod
     def delete(self, uuid: str) -> None:
@@ -54,7 +54,7 @@ class Holdings(ABC):
         """Let dtool itself use the place, as a person with its keys would."""
 
     def verifies(self, dserver: Dserver, deposit: Deposit) -> bool:
-        """Tell whether dtool itself finds what the manifest says, hashes included."""
+        """Return whether dtool itself finds what the manifest says, hashes included."""
         with self.dtool():
             return s3_holdings.verifies(dserver, deposit)
 

@@ -54,7 +54,7 @@ def put_one(grant, deposit, relpath):
 
 
 def are_staged(grant):
-    """Tell whether every URL leads to a place of its own, and asks for no header."""
+    """Return whether every URL leads to a place of its own, and asks for no header."""
     urls = grant["upload_urls"]
     items = urls["items"].values()
     staged = [item["headers"] == {} and "/upload/" in item["url"] for item in items]

@@ -25,7 +25,7 @@ class CachedFiles:
         self._compared: dict[Path, _State] = {}
 
     def is_known(self, path: Path) -> bool:
-        """Tell whether a file was found right before, and has not changed since."""
+        """Return whether a file was found right before, and has not changed since."""
         with suppress(OSError):
             return self._compared.get(path) == _state(os.stat(path))
         return False

@@ -89,7 +89,7 @@ class Connection:
         return self._datasets[key]
 
     def has(self, address: Address) -> bool:
-        """Tell whether a dataset is registered.
+        """Return whether a dataset is registered.
 
         False is an answer for a dataset that dtool is about to make. Somebody who thinks that there
         is one gets dserver's sentence.

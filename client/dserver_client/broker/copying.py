@@ -76,7 +76,7 @@ def _link(source: Path, target: Path) -> bool:
 
 
 def _is_frozen(source: Path, cache: Path) -> bool:
-    """Tell whether a file belongs to a frozen dataset on disk or to dtool's cache."""
+    """Return whether a file belongs to a frozen dataset on disk or to dtool's cache."""
     return cache in source.parents or any(
         parent.name == "data" and _is_dataset(parent.parent) for parent in source.parents
     )

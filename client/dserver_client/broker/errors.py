@@ -63,7 +63,7 @@ class NoSuchEntry(BrokerError, dtoolcore.DtoolCoreKeyError):
 
 
 def is_resuming() -> bool:
-    """Tell whether this is ``dtool cp --resume``; dtoolcore does not say so to brokers."""
+    """Return whether this is ``dtool cp --resume``; dtoolcore does not say so to brokers."""
     command = click.get_current_context(silent=True)
     return command is not None and bool(command.params.get("resume"))
 

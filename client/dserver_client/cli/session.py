@@ -46,7 +46,7 @@ class Session:
         return self._clients.enter_context(Client(settings=settings))
 
     def names_only_a_server(self, uri: str) -> bool:
-        """Tell whether a URI names a dserver, and nothing there."""
+        """Return whether a URI names a dserver, and nothing there."""
         address = parse(uri, self.settings)
         return address.uri is None and address.uuid is None
 

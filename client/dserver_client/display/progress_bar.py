@@ -195,7 +195,7 @@ def _new_bar(phase: _Phase, stream: TextIO, *, by_bytes: bool) -> Any:
 
 
 def _can_redraw(stream: TextIO) -> bool:
-    """Tell whether a stream is a terminal, or a notebook, which obeys carriage returns."""
+    """Return whether a stream is a terminal, or a notebook, which obeys carriage returns."""
     return stream.isatty() or type(stream).__module__.startswith("ipykernel")
 
 

@@ -65,7 +65,7 @@ class Partial:
         return first, min(first + self.part_size, self.item.size_in_bytes)
 
     def is_complete(self, part: int) -> bool:
-        """Tell whether all bytes of a part have arrived."""
+        """Return whether all bytes of a part have arrived."""
         first, end = self.bounds(part)
         return self.arrived[part] == end - first
 

@@ -150,7 +150,7 @@ class ItemInParts:
             self._learn(number for number, part in stored if self._fits(number, part))
 
     def _fits(self, number: int, part: StoredPart) -> bool:
-        """Tell whether a stored part is this file's.
+        """Return whether a stored part is this file's.
 
         A store that does not tell MD5s is believed: the URLs are for bytes with this MD5.
         """

@@ -85,7 +85,7 @@ class AzureConnection(AccountContainers):
         return None
 
     def holds(self, container: str, blob: str, text: str) -> bool:
-        """Tell whether a blob is there and is this text."""
+        """Return whether a blob is there and is this text."""
         return self.get(container, blob) == text.encode()
 
     def set_metadata(self, container: str, blob: str, metadata: Mapping[str, str]) -> None:

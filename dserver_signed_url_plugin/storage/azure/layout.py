@@ -149,7 +149,7 @@ def part_numbers(blocks: Mapping[str, int]) -> dict[int, int]:
 
 
 def is_item(name: str) -> bool:
-    """Tell whether a blob is named as items are."""
+    """Return whether a blob is named as items are."""
     return IDENTIFIER.fullmatch(name) is not None
 
 

@@ -110,7 +110,7 @@ class ErrorTranslator:
 
 
 def _passes(error: botocore.exceptions.ClientError) -> bool:
-    """Tell whether the store is overloaded or broken, which does not answer the request."""
+    """Return whether the store is overloaded or broken, which does not answer the request."""
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     return status == HTTPStatus.TOO_MANY_REQUESTS or (
         status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.NOT_IMPLEMENTED
@@ -125,7 +125,7 @@ def code_of(error: botocore.exceptions.ClientError) -> str:
 
 
 def is_bare(error: botocore.exceptions.ClientError) -> bool:
-    """Tell whether HEAD was answered 404 without a header that only S3 sends."""
+    """Return whether HEAD was answered 404 without a header that only S3 sends."""
     headers = error.response["ResponseMetadata"]["HTTPHeaders"]
     return code_of(error) == "404" and not has_store_header(headers)
 
@@ -136,5 +136,5 @@ def _is_end_of_credentials(error: Exception) -> bool:
 
 
 def _is_head(error: botocore.exceptions.ClientError) -> bool:
-    """Tell whether HEAD was answered 404, without a body that could give a code."""
+    """Return whether HEAD was answered 404, without a body that could give a code."""
     return error.operation_name == "HeadObject" and code_of(error) == "404"

@@ -54,7 +54,7 @@ def prefix_in(registered: bytes, uuid: str) -> str:
 
 
 def is_folder(key: str, stored: StoredItem) -> bool:
-    """Tell whether an object only stands for a folder in a console."""
+    """Return whether an object only stands for a folder in a console."""
     return key.endswith("/") and stored.size_in_bytes == 0
 
 

@@ -263,5 +263,5 @@ def _oldest(rule: StoredRule, found: Iterable[tuple[str, StoredItem]]) -> dateti
 
 
 def _meet(prefix: str, root: str) -> bool:
-    """Tell whether a dataset that is there may have a key with this prefix."""
+    """Return whether a dataset that is there may have a key with this prefix."""
     return root.startswith(prefix) or prefix.startswith(root)

@@ -58,12 +58,12 @@ class Document:
         return [rule for rule in self.rules if rule.is_ours]
 
     def says(self, wanted: Retention | None) -> bool:
-        """Tell whether our rule, however the store spells it, is what is wanted."""
+        """Return whether our rule, however the store spells it, is what is wanted."""
         spelled = [] if wanted is None else [StoredRule(written(wanted, first_version=False))]
         return _meaning(self.ours) == _meaning(spelled)
 
     def says_as(self, other: Document) -> bool:
-        """Tell whether our rule is the same as in another document."""
+        """Return whether our rule is the same as in another document."""
         return _meaning(self.ours) == _meaning(other.ours)
 
     def lost(self, before: Document) -> Sequence[StoredRule]:
@@ -81,7 +81,7 @@ class Document:
         ]
 
     def has_all_of(self, other: Document) -> bool:
-        """Tell whether our rule is the same as in another document, and it has lost no other."""
+        """Return whether our rule is the same as in another document, and it has lost no other."""
         return self.says_as(other) and not self.lost(other)
 
     def changed(self, wanted: Retention | None) -> Document:

@@ -44,7 +44,7 @@ class StoredRule:
 
     @property
     def is_of_the_first_version(self) -> bool:
-        """Tell whether it has a prefix of its own, as before filters were introduced."""
+        """Return whether it has a prefix of its own, as before filters were introduced."""
         return self.element.find("Filter") is None and self.element.find("Prefix") is not None
 
     @cached_property
@@ -78,7 +78,7 @@ class StoredRule:
         return None
 
     def reaches(self, key: str, size_in_bytes: int) -> bool:
-        """Tell whether it applies to an object, which has no tags."""
+        """Return whether it applies to an object, which has no tags."""
         fits = self._larger_than < size_in_bytes < self._smaller_than
         return fits and key.startswith(self.prefix) and not self.needs_tags
 
@@ -93,11 +93,11 @@ class StoredRule:
 
     @cached_property
     def needs_tags(self) -> bool:
-        """Tell whether it reaches tagged objects only; those of datasets have no tags of S3's."""
+        """Return whether it reaches tagged objects only; those of datasets have no tags of S3's."""
         return next(self.element.iter("Tag"), None) is not None
 
     def reaches_datasets(self, dataset_prefix: str) -> bool:
-        """Tell whether it matches keys that a dataset may have."""
+        """Return whether it matches keys that a dataset may have."""
         return not self.needs_tags and any(
             _may_begin_with(self.prefix, start) for start in ("dtool-", dataset_prefix)
         )
@@ -164,7 +164,7 @@ def _add(element: Element, path: str, value: str | int) -> None:
 
 
 def _may_begin_with(prefix: str, start: str) -> bool:
-    """Tell whether a key of ``start`` and a UUID can begin with prefix."""
+    """Return whether a key of ``start`` and a UUID can begin with prefix."""
     if start.startswith(prefix):
         return True
     return prefix.startswith(start) and bool(_START_OF_UUID.fullmatch(prefix.removeprefix(start)))

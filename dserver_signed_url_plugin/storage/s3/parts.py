@@ -113,7 +113,7 @@ class S3Parts:
             return False
 
     def _is_of(self, stored: StoredItem, item: Item, parts: Mapping[int, StoredPart]) -> bool:
-        """Tell whether an object was made of these parts, as far as the store tells."""
+        """Return whether an object was made of these parts, as far as the store tells."""
         size = sum(part.size_in_bytes for part in parts.values())
         expected = self.assembled_md5(item, parts)
         if expected is None:

@@ -231,7 +231,7 @@ class S3Uploads:
             raise self._not_kept(layout.uuid)
 
     def _hold(self, texts: Sequence[tuple[str, str, Mapping[str, str]]]) -> bool:
-        """Tell whether each object (key, text, user metadata) is there as it was written."""
+        """Return whether each object (key, text, user metadata) is there as it was written."""
         return all(each(lambda text: self._s3.holds(*text), texts))
 
     def _not_kept(self, uuid: str) -> StorageUnavailable:

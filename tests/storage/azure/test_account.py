@@ -35,7 +35,7 @@ def request_of(storage):
 
 
 def opens(storage):
-    """Tell whether the store takes what the storage signs, and takes its own requests."""
+    """Return whether the store takes what the storage signs, and takes its own requests."""
     upload = Upload(storage, {"file": b"bytes"})
     storage.uploads.create(upload.opening, uninterrupted)
     request = next(iter(upload.urls(storage.reads.life(60), pinned=False).items.values()))

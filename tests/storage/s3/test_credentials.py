@@ -47,7 +47,7 @@ def staged_request(storage, seconds=60):
 
 
 def opens(storage):
-    """Tell whether the store takes what the storage signs, and takes its own requests."""
+    """Return whether the store takes what the storage signs, and takes its own requests."""
     upload = Upload(storage, {"file": b"bytes"})
     storage.uploads.create(upload.opening, uninterrupted)
     return put(staged_request(storage), b"bytes") == 200

@@ -66,15 +66,18 @@ class DatabaseBusy(SignedURLError):
     advice: str
 
 
+@dataclass(eq=False)
 class MigrationsBehind(SignedURLError):
-    """The tables of the database are older than this version of the plugin."""
+    """The tables of the database are older than the installed version of a package."""
 
     status, slug = 503, "migrations-behind"
     sentence = (
-        "The server's tables are older than this version of the plugin: run `flask db upgrade "
-        "--directory dserver_signed_url_plugin:migrations`."
+        "The server's tables are older than the installed version of {self.package}: run `flask db "
+        "upgrade --directory {self.package}:migrations`."
     )
     retry_after = 10
+
+    package: str
 
 
 class AuditOff(SignedURLError):

@@ -10,7 +10,7 @@ from dservercore import sql_db
 from dserver_signed_url_plugin.audit.decisions import Extent
 from dserver_signed_url_plugin.errors import DatabaseBusy
 from dserver_signed_url_plugin.health import schema
-from dserver_signed_url_plugin.health.schema import Migrations
+from dserver_signed_url_plugin.health.schema import Migrations, OtherMigrations
 from dserver_signed_url_plugin.shared_result import SharedResult
 from dserver_signed_url_plugin.storage.registry import Storages
 
@@ -41,18 +41,19 @@ class Health:
             timeout=_TIMEOUT, max_age=_MAX_AGE
         )
 
-    def ready(self, *, stores: bool = False) -> Readiness:
+    def ready(self, others: OtherMigrations, *, stores: bool = False) -> Readiness:
         """Return what makes this server ready, within a second.
 
         A store that is away makes no server unready: the others have the same store.
 
+        :param others: what other packages have in the same database.
         :param stores: whether to add the circuit breakers of the stores that this process has used.
         :raises DatabaseBusy: if the database refuses or does not answer, or has no connection left.
-        :raises MigrationsBehind: if the tables are older than this version.
+        :raises MigrationsBehind: if tables are older than the installed version.
         """
-        engine = sql_db.engine
+        engine, histories = sql_db.engine, schema.histories(others)
         try:
-            migrations = self._migrations.of(lambda: schema.checked(engine))
+            migrations = self._migrations.of(lambda: schema.checked(engine, histories))
         except TimeoutError as error:
             raise DatabaseBusy(
                 "it does not answer within a second, or all of its connections are in use"

@@ -16,6 +16,10 @@ from dserver_signed_url_plugin.web import examples, openapi
 from dserver_signed_url_plugin.web.routes import blueprint
 from dserver_signed_url_plugin.web.schemas.health import LiveSchema, ReadyQuerySchema, ReadySchema
 
+# Under this name in app.extensions, the init_app() of a plugin adds its migrations to a dict: by
+# package, the version table and the names of the other tables.
+_MIGRATIONS = "dserver-migrations"
+
 
 class ReadyQuery(TypedDict):
     """What ReadyQuerySchema loads."""
@@ -43,7 +47,8 @@ def live() -> Live:
 @blueprint.refuses({}, openapi.NOT_READY)
 def ready(query: ReadyQuery) -> Readiness:
     """Say, within a second, whether the server can serve: its database and tables. No token."""
-    return services().health.ready(stores=query["stores"])
+    others = current_app.extensions.get(_MIGRATIONS, {})
+    return services().health.ready(others, stores=query["stores"])
 
 
 @blueprint.route("/metrics", methods=["GET"], endpoint="metrics")

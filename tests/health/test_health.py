@@ -118,6 +118,27 @@ def test_a_missing_table_or_column_makes_a_server_unready(dserver, sql, migrated
     check_unready(promptly(dserver), "migrations-behind")
 
 
+def check_index_behind(answer: Any) -> None:
+    check_unready(answer, "migrations-behind")
+    assert "--directory dserver_sql_index:migrations" in answer.json["message"]
+
+
+@on_each_database
+@pytest.mark.parametrize(
+    "statement",
+    ["DROP TABLE sql_index_tag", "ALTER TABLE sql_index_dataset DROP COLUMN readme_json"],
+)
+def test_a_missing_table_or_column_of_the_index_makes_a_server_unready(dserver, sql, statement):
+    sql(statement)
+    check_index_behind(promptly(dserver))
+
+
+@pytest.mark.database("sqlite", reason="migrations have made the tables of PostgreSQL")
+def test_a_revision_of_the_index_that_has_not_been_run_makes_a_server_unready(dserver, sql):
+    sql("CREATE TABLE alembic_version_sql_index (version_num VARCHAR(32))")
+    check_index_behind(promptly(dserver))
+
+
 def test_a_server_becomes_ready_as_soon_as_its_tables_are_there(dserver, migrated):
     migrated("0003")
     check_unready(promptly(dserver), "migrations-behind")

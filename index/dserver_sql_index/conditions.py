@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from dservercore import ValidationError
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
@@ -20,7 +21,6 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.dialects.postgresql import TSQUERY
-from werkzeug.exceptions import BadRequest
 
 from dserver_sql_index.documents import tag_digests
 from dserver_sql_index.free_text import Term, parse
@@ -38,11 +38,11 @@ _MAX_LOOKED_UP = 8
 def conditions(query: Mapping[str, Any]) -> Iterator[Condition]:
     """Return conditions that datasets have to meet, all of them.
 
-    :raises BadRequest: if a list of the query is too long.
+    :raises ValidationError: if a list of the query is too long.
     """
     for name in ("base_uris", "uuids", "creator_usernames", "tags"):
         if len(query.get(name) or ()) > _MAX_VALUES:
-            raise BadRequest(f"A search takes at most {_MAX_VALUES} {name}.")
+            raise ValidationError(f"A search takes at most {_MAX_VALUES} {name}.")
     if "base_uris" in query:
         # dserver passes only base URIs that the user may search: an empty list finds nothing.
         yield _is_among(datasets.c.base_uri, query["base_uris"])

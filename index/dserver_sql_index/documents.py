@@ -8,9 +8,11 @@ import operator
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timezone
+from math import inf
 from typing import Any
 
 from dservercore import ValidationError
+from dservercore.sql_models import Dataset
 from sqlalchemy import BigInteger, Integer, String
 
 from dserver_sql_index.tables import datasets
@@ -33,6 +35,8 @@ RESULT_COLUMNS = (
 )
 _LIMITS = {Integer: 2**31, BigInteger: 2**63}
 _DESCRIPTIONS = ("readme", "manifest", "annotations", "tags")
+# The last one for annotations that are nested too deeply.
+_INVALID = AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError
 
 
 @contextmanager
@@ -40,7 +44,7 @@ def validated() -> Iterator[None]:
     """Turn what an invalid value raises into ValidationError. Nothing may be written meanwhile."""
     try:
         yield
-    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as reason:
+    except _INVALID as reason:
         raise ValidationError(f"The dataset cannot be indexed: {reason!r}.") from reason
 
 
@@ -111,7 +115,7 @@ def _row(info: DatasetInfo) -> Row:
         "uuid": str(info["uuid"]),
         "name": info["name"],
         "creator_username": info["creator_username"],
-        "created_at": _naive_utc(info.get("created_at") or info["frozen_at"]),
+        "created_at": _naive_utc(info.get("created_at", info["frozen_at"])),
         "frozen_at": _naive_utc(info["frozen_at"]),
         "number_of_items": len(items) if number is None else number,
         "size_in_bytes": sum(i["size_in_bytes"] for i in items.values()) if size is None else size,
@@ -132,15 +136,16 @@ def _check(row: Row) -> None:
     """Raise ValueError if a database would refuse a value."""
     for name, value in row.items():
         column = datasets.columns[name].type
-        if isinstance(column, String) and not _fits(value, column):
+        if isinstance(column, String) and not (is_storable(value) and len(value) <= _longest(name)):
             raise ValueError(f"{name} is too long, or has a character that cannot be stored")
         if isinstance(column, Integer) and not 0 <= operator.index(value) < _LIMITS[type(column)]:
             raise ValueError(f"{name} is out of range")
 
 
-def _fits(text: str, column: String) -> bool:
-    longest = len(text) if column.length is None else column.length
-    return len(text) <= longest and is_storable(text)
+def _longest(name: str) -> float:
+    """Return how long a text may be, here and in dserver's own table, which is written later."""
+    columns = (table.c[name] for table in (datasets, Dataset.__table__) if name in table.c)
+    return min(getattr(column.type, "length", None) or inf for column in columns)
 
 
 def _naive_utc(value: Any) -> datetime:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from dservercore import SearchABC, sql_db
+from dservercore import SearchABC, ValidationError, sql_db
+from flask_smorest import abort
 from sqlalchemy import ColumnElement, Row, func, select
 
 from dserver_sql_index import repository
@@ -39,17 +42,20 @@ class SQLSearch(Plugin, SearchABC):
         repository.remove(dataset_uri)
 
     def set_readme(self, uri: str, readme: str) -> str:
-        repository.change_readme(uri, readme)
+        with _refused():
+            repository.change_readme(uri, readme)
         sql_db.session.commit()
         return readme
 
     def set_annotations(self, uri: str, annotations: dict[str, Any]) -> dict[str, Any]:
-        repository.change_annotations(uri, annotations)
+        with _refused():
+            repository.change_annotations(uri, annotations)
         sql_db.session.commit()
         return annotations
 
     def set_tags(self, uri: str, tags: list[str]) -> list[str]:
-        repository.change_tags(uri, tags)
+        with _refused():
+            repository.change_tags(uri, tags)
         sql_db.session.commit()
         return tags
 
@@ -63,7 +69,8 @@ class SQLSearch(Plugin, SearchABC):
 
         :raises BadRequest: if a list of the query is too long.
         """
-        where = list(conditions(query))
+        with _refused():
+            where = list(conditions(query))
         columns = (*RESULT_COLUMNS, "tags_json", "other_json")
         statement = select(*(datasets.c[name] for name in columns))
         statement = statement.where(*where).order_by(*_order_by(sort_parameters))
@@ -77,6 +84,15 @@ class SQLSearch(Plugin, SearchABC):
                 return []
             statement = statement.limit(size).offset(offset)
         return [_result(row) for row in sql_db.session.execute(statement)]
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    """Turn ValidationError, which dserver's routes catch only when they register, into a 400."""
+    try:
+        yield
+    except ValidationError as error:
+        abort(HTTPStatus.BAD_REQUEST, message=str(error))
 
 
 def _order_by(sort_parameters: SortParameters | None) -> list[ColumnElement[Any]]:

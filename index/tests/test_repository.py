@@ -12,6 +12,7 @@ from dserver_sql_index.tables import datasets, tags, texts
 from dservercore import UnknownURIError, ValidationError, sql_db
 from flask import Flask
 from sqlalchemy import func, select
+from werkzeug.exceptions import BadRequest
 
 from index.tests.datasets import dataset, found, register
 from tests.support.databases import on_each_database
@@ -20,6 +21,11 @@ pytestmark = [on_each_database, pytest.mark.usefixtures("index")]
 
 GETTERS = ["get_readme", "get_manifest", "get_annotations", "get_tags"]
 CHANGES = {"set_readme": "new", "set_annotations": {"a": "new"}, "set_tags": ["new"]}
+
+# As no JSON of a request is: dserver refuses that earlier.
+NESTED: dict = {}
+for _ in range(5_000):
+    NESTED = {"a": NESTED}
 
 
 def rows() -> list[int]:
@@ -85,10 +91,13 @@ def test_only_what_is_returned_is_loaded(getter, statements):
     "change",
     [
         {"frozen_at": "yesterday"},
+        {"created_at": ""},
         {"frozen_at": 1e300},
         {"frozen_at": float("nan")},
         {"uri": "s3://lab/" + "x" * 1024},
         {"name": "\0"},
+        {"name": "x" * 81},
+        {"annotations": NESTED},
         {"creator_username": "\ud800"},
         {"name": None},
         {"manifest": []},
@@ -114,7 +123,7 @@ def test_what_cannot_be_indexed_is_a_validation_error_and_writes_nothing(change,
     ("setter", "value"), [("set_readme", None), ("set_annotations", []), ("set_tags", None)]
 )
 def test_a_change_that_cannot_be_indexed_writes_nothing(setter, value, statements):
-    with pytest.raises(ValidationError):
+    with pytest.raises(BadRequest):
         getattr(SQLSearch(), setter)(dataset(1)["uri"], value)
     assert statements == []
 

@@ -76,6 +76,9 @@ class Person:
         headers = {**self._headers, **options.pop("headers", {})}
         return self._client.post(path, headers=headers, json=json, **options)
 
+    def put(self, path: str, json: Any) -> TestResponse:
+        return self._client.put(path, headers=self._headers, json=json)
+
     def delete(self, path: str) -> TestResponse:
         return self._client.delete(path, headers=self._headers)
 

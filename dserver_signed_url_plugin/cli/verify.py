@@ -20,10 +20,12 @@ from dserver_signed_url_plugin.errors import InvalidField, StorageAway
 from dserver_signed_url_plugin.services import services
 from dserver_signed_url_plugin.times import timestamp
 from dserver_signed_url_plugin.uris import DatasetURI
+from dserver_signed_url_plugin.verification import journal
 from dserver_signed_url_plugin.verification.comparison import ComparedItem, Content, Result
+from dserver_signed_url_plugin.verification.journal import JournalNotWritable
 from dserver_signed_url_plugin.verification.service import Report, Scope
 
-_RESUMABLE = "The same command goes on where it stopped."
+_RESUMABLE = " The same command goes on where it stopped."
 _HEADER = ("RESULT", "MANIFEST", "STORE", "ITEM")
 
 
@@ -41,7 +43,7 @@ _HEADER = ("RESULT", "MANIFEST", "STORE", "ITEM")
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
     help="Where to note what was read, so that an interrupted run can go on; by default a file of "
-    "this dataset below ~/.cache.",
+    "this dataset below ~/.cache, if that can be written.",
 )
 @click.option("--restart", is_flag=True, help="Read again what an interrupted run has read.")
 @json_option
@@ -76,13 +78,28 @@ def verify(
     Example, for cron:
       flask signed_url verify s3://my-bucket/550e8400-e29b-41d4-a716-446655440000 --sample 100
     """  # noqa: D301 (click looks for the character itself, not for its name)
-    with _ended_with_advice("" if sample is not None else f" {_RESUMABLE}"):
-        dataset, scope = DatasetURI.parse(uri), Scope(match, sample)
-        verifications = services().verifications
-        report = verifications.verify(dataset, scope, progress_bar, state, restart=restart)
+    with _ended_with_advice(""):
+        dataset = DatasetURI.parse(uri)
+    report = _verified(dataset, Scope(match, sample), state, restart=restart)
     click.echo(json.dumps(_facts(report), indent=2) if as_json else "\n".join(_lines(report)))
     if not report.is_equal:
         sys.exit(1)
+
+
+def _verified(uri: DatasetURI, scope: Scope, state: Path | None, *, restart: bool) -> Report:
+    """Verify a dataset, without a journal only where the default one cannot be written."""
+    verifications = services().verifications
+    if scope.sample is None:
+        try:
+            with _ended_with_advice(_RESUMABLE):
+                path = state or journal.default_path(uri)
+                return verifications.verify(uri, scope, progress_bar, path, restart=restart)
+        except JournalNotWritable as error:
+            if state is not None:
+                raise
+            click.echo(f"This run cannot go on after an interruption. {error.message}", err=True)
+    with _ended_with_advice(""):
+        return verifications.verify(uri, scope, progress_bar)
 
 
 @contextmanager

@@ -39,6 +39,11 @@ class JournalUnusable(SignedURLError):
     reason: str
 
 
+@dataclass(eq=False)
+class JournalNotWritable(JournalUnusable):
+    """The file cannot be opened to be written, as below a home directory that is read-only."""
+
+
 @dataclass
 class Journal:
     """An open file: when the run began, and what it has found equal before.
@@ -71,12 +76,12 @@ class Journal:
 def default_path(uri: DatasetURI) -> Path:
     """Return where the journal of a dataset is, unless an operator chooses another place.
 
-    :raises JournalUnusable: if there is no home directory.
+    :raises JournalNotWritable: if there is no home directory.
     """
     try:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     except RuntimeError as error:
-        raise JournalUnusable(Path("~/.cache"), "there is no home directory") from error
+        raise JournalNotWritable(Path("~/.cache"), "there is no home directory") from error
     name = hashlib.sha256(str(uri).encode()).hexdigest()[:32]
     return Path(cache, "dserver-signed-url-plugin", f"verify-{name}.jsonl")
 
@@ -97,13 +102,14 @@ def opened(
 
     :param match: the pattern of the items that this run reads; None for all.
 
-    :raises JournalUnusable: if it cannot be read or written, or another run is using it.
+    :raises JournalNotWritable: if it cannot be opened.
+    :raises JournalUnusable: if it is another file, or another run is using it.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a+", encoding="utf-8")
     except OSError as error:
-        raise JournalUnusable(path, error.strerror or "it cannot be opened") from error
+        raise JournalNotWritable(path, error.strerror or "it cannot be opened") from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

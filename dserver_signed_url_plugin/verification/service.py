@@ -97,24 +97,24 @@ class Verifications:
         An interrupted run goes on where it stopped, if it is called with the same ``state``; one of
         a sample does not, and uses no journal.
 
-        :param state: the journal's path; None for one of this dataset in the cache directory.
+        :param state: the journal's path; None for a run that cannot go on.
         :param restart: whether to read again what an interrupted run has read.
         :raises DatasetNotFound: if dserver does not know it, or storage no longer holds it.
         :raises InvalidField: if no item matches.
-        :raises JournalUnusable: if the journal cannot be written, or another run is using it.
+        :raises JournalNotWritable: if the journal cannot be opened; nothing has been read.
+        :raises JournalUnusable: if it cannot be written, or another run is using it.
         :raises StorageAway: if the store does not answer.
         """
         if datasets.find(uri) is None:
             raise DatasetNotFound("dserver", uri)
         urls = _URLs(self.settings, self.storages, uri)
         selected = _selected(urls.entries, scope)
-        if scope.sample is not None:
+        if state is None or scope.sample is not None:
             return self._report(urls, selected, progress_bar, None)
-        path, match = state or journal.default_path(uri), scope.match
-        with journal.opened(path, uri, urls.entries, match, restart=restart) as opened:
+        with journal.opened(state, uri, urls.entries, scope.match, restart=restart) as opened:
             report = self._report(urls, selected, progress_bar, opened)
             # One that a run of all items has begun is for that to go on with.
-            if opened.match == match or report.selected == report.items:
+            if opened.match == scope.match or report.selected == report.items:
                 opened.remove()
         return report
 

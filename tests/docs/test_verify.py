@@ -8,8 +8,10 @@ import textwrap
 from dtoolcore.utils import generate_identifier
 
 from dserver_signed_url_plugin.cli.signed_url import signed_url
+from dserver_signed_url_plugin.cli.verify import verify
 from tests.support.clients import Deposit, DtoolDserver
-from tests.support.documentation import flask_lines, text_of
+from tests.support.compose_files import compose_file, made_env
+from tests.support.documentation import code_blocks, flask_lines, text_of
 
 PAGE = "docs/verify.rst"
 FILES = {
@@ -43,3 +45,15 @@ def test_the_page_shows_real_output(dserver, s3, tmp_path, monkeypatch):
     assert [result.exit_code for result in results] == [1, 0]
     assert results[0].stdout == for_dataset(shown) + "\n"
     assert "1 of 3 item(s): 1 equal." in results[1].stdout
+
+
+def test_in_compose_it_runs_where_signed_urls_lead(tmp_path):
+    _, block = code_blocks("bash", PAGE)
+    compose, kubernetes = block.splitlines()
+    assert compose in text_of("docs/stores.rst")
+    service = "docker compose run --rm --entrypoint flask doctor "
+    assert compose.startswith(f"{service}signed_url verify s3://")
+    doctor = compose_file(made_env(tmp_path / ".env"))["services"]["doctor"]
+    assert doctor["network_mode"] == "service:front"
+    for line in (compose, kubernetes):
+        verify.make_context("verify", shlex.split(line.partition(" verify ")[2]))

@@ -292,6 +292,29 @@ def test_a_state_file_is_where_the_operator_wants_it(hindered, proxy, tmp_path, 
     assert not state.exists()
 
 
+def test_where_the_home_cannot_be_written_a_run_only_cannot_go_on(hindered, proxy, monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", "/proc/none")
+    uri = deposited(hindered, FILES)
+    result = verify(hindered, uri)
+    assert (result.exit_code, result.stdout) == (0, f"{uri}: 3 item(s): 3 equal.\n")
+    assert result.stderr.startswith("This run cannot go on after an interruption. /proc/none/")
+    assert "--state" in result.stderr
+    assert verify(hindered, uri, "--sample", 2).stderr == ""
+    proxy.forget()
+    proxy.before = lambda request: Fault.AWAY if request.number > 2 else None
+    result = verify(hindered, uri)
+    proxy.heal()
+    assert result.exit_code == 1
+    assert "goes on where" not in result.stderr
+
+
+def test_a_state_file_that_is_named_and_cannot_be_written_is_an_error(lab, many):
+    result = verify(lab, many, "--state", "/proc/none/state")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "/proc/none/state cannot be used" in result.stderr
+
+
 @pytest.mark.parametrize("part", [["--sample", 12], ["--sample", 3], ["--items", "images/*1.tif"]])
 def test_a_run_of_some_items_leaves_what_a_run_of_all_goes_on_with(hindered, proxy, part):
     uri = deposited(hindered, MANY)

@@ -22,6 +22,7 @@ def test_what_nohup_ignores_stays_ignored():
     try:
         with interruptible():
             os.kill(os.getpid(), signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
 

@@ -34,7 +34,6 @@ class Answering:
     """Gives ``answers`` in turn, the last one ever after, from ``with`` to the end of the block."""
 
     answers: list[Answer]
-    asked: list[str] = field(default_factory=list)
     requests: list[Asked] = field(default_factory=list)
     connections: set[Any] = field(default_factory=set)
 
@@ -56,8 +55,12 @@ class Answering:
     def next(self, request: Asked) -> Answer:
         with self._lock:
             self.requests.append(request)
-            self.asked.append(f"{request.method} {request.target}")
-            return self.answers[min(len(self.asked), len(self.answers)) - 1]
+            return self.answers[min(len(self.requests), len(self.answers)) - 1]
+
+    @property
+    def asked(self) -> list[str]:
+        """The method and target of each request."""
+        return [f"{request.method} {request.target}" for request in self.requests]
 
 
 class _Handler(BaseHTTPRequestHandler):

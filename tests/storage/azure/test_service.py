@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 import urllib3
 from urllib3.exceptions import HTTPError
@@ -107,6 +109,20 @@ def test_a_request_is_repeated_once_if_the_store_stumbles(status, times):
         with pytest.raises(AzureRefusal):
             service_of(server).send("GET", "container/blob")
         assert len(server.asked) == times
+
+
+def test_a_request_that_is_not_answered_in_time_is_not_repeated():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        service = BlobService(endpoint, SharedKey("lab", b"key"), urllib3.PoolManager())
+        assert service.timeout.connect_timeout + service.timeout.read_timeout <= 20
+        service.timeout = urllib3.Timeout(connect=1, read=0.1)
+        with pytest.raises(urllib3.exceptions.TimeoutError):
+            service.send("GET", "container/blob")
+        silent.settimeout(0)
+        silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            silent.accept()
 
 
 def test_a_connection_is_kept_unless_a_response_was_not_read_to_its_end():

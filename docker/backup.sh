@@ -2,7 +2,7 @@
 # Back up the database and the keys, while dserver runs: docker/backup.sh DIRECTORY
 # Makes DIRECTORY/dserver-<time>, which is complete if it has this name. docs/backup.rst says more.
 set -eu
-# Else cd prints where it has gone, into what is read from it.
+# With CDPATH, cd may print the directory, also into $(cd … && pwd).
 unset CDPATH
 umask 077
 
@@ -17,14 +17,14 @@ trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# Makes our image if there is none; what that prints may not become part of what is read below.
+# Builds our image if there is none; the output of that must not be mixed with what is read below.
 docker compose run --rm --no-deps -T --entrypoint true keys < /dev/null >&2
-# One transaction: tables fit together, whatever is written meanwhile.
+# One transaction: the tables are consistent, whatever is written meanwhile.
 docker compose exec -T postgres pg_dump --username=dserver --dbname=dserver --format=custom \
     > "$backup.unfinished/database.dump"
 docker compose run --rm --no-deps -T --entrypoint tar keys -C /keys -cf - . \
     > "$backup.unfinished/keys.tar"
-# Secrets and settings. restore.sh leaves them to you: another machine may need others.
+# Secrets and settings. restore.sh does not restore them: another machine may need others.
 for file in .env dserver.env; do
     [ ! -f "$file" ] || cp "$file" "$backup.unfinished/${file#.}"
 done

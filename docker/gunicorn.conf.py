@@ -92,7 +92,7 @@ class JSONAccess(JSONLine):
     def format(self, record: logging.LogRecord) -> str:
         """Return what gunicorn knows of the request."""
         atoms: Any = record.args
-        # dserver's other routes send none back. gunicorn has a dash for what there is not.
+        # Routes of dserver itself return no ID. gunicorn has a dash for a missing header.
         ids = [atoms["{x-request-id}o"], atoms["{x-request-id}i"]]
         return self.dumped(
             record,

@@ -1,12 +1,12 @@
 #!/bin/sh
 # Make the .env file beside docker-compose.yml: fresh secrets, readable by its owner only.
-# There is no second time: the databases keep the passwords of the first.
+# Run it once only: the databases keep the passwords of the first .env.
 set -eu
 
 here=$(dirname "$0")
 file=${1:-$here/../.env}
 
-# A checkout by root with umask 027 or 077.
+# Such as after a checkout by root with umask 027 or 077.
 if [ -n "$(find -L "$here" ! -perm -004 -print -o -type d ! -perm -001 -print)" ]; then
     echo "Containers run as other users, who must be able to read $here: chmod -R go+rX $here" >&2
     exit 1
@@ -94,10 +94,10 @@ GRAFANA_PASSWORD=$grafana
 #MONGO_MEMORY=2g"
 
 umask 077
-# noclobber: the shell itself refuses a file that is there, also one that appeared just now.
+# noclobber: the shell itself refuses a file that exists, also one that was made just now.
 set -C
 if ! printf '%s\n' "$content" 2>/dev/null > "$file"; then
-    echo "$file is not written: is it there already? It is kept as it is." >&2
+    echo "$file is not written: it exists, and is kept as it is, or its directory is not writable." >&2
     exit 1
 fi
 echo "$file is made."

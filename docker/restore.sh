@@ -2,7 +2,7 @@
 # Restore a backup into an empty stack: docker/restore.sh DIRECTORY/dserver-<time>
 # Overwrites nothing: it refuses a database that has tables, and other keys. May be repeated.
 set -eu
-# Else cd prints where it has gone, into what is read from it.
+# With CDPATH, cd may print the directory, also into $(cd … && pwd).
 unset CDPATH
 
 refuse() {
@@ -12,12 +12,12 @@ refuse() {
 
 [ $# -eq 1 ] || { echo "Usage: $0 DIRECTORY/dserver-<time>" >&2; exit 2; }
 backup=$(cd -- "$1" && pwd)
-case $backup in *.unfinished) refuse "$backup was not finished." ;; esac
+case $backup in *.unfinished) refuse "$backup was not finished: use another backup." ;; esac
 (cd "$backup" && sha256sum --check --quiet --strict SHA256SUMS) ||
-    refuse "$backup is not as it was made."
+    refuse "$backup is not as it was made: use another backup."
 cd "$(dirname "$0")/.."
 
-# Makes our image if there is none; what that prints may not become part of what is read below.
+# Builds our image if there is none; the output of that must not be mixed with what is read below.
 docker compose run --rm --no-deps -T --entrypoint true keys < /dev/null >&2
 # Without dserver, whose migrations make tables.
 docker compose up --detach --wait postgres

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Starts SeaweedFS with the keys and permissions of dserver. Or `lifecycle`: deletes, every hour, what
-# the lifecycle rules of the buckets say; SeaweedFS keeps rules, and does not apply them by itself.
-# Runs in SeaweedFS's own image.
+# Start SeaweedFS with the keys and permissions of dserver. With `lifecycle`, delete every hour what the
+# lifecycle rules of the buckets say: SeaweedFS keeps rules, but does not apply them by itself. Runs in
+# SeaweedFS's own image.
 set -eu
 
 : "${STORE_DIRECTORY:=/data}" "${STORE_ADDRESS:=0.0.0.0}" "${STORE_PORT:=8333}"
@@ -11,13 +11,13 @@ set -eu
 export WEED_JWT_FILER_SIGNING_KEY="$STORE_SIGNING_KEY"
 
 if [ "${1:-serve}" = lifecycle ]; then
-    # Two commands would be one too many: it ends when this one fails, and Compose starts it again.
+    # One command only: then the shell ends when it fails, and Compose starts it again.
     exec weed shell -master="127.0.0.1:$MASTER_PORT" -filer="127.0.0.1:$FILER_PORT" << EOF
 s3.lifecycle.run-shard -shards 0-15 -s3 127.0.0.1:$((STORE_PORT + 10000)) -events 0 -refresh ${LIFECYCLE_EVERY:-1h}
 EOF
 fi
 
-# What goes into JSON below.
+# These become part of the JSON below.
 # shellcheck disable=SC2153 # BUCKET is set by Compose
 for value in "$BUCKET" "$TEMP_BUCKET" "$STORE_ROOT_PASSWORD" "$S3_ACCESS_KEY_ID" "$S3_SECRET_ACCESS_KEY" \
     "$S3_WRITE_ACCESS_KEY_ID" "$S3_WRITE_SECRET_ACCESS_KEY"; do

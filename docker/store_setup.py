@@ -1,7 +1,7 @@
-"""Makes the store's two buckets, tells dserver of them, and gives them their lifecycle rules.
+"""Creates the two buckets of the store, registers them, and sets their lifecycle rules.
 
-Runs at each start; what is there already is left as it is. The environment is that of dserver and,
-in capitals below, that of docker/store.yml.
+Runs at each start; buckets and base URIs that exist are left as they are. The environment is that
+of dserver, with the variables of store-setup in docker/store.yml.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from flask import Flask
 from flask.cli import FlaskGroup, ScriptInfo
 
-# As long as URLs can live. Parts of uploads that were given up are in no listing of objects.
+# The longest life of URLs. Parts of abandoned uploads are in no listing of objects.
 DAYS_OF_PARTS = "7"
 EXISTS = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists"})
-# The store's health check tells that it listens, a moment before it can make buckets.
+# The store's health check succeeds a moment before the store can create buckets.
 ATTEMPTS = 8
 
 
@@ -31,9 +31,9 @@ def main() -> int:
             "TEMP_BUCKET must not be BUCKET: what is in it is deleted when TEMP_DAYS have passed."
         )
     try:
-        make_buckets(bucket, temporary)
+        create_buckets(bucket, temporary)
     except (BotoCoreError, ClientError) as error:
-        return failed(f"The store cannot make the buckets: {error}")
+        return failed(f"The store cannot create the buckets: {error}")
     info = ScriptInfo(os.environ["FLASK_APP"])
     app = info.load_app()
     for name, lifetime in ((bucket, []), (temporary, ["--days", os.environ["TEMP_DAYS"]])):
@@ -48,8 +48,8 @@ def main() -> int:
     return 0
 
 
-def make_buckets(*names: str) -> None:
-    """Make buckets that do not exist, with the key of the store's administrator."""
+def create_buckets(*names: str) -> None:
+    """Create the buckets that do not exist, with the key of the store's administrator."""
     client = boto3.client(
         "s3",
         endpoint_url=os.environ["STORE_ENDPOINT"],
@@ -67,7 +67,7 @@ def make_buckets(*names: str) -> None:
 
 
 def register(app: Flask, base_uri: str) -> None:
-    """Add a base URI that dserver does not know; nobody has a permission there yet."""
+    """Register a base URI that dserver does not know, without any permissions."""
     with app.app_context():
         if not dservercore.utils.base_uri_exists(base_uri):
             dservercore.utils.register_base_uri(base_uri)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes nginx's configuration out of the templates beside this file, and runs nginx. docs/front.rst
+# Make nginx's configuration from the templates beside this file, and run nginx. docs/front.rst
 # describes the variables of the environment.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -60,7 +60,7 @@ fill() {
     }' "$here/$1.template" > "$2"
 }
 
-# secure HOST: what gives a server TLS, with the operator's certificate of that name or one by ACME.
+# secure HOST: print the directives of TLS, with the operator's certificate of that name or one by ACME.
 secure() {
     echo "listen $HTTPS_LISTEN ssl;"
     echo "server_name $1;"
@@ -76,7 +76,7 @@ secure() {
     fi
 }
 
-# Each of these directories is included at a place of its own.
+# The files of each directory are included in another block of the configuration.
 rm -rf "$FRONT_DIRECTORY"
 mkdir -p "$FRONT_DIRECTORY"
 cd "$FRONT_DIRECTORY"

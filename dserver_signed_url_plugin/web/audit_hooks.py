@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from functools import wraps
 from http import HTTPStatus
 from time import perf_counter
@@ -52,12 +51,17 @@ class _RequestFacts:
 
     def __init__(self) -> None:
         self.request_id = _request_id()
-        self.began = perf_counter()
+        self._began = perf_counter()
         self.uri: str | None = None
         self.share: str | None = None
         self.reason: str | None = None
         self.extent = Extent()
         self.is_recorded = False
+
+    @property
+    def seconds(self) -> float:
+        """The seconds since the request began."""
+        return perf_counter() - self._began
 
 
 def install(blueprint: Blueprint) -> None:
@@ -164,28 +168,22 @@ def _record(facts: _RequestFacts, status: int) -> None:
         **vars(facts.extent if is_granted else Extent()),
     )
     services().audit.record(decision)
-    _count(status, decision)
+    answer = Answer(
+        route=decision.action,
+        status=status,
+        slug=decision.reason,
+        seconds=facts.seconds,
+        uri=decision.uri,
+        items=decision.items,
+        size_in_bytes=decision.size_in_bytes,
+    )
+    services().metrics.observer.answered(answer)
 
 
 def record_unknown(status: int) -> None:
     """Count a request that no route takes. It is not audited, because nothing was decided."""
-    _count(status, None)
-
-
-def _count(status: int, decision: Decision | None) -> None:
     facts = _facts()
-    answer = Answer(
-        route=None, status=status, slug=facts.reason, seconds=perf_counter() - facts.began
-    )
-    if decision is not None:
-        answer = replace(
-            answer,
-            route=decision.action,
-            slug=decision.reason,
-            uri=decision.uri,
-            items=decision.items,
-            size_in_bytes=decision.size_in_bytes,
-        )
+    answer = Answer(route=None, status=status, slug=facts.reason, seconds=facts.seconds)
     services().metrics.observer.answered(answer)
 
 

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextvars import copy_context
 from time import monotonic
 from typing import Generic, TypeVar
 
@@ -40,9 +41,7 @@ class SharedResult(Generic[Result]):
         """
         with self._lock:
             if self._latest is None or self._is_outdated(self._latest):
-                self._began, self._latest = monotonic(), Future()
-                call = self._latest, function
-                threading.Thread(target=_run, args=call, name=THREAD, daemon=True).start()
+                self._began, self._latest = monotonic(), started(function, THREAD)
             latest, ends = self._latest, self._began + self._timeout
         try:
             return latest.result(max(0.0, ends - monotonic()))
@@ -56,8 +55,15 @@ class SharedResult(Generic[Result]):
         return latest.exception() is not None or monotonic() - self._began > self._max_age
 
 
-def _run(future: Future[Result], function: Callable[[], Result]) -> None:
-    try:
-        future.set_result(function())
-    except Exception as error:  # noqa: BLE001 (it is raised in the waiting threads)
-        future.set_exception(error)
+def started(function: Callable[[], Result], name: str | None = None) -> Future[Result]:
+    """Start a function in a thread of this name, which ends with the process; return its future."""
+    future: Future[Result] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(function())
+        except BaseException as error:  # noqa: BLE001 (it is raised in the waiting threads)
+            future.set_exception(error)
+
+    threading.Thread(target=copy_context().run, args=(run,), name=name, daemon=True).start()
+    return future

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
@@ -49,6 +50,8 @@ def test_an_outdated_result_is_not_returned():
 
 def test_an_exception_is_raised_and_not_kept():
     shared, numbers = SharedResult(timeout=20, max_age=20), iter([0, 2])
+    with pytest.raises(SystemExit):
+        shared.of(sys.exit)
     with pytest.raises(ZeroDivisionError):
         shared.of(lambda: 1 / next(numbers))
     assert shared.of(lambda: 1 / next(numbers)) == 0.5

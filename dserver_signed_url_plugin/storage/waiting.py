@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, wait
+from concurrent.futures import wait
 from contextlib import contextmanager
-from contextvars import copy_context
 from typing import TypeVar
 
 from dserver_signed_url_plugin.errors import StorageAway
+from dserver_signed_url_plugin.shared_result import started
 from dserver_signed_url_plugin.storage import deadline
 
 Result = TypeVar("Result")
@@ -20,15 +20,7 @@ def in_thread(work: Callable[[], Result]) -> Result:
 
     :raises StorageAway: at the deadline; the thread goes on until the work ends.
     """
-    done: Future[Result] = Future()
-
-    def run() -> None:
-        try:
-            done.set_result(work())
-        except BaseException as error:  # noqa: BLE001 (it is raised in the waiting thread)
-            done.set_exception(error)
-
-    threading.Thread(target=copy_context().run, args=(run,), daemon=True).start()
+    done = started(work)
     while not done.done():
         wait([done], _seconds_left())
     return done.result()

@@ -39,7 +39,7 @@ class SignedURLExtension(ExtensionABC):
         app.teardown_appcontext(database.end_request)
         settings = Settings.load(app.config, os.environ)
         _trust_proxies(app, settings.proxies)
-        Services.of(settings).attach(app)
+        Services(settings).attach(app)
         # dserver shows its configuration to every user, except the settings in this list.
         # A new list, because the original one is shared by all apps of the process.
         known = app.config.get("CONFIG_SECRETS_TO_OBFUSCATE", [])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import cast
 
 from flask import Flask, current_app
@@ -38,85 +37,45 @@ from dserver_signed_url_plugin.verification.service import Verifications
 _NAME = "signed-url"
 
 
-@dataclass(frozen=True, kw_only=True)
 class Services:
     """The services that routes and commands may call."""
 
-    settings: Settings
-    storages: Storages
-    uploads: Uploads
-    upload_tokens: UploadTokens
-    parts: PartSigner
-    completions: Completions
-    statuses: UploadStatuses
-    cancellations: Cancellations
-    cleanup: Cleanup
-    downloads: Downloads
-    deposits: Deposits
-    streams: StreamDeposits
-    file_urls: FileURLs
-    shares: Shares
-    share_cleanup: ShareCleanup
-    visits: Visits
-    temporary_deposits: TemporaryDeposits
-    lifecycles: Lifecycles
-    sweep: Sweep
-    verifications: Verifications
-    audit: Audit
-    audit_export: AuditExport
-    audit_report: AuditReport
-    rate_limits: RateLimits
-    health: Health
-    metrics: Metrics
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.rate_limits = RateLimits(settings)
+        audit = self.audit = Audit(settings)
+        self.audit_export = AuditExport(settings)
+        self.audit_report = AuditReport(settings)
+        self.metrics = Metrics(settings, audit)
+        observer = self.metrics.observer
+        storages = self.storages = Storages(settings, observer)
+        self.health = Health(storages)
+        lifecycles = self.lifecycles = Lifecycles(storages)
+        self.sweep = Sweep(storages, lifecycles, audit)
+        self.verifications = Verifications(settings, storages, audit)
 
-    @classmethod
-    def of(cls, settings: Settings) -> Services:
-        """Build the services."""
-        audit = Audit(settings)
-        metrics = Metrics(settings, audit)
-        storages = Storages(settings, metrics.observer)
-        lifecycles = Lifecycles(storages)
-        upload_tokens = UploadTokens(settings.secret_key)
-        uploads = Uploads(settings, storages, upload_tokens)
-        parts = PartSigner(settings, storages, lifecycles)
-        completions = Completions(settings, storages, metrics.observer)
-        statuses = UploadStatuses(settings, storages, upload_tokens)
-        cancellations = Cancellations(storages)
-        downloads = Downloads(settings, storages, lifecycles)
-        streamed_items = StreamedItems(settings, storages)
-        shares = Shares(settings, downloads, lifecycles, audit)
-        return cls(
-            settings=settings,
-            storages=storages,
-            uploads=uploads,
-            upload_tokens=upload_tokens,
-            parts=parts,
-            completions=completions,
-            statuses=statuses,
-            cancellations=cancellations,
-            cleanup=Cleanup(storages, cancellations, completions, audit),
-            downloads=downloads,
-            deposits=Deposits(
-                storages, uploads, parts, statuses, completions, cancellations, audit
-            ),
-            streams=StreamDeposits(
-                settings, storages, uploads, streamed_items, completions, cancellations, audit
-            ),
-            file_urls=FileURLs(settings, downloads, lifecycles, audit),
-            shares=shares,
-            visits=Visits(settings, downloads),
-            temporary_deposits=TemporaryDeposits(storages, completions, shares, audit),
-            share_cleanup=ShareCleanup(),
-            lifecycles=lifecycles,
-            sweep=Sweep(storages, lifecycles, audit),
-            verifications=Verifications(settings, storages, audit),
-            audit=audit,
-            audit_export=AuditExport(settings),
-            audit_report=AuditReport(settings),
-            rate_limits=RateLimits(settings),
-            health=Health(storages),
-            metrics=metrics,
+        self.upload_tokens = UploadTokens(settings.secret_key)
+        uploads = self.uploads = Uploads(settings, storages, self.upload_tokens)
+        self.parts = PartSigner(settings, storages, lifecycles)
+        self.statuses = UploadStatuses(settings, storages, self.upload_tokens)
+        completions = self.completions = Completions(settings, storages, observer)
+        cancellations = self.cancellations = Cancellations(storages)
+        self.cleanup = Cleanup(storages, cancellations, completions, audit)
+
+        downloads = self.downloads = Downloads(settings, storages, lifecycles)
+        self.file_urls = FileURLs(settings, downloads, lifecycles, audit)
+        self.shares = Shares(settings, downloads, lifecycles, audit)
+        self.share_cleanup = ShareCleanup()
+        self.visits = Visits(settings, downloads)
+
+        self.deposits = Deposits(
+            storages, uploads, self.parts, self.statuses, completions, cancellations, audit
         )
+        items = StreamedItems(settings, storages)
+        self.streams = StreamDeposits(
+            settings, storages, uploads, items, completions, cancellations, audit
+        )
+        self.temporary_deposits = TemporaryDeposits(storages, completions, self.shares, audit)
 
     def attach(self, app: Flask) -> None:
         """Attach the services to an app."""

@@ -43,7 +43,7 @@ print(counting.metrics().exposition([], os.environ["PROMETHEUS_MULTIPROC_DIR"]).
 
 
 def loaded(**config: str) -> Services:
-    return Services.of(Settings.load({"SIGNED_URL_METRICS": "1", **config}, {}))
+    return Services(Settings.load({"SIGNED_URL_METRICS": "1", **config}, {}))
 
 
 def test_each_worker_tells_what_all_have_counted(tmp_path):

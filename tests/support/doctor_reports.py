@@ -43,7 +43,7 @@ def forget_this_machine(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
 def ask(base_uri: str, settings: Mapping[str, str], *options: str) -> Result:
     """Return what the command says, asked as people type it."""
     app = Flask(__name__)
-    Services.of(Settings.load(settings, {})).attach(app)
+    Services(Settings.load(settings, {})).attach(app)
     return app.test_cli_runner().invoke(signed_url, ["doctor", base_uri, *options])
 
 

@@ -220,9 +220,7 @@ def test_the_audit_has_who_read_how_much_and_that_all_of_it_was_equal(dserver):
 def hindered(make_dserver, proxy) -> Dserver:
     """A dserver whose URLs lead through the proxy, and which repeats at once."""
     made = make_dserver(**proxy.public_settings())
-    patient = made.services.verifications
-    impatient = replace(patient, pauses=(0, 0))
-    made.app.extensions["signed-url"] = replace(made.services, verifications=impatient)
+    made.services.verifications = replace(made.services.verifications, pauses=(0, 0))
     return made
 
 

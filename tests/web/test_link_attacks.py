@@ -7,7 +7,6 @@ import logging
 import re
 import socket
 from collections.abc import Iterator
-from dataclasses import replace
 from urllib.parse import quote, urlsplit
 
 import pytest
@@ -358,7 +357,7 @@ def test_what_fails_unexpectedly_is_a_page_and_logged_without_the_token(make_dse
     one = Deposit({"one.txt": b"1"})
     DtoolDserver().upload(dserver.alice, dserver.base_uri, one)
     visitor = shared(dserver, f"{dserver.base_uri}/{one.uuid}")
-    dserver.app.extensions["signed-url"] = replace(dserver.services, visits=None)
+    dserver.services.visits = None
     for headers in (HTML, JSON):
         answer = visitor.open(headers=headers)
         assert answer.status_code == 500

@@ -167,7 +167,7 @@ def decision_of(row: Mapping[str, Any]) -> Decision:
 
 
 def _tally(decision: Decision) -> str | None:
-    """Return the key of what one row counts: refusals of one kind within a minute.
+    """Return the key of what one row counts until it is exported: similar refusals of a minute.
 
     Those of an address without an account, which anybody can cause, and those of a user who sends
     too many requests.

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import Any
 
 from dserver_signed_url_plugin.audit import export_repository as repository
@@ -22,8 +22,6 @@ from dserver_signed_url_plugin.times import in_utc
 _PAGE = 1000
 _CURSOR = re.compile(r"([0-9]{1,18})-([0-9]{8}T[0-9]{12})Z")
 _TIME = "%Y%m%dT%H%M%S%f"
-# Refusals are counted in the row of their minute; what is still in flight then is written by now.
-_COUNTED = timedelta(seconds=70)
 
 
 @dataclass(frozen=True)
@@ -75,13 +73,14 @@ class AuditExport:
     ) -> Iterator[Sequence[ExportedDecision]]:
         """Yield the decisions of a search, oldest first, in pages of at most 1,000.
 
-        Ends before a decision that may still count more refusals, which the next export has.
+        What is exported counts no more refusals: those that follow have a row of their own, which
+        the next export has.
 
         :param after: the cursor of the last decision that was kept; None for the first.
         :param limit: the most decisions to export; None for all.
         :raises InvalidField: if the cursor belongs to another table.
         :raises AuditOff: if this server keeps none.
-        :raises DatabaseBusy: if the table cannot be read.
+        :raises DatabaseBusy: if the table cannot be used.
         """
         search = within(search, self.settings.audit_days)
         last, place = repository.newest_id(), 0 if after is None else after.id
@@ -89,8 +88,7 @@ class AuditExport:
             _check(after, last)
         left = last if limit is None else limit
         while left > 0:
-            rows = repository.following(search, place, last, min(_PAGE, left))
-            page = [_exported(row) for row in _final(rows)]
+            page = [_exported(row) for row in _final(search, place, last, min(_PAGE, left))]
             if page:
                 yield page
             if len(page) < min(_PAGE, left):
@@ -109,12 +107,13 @@ def _check(after: Cursor, last: int) -> None:
         )
 
 
-def _final(rows: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    counted_before = datetime.now(timezone.utc) - _COUNTED
-    for row in rows:
-        if row["tally"] is not None and in_utc(row["time"]) > counted_before:
-            return
-        yield row
+def _final(search: Search, after: int, last: int, most: int) -> Sequence[Mapping[str, Any]]:
+    """Return rows that will not change; no clock says which, as servers' clocks differ."""
+    rows = repository.following(search, after, last, most)
+    while counting := [row["id"] for row in rows if row["tally"] is not None]:
+        repository.end_counting(counting)
+        rows = repository.following(search, after, last, most)
+    return rows
 
 
 def _exported(row: Mapping[str, Any]) -> ExportedDecision:

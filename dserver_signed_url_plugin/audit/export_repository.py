@@ -8,8 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from dservercore import sql_db
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
+from sqlalchemy.exc import SQLAlchemyError
 
+from dserver_signed_url_plugin import database
 from dserver_signed_url_plugin.audit.decisions import Search
 from dserver_signed_url_plugin.audit.repository import SignedURLAudit, read, statement
 from dserver_signed_url_plugin.errors import DatabaseBusy
@@ -59,3 +61,20 @@ def following(search: Search, after: int, last: int, most: int) -> Sequence[Mapp
     wanted = statement(search).order_by(None).order_by(row.id).limit(most)
     found = read(wanted.where(row.id > after, row.id <= last))
     return [dict(each._mapping) for each in found]
+
+
+def end_counting(row_ids: Sequence[int]) -> None:
+    """Let these rows count no more refusals; the next one of each kind will be a row of its own.
+
+    :raises DatabaseBusy: if the table cannot be written.
+    """
+    row = SignedURLAudit
+    # Locked in one order, so that no two exports wait for each other.
+    locked = select(row.id).where(row.id.in_(row_ids)).order_by(row.id).with_for_update()
+    try:
+        sql_db.session.execute(update(row.__table__).where(row.id.in_(locked)).values(tally=None))
+        sql_db.session.commit()
+    except SQLAlchemyError as error:
+        raise DatabaseBusy(database.advice(error)) from error
+    finally:
+        sql_db.session.rollback()

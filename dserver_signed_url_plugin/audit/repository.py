@@ -98,7 +98,8 @@ class SignedURLAudit(sql_db.Model):
     # The login of whoever ran a command, and on which machine; not of a request.
     operator: Mapped[str | None] = mapped_column(String(255))
     host: Mapped[str | None] = mapped_column(String(64))
-    # What is counted together has the same, and nothing else has it.
+    # What is counted together has the same, and nothing else has it. A row that was exported has
+    # none any more, and counts no more.
     tally: Mapped[str | None] = mapped_column(String(64), index=True, unique=True)
 
 

@@ -74,8 +74,8 @@ def audit(
     """Show which requests and commands were granted or refused.
 
     The newest come first. --export is for other systems: whatever interrupts it, the next export
-    after the cursor of the last whole line leaves nothing out. Refusals that are counted by the
-    minute are exported when their minute has passed, and so is what follows them.
+    after the cursor of the last whole line leaves nothing out. Refusals that are counted together
+    are exported with their number so far; those that follow are counted anew.
 
     \b
     Example:

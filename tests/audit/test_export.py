@@ -10,8 +10,9 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 from dservercore import sql_db
-from sqlalchemy import delete, insert, text, update
+from sqlalchemy import delete, text, update
 
+from dserver_signed_url_plugin.audit.decisions import Decision, Outcome
 from dserver_signed_url_plugin.audit.repository import Search, SignedURLAudit, purge
 from tests.support.audit_records import run, write
 from tests.support.databases import on_each_database
@@ -35,6 +36,15 @@ def execute(dserver: Dserver, statement) -> None:
     with dserver.app.app_context():
         sql_db.session.execute(statement)
         sql_db.session.commit()
+
+
+def refuse(dserver: Dserver, number: int, moment: datetime) -> None:
+    """Let requests without a token have been refused, by a server whose clock says this."""
+    kind = {"action": "read-item", "username": "", "uri": "s3://lab", "address": "192.0.2.1"}
+    one = Decision(time=moment, outcome=Outcome.REFUSED, reason="not-authenticated", **kind)
+    with dserver.app.app_context():
+        for _ in range(number):
+            dserver.services.audit.record(one)
 
 
 @pytest.fixture
@@ -108,18 +118,33 @@ def test_a_cursor_needs_an_export(dserver):
     assert run(dserver, "--after", "").exit_code == 2
 
 
-def test_refusals_are_exported_when_nothing_more_is_counted_in_their_row(dserver):
-    write(dserver, 1, days_ago=1)
-    with dserver.app.app_context():
-        row = {"username": "", "action": "read-item", "uri": "", "outcome": "refused"}
-        counting = {**row, "time": datetime.now(timezone.utc), "tally": "now", "requests": 3}
-        sql_db.session.execute(insert(TABLE), [counting])
-        sql_db.session.commit()
+@on_each_database
+@pytest.mark.parametrize("clock", [timedelta(days=-1), timedelta(days=1)], ids=str)
+def test_refusals_are_exported_once_whatever_the_clock_of_their_server(dserver, clock):
+    moment = datetime.now(timezone.utc) + clock
+    refuse(dserver, 2, moment)
     write(dserver, 1, days_ago=0)
-    assert ids(exported(dserver)) == [1]
-    passed = datetime.now(timezone.utc) - timedelta(minutes=2)
-    execute(dserver, update(TABLE).where(TABLE.c.tally == "now").values(time=passed))
-    assert [line["requests"] for line in exported(dserver)] == [1, 3, 1]
+    lines = exported(dserver)
+    assert [line["requests"] for line in lines] == [2, 1]
+    refuse(dserver, 3, moment)
+    assert [line["requests"] for line in exported(dserver, "--after", lines[-1]["cursor"])] == [3]
+    assert [line["requests"] for line in exported(dserver)] == [2, 1, 3]
+
+
+@on_each_database
+def test_refusals_that_are_counted_during_an_export_are_exported_once(dserver):
+    moment = datetime.now(timezone.utc)
+    requests, cursor = [], ""
+    with ThreadPoolExecutor(2) as pool:
+        counted = [pool.submit(refuse, dserver, 20, moment) for _ in range(2)]
+        while True:
+            is_last = all(each.done() for each in counted)
+            lines = exported(dserver, "--after", cursor)
+            requests += [line["requests"] for line in lines]
+            cursor = lines[-1]["cursor"] if lines else cursor
+            if is_last:
+                break
+    assert sum(requests) == 40
 
 
 @pytest.mark.database("postgresql", reason="SQLite has one writer at a time")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 
 from dserver_signed_url_plugin.doctor.context import CheckContext
 from dserver_signed_url_plugin.doctor.findings import CheckResult, failed, ok, warning
 from dserver_signed_url_plugin.doctor.probe import Probe
+from dserver_signed_url_plugin.storage.md5 import md5_of
 
 
 def listed(context: CheckContext[Probe], contents: Mapping[str, bytes]) -> CheckResult:
@@ -21,7 +21,7 @@ def listed(context: CheckContext[Probe], contents: Mapping[str, bytes]) -> Check
                 "A listing does not show at once what was written, so no upload can be completed.",
                 "Use a store whose listings are consistent.",
             )
-        if stored.md5 != hashlib.md5(content, usedforsecurity=False).hexdigest():
+        if stored.md5 != md5_of(content):
             return failed(
                 "another MD5",
                 "Completion will report every item as different.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,12 +16,12 @@ from dserver_signed_url_plugin.storage.azure.errors import AzureErrorTranslator
 from dserver_signed_url_plugin.storage.azure.layout import (
     BLOCK,
     DOCUMENT_METADATA,
-    base64_md5,
     block_url,
     item_headers,
 )
 from dserver_signed_url_plugin.storage.azure.sas import CREATE, READ, WRITE
 from dserver_signed_url_plugin.storage.azure.xml_documents import parsed
+from dserver_signed_url_plugin.storage.md5 import content_md5, md5_of
 from dserver_signed_url_plugin.storage.values import Item, Refused, SignedRequest, StoredItem
 from dserver_signed_url_plugin.uris import BaseURI
 
@@ -91,8 +90,7 @@ class AzureProbe:
 
     def pinned_put(self, key: str, content: bytes) -> SignedRequest:
         """Sign the PUT of an item that was announced with this content."""
-        md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
-        headers = item_headers(Item("doctor", _RELPATH, len(content), md5))
+        headers = item_headers(Item("doctor", _RELPATH, len(content), md5_of(content)))
         return SignedRequest(self._signed(CREATE, key), headers)
 
     def staged_url(self, key: str) -> str:
@@ -101,8 +99,7 @@ class AzureProbe:
 
     def part_put(self, key: str, content: bytes) -> SignedRequest:
         """Sign the PUT of a part, whose MD5 is given, of an item."""
-        md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
-        return SignedRequest(self.staged_url(key), {"Content-MD5": base64_md5(md5)})
+        return SignedRequest(self.staged_url(key), content_md5(md5_of(content)))
 
     def _signed(self, permission: str, key: str, age: int = 0) -> str:
         ends = datetime.now(timezone.utc) + timedelta(seconds=_LIFETIME - age)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from uuid import uuid4
@@ -11,9 +10,10 @@ from dserver_signed_url_plugin.doctor import http
 from dserver_signed_url_plugin.doctor.context import ANNOUNCED, CheckContext
 from dserver_signed_url_plugin.doctor.probe import BucketProbe
 from dserver_signed_url_plugin.doctor.s3.parts import begun_parts
+from dserver_signed_url_plugin.storage.md5 import md5_of
 from dserver_signed_url_plugin.storage.values import Refused, SignedRequest
 
-_MD5 = hashlib.md5(ANNOUNCED, usedforsecurity=False).hexdigest()
+_MD5 = md5_of(ANNOUNCED)
 
 # What is observed of an item, by the header that would change it.
 Observation = Mapping[str, object]

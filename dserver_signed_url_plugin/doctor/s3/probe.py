@@ -13,10 +13,10 @@ from botocore.exceptions import ClientError
 
 from dserver_signed_url_plugin.config import STAGED, Settings
 from dserver_signed_url_plugin.doctor.probe import Lifecycle, Removal
+from dserver_signed_url_plugin.storage.md5 import content_md5, md5_of
 from dserver_signed_url_plugin.storage.parts import StoredPart
 from dserver_signed_url_plugin.storage.s3.bucket_admin import BucketAdmin, BucketRefusal
 from dserver_signed_url_plugin.storage.s3.layout import (
-    content_md5,
     item_metadata,
     part_parameters,
     pinned_headers,
@@ -24,7 +24,6 @@ from dserver_signed_url_plugin.storage.s3.layout import (
 from dserver_signed_url_plugin.storage.s3.lifecycle_requests import NONE_SET, read_document
 from dserver_signed_url_plugin.storage.s3.lifecycle_rules import StoredRule
 from dserver_signed_url_plugin.storage.s3.multipart import ListingRefused, MultipartUpload
-from dserver_signed_url_plugin.storage.s3.response_checks import md5_of
 from dserver_signed_url_plugin.storage.s3.sigv4 import Endpoint, QuerySigner
 from dserver_signed_url_plugin.storage.values import Item, Refused, SignedRequest, StoredItem
 from dserver_signed_url_plugin.uris import BaseURI

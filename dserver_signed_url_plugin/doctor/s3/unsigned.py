@@ -7,7 +7,6 @@ through each kind of URL that is handed out, before an item is completed and aft
 from __future__ import annotations
 
 import base64
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from urllib.parse import quote
@@ -23,6 +22,7 @@ from dserver_signed_url_plugin.doctor.s3.attacks import (
     attack_part,
     run_attack,
 )
+from dserver_signed_url_plugin.storage.md5 import base64_md5, md5_of
 from dserver_signed_url_plugin.storage.values import Refused
 
 _EVERYBODY = 'uri="http://acs.amazonaws.com/groups/global/AllUsers"'
@@ -173,11 +173,10 @@ def headers(context: CheckContext[BucketProbe]) -> CheckResult:
 def encryption(context: CheckContext[BucketProbe]) -> CheckResult:
     """Encrypt an item with a key of the attacker's own (SSE-C)."""
     name = "x-amz-server-side-encryption-customer"
-    digest = hashlib.md5(_KEY, usedforsecurity=False).digest()
     sent = {
         f"{name}-algorithm": "AES256",
         f"{name}-key": base64.b64encode(_KEY).decode(),
-        f"{name}-key-MD5": base64.b64encode(digest).decode(),
+        f"{name}-key-MD5": base64_md5(md5_of(_KEY)),
     }
     return _result(
         run_attack(context, Attack(sent, _content)),

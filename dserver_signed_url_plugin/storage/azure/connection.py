@@ -9,7 +9,6 @@ https://learn.microsoft.com/rest/api/storageservices/blob-service-rest-api
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
@@ -18,14 +17,14 @@ from dserver_signed_url_plugin.storage.azure.containers import (
     CHANGED,
     PRESENT,
     AccountContainers,
-    metadata_headers,
 )
-from dserver_signed_url_plugin.storage.azure.layout import BLOBS, base64_md5, block_id
+from dserver_signed_url_plugin.storage.azure.layout import BLOBS, block_id, metadata_headers
 from dserver_signed_url_plugin.storage.azure.listing import block_sizes
 from dserver_signed_url_plugin.storage.azure.service import BLOB_BYTES, FROM_FIRST, AzureRefusal
 from dserver_signed_url_plugin.storage.azure.values import FoundContainer, ListedBlob
 from dserver_signed_url_plugin.storage.azure.xml_documents import written
 from dserver_signed_url_plugin.storage.documents import type_in
+from dserver_signed_url_plugin.storage.md5 import base64_md5
 from dserver_signed_url_plugin.storage.values import FoundObject
 
 # A client that has taken a lease keeps every other one, also the server, from writing.
@@ -195,11 +194,6 @@ class AzureConnection(AccountContainers):
     ) -> None:
         headers = {"x-ms-blob-type": "BlockBlob", **metadata_headers(metadata), **condition}
         self._service.send("PUT", f"{container}/{blob}", headers=headers, body=text.encode())
-
-
-def md5_of(text: str) -> str:
-    """Return the MD5 (32 hex digits) that a store has of a text."""
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
 def _unchanged(blob: ListedBlob) -> dict[str, str]:

@@ -28,7 +28,7 @@ from dserver_signed_url_plugin.storage.azure.credentials import (
     entra_tokens,
 )
 from dserver_signed_url_plugin.storage.azure.errors import AzureErrorTranslator
-from dserver_signed_url_plugin.storage.azure.layout import part_blob_url
+from dserver_signed_url_plugin.storage.azure.layout import metadata_headers, part_blob_url
 from dserver_signed_url_plugin.storage.azure.listing import blob_page, container_page
 from dserver_signed_url_plugin.storage.azure.sas import BlobSigner
 from dserver_signed_url_plugin.storage.azure.service import (
@@ -180,11 +180,3 @@ class AccountContainers:
             if found.listed:
                 deadline.progress()
         raise self._errors.unexpected("listing", "a listing without an end")
-
-
-def metadata_headers(metadata: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers that have a container's or a blob's metadata.
-
-    Spaces around a value are no part of a header: they must not be signed.
-    """
-    return {f"x-ms-meta-{name.lower()}": value.strip() for name, value in metadata.items()}

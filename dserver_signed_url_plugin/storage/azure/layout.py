@@ -18,7 +18,9 @@ from urllib.parse import quote, unquote
 
 from dtoolcore.utils import generate_identifier
 
+from dserver_signed_url_plugin.storage.azure.values import METADATA_PREFIX
 from dserver_signed_url_plugin.storage.manifest import FrozenDataset
+from dserver_signed_url_plugin.storage.md5 import base64_md5, content_md5
 from dserver_signed_url_plugin.storage.parts import PartUpload
 from dserver_signed_url_plugin.storage.values import IDENTIFIER, Item, ProtoDataset
 
@@ -197,16 +199,16 @@ def item_headers(item: Item) -> dict[str, str]:
     """
     headers = {"x-ms-blob-type": "BlockBlob", "If-None-Match": "*"}
     if item.hash is not None:
-        md5 = base64_md5(item.hash)
-        headers |= {"Content-MD5": md5, "x-ms-blob-content-md5": md5}
-    for name, value in item_metadata(item.relpath).items():
-        headers[f"x-ms-meta-{name}"] = value
-    return headers
+        headers |= {**content_md5(item.hash), "x-ms-blob-content-md5": base64_md5(item.hash)}
+    return headers | metadata_headers(item_metadata(item.relpath))
 
 
-def base64_md5(md5: str) -> str:
-    """Return an MD5 (32 hex digits) as headers have it."""
-    return base64.b64encode(bytes.fromhex(md5)).decode()
+def metadata_headers(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers that have a container's or a blob's metadata.
+
+    Spaces around a value are no part of a header: they must not be signed.
+    """
+    return {f"{METADATA_PREFIX}{name.lower()}": value.strip() for name, value in metadata.items()}
 
 
 def relpath_beside(identifier: str, metadata: Mapping[str, str]) -> str | None:

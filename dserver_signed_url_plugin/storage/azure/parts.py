@@ -11,7 +11,6 @@ from dserver_signed_url_plugin.errors import AssemblyPending, SignedURLError
 from dserver_signed_url_plugin.storage import deadline
 from dserver_signed_url_plugin.storage.azure.connection import AzureConnection
 from dserver_signed_url_plugin.storage.azure.layout import (
-    base64_md5,
     block_url,
     item_metadata,
     part_blob,
@@ -24,6 +23,7 @@ from dserver_signed_url_plugin.storage.azure.layout import (
 )
 from dserver_signed_url_plugin.storage.azure.sas import WRITE
 from dserver_signed_url_plugin.storage.azure.values import PENDING, ListedBlob
+from dserver_signed_url_plugin.storage.md5 import content_md5
 from dserver_signed_url_plugin.storage.parts import PartLimits, PartUpload, StoredPart
 from dserver_signed_url_plugin.storage.protocols import DatasetFailed, raise_failure
 from dserver_signed_url_plugin.storage.values import Item, Life, SignedRequest, StoredItem
@@ -69,7 +69,7 @@ class AzureParts:
         return {
             number: SignedRequest(
                 block_url(url, part_block(number)),
-                {} if md5 is None else {"Content-MD5": base64_md5(md5)},
+                {} if md5 is None else content_md5(md5),
             )
             for number, md5 in hashes.items()
         }

@@ -9,8 +9,6 @@ Source: Microsoft, "Blob Storage REST API", the status codes and response header
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import random
 import re
 import time
@@ -27,7 +25,9 @@ from urllib3.exceptions import HTTPError
 from dserver_signed_url_plugin import signed_http
 from dserver_signed_url_plugin.errors import StorageMisconfigured
 from dserver_signed_url_plugin.storage.azure.sas import VERSION
+from dserver_signed_url_plugin.storage.azure.values import METADATA_PREFIX
 from dserver_signed_url_plugin.storage.http_sockets import POOLS
+from dserver_signed_url_plugin.storage.md5 import base64_md5, md5_of
 from dserver_signed_url_plugin.storage.parallel import PARALLEL
 
 # A page of 5,000 blobs has less than half of that, even if each name and relpath is the longest.
@@ -87,11 +87,10 @@ class Response:
     @property
     def metadata(self) -> dict[str, str]:
         """The metadata of the container or blob; names are in lower case."""
-        start = "x-ms-meta-"
         return {
-            name.removeprefix(start): value
+            name.removeprefix(METADATA_PREFIX): value
             for name, value in self.headers.items()
-            if name.startswith(start)
+            if name.startswith(METADATA_PREFIX)
         }
 
 
@@ -256,7 +255,7 @@ def _check_content(response: Response, request: _Request) -> None:
     elif range_ is None:
         if headers.get("content-encoding", "identity") != "identity":
             raise UnexpectedAzureAnswer("a Content-Encoding")
-        if headers.get("content-md5", "") not in ("", _md5_of(response.body)):
+        if headers.get("content-md5", "") not in ("", base64_md5(md5_of(response.body))):
             raise UnexpectedAzureAnswer("bytes that differ from their MD5")
 
 
@@ -268,7 +267,3 @@ def _check_range(content_range: str, size: int, range_: str | None) -> None:
     last, whole = int(found[1]), int(found[2])
     if not size == last + 1 == min(int(range_.removeprefix(FROM_FIRST)) + 1, whole):
         raise UnexpectedAzureAnswer("another part than was requested")
-
-
-def _md5_of(content: bytes) -> str:
-    return base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()

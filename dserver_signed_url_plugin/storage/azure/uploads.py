@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence, Set
 
 from dserver_signed_url_plugin.errors import StorageUnavailable, UploadBusy
 from dserver_signed_url_plugin.storage import claims, deadline
-from dserver_signed_url_plugin.storage.azure.connection import AzureConnection, md5_of
+from dserver_signed_url_plugin.storage.azure.connection import AzureConnection
 from dserver_signed_url_plugin.storage.azure.layout import (
     BLOBS,
     BLOCK,
@@ -26,6 +26,7 @@ from dserver_signed_url_plugin.storage.azure.layout import (
 from dserver_signed_url_plugin.storage.azure.sas import CREATE, WRITE
 from dserver_signed_url_plugin.storage.azure.values import PENDING, ListedBlob
 from dserver_signed_url_plugin.storage.manifest import FrozenDataset
+from dserver_signed_url_plugin.storage.md5 import md5_of
 from dserver_signed_url_plugin.storage.parallel import each, each_within
 from dserver_signed_url_plugin.storage.protocols import CheckLease, ItemDone, ignore_item_done
 from dserver_signed_url_plugin.storage.values import (
@@ -197,7 +198,7 @@ class AzureUploads:
         unlisted = [
             (name, text)
             for name, text in frozen_texts(frozen)
-            if name not in found or found[name].stored.md5 != md5_of(text)
+            if name not in found or found[name].stored.md5 != md5_of(text.encode())
         ]
         are_there = all(each(lambda text: self._azure.holds(uuid, *text), unlisted))
         return not wrong and are_there and self.dataset_type(uuid) == "dataset"

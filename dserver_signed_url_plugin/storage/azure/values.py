@@ -10,6 +10,8 @@ from typing import Generic, TypeVar
 from dserver_signed_url_plugin.storage.values import StoredItem
 
 PENDING = "pending"
+# What the names of headers with metadata begin with.
+METADATA_PREFIX = "x-ms-meta-"
 
 
 @dataclass(frozen=True)

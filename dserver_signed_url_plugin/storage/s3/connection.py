@@ -15,6 +15,7 @@ import botocore.exceptions
 from dserver_signed_url_plugin.config import LONGEST_LIFE, Settings
 from dserver_signed_url_plugin.errors import StorageUnavailable
 from dserver_signed_url_plugin.storage import deadline
+from dserver_signed_url_plugin.storage.md5 import md5_of
 from dserver_signed_url_plugin.storage.parallel import Pace, each
 from dserver_signed_url_plugin.storage.s3.clients import S3Clients
 from dserver_signed_url_plugin.storage.s3.errors import (
@@ -31,7 +32,6 @@ from dserver_signed_url_plugin.storage.s3.response_checks import (
     check_range,
     entries,
     etag_of,
-    md5_of,
 )
 from dserver_signed_url_plugin.storage.s3.sigv4 import Credentials, QuerySigner
 from dserver_signed_url_plugin.storage.values import (

@@ -23,6 +23,7 @@ from dtoolcore.utils import generate_identifier
 from dserver_signed_url_plugin.errors import StorageUnavailable
 from dserver_signed_url_plugin.filenames import Disposition, served_as
 from dserver_signed_url_plugin.storage.manifest import FrozenDataset
+from dserver_signed_url_plugin.storage.md5 import content_md5
 from dserver_signed_url_plugin.storage.values import Item, ProtoDataset, StoredItem
 
 _DOCUMENTS = {
@@ -136,11 +137,6 @@ def pinned_headers(item: Item) -> dict[str, str]:
         "x-amz-meta-handle": metadata["handle"],
         "x-amz-meta-checksum": metadata["checksum"],
     }
-
-
-def content_md5(md5: str) -> dict[str, str]:
-    """Return the header that pins a PUT to bytes with this MD5 (32 hex digits)."""
-    return {"Content-MD5": base64.b64encode(bytes.fromhex(md5)).decode()}
 
 
 def part_parameters(number: int, upload_id: str) -> dict[str, str]:

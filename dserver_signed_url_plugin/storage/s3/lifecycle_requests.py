@@ -5,10 +5,9 @@ boto3 would parse a document, and drop what it does not know.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from typing import Any
 
+from dserver_signed_url_plugin.storage.md5 import content_md5, md5_of
 from dserver_signed_url_plugin.storage.s3 import response_checks
 from dserver_signed_url_plugin.storage.s3.bucket_admin import BucketAdmin
 from dserver_signed_url_plugin.storage.s3.lifecycle_document import Document
@@ -46,11 +45,10 @@ def write_document(bucket: BucketAdmin, document: Document) -> None:
         bucket.ask("delete_bucket_lifecycle")
         return
     xml = document.xml
-    md5 = hashlib.md5(xml, usedforsecurity=False).digest()
 
     def give(params: dict[str, Any], **_: Any) -> None:
         params["body"] = xml
-        params["headers"]["Content-MD5"] = base64.b64encode(md5).decode()
+        params["headers"].update(content_md5(md5_of(xml)))
 
     with bucket.hooked("before-call.s3.PutBucketLifecycleConfiguration", give):
         minimum = document.transition_minimum

@@ -15,11 +15,12 @@ from itertools import accumulate
 
 from dserver_signed_url_plugin.errors import SignedURLError, StorageAway, StorageUnavailable
 from dserver_signed_url_plugin.storage import deadline
+from dserver_signed_url_plugin.storage.md5 import content_md5
 from dserver_signed_url_plugin.storage.parallel import PARALLEL, each
 from dserver_signed_url_plugin.storage.parts import PartLimits, PartUpload, StoredPart
 from dserver_signed_url_plugin.storage.protocols import DatasetFailed, raise_failure
 from dserver_signed_url_plugin.storage.s3.connection import S3Connection
-from dserver_signed_url_plugin.storage.s3.layout import content_md5, item_metadata, part_parameters
+from dserver_signed_url_plugin.storage.s3.layout import item_metadata, part_parameters
 from dserver_signed_url_plugin.storage.s3.multipart import MAX_PARTS, MultipartUpload
 from dserver_signed_url_plugin.storage.s3.prefixes import DatasetPrefixes
 from dserver_signed_url_plugin.storage.values import Item, Life, SignedRequest, StoredItem

@@ -7,7 +7,6 @@ Source: AWS, "Amazon S3 API Reference", the response syntax of each action.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -106,11 +105,6 @@ def has_store_header(headers: Mapping[str, str]) -> bool:
 def etag_of(answer: Mapping[str, Any]) -> str:
     """Return the ETag of a response, without quotes."""
     return str(answer.get("ETag", "")).strip('"').lower()
-
-
-def md5_of(content: bytes) -> str:
-    """Return the MD5, which is the ETag of an object that is not encrypted, in hexadecimal."""
-    return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def entries(pages: Iterable[Mapping[str, Any]], prefix: str) -> Iterator[tuple[str, StoredItem]]:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence, Set
 from dserver_signed_url_plugin.errors import StorageUnavailable
 from dserver_signed_url_plugin.storage import claims, deadline
 from dserver_signed_url_plugin.storage.manifest import FrozenDataset
+from dserver_signed_url_plugin.storage.md5 import md5_of
 from dserver_signed_url_plugin.storage.parallel import Pace, each, each_within
 from dserver_signed_url_plugin.storage.protocols import CheckLease, ItemDone, ignore_item_done
 from dserver_signed_url_plugin.storage.s3.connection import S3Connection
@@ -20,7 +21,6 @@ from dserver_signed_url_plugin.storage.s3.layout import (
     pinned_headers,
 )
 from dserver_signed_url_plugin.storage.s3.prefixes import DatasetPrefixes
-from dserver_signed_url_plugin.storage.s3.response_checks import md5_of
 from dserver_signed_url_plugin.storage.values import (
     DOCUMENTS,
     EMPTY_MD5,

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, case, distinct, func, select
 
 from dserver_signed_url_plugin.audit.repository import SignedURLAudit, read
+from dserver_signed_url_plugin.sums import sum_of_bytes
 
 _READS = ("read-dataset", "read-items", "read-item", "share-download", "share-url")
 
@@ -69,7 +70,7 @@ def _sums(*conditions: ColumnElement[bool]) -> Sequence[Sums]:
     numbers: dict[str, ColumnElement[Any]] = {
         "datasets": func.count(distinct(row.uri)),
         "items": func.sum(items),
-        "size_in_bytes": func.coalesce(func.sum(row.size_in_bytes), 0),
+        "size_in_bytes": sum_of_bytes(row.size_in_bytes),
         "unsized": func.sum(case((row.size_in_bytes.is_(None), items), else_=0)),
     }
     summed = [number.label(name) for name, number in numbers.items()]

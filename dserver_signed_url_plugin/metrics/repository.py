@@ -13,6 +13,7 @@ from dserver_signed_url_plugin import database
 from dserver_signed_url_plugin.errors import DatabaseBusy
 from dserver_signed_url_plugin.shares.models import Share
 from dserver_signed_url_plugin.shares.repository import is_active
+from dserver_signed_url_plugin.sums import sum_of_bytes
 from dserver_signed_url_plugin.uploads.models import PendingUpload, UploadState
 
 
@@ -34,7 +35,7 @@ def counts(now: datetime) -> Counts:
     upload = PendingUpload
     shares_now = select(func.count()).select_from(Share).where(is_active(now)).scalar_subquery()
     wanted = select(
-        func.count(), func.sum(upload.size_in_bytes), func.min(upload.created_at), shares_now
+        func.count(), sum_of_bytes(upload.size_in_bytes), func.min(upload.created_at), shares_now
     ).where(upload.state != UploadState.REMOVED)
     try:
         pending, size, oldest, shares = sql_db.session.execute(wanted).one()
@@ -42,4 +43,4 @@ def counts(now: datetime) -> Counts:
         raise DatabaseBusy(database.advice(error)) from error
     finally:
         sql_db.session.rollback()
-    return Counts(pending, int(size or 0), oldest, shares)
+    return Counts(pending, int(size), oldest, shares)

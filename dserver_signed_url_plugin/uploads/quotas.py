@@ -11,17 +11,17 @@ from datetime import datetime
 from typing import Any
 
 from dservercore import sql_db
-from sqlalchemy import ColumnElement, Double, and_, case, cast, func, select, true
+from sqlalchemy import ColumnElement, and_, case, func, select, true
 
 from dserver_signed_url_plugin.errors import SizesRequired, TooMuchPending
+from dserver_signed_url_plugin.sums import sum_of_bytes
 from dserver_signed_url_plugin.times import in_utc
 from dserver_signed_url_plugin.uploads.models import PendingUpload, UploadState
 
 # A removed upload, whose row is kept until its URLs have ended, counts as a tenth.
 _WHOLE = 10
 
-# As a float, because the sum may be more than an integer of SQLite holds.
-_BYTES = func.coalesce(func.sum(cast(PendingUpload.size_in_bytes, Double)), 0)
+_BYTES = sum_of_bytes(PendingUpload.size_in_bytes)
 _IS_PENDING = PendingUpload.state != UploadState.REMOVED
 
 

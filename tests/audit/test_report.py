@@ -169,6 +169,12 @@ def test_many_decisions_cost_no_more_statements_than_one(dserver):
     assert counts[0] == counts[1]
 
 
+@on_each_database
+def test_sizes_whose_sum_no_integer_of_the_database_holds_are_added_up(dserver):
+    decided(dserver, *[extent("read-dataset", 1, 2**62)] * 2)
+    assert numbers(dserver)["s3://lab", "user", "alice"][5] == 2**63
+
+
 def test_nothing_is_a_header(dserver):
     assert len(report(dserver).splitlines()) == 1
     assert json.loads(report(dserver, "--json")) == []

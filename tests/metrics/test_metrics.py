@@ -8,9 +8,11 @@ from time import monotonic, time
 
 import pytest
 from dservercore import sql_db
+from sqlalchemy import update
 
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
 from dserver_signed_url_plugin.metrics.process_metrics import MOST_STORES, Bounded
+from dserver_signed_url_plugin.uploads.models import PendingUpload
 from tests.support.clients import Deposit, DtoolDserver, urls_in
 from tests.support.dserver import Dserver, encoded
 from tests.support.hanging_checks import end_checks
@@ -80,6 +82,16 @@ def test_what_is_pending_and_shared_is_read_from_the_database(dserver, scrape):
     assert 0 < seen("pending_oldest_seconds") < 60
     assert seen("shares") == 1
     assert seen("database_up") == 1
+
+
+def test_pending_bytes_whose_sum_no_integer_of_sqlite_holds_are_added_up(dserver, scrape):
+    for _ in range(2):
+        CLIENT.begin(dserver.alice, dserver.base_uri, Deposit())
+    with dserver.app.app_context():
+        sql_db.session.execute(update(PendingUpload).values(size_in_bytes=2**62))
+        sql_db.session.commit()
+    seen = scrape(dserver)
+    assert (seen("pending_bytes"), seen("database_up")) == (2**63, 1)
 
 
 def test_the_last_run_of_a_command_is_known_to_every_server(dserver, scrape):

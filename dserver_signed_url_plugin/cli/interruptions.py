@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 # What a shell adds to the number of the signal that has ended a command.
 _ENDED_BY = 128
 INTERRUPTED_CODE = _ENDED_BY + signal.SIGINT
+# Python's handlers, which raise KeyboardInterrupt or end the process.
+_DEFAULTS: dict[signal.Signals, Any] = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGHUP: signal.SIG_DFL,
+    signal.SIGTERM: signal.SIG_DFL,
+}
 
 
 class Terminated(KeyboardInterrupt):
@@ -28,29 +34,31 @@ class Terminated(KeyboardInterrupt):
 def interruptible() -> Iterator[Callable[[], None]]:
     """Treat the end of the terminal (SIGHUP) and SIGTERM like Ctrl-C, unless they are ignored.
 
-    Only the first interrupts: it often comes twice, and what it leads to has to be completed.
-    Yields a function after whose call these signals are ignored.
+    Only the first of these interrupts: it often comes twice, and what it leads to has to be
+    completed. A second Ctrl-C interrupts that, too. Yields a function after whose call all three
+    are ignored until the ``with`` block ends.
     """
     is_main = threading.current_thread() is threading.main_thread()
     # No other thread can handle signals.
-    ending = [each for each in (signal.SIGHUP, signal.SIGTERM) if is_main and _is_default(each)]
-
-    def ignore() -> None:
-        for each in ending:
-            signal.signal(each, signal.SIG_IGN)
+    ours = [number for number in _DEFAULTS if is_main and _is_default(number)]
+    ending = [number for number in ours if number != signal.SIGINT]
 
     def interrupt(number: int, _frame: Any) -> None:
-        ignore()
+        _handle(ending, signal.SIG_IGN)
         raise Terminated(number)
 
-    for each in ending:
-        signal.signal(each, interrupt)
+    _handle(ending, interrupt)
     try:
-        yield ignore
+        yield lambda: _handle(ours, signal.SIG_IGN)
     finally:
-        for each in ending:
-            signal.signal(each, signal.SIG_DFL)
+        for number in ours:
+            signal.signal(number, _DEFAULTS[number])
 
 
 def _is_default(number: signal.Signals) -> bool:
-    return signal.getsignal(number) is signal.SIG_DFL
+    return signal.getsignal(number) is _DEFAULTS[number]
+
+
+def _handle(numbers: Iterable[signal.Signals], handler: Any) -> None:
+    for number in numbers:
+        signal.signal(number, handler)

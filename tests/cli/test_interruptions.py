@@ -27,6 +27,27 @@ def test_what_nohup_ignores_stays_ignored():
         signal.signal(signal.SIGHUP, before)
 
 
+@pytest.mark.parametrize("again", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_no_second_signal_interrupts_what_must_be_recorded(ending, again):
+    before = signal.getsignal(again)
+    done = []
+
+    def run() -> None:
+        with interruptible() as ignore_signals:
+            try:
+                os.kill(os.getpid(), ending)
+            finally:
+                ignore_signals()
+                os.kill(os.getpid(), again)
+                done.append("decision")
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert done == ["decision"]
+    assert signal.getsignal(again) is before
+
+
 def test_a_second_signal_does_not_interrupt_what_the_first_leads_to():
     done = []
 

@@ -5,7 +5,8 @@ from itertools import product
 
 import pytest
 
-from dserver_signed_url_plugin.config import HostRewrite, Settings, chosen_life, secrets_in
+from dserver_signed_url_plugin.config import Settings, chosen_life, secrets_in
+from dserver_signed_url_plugin.config_sources import HostRewrite
 from dserver_signed_url_plugin.errors import ConfigurationError, LifetimeTooLong
 
 NUMBERS = {

@@ -8,6 +8,7 @@ import operator
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timezone
+from itertools import islice
 from math import inf
 from typing import Any
 
@@ -35,6 +36,9 @@ RESULT_COLUMNS = (
 )
 _LIMITS = {Integer: 2**31, BigInteger: 2**63}
 _DESCRIPTIONS = ("readme", "manifest", "annotations", "tags")
+# How many parts of 200,000 characters are searched in a field. All words of a README of a few
+# MB may need a GB of memory.
+_MAX_PARTS = {"admin": 5, "readme": 5, "tags": 5, "annotations": 5, "items": 100}
 # The last one for annotations that are nested too deeply.
 _INVALID = AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError
 
@@ -70,7 +74,7 @@ def text_rows(texts: Mapping[str, Iterable[Any]]) -> list[Row]:
     return [
         {"field": field, "part": number, "content": content}
         for field, lines in texts.items()
-        for number, content in enumerate(parts_of(map(str, lines)))
+        for number, content in enumerate(islice(parts_of(map(str, lines)), _MAX_PARTS[field]))
     ]
 
 

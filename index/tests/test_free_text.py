@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import tracemalloc
+from itertools import repeat
 
 import pytest
+from dserver_sql_index import SQLRetrieve
+from dserver_sql_index.documents import text_rows
 from dserver_sql_index.free_text import parse
 
 from index.tests.datasets import dataset, found, register, uuid_of
@@ -101,6 +104,24 @@ def test_an_odd_free_text_is_searched_like_any_other(text):
 
 
 @pytest.mark.database("sqlite", reason="nothing is asked of the database")
+@pytest.mark.database("sqlite", reason="nothing is asked of the database")
+@pytest.mark.parametrize("texts", [["\ufdfa" * 1_000_000], [1_000_000 * "a b "], repeat("tag")])
+def test_of_texts_without_end_the_first_million_characters_are_searched(texts):
+    assert sum(len(row["content"]) for row in text_rows({"tags": texts})) <= 1_001_500
+
+
+def test_what_is_after_the_end_of_what_is_searched_is_kept_and_other_fields_are_searched():
+    readme = f"beginning {60_000 * chr(0xFDFA)} end"
+    register(
+        dataset(
+            1, readme=readme, manifest={"items": {"a": {"relpath": "file", "size_in_bytes": 1}}}
+        )
+    )
+    assert found(free_text="beginning") == found(free_text="file") == ["dataset-1"]
+    assert found(free_text="end") == []
+    assert SQLRetrieve().get_readme(dataset(1)["uri"]) == readme
+
+
 def test_words_without_a_meaning_are_ignored_beside_others():
     assert [term.words for term in parse("The cat is in").any_of] == [("cat",)]
     assert [term.words for term in parse("to be or not to be").any_of][:2] == [("to",), ("be",)]

@@ -104,6 +104,7 @@ def test_the_extra_azure_fits_beside_adlfs_and_the_current_sdk_of_azure(wheel, t
     environment.run("python", *install, *wanted)
     installed = {each["metadata"]["name"] for each in json.loads(report.read_text())["install"]}
     assert {"adlfs", "azure-storage-blob", "dserver-signed-url-plugin"} <= installed
-    assert installed.isdisjoint(
-        {*required, "azure-identity", "dtool-azure", "azure-storage-common"}
-    )
+    # `make test-next` has newer versions of these than the released dservercore requires.
+    dserver_needs = linked_packages.requirements(distribution("dservercore").requires)
+    kept = {*required, "azure-identity"}.difference(dserver_needs)
+    assert not installed & {*kept, "dtool-azure", "azure-storage-common"}

@@ -25,19 +25,43 @@ check() {
     expr "x$2" : "x$3\$" > /dev/null || fail "$1 must be $4, not '$2'."
 }
 
+# whole NAME VALUE MOST: end with a sentence if a variable is not a whole number from 1 to MOST.
+whole() {
+    if ! expr "x$2" : 'x[1-9][0-9]\{0,5\}$' > /dev/null || [ "$2" -gt "$3" ]; then
+        fail "$1 must be a whole number from 1 to $3, not '$2'."
+    fi
+}
+
 check DSERVER_HOST "$DSERVER_HOST" '[A-Za-z0-9.-]*' 'a host name'
 check STORE_HOST "$STORE_HOST" '[A-Za-z0-9.-]*' 'a host name'
 check ACME_DIRECTORY "$ACME_DIRECTORY" 'https://[^ ;{}$]*' 'an https URL'
 check ACME_CONTACT "$ACME_CONTACT" '[^ ;{}$]*' 'an e-mail address'
 case $LOG_FORMAT in plain | json) ;; *) fail "LOG_FORMAT must be plain or json, not '$LOG_FORMAT'." ;; esac
 check TRUSTED_PROXIES "$TRUSTED_PROXIES" '[0-9A-Fa-f:./ ]*' 'IP addresses or networks, separated by spaces'
-check REQUESTS_PER_SECOND "$REQUESTS_PER_SECOND" '[1-9][0-9]*' 'a whole number of at least 1'
-check CONNECTIONS "$CONNECTIONS" '[1-9][0-9]*' 'a whole number of at least 1'
-check TIMEOUT "$TIMEOUT" '[1-9][0-9]*' 'a whole number of at least 1'
+byte='(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])'
+ipv4="$byte(\.$byte){3}(/(3[0-2]|[12]?[0-9]))?" ipv6='[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*(/(12[0-8]|(1[01]|[1-9])?[0-9]))?'
+for network in $TRUSTED_PROXIES; do
+    echo "$network" | grep -Eqx "$ipv4|$ipv6" ||
+        fail "TRUSTED_PROXIES must be IP addresses or networks, separated by spaces; '$network' is none."
+done
+whole REQUESTS_PER_SECOND "$REQUESTS_PER_SECOND" 100000
+whole CONNECTIONS "$CONNECTIONS" 65535 # nginx's limit
+whole TIMEOUT "$TIMEOUT" 86400
 if [ -n "$DSERVER_HOST" ] && [ -n "$STORE" ]; then
     [ -n "$STORE_HOST" ] || fail 'STORE_HOST must be set where DSERVER_HOST is: the store has a name of its own.'
-    [ "$STORE_HOST" != "$DSERVER_HOST" ] || fail 'STORE_HOST must be another name than DSERVER_HOST.'
+    names=$(printf '%s\n' "$DSERVER_HOST" "$STORE_HOST" | tr '[:upper:]' '[:lower:]')
+    [ -z "$(echo "$names" | uniq -d)" ] || fail 'STORE_HOST must be another name than DSERVER_HOST.'
 fi
+# Of two servers at one port, nginx would ignore the second, with a warning.
+shared=$({
+    echo "$DSERVER_LISTEN"
+    [ -z "$STORE" ] || echo "$STORE_LISTEN"
+    [ -z "$DSERVER_HOST" ] || printf '%s\n' "$HTTP_LISTEN" "$HTTPS_LISTEN"
+} | sort | uniq -d)
+[ -z "$shared" ] || fail "DSERVER_LISTEN, STORE_LISTEN (S3_PORT in Compose), HTTP_LISTEN and HTTPS_LISTEN must be different; two are $shared."
+
+# An IPv6 address, as /etc/resolv.conf has it.
+case $RESOLVER in "["*) ;; *:*:*) RESOLVER="[$RESOLVER]" ;; esac
 
 [ -z "$ACME_CONTACT" ] || ACME_CONTACT="contact $ACME_CONTACT;"
 # Pages that load, and clients with many parts, send some requests at once.

@@ -499,10 +499,19 @@ def test_the_front_knows_every_variable_that_compose_sets(tmp_path):
         ({"DSERVER_HOST": "https://x"}, "DSERVER_HOST must be a host name"),
         ({"DSERVER_HOST": "a", "STORE": "b:1"}, "STORE_HOST must be set"),
         ({"DSERVER_HOST": "a", "STORE": "b:1", "STORE_HOST": "a"}, "STORE_HOST must be another"),
+        ({"DSERVER_HOST": "a", "STORE": "b:1", "STORE_HOST": "A"}, "STORE_HOST must be another"),
+        ({"STORE": "b:1", "STORE_LISTEN": "5000"}, "must be different; two are 5000."),
+        ({"DSERVER_HOST": "a", "DSERVER_LISTEN": "8443"}, "must be different; two are 8443."),
         ({"LOG_FORMAT": "xml"}, "LOG_FORMAT must be plain or json, not 'xml'."),
         ({"REQUESTS_PER_SECOND": "0"}, "REQUESTS_PER_SECOND must be a whole number"),
+        ({"REQUESTS_PER_SECOND": "9" * 20}, "REQUESTS_PER_SECOND must be a whole number"),
         ({"CONNECTIONS": "many"}, "CONNECTIONS must be a whole number"),
+        ({"CONNECTIONS": "65536"}, "CONNECTIONS must be a whole number from 1 to 65535"),
+        ({"TIMEOUT": "86401"}, "TIMEOUT must be a whole number from 1 to 86400"),
         ({"TRUSTED_PROXIES": "proxy.example.org"}, "TRUSTED_PROXIES must be IP addresses"),
+        ({"TRUSTED_PROXIES": "::1 10.0.0.0/99"}, "; '10.0.0.0/99' is none."),
+        ({"TRUSTED_PROXIES": "10.0.0.256"}, "; '10.0.0.256' is none."),
+        ({"TRUSTED_PROXIES": "fd00::/129"}, "; 'fd00::/129' is none."),
         ({"ACME_DIRECTORY": "http://x"}, "ACME_DIRECTORY must be an https URL"),
     ],
 )
@@ -510,6 +519,27 @@ def test_a_wrong_setting_ends_the_front_with_a_sentence(tmp_path, variables, sen
     ended = made_by_start(tmp_path, **variables)
     assert ended.returncode == 2
     assert sentence in ended.stderr
+
+
+def test_ports_that_nothing_listens_on_may_be_those_of_others(tmp_path):
+    assert made_by_start(tmp_path, STORE="b:1", STORE_LISTEN="8443").returncode == 0
+    assert made_by_start(tmp_path, STORE_LISTEN="5000").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("resolver", "written"),
+    [("fd00::10", "[fd00::10]"), ("[fd00::10]:53", "[fd00::10]:53"), ("10.0.0.1", "10.0.0.1")],
+)
+def test_the_address_of_a_resolver_may_be_ipv6(tmp_path, resolver, written):
+    assert made_by_start(tmp_path, RESOLVER=resolver).returncode == 0
+    assert f"resolver {written} " in (tmp_path / "made" / "nginx.conf").read_text()
+
+
+def test_networks_of_trusted_proxies_may_be_of_any_length(tmp_path):
+    networks = "0.0.0.0/0 10.1.2.255 192.0.2.0/24 10.0.0.0/32 ::/0 fd00::/8 ::1/128 ::ffff:10.0.0.1"
+    assert made_by_start(tmp_path, TRUSTED_PROXIES=networks).returncode == 0
+    written = (tmp_path / "made" / "proxies" / "networks.conf").read_text()
+    assert [line.split()[0] for line in written.splitlines()] == networks.split()
 
 
 # Several servers ---------------------------------------------------------------------------------

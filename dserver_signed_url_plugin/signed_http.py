@@ -80,7 +80,7 @@ _query: ContextVar[str] = ContextVar("query", default="")
 def _without_query(url: str) -> Iterator[str]:
     """Yield a URL without its query, which a connection appends in the ``with`` block.
 
-    A second attempt has a URL without its query.
+    urllib3 repeats a request without the query, so that of the first attempt is kept.
     """
     path, mark, query = url.partition("?")
     token = _query.set(f"{mark}{query}" or _query.get())

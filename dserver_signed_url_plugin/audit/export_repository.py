@@ -1,4 +1,4 @@
-"""Statements of the export: rows of ``signed_url_audit`` in the order of their ids, no gaps."""
+"""Statements of the export: rows of the audit in the order of their ids, without gaps."""
 
 from __future__ import annotations
 

@@ -24,9 +24,9 @@ class Operator:
     ) -> Operator:
         """Return the operator of this process.
 
-        The login is the one with which the session began, also after `su` and `sudo`; without one,
-        as in a container or a cron job, the account or its number, and beside it the user of
-        `sudo`, if any, whom the environment alone names.
+        The login is that of the session, also after `su` and `sudo`. Without a session, as in a
+        container or a cron job, it is the account or its number, followed by SUDO_USER, which
+        anybody can set.
         """
         try:
             login = getlogin()
@@ -41,7 +41,7 @@ _current: ContextVar[Operator | None] = ContextVar("operator", default=None)
 
 @contextmanager
 def acting(operator: Operator) -> Iterator[None]:
-    """Let the decisions that this thread records in the ``with`` block be an operator's."""
+    """Attribute the decisions that this thread records in the ``with`` block to an operator."""
     token = _current.set(operator)
     try:
         yield
@@ -55,7 +55,7 @@ def current() -> Operator | None:
 
 
 def _account() -> str:
-    # Not getpass.getuser(), which prefers variables that say less than the process.
+    # Not getpass.getuser(), which prefers variables that anybody can set.
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:

@@ -1,4 +1,4 @@
-"""The report: who deposited and read how much, in and from which base URI, by the audit."""
+"""The report of the audit: who deposited how much in a base URI, and read how much from it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class ReportRow:
-    """What was deposited and read by one, at one base URI.
+    """What a user, an operator or people with links deposited in and read from a base URI.
 
     ``name`` is empty of links, and of operators whose login the audit does not have. Bytes are
     those of deposits, and of what the granted URLs lead to as far as the audit has it:
@@ -50,7 +50,7 @@ class ReportRow:
 
 @dataclass(frozen=True)
 class AuditReport:
-    """Reports by two statements, however many decisions there are."""
+    """Makes reports, in two statements however many decisions there are."""
 
     settings: Settings
 

@@ -17,7 +17,7 @@ _READS = ("read-dataset", "read-items", "read-item", "share-download", "share-ur
 
 @dataclass(frozen=True)
 class Sums:
-    """What one user, operator or anybody with a link deposited in, or read from, a base URI.
+    """Sums of what a user, an operator or people with links deposited in or read from a base URI.
 
     ``username`` and ``operator`` are empty where there was none.
     """

@@ -21,7 +21,7 @@ _NOUNS = {SECOND: "second", HOUR: "hour", DAY: "day"}
 _SUFFIXES = {"s": SECOND, "m": 60, "h": HOUR, "d": DAY}
 _WITH_UNIT = re.compile(r"([0-9]{1,18})([smhd])")
 _DATE = re.compile(r"[0-9]{4}-|[0-9]{8}(T|$)")
-# What options say of what `moment` accepts.
+# What `moment` accepts, for the help of options.
 SINCE = (
     "since a time (2026-11-20, 2026-11-20T08:00; UTC), or of the last 600 (seconds), 90m, 24h or 7d"
 )

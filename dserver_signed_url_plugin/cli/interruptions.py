@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-# What a shell adds to the number of the signal that has ended a command.
+# A shell adds this to the number of the signal that has ended a command.
 _ENDED_BY = 128
 INTERRUPTED_CODE = _ENDED_BY + signal.SIGINT
 # Python's handlers, which raise KeyboardInterrupt or end the process.

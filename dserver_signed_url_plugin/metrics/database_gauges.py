@@ -1,4 +1,4 @@
-"""What the database knows: pending uploads, shares that work, and the last runs of commands.
+"""Gauges of the database: pending uploads, shares that work, and the last runs of commands.
 
 The same on every server. Read when metrics are requested, in two statements.
 """
@@ -26,7 +26,7 @@ class DatabaseGauge:
 
 
 def unavailable() -> Sequence[DatabaseGauge]:
-    """Return what is known if the database does not answer."""
+    """Return the gauges of a database that does not answer."""
     return [_is_available(0)]
 
 
@@ -58,7 +58,7 @@ def _gauge(name: str, description: str, value: float) -> DatabaseGauge:
 
 
 def _runs(runs: Mapping[str, Run]) -> Sequence[DatabaseGauge]:
-    """Return the last run of each command that changes something; their names are those of code."""
+    """Return the last run of each command that is recorded; there are few commands."""
     ran = [((name,), run.ended_at.timestamp()) for name, run in runs.items()]
     failed = [((name,), float(run.reason is not None)) for name, run in runs.items()]
     succeeded = [

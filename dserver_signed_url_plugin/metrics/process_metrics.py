@@ -1,4 +1,4 @@
-"""The metrics that a process counts by itself, with bounded labels and without secrets.
+"""The metrics that each process counts, with bounded labels and without secrets.
 
 The only module that needs prometheus_client. Its multi-process mode (``PROMETHEUS_MULTIPROC_DIR``)
 keeps the values of all worker processes in files of one directory.
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PREFIX = "dserver_signed_url"
 UNKNOWN, OTHER = "unknown", "other"
-# Base URIs are rows of dserver's database, and an admin may name any: more count as one.
+# An admin may add any number of base URIs: those above this limit count as one.
 MOST_STORES = 100
 MOST_SCHEMES = 10
 
@@ -155,11 +155,11 @@ class ProcessMetrics:
         counted: Collector = self._registry
         if directory:
             counted = MultiProcessCollector(None, directory)  # type: ignore[no-untyped-call]
-        return generate_latest(_Both(counted, gauges))
+        return generate_latest(_Combined(counted, gauges))
 
 
-class _Both(CollectorRegistry):
-    """What processes count, and what the database knows."""
+class _Combined(CollectorRegistry):
+    """The metrics of processes, and the gauges of the database."""
 
     def __init__(self, counted: Collector, gauges: Iterable[DatabaseGauge]) -> None:
         super().__init__()

@@ -41,7 +41,7 @@ class Metrics:
 
     @property
     def observer(self) -> Observer:
-        """What routes and services have to call."""
+        """The observer for routes and services to call."""
         return self._counting or Observer()
 
     def exposition(self, app_context: Callable[[], AbstractContextManager[Any]]) -> bytes:

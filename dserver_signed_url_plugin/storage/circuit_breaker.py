@@ -31,8 +31,8 @@ _FIRST_ANSWER = 1.0
 # After how many failures in a row the breaker opens.
 _MANY_FAILURES = 5
 _SERVER_ERROR = 500
-# Methods that seldom send a request, such as for a key that is kept. If they did not wait, their
-# success says nothing of the store.
+# Methods that send a request at times only, such as for a new key. The success of one that did not
+# wait says nothing about the store.
 _SELDOM_SENDING = frozenset({"life"})
 
 Instance = TypeVar("Instance")

@@ -31,7 +31,7 @@ Condition = ColumnElement[bool]
 
 # Alternatives of a query, or tags.
 _MAX_VALUES = 100_000
-# Words of one term that are looked up in the index; its longest, which are rare.
+# Words of one term that are looked up in the index: the longest, which are the rarest.
 _MAX_LOOKED_UP = 8
 
 
@@ -109,7 +109,7 @@ def _contains_any(terms: Sequence[Term]) -> Condition:
 
 
 def _matches_words(term: Term) -> Condition:
-    """Return the condition for a tsvector, which does not know in which order words are."""
+    """Return the condition for a tsvector, which does not keep the order of words."""
     matches = _fits_tsquery(_tsquery(term))
     return and_(matches, _matches_content(term)) if len(term.words) > 1 else matches
 

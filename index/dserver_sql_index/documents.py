@@ -104,7 +104,7 @@ def annotation_texts(annotations: Mapping[str, Any]) -> list[str]:
 def _item_texts(items: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     for item in items.values():
         yield str(item.get("relpath", ""))
-        # Who has a file finds the datasets that contain it.
+        # So that the datasets with a given file can be found.
         yield str(item.get("hash", ""))
 
 

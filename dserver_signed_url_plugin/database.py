@@ -17,6 +17,8 @@ from sqlalchemy import Engine, event
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from dserver_signed_url_plugin.errors import ConfigurationError
+
 REFUSALS = (DBAPIError, PoolTimeoutError)
 # Transient errors: the database is not available, locked, or out of connections.
 AWAY = (OperationalError, InterfaceError, PoolTimeoutError)
@@ -156,7 +158,12 @@ def _connect(dialect: Any, _: Any, arguments: Sequence[Any], options: Mapping[st
 
 def _prepare_threshold(text: str) -> int | None:
     """Return psycopg's parameter from the text that it is in a URL: a number, or ``none``."""
-    return None if text == "none" else int(text)
+    try:
+        return None if text == "none" else int(text)
+    except ValueError:
+        raise ConfigurationError(
+            "SQLALCHEMY_DATABASE_URI", "must have a number or `none` as its prepare_threshold."
+        ) from None
 
 
 @cache

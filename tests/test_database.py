@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 from dservercore import ValidationError, sql_db
 from dtoolcore.utils import generate_identifier
-from sqlalchemy import event, text
+from sqlalchemy import create_engine, event, text
 from sqlalchemy.exc import OperationalError
 
+from dserver_signed_url_plugin import database as limits
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
+from dserver_signed_url_plugin.errors import ConfigurationError
 from tests.support.clients import Deposit, DtoolDserver, each_client
 from tests.support.databases import on_each_database
 from tests.support.dserver import Dserver
@@ -248,3 +250,11 @@ def test_a_url_can_say_that_no_statement_is_kept_in_a_connection(
         number = sql_db.session.scalar(text("SELECT count(*) FROM pg_prepared_statements"))
         sql_db.session.remove()
     assert (number > 0) is kept
+
+
+@pytest.mark.database("postgresql", reason="a parameter of psycopg")
+def test_a_url_that_says_something_else_of_statements_is_explained():
+    engine = create_engine("postgresql+psycopg://x@127.0.0.1:1/x?prepare_threshold=never")
+    limits.limit_engine(engine)
+    with pytest.raises(ConfigurationError, match="a number or `none` as its prepare_threshold"):
+        engine.connect()

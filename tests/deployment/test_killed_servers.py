@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.proxy import Request
+from tests.support.server_kills.killer import Moment
 from tests.support.server_kills.lab import Lab
 from tests.support.server_kills.losses import check
-from tests.support.server_kills.trap import Moment
 
 pytestmark = pytest.mark.database("postgresql", reason="several servers share a server, not a file")
 

@@ -34,27 +34,27 @@ class Kill:
     delays: list[float] = field(default_factory=list)  # seconds until those were registered
 
 
-class Trap:
-    """Kills a server before the store is asked, or after it has done what it was asked."""
+class Killer:
+    """Kills a server before a request of its reaches the store, or after the store has done it."""
 
     def __init__(self, servers: Sequence[Replica], dserver: Dserver) -> None:
         self._dserver, self._lock = dserver, threading.Lock()
         self._servers = servers
         self._held: dict[str, LeaseOfUpload] = {}
-        self.sprung = threading.Event()
-        self.set(_never, "before")
+        self.killed = threading.Event()
+        self.arm(_never, "before")
         for server in servers:
             self._watch(server)
 
-    def set(self, moment: Moment, when: str) -> None:
-        """Wait for a moment; ``when`` is ``before`` or ``after``."""
+    def arm(self, moment: Moment, when: str) -> None:
+        """Kill at a moment; ``when`` is ``before`` or ``after``."""
         with self._lock:
             self._requests, self._moment, self._when = 0, moment, when
             self.victim, self.kill = self._servers[0], Kill("nothing")
-            self.sprung.clear()
+            self.killed.clear()
 
-    def lift(self) -> int:
-        """Kill nobody any more; return the number of requests since it was set."""
+    def disarm(self) -> int:
+        """Kill nothing any more; return the number of requests since it was armed."""
         with self._lock:
             self._moment = _never
             return self._requests
@@ -82,7 +82,7 @@ class Trap:
         server.kill()
         self.victim, self.kill = server, Kill(f"{when} {described(request)}")
         self._held = leases(self._dserver)
-        self.sprung.set()
+        self.killed.set()
         return Fault.DROPPED
 
 
@@ -100,7 +100,7 @@ def leases(dserver: Dserver) -> dict[str, LeaseOfUpload]:
 
 
 def described(request: Request) -> str:
-    """Return what the store is asked, without names that differ from one dataset to another."""
+    """Return what a request does, without names that differ from one dataset to another."""
     target = urlsplit(request.target)
     name = target.path.rsplit("/", 1)[-1]
     if request.is_copy:

@@ -16,8 +16,8 @@ from typing import Any
 from tests.support.clients import Deposit, DserverClientJS, DtoolDserver
 from tests.support.dserver import Dserver
 from tests.support.replicas import Replicas
+from tests.support.server_kills.killer import Kill, Killer, Moment
 from tests.support.server_kills.people import Act, GaveUp, Person, plainly, with_client
-from tests.support.server_kills.trap import Kill, Moment, Trap
 
 PART = 5 * 1024**2
 
@@ -94,7 +94,7 @@ class Lab:
     @contextmanager
     def running(self) -> Iterator[None]:
         with self.replicas.running():
-            self._trap = Trap(self.replicas.servers, self.dserver)
+            self._killer = Killer(self.replicas.servers, self.dserver)
             yield
 
     def round(self, number: int, moment: Moment, when: str) -> int:
@@ -102,7 +102,7 @@ class Lab:
 
         The server is started again at once.
         """
-        self._trap.set(moment, when)
+        self._killer.arm(moment, when)
         finished: dict[str, float] = {}
 
         def run(act: Act, deposit: Deposit) -> None:
@@ -112,8 +112,8 @@ class Lab:
         with ThreadPoolExecutor(16) as pool:
             acts = [(pool.submit(run, act, one), one) for act, one in self._deposits(number)]
             kill = self._start_again() if self._is_killed([future for future, _ in acts]) else None
-        asked = self._trap.lift()
-        self._take_down(acts)
+        requests = self._killer.disarm()
+        self._note_deposits(acts)
         self._resume()
         if kill is None:
             self.outcome.missed += 1
@@ -122,7 +122,7 @@ class Lab:
             kill.delays = [finished[uuid] - kill.at for uuid in waited]
             self.outcome.kills.append(kill)
         self.outcome.requests = self.replicas.requests()
-        return asked
+        return requests
 
     def _deposits(self, number: int) -> Iterator[tuple[Act, Deposit]]:
         small = {f"{each}.txt": b"%d of %d" % (each, number) for each in range(6)}
@@ -153,20 +153,20 @@ class Lab:
 
     def _is_killed(self, running: Sequence[Future[None]]) -> bool:
         """Wait until a server is killed, or everybody is done."""
-        while not self._trap.sprung.wait(0.05):
+        while not self._killer.killed.wait(0.05):
             if all(future.done() for future in running):
-                return self._trap.sprung.is_set()
+                return self._killer.killed.is_set()
         return True
 
     def _start_again(self) -> Kill:
-        kill, victim = self._trap.kill, self._trap.victim
+        kill, victim = self._killer.kill, self._killer.victim
         victim.start()
         victim.wait()
         kill.back_after = time.monotonic() - kill.at
-        self._trap.note_leases()
+        self._killer.note_leases()
         return kill
 
-    def _take_down(self, acts: Sequence[tuple[Future[None], Deposit]]) -> None:
+    def _note_deposits(self, acts: Sequence[tuple[Future[None], Deposit]]) -> None:
         for future, deposit in acts:
             error = future.exception()
             if error is None:

@@ -12,8 +12,8 @@ from dserver_signed_url_plugin.cli.pending_upload import pending_upload
 from tests.support.audit_records import rows
 from tests.support.dserver import Dserver
 from tests.support.s3_holdings import check_dataset
+from tests.support.server_kills.killer import leases
 from tests.support.server_kills.lab import Outcome
-from tests.support.server_kills.trap import leases
 
 CLEANUP = ["cleanup", "--older-than", "0", "--force", "--delete-storage"]
 

@@ -11,22 +11,14 @@ from dservercore import sql_db
 from flask import Flask
 from sqlalchemy import delete, event
 
-from tests.support.databases import Database
+from tests.support.databases import Database, app_with_tables
 
 
 @pytest.fixture(scope="module")
 def module_app(database: Database) -> Iterator[Flask]:
     """An app with a database of its own, for as many tests as share it."""
-    app = Flask(__name__)
-    url = database.create()
-    app.config["SQLALCHEMY_DATABASE_URI"] = url
-    sql_db.init_app(app)
-    with app.app_context():
-        sql_db.create_all()
-    yield app
-    with app.app_context():
-        sql_db.engine.dispose()
-    database.drop(url)
+    with app_with_tables(database) as app:
+        yield app
 
 
 @pytest.fixture

@@ -149,11 +149,29 @@ class _PostgreSQLLock(Lock):
         self._connection.close()
 
 
-def _migrate(url: str) -> None:
-    """Do what `flask db upgrade` does, in this process."""
+@contextmanager
+def app_with_tables(database: Database) -> Iterator[Flask]:
+    """Make an app with dserver's tables and nothing else; drop its database after the block."""
+    url = database.create()
+    app = _app_on(url)
+    with app.app_context():
+        sql_db.create_all()
+    yield app
+    with app.app_context():
+        sql_db.engine.dispose()
+    database.drop(url)
+
+
+def _app_on(url: str) -> Flask:
     app = Flask(__name__)
     app.config["SQLALCHEMY_DATABASE_URI"] = url
     sql_db.init_app(app)
+    return app
+
+
+def _migrate(url: str) -> None:
+    """Do what `flask db upgrade` does, in this process."""
+    app = _app_on(url)
     Migrate(app, sql_db)
     with app.app_context():
         for directory in (MIGRATIONS, INDEX_MIGRATIONS):

@@ -12,7 +12,7 @@ from flask import Flask
 
 from dserver_signed_url_plugin.demo.azurite import LocalAzure
 from dserver_signed_url_plugin.demo.store import LocalStore
-from tests.support.databases import Database
+from tests.support.databases import Database, app_with_tables
 from tests.support.dserver import Account, Bucket, Dserver
 from tests.support.flask_db_hosts import Host
 from tests.support.proxy import StoreProxy
@@ -120,13 +120,6 @@ def host(new_host: Callable[[], Host]) -> Host:
 @pytest.fixture
 def database_app(database: Database) -> Iterator[Flask]:
     """An app with dserver's tables and nothing else, whose context is entered."""
-    app = Flask(__name__)
-    url = database.create()
-    app.config["SQLALCHEMY_DATABASE_URI"] = url
-    sql_db.init_app(app)
-    with app.app_context():
-        sql_db.create_all()
+    with app_with_tables(database) as app, app.app_context():
         yield app
         sql_db.session.remove()
-        sql_db.engine.dispose()
-    database.drop(url)

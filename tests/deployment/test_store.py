@@ -6,6 +6,7 @@ import json
 import runpy
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -269,9 +270,15 @@ def test_it_keeps_what_it_has_when_it_is_killed(services, tmp_path):
     with store:
         client(store, "root").create_bucket(Bucket=LAB)
         client(store, "dserver").put_object(Bucket=LAB, Key="ü/1", Body=b"eins")
+
+    def read() -> bytes:
+        # For a moment it answers with InternalError, which clients repeat.
+        with suppress(ClientError):
+            return client(store, "dserver").get_object(Bucket=LAB, Key="ü/1")["Body"].read()
+        return b""
+
     with store:
-        found = client(store, "dserver").get_object(Bucket=LAB, Key="ü/1")
-        assert found["Body"].read() == b"eins"
+        store.container.wait_until(lambda: read() == b"eins")
 
 
 # Items in parts --------------------------------------------------------------------------------

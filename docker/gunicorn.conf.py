@@ -7,16 +7,26 @@ import json
 import logging
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
+
+def whole_number(name: str, default: int) -> int:
+    """Return the value of a variable; end with a sentence if it is less than 1, or no number."""
+    text = os.environ.get(name) or str(default)
+    if re.fullmatch("0*[1-9][0-9]{0,8}", text) is None:
+        sys.exit(f"{name} must be a whole number of at least 1, not {text!r}.")
+    return int(text)
+
+
 bind = os.environ.get("DSERVER_LISTEN", "0.0.0.0:5000")
-workers = int(os.environ.get("DSERVER_WORKERS", "2"))
-threads = int(os.environ.get("DSERVER_THREADS", "8"))
+workers = whole_number("DSERVER_WORKERS", 2)
+threads = whole_number("DSERVER_THREADS", 8)
 worker_class = "gthread"
 # Completing an upload of many staged items copies them one by one, which may take minutes.
-timeout = int(os.environ.get("DSERVER_TIMEOUT", "900"))
+timeout = whole_number("DSERVER_TIMEOUT", 900)
 # Below Compose's stop_grace_period. A request that is interrupted can be repeated.
 graceful_timeout = 20
 # The heartbeat files of workers, in memory: a busy disk would delay heartbeats.
@@ -47,16 +57,39 @@ def without_secrets(text: str) -> str:
     return SECRETS.sub(lambda found: f"{found[1] or ''}…", text)
 
 
+def printable(text: str) -> str:
+    """Return a text with escapes of what breaks a line, or would control a terminal."""
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
+
+
+def json_line(fields: Mapping[str, Any]) -> str:
+    """Return a JSON object on a line, whose texts are without secrets."""
+    hidden = {
+        name: without_secrets(value) if isinstance(value, str) else value
+        for name, value in fields.items()
+    }
+    return json.dumps(hidden)
+
+
 class OneLine(logging.Formatter):
     """Formats a record as one line without secrets: a path may hold a line break, or a token."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         """Return the entry with its line breaks escaped."""
-        return super().formatMessage(record).replace("\r", "\\r").replace("\n", "\\n")
+        return printable(super().formatMessage(record))
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the entry, with any traceback, without secrets."""
-        return without_secrets(super().format(record))
+        """Return the entry, with any traceback, printable and without secrets."""
+        lines = super().format(record).split("\n")
+        return without_secrets("\n".join(map(printable, lines)))
+
+
+class JSONMessage(logging.Formatter):
+    """Formats a record whose message is a JSON object already."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the object, without secrets."""
+        return json_line(json.loads(record.getMessage()))
 
 
 class JSONLine(logging.Formatter):
@@ -79,11 +112,7 @@ class JSONLine(logging.Formatter):
     def dumped(self, record: logging.LogRecord, fields: Mapping[str, Any]) -> str:
         """Return the line, beginning with the time of the record."""
         time = datetime.fromtimestamp(record.created, timezone.utc).isoformat()
-        hidden = {
-            name: without_secrets(value) if isinstance(value, str) else value
-            for name, value in fields.items()
-        }
-        return json.dumps({"time": time, **hidden}, ensure_ascii=False)
+        return json_line({"time": time, **fields})
 
 
 class JSONAccess(JSONLine):
@@ -123,7 +152,10 @@ def child_exit(_server: Any, worker: Any) -> None:
         multiprocess.mark_process_dead(worker.pid)
 
 
-_JSON = os.environ.get("DSERVER_LOG_FORMAT", "plain") == "json"
+_FORMAT = os.environ.get("DSERVER_LOG_FORMAT") or "plain"
+if _FORMAT not in ("plain", "json"):
+    sys.exit(f"DSERVER_LOG_FORMAT must be plain or json, not {_FORMAT!r}.")
+_JSON = _FORMAT == "json"
 _STDOUT = {"class": "logging.StreamHandler", "stream": "ext://sys.stdout"}
 
 logconfig_dict = {
@@ -135,13 +167,12 @@ logconfig_dict = {
             "format": "%(asctime)s %(levelname)s %(name)s: %(message)s",
         },
         "access": {"()": JSONAccess if _JSON else OneLine, "format": "%(asctime)s %(message)s"},
-        # The audit trail is JSON already, one object a line.
-        "as it is": {"()": OneLine, "format": "%(message)s"},
+        "audit": {"()": JSONMessage},
     },
     "handlers": {
         "entries": {**_STDOUT, "formatter": "entry"},
         "access": {**_STDOUT, "formatter": "access"},
-        "audit": {**_STDOUT, "formatter": "as it is"},
+        "audit": {**_STDOUT, "formatter": "audit"},
     },
     # Never lower than INFO: at DEBUG, dserver logs every request's headers, tokens included.
     "root": {"level": "INFO", "handlers": ["entries"]},

@@ -39,7 +39,8 @@ from dserver_signed_url_plugin import database
 from dserver_signed_url_plugin.audit.decisions import Search
 from dserver_signed_url_plugin.errors import DatabaseBusy
 
-logger = logging.getLogger(__name__)
+# Not below the logger of the audit, each of whose lines is a JSON object.
+logger = logging.getLogger("dserver_signed_url_plugin.audit_table")
 
 # The longest that a request waits for another transaction's lock.
 MOST_MILLISECONDS = 1000

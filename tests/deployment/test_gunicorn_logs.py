@@ -42,7 +42,7 @@ def formatted(name: str, record: logging.LogRecord) -> str:
     """Return a line as the formatter of this name writes it."""
     settings = runpy.run_path(str(DOCKER / "gunicorn.conf.py"))
     options = settings["logconfig_dict"]["formatters"][name]
-    return options["()"](options["format"]).format(record)
+    return options["()"](options.get("format")).format(record)
 
 
 def entry(message: str, error: Exception | None = None) -> logging.LogRecord:
@@ -79,10 +79,43 @@ def test_the_link_of_a_share_is_logged_without_its_token(log_format, path):
     for said in (
         formatted("entry", entry(f'"GET {path}" 303')),
         formatted("access", access(path)),
-        formatted("as it is", entry(path)),
+        formatted("audit", entry(json.dumps({"uri": path}))),
     ):
         assert "SECRET" not in said
         assert "signed-urls" in said
+
+
+def test_a_line_of_the_audit_stays_json_whatever_a_client_sends():
+    said = {"request_id": 'token=a"b\\c', "uri": "sig=\x9b31m\nx", "items": 3, "operator": "Jörg"}
+    line = formatted("audit", entry(json.dumps(said)))
+    assert json.loads(line) == {**said, "request_id": 'token=…"b\\c', "uri": "sig=…\nx"}
+    assert line.isprintable()
+
+
+def test_no_line_controls_a_terminal(log_format):
+    sent = "/x\x1b[2J\x1b]0;owned\x07\x9b31m\x85\u2028\udc80é"
+    logged = (
+        formatted("access", access(sent)),
+        formatted("entry", entry(sent)),
+        *formatted("entry", entry(sent, ValueError(sent))).split("\n"),
+    )
+    for line in logged:
+        assert line.isprintable()
+        assert "[2J" in line
+
+
+@pytest.mark.parametrize("value", ["0", "x", "1.5", "-1", "9" * 5000])
+@pytest.mark.parametrize("name", ["DSERVER_WORKERS", "DSERVER_THREADS", "DSERVER_TIMEOUT"])
+def test_a_number_that_serves_nobody_is_refused_by_name(monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit, match=rf"{name} must be a whole number of at least 1, not '"):
+        runpy.run_path(str(DOCKER / "gunicorn.conf.py"))
+
+
+def test_a_log_format_that_is_none_is_refused_by_name(monkeypatch):
+    monkeypatch.setenv("DSERVER_LOG_FORMAT", "jsno")
+    with pytest.raises(SystemExit, match="DSERVER_LOG_FORMAT must be plain or json, not 'jsno'"):
+        runpy.run_path(str(DOCKER / "gunicorn.conf.py"))
 
 
 def test_a_json_line_of_a_request_has_its_parts_and_its_id(monkeypatch):

@@ -226,7 +226,7 @@ class S3Probe:
         with _refusals_raised():
             for upload in self._s3.multipart.listed_below(self.scratch):
                 self._s3.multipart.abort(upload)
-            self._s3.delete(keys)
+            self._s3.deletions.objects(keys)
         try:
             versioned = bool(keys and self.versioning())
         except Refused:

@@ -5,10 +5,10 @@ Raises StorageUnavailable, whatever boto3 raises; the absence of an object is a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import botocore.exceptions
 
@@ -16,8 +16,9 @@ from dserver_signed_url_plugin.config import LONGEST_LIFE, Settings
 from dserver_signed_url_plugin.errors import StorageUnavailable
 from dserver_signed_url_plugin.storage import deadline
 from dserver_signed_url_plugin.storage.md5 import md5_of
-from dserver_signed_url_plugin.storage.parallel import Pace, each
+from dserver_signed_url_plugin.storage.parallel import Pace
 from dserver_signed_url_plugin.storage.s3.clients import S3Clients
+from dserver_signed_url_plugin.storage.s3.deletions import Deletions
 from dserver_signed_url_plugin.storage.s3.errors import (
     ErrorTranslator,
     NoFirstByte,
@@ -42,10 +43,6 @@ from dserver_signed_url_plugin.storage.values import (
     as_md5,
 )
 
-if TYPE_CHECKING:
-    from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
-
-_DELETIONS_PER_REQUEST = 1000  # the most that DeleteObjects takes
 _UNKNOWN = frozenset({"501", "NotImplemented"})
 
 # Copies an object; takes source, ETag, target and metadata, and returns False if the ETag differs.
@@ -103,6 +100,11 @@ class S3Connection:
     def multipart(self) -> MultipartUploads:
         """The multipart uploads of this bucket."""
         return MultipartUploads(self._client, self.bucket, self._failures)
+
+    @property
+    def deletions(self) -> Deletions:
+        """What deletes objects of this bucket."""
+        return Deletions(self._client, self.bucket, self._failures, self.find)
 
     def _make_failures(self) -> ErrorTranslator:
         return ErrorTranslator(self.bucket)
@@ -224,12 +226,6 @@ class S3Connection:
             )
             yield from entries(_noting_progress(pages), prefix)
 
-    def _first_page(self, prefix: str) -> Mapping[str, StoredItem]:
-        """Return up to 1,000 objects by key, at one request."""
-        with self._failures.translated("listing"):
-            page = self._client.list_objects_v2(Bucket=self.bucket, Prefix=prefix)
-            return dict(entries([page], prefix))
-
     def holds(self, key: str, text: str, metadata: Mapping[str, str] | None = None) -> bool:
         """Tell whether an object is this text, by its ETag or else by its bytes.
 
@@ -243,58 +239,6 @@ class S3Connection:
             return False
         content = text.encode()
         return found.etag == md5_of(content) or self._read(key)[0] == content
-
-    def delete(self, keys: Sequence[str]) -> None:
-        """Delete objects, at one request per 1,000."""
-        starts = range(0, len(keys), _DELETIONS_PER_REQUEST)
-        each(lambda start: self._delete(keys[start : start + _DELETIONS_PER_REQUEST]), starts)
-
-    def _delete(self, keys: Sequence[str]) -> None:
-        batch: list[ObjectIdentifierTypeDef] = [{"Key": key} for key in keys]
-        with self._failures.translated("deleting"):
-            answer = self._client.delete_objects(
-                Bucket=self.bucket, Delete={"Objects": batch, "Quiet": True}
-            )
-        if answer.get("Errors"):
-            raise self._failures.unavailable("deleting", answer["Errors"][0].get("Code", "unknown"))
-        deadline.progress()
-
-    def delete_one(self, key: str) -> None:
-        """Delete an object, and verify by HEAD that it is gone."""
-        self.delete([key])
-        self._require_gone({key} if self.find(key) is not None else set())
-
-    def delete_below(self, prefix: str, objects: Mapping[str, StoredItem | None]) -> None:
-        """Delete objects, and verify that they are gone by the first page of a listing.
-
-        :param objects: by key, as they were listed.
-        :raises StorageUnavailable: if one is still there as it was.
-        """
-        self.delete(list(objects))
-        left = self._first_page(prefix)
-        self._require_gone({key for key in left if left[key] == objects.get(key)})
-
-    def _require_gone(self, left: Set[str]) -> None:
-        if left:
-            raise StorageUnavailable(
-                f"The store of {self.bucket}",
-                f"still holds {len(left)} or more objects that it said it had deleted",
-                StorageUnavailable.PAUSE,
-            )
-
-    def keeps_versions(self, prefix: str) -> bool:
-        """Tell whether deleted objects stay as old versions, as far as that is known."""
-        try:
-            with self._failures.translated("reading the versioning"):
-                status = self._client.get_bucket_versioning(Bucket=self.bucket).get("Status")
-                if status != "Suspended":
-                    return status == "Enabled"
-                # Only what was written before it was suspended.
-                found = self._client.list_object_versions(Bucket=self.bucket, Prefix=prefix)
-                return any(each["VersionId"] != "null" for each in found.get("Versions", []))
-        except StorageUnavailable:
-            # Not every store has versions, and not every key may read this setting.
-            return False
 
     def _put(self, key: str, body: str, metadata: Mapping[str, str], **condition: Any) -> None:
         content = body.encode()

@@ -52,11 +52,11 @@ class S3Removal:
         freed = self._freed(layout, stored, part_bytes)
         stored.pop(layout.claim, None)
         check_lease()
-        self._s3.delete_below(layout.root, stored)
+        self._s3.deletions.below(layout.root, stored)
         # Without these a repeated call could not find what was left.
         for key in (registration_key(layout.uuid), layout.claim):
             check_lease()
-            self._s3.delete_one(key)
+            self._s3.deletions.one(key)
         self._prefixes.forget(layout.uuid)
         return freed
 
@@ -67,7 +67,7 @@ class S3Removal:
     def delete_registration(self, uuid: str) -> str:
         """Delete the registration key, by which the UUID counts as taken, and parts."""
         each(self._multipart.abort, self._multipart.listed_below(self._prefixes.of(uuid).root))
-        self._s3.delete_one(registration_key(uuid))
+        self._s3.deletions.one(registration_key(uuid))
         self._prefixes.forget(uuid)
         return ""
 
@@ -80,7 +80,7 @@ class S3Removal:
         return sum(one.size_in_bytes for found in parts if found for one in found.values())
 
     def _freed(self, layout: Layout, stored: Mapping[str, StoredItem], part_bytes: int) -> Freed:
-        if stored and self._s3.keeps_versions(layout.root):
+        if stored and self._s3.deletions.keeps_versions(layout.root):
             return Freed(len(stored), part_bytes, old_versions_remain=True)
         size = sum(each.size_in_bytes for each in stored.values())
         return Freed(len(stored), size + part_bytes)

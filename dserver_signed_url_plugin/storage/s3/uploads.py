@@ -206,7 +206,7 @@ class S3Uploads:
         """Delete what was staged, and the claim; listed first unless the keys are known."""
         uploads = self._prefixes.of(uuid).uploads
         # What arrives later, through a URL that still works, does not count as left.
-        self._s3.delete_below(
+        self._s3.deletions.below(
             uploads, dict(self._s3.listing(uploads)) if temporary is None else temporary
         )
 

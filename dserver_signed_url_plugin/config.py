@@ -15,6 +15,7 @@ LONGEST_LIFE = 604_800  # seconds; the limit of SigV4 for presigned URLs
 MOST_AUDIT_DAYS = 36_500  # a date further back might be out of range
 MOST_SHARE_DAYS = 36_500
 MOST_PROXIES = 10
+MOST_STORAGE_SECONDS = 3600
 # Bytes; every store takes parts of this range.
 LEAST_PART_BYTES, MOST_PART_BYTES = 5 * 1024**2, 5 * 1024**3
 WRITES = "SIGNED_URL_WRITES_"
@@ -68,22 +69,32 @@ class Settings:
         settings = cls(
             read_expiry=look.number("SIGNED_URL_READ_EXPIRY_SECONDS", cls.read_expiry),
             write_expiry=look.number("SIGNED_URL_WRITE_EXPIRY_SECONDS", cls.write_expiry),
-            max_read_expiry=look.number("SIGNED_URL_MAX_READ_EXPIRY_SECONDS", LONGEST_LIFE),
-            max_write_expiry=look.number("SIGNED_URL_MAX_WRITE_EXPIRY_SECONDS", LONGEST_LIFE),
+            max_read_expiry=look.number(
+                "SIGNED_URL_MAX_READ_EXPIRY_SECONDS", LONGEST_LIFE, most=LONGEST_LIFE
+            ),
+            max_write_expiry=look.number(
+                "SIGNED_URL_MAX_WRITE_EXPIRY_SECONDS", LONGEST_LIFE, most=LONGEST_LIFE
+            ),
             max_items=look.number("SIGNED_URL_MAX_ITEMS", cls.max_items),
             max_body_bytes=look.number("SIGNED_URL_MAX_BODY_BYTES", cls.max_body_bytes),
-            part_bytes=look.number("SIGNED_URL_PART_BYTES", cls.part_bytes),
+            part_bytes=look.number(
+                "SIGNED_URL_PART_BYTES", cls.part_bytes, LEAST_PART_BYTES, MOST_PART_BYTES
+            ),
             max_pending=look.number("SIGNED_URL_MAX_PENDING", cls.max_pending),
             max_pending_bytes=look.number("SIGNED_URL_MAX_PENDING_BYTES", 0, least=0) or None,
-            max_share_days=look.number("SIGNED_URL_MAX_SHARE_DAYS", cls.max_share_days),
+            max_share_days=look.number(
+                "SIGNED_URL_MAX_SHARE_DAYS", cls.max_share_days, most=MOST_SHARE_DAYS
+            ),
             max_shares=look.number("SIGNED_URL_MAX_SHARES", cls.max_shares),
             public_url=look.public_url(),
-            proxies=look.number("SIGNED_URL_PROXIES", cls.proxies, least=0),
+            proxies=look.number("SIGNED_URL_PROXIES", cls.proxies, 0, MOST_PROXIES),
             rate_limit=look.text("SIGNED_URL_RATE_LIMIT"),
             rate_limit_storage=look.text(RATE_LIMIT_STORAGE),
-            audit_days=look.number("SIGNED_URL_AUDIT_DAYS", cls.audit_days, least=0),
+            audit_days=look.number("SIGNED_URL_AUDIT_DAYS", cls.audit_days, 0, MOST_AUDIT_DAYS),
             metrics=look.choice("SIGNED_URL_METRICS", ("0", "1")) == "1",
-            storage_seconds=look.number("SIGNED_URL_STORAGE_SECONDS", cls.storage_seconds),
+            storage_seconds=look.number(
+                "SIGNED_URL_STORAGE_SECONDS", cls.storage_seconds, most=MOST_STORAGE_SECONDS
+            ),
             cache_bytes=look.number("SIGNED_URL_CACHE_BYTES", cls.cache_bytes, least=0),
             config_path=look.config_path(),
             host_rewrite=look.host_rewrite(),
@@ -94,7 +105,7 @@ class Settings:
             dtool=look.dtool_settings(),
             secret_key=_secret_key(config),
         )
-        settings._check_bounds()
+        settings._check_writes()
         settings._check_expiries()
         return settings
 
@@ -110,19 +121,7 @@ class Settings:
         found = self.writes_by_bucket
         return found.get(bucket) or found.get(bucket.upper()) or PINNED
 
-    def _check_bounds(self) -> None:
-        for name, value, most in (
-            ("SIGNED_URL_AUDIT_DAYS", self.audit_days, MOST_AUDIT_DAYS),
-            ("SIGNED_URL_MAX_SHARE_DAYS", self.max_share_days, MOST_SHARE_DAYS),
-            ("SIGNED_URL_PROXIES", self.proxies, MOST_PROXIES),
-        ):
-            if value > most:
-                raise ConfigurationError(name, f"must be at most {most}.")
-        if not LEAST_PART_BYTES <= self.part_bytes <= MOST_PART_BYTES:
-            raise ConfigurationError(
-                "SIGNED_URL_PART_BYTES",
-                f"must be at least {LEAST_PART_BYTES} and at most {MOST_PART_BYTES} bytes.",
-            )
+    def _check_writes(self) -> None:
         for bucket, writes in self.writes_by_bucket.items():
             if writes == STAGED and "s3" in self.brokered:
                 raise ConfigurationError(
@@ -136,10 +135,6 @@ class Settings:
             ("READ", self.read_expiry, self.max_read_expiry),
             ("WRITE", self.write_expiry, self.max_write_expiry),
         ):
-            if maximum > LONGEST_LIFE:
-                raise ConfigurationError(
-                    f"SIGNED_URL_MAX_{kind}_EXPIRY_SECONDS", f"must be at most {LONGEST_LIFE}."
-                )
             if default > maximum:
                 raise ConfigurationError(
                     f"SIGNED_URL_{kind}_EXPIRY_SECONDS",

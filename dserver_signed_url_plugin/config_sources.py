@@ -15,6 +15,9 @@ from dserver_signed_url_plugin.errors import ConfigurationError
 
 # The default path of dtool's configuration file.
 DTOOLS_FILE = "~/.config/dtool/dtool.json"
+# The most that a number may be without a limit of its own. Ten times as much is an integer of any
+# database.
+MOST = 10**17
 
 Source = Mapping[str, Any]
 
@@ -45,7 +48,7 @@ class ConfigSources:
             value = self._environ.get(name)
         return None if value is None or value == "" else str(value)
 
-    def number(self, name: str, default: int, least: int = 1) -> int:
+    def number(self, name: str, default: int, least: int = 1, most: int = MOST) -> int:
         text = self._value(name)
         if text is None:
             return default
@@ -57,6 +60,8 @@ class ConfigSources:
             raise ConfigurationError(
                 name, f"must be a whole number of at least {least}, not {text!r}."
             )
+        if value > most:
+            raise ConfigurationError(name, f"must be at most {most}.")
         return value
 
     def choice(self, name: str, allowed: Collection[str]) -> str | None:

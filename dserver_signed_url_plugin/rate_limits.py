@@ -10,7 +10,7 @@ import time
 
 from limits import RateLimitItem, parse_many
 from limits.errors import ConfigurationError as LimitsError
-from limits.storage import MemoryStorage, Storage, storage_from_string
+from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import FixedWindowRateLimiter
 
 from dserver_signed_url_plugin.config import Settings
@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 # In seconds: the timeout of Redis, and the time for which it is not used after a failure.
 REDIS_TIMEOUT = 0.5
 REDIS_PAUSE = 30.0
+_SCHEMES = ("redis://", "rediss://", "redis+unix://", "unix://")
+_YEAR = 31_536_000  # seconds
 
 
 class RateLimits:
@@ -94,24 +96,24 @@ def _count(
 def _parse(text: str | None) -> list[RateLimitItem]:
     try:
         limits = parse_many(text) if text else []
-        if any(limit.amount < 1 for limit in limits):
+        if any(limit.amount < 1 or limit.get_expiry() > _YEAR for limit in limits):
             raise ValueError(text)
         return limits
     except ValueError as error:
         raise ConfigurationError(
-            "SIGNED_URL_RATE_LIMIT", f"must read like 600 per minute, not {text!r}."
+            "SIGNED_URL_RATE_LIMIT",
+            f"must read like 600 per minute, a year at most, not {text!r}.",
         ) from error
 
 
-def _storage(address: str) -> Storage:
-    is_redis = address.startswith(("redis://", "rediss://", "unix://"))
-    options: dict[str, float | str | bool] = (
-        {"socket_timeout": REDIS_TIMEOUT, "socket_connect_timeout": REDIS_TIMEOUT}
-        if is_redis
-        else {}
-    )
+def _storage(address: str) -> RedisStorage:
     try:
-        storage = storage_from_string(address, **options)
+        # Other storages of this library have no time limit, or connect when they are created.
+        if not address.startswith(_SCHEMES):
+            raise ValueError
+        return RedisStorage(
+            address, socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT
+        )
     except (LimitsError, ValueError) as error:
         # Without the address, because it may contain a password.
         raise ConfigurationError(
@@ -119,5 +121,3 @@ def _storage(address: str) -> Storage:
             "must be the address of a Redis, such as "
             "redis://redis:6379/0, and needs the extra `redis` of this plugin.",
         ) from error
-    assert isinstance(storage, Storage)  # noqa: S101 (only async+ schemes return another type)
-    return storage

@@ -156,6 +156,24 @@ def test_a_public_address_that_cannot_be_used_is_refused_by_name_alone(text):
     assert "word" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [
+        ("SIGNED_URL_MAX_PENDING", 10**17),
+        ("SIGNED_URL_MAX_PENDING_BYTES", 10**17),
+        ("SIGNED_URL_MAX_SHARES", 10**17),
+        ("SIGNED_URL_MAX_BODY_BYTES", 10**17),
+        ("SIGNED_URL_CACHE_BYTES", 10**17),
+        ("SIGNED_URL_STORAGE_SECONDS", 3600),
+        ("SIGNED_URL_AUDIT_DAYS", 36_500),
+    ],
+)
+def test_a_number_that_no_database_or_clock_takes_is_refused_by_name(name, most):
+    Settings.load({name: most}, {})
+    with pytest.raises(ConfigurationError, match=f"{name} must be at most {most}"):
+        Settings.load({}, {name: str(most + 1)})
+
+
 def test_shares_of_more_days_than_dates_hold_are_refused_by_name():
     with pytest.raises(ConfigurationError, match="SIGNED_URL_MAX_SHARE_DAYS"):
         Settings.load({"SIGNED_URL_MAX_SHARE_DAYS": 36_501}, {})

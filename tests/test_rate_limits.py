@@ -90,11 +90,30 @@ def test_a_redis_that_is_away_is_no_reason_not_to_answer(make_dserver, caplog):
     assert "secret-word" not in dserver.alice.get("/config/info").text
 
 
+@pytest.mark.parametrize("scheme", ["unix", "redis+unix"])
+def test_a_redis_may_have_a_socket_in_the_file_system(make_dserver, tmp_path, scheme, caplog):
+    storage = f"{scheme}://{tmp_path}/redis.sock"
+    dserver = make_dserver(**THREE, SIGNED_URL_RATE_LIMIT_STORAGE=storage)
+    uri = f"{dserver.base_uri}/{UUID}"
+    assert [dserver.bob.read(uri).status_code for _ in range(4)] == [404, 404, 404, 429]
+    assert "SIGNED_URL_RATE_LIMIT_STORAGE is not available" in caplog.text
+
+
+def test_a_limit_may_be_per_year(make_dserver):
+    dserver = make_dserver(SIGNED_URL_RATE_LIMIT="1 per year")
+    assert dserver.bob.read(f"{dserver.base_uri}/{UUID}").status_code == 404
+
+
 WRONG = {
     "no number": ("SIGNED_URL_RATE_LIMIT", "often"),
     "no unit": ("SIGNED_URL_RATE_LIMIT", "5"),
     "another unit": ("SIGNED_URL_RATE_LIMIT", "5 per fortnight"),
     "none": ("SIGNED_URL_RATE_LIMIT", "0 per minute"),
+    "endless": ("SIGNED_URL_RATE_LIMIT", "1 per 99999999999999999999 years"),
+    "MongoDB": ("SIGNED_URL_RATE_LIMIT_STORAGE", "mongodb://:secret-word@127.0.0.1:1"),
+    "a cluster": ("SIGNED_URL_RATE_LIMIT_STORAGE", "redis+cluster://127.0.0.1:1"),
+    "asynchronous": ("SIGNED_URL_RATE_LIMIT_STORAGE", "async+memory://"),
+    "a port that is none": ("SIGNED_URL_RATE_LIMIT_STORAGE", "redis://secret-word:port"),
     "no storage": ("SIGNED_URL_RATE_LIMIT_STORAGE", "secret-word"),
     "another storage": ("SIGNED_URL_RATE_LIMIT_STORAGE", "nosuch://secret-word"),
 }

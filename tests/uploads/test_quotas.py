@@ -94,8 +94,17 @@ def test_nobody_has_more_bytes_pending_than_the_server_allows(make_dserver):
     assert begin(dserver.carol, dserver, Deposit({"ten.txt": b"zehn Byte!"})).status_code == 200
 
 
+def test_the_most_that_may_be_allowed_allows_uploads(make_dserver):
+    most = dict.fromkeys(
+        ("SIGNED_URL_MAX_PENDING", "SIGNED_URL_MAX_PENDING_BYTES", "SIGNED_URL_MAX_BODY_BYTES"),
+        10**17,
+    )
+    dserver = make_dserver(**most, SIGNED_URL_MAX_ITEMS=10**17, SIGNED_URL_STORAGE_SECONDS=3600)
+    assert begin(dserver.alice, dserver, Deposit(FILES)).status_code == 200
+
+
 def test_many_bytes_are_counted_without_an_overflow(make_dserver):
-    dserver = make_dserver(SIGNED_URL_MAX_PENDING_BYTES=2**62)
+    dserver = make_dserver(SIGNED_URL_MAX_PENDING_BYTES=10**17)
     item = {"relpath": "a", "size_in_bytes": 5 * 1024**3, "hash": "0" * 32}
     items = [{**item, "relpath": str(number)} for number in range(1000)]
     for _ in range(3):

@@ -136,7 +136,7 @@ class S3Connection:
                 # A store may ignore the range.
                 with closing(answer["Body"]) as body:
                     content = body.read(None if limit is None else limit + 1)
-                check_range(answer, limit)
+                check_range(answer, len(content), limit)
                 deadline.answered()
         except NoFirstByte:
             return b"", ""

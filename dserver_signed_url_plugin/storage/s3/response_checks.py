@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from dserver_signed_url_plugin.storage.content_range import is_beginning
 from dserver_signed_url_plugin.storage.values import StoredItem
 
 _ROOTS = {
@@ -28,7 +29,6 @@ _HAVE_ETAG = frozenset({"GetObject", "HeadObject"})
 # DELETE returns 204, but 200 in some stores.
 _DEFAULT_STATUSES, _DELETE_STATUSES = {200}, {200, 204}
 _PARTIAL = 206
-_FROM_FIRST = "bytes 0-"
 _STATUSES = {"AbortMultipartUpload": _DELETE_STATUSES, "GetObject": {200, _PARTIAL}}
 _FIRST_ELEMENT = re.compile(
     # Unambiguous, because backtracking could take hours otherwise.
@@ -69,16 +69,16 @@ def _check_success(operation: str, status: int, headers: Mapping[str, str], body
         check_root(body, root)
 
 
-def check_range(answer: Mapping[str, Any], limit: int | None) -> None:
+def check_range(answer: Mapping[str, Any], size: int, limit: int | None) -> None:
     """Check that a response to GetObject is no other part than was requested.
 
+    :param size: of what was read of its body, in bytes.
     :param limit: the last byte of the range that was requested; None for all of the object.
     :raises UnexpectedS3Answer: if it is one, or all was requested.
     """
-    if answer["ResponseMetadata"]["HTTPStatusCode"] == _PARTIAL:
-        part = answer.get("ContentRange", _FROM_FIRST)
-        if limit is None or not part.startswith(_FROM_FIRST):
-            raise UnexpectedS3Answer("a part that was not requested")
+    is_part = answer["ResponseMetadata"]["HTTPStatusCode"] == _PARTIAL
+    if is_part and not is_beginning(answer.get("ContentRange", ""), size, limit):
+        raise UnexpectedS3Answer("a part that was not requested")
 
 
 def check_root(body: bytes, root: bytes) -> None:

@@ -49,8 +49,24 @@ def test_a_proxy_cannot_keep_a_worker_busy_by_a_few_bytes(part):
     assert monotonic() - began < 5
 
 
-@pytest.mark.parametrize(("limit", "part"), [(None, "bytes 0-2/9"), (9, "bytes 5-7/9")])
-def test_a_part_that_was_not_requested_is_not_believed(limit, part):
-    answer = {"ResponseMetadata": {"HTTPStatusCode": 206}, "ContentRange": part}
+@pytest.mark.parametrize(
+    ("limit", "headers"),
+    [
+        (None, {"ContentRange": "bytes 0-2/9"}),
+        (None, {"ContentRange": "bytes 0-2/3"}),
+        (9, {"ContentRange": "bytes 5-7/9"}),
+        (9, {"ContentRange": "bytes 0-2/900"}),
+        (9, {"ContentRange": "bytes 0-9/900"}),
+        (9, {"ContentRange": "bytes 0-2/*"}),
+        (9, {}),
+    ],
+)
+def test_a_part_that_was_not_requested_is_not_believed(limit, headers):
+    answer = {"ResponseMetadata": {"HTTPStatusCode": 206}, **headers}
     with pytest.raises(UnexpectedS3Answer, match="a part that was not requested"):
-        check_range(answer, limit)
+        check_range(answer, 3, limit)
+
+
+@pytest.mark.parametrize(("part", "limit"), [("bytes 0-2/900", 2), ("bytes 0-2/3", 9)])
+def test_a_part_that_was_requested_is_taken(part, limit):
+    check_range({"ResponseMetadata": {"HTTPStatusCode": 206}, "ContentRange": part}, 3, limit)

@@ -1,6 +1,7 @@
-#!/bin/sh
+#!/bin/bash
 # The entry point of the image: serve (the default), migrate, keys or cleanup. Anything else is run as
-# a command, such as `flask user list`.
+# a command, such as `flask user list`. Not sh, which is dash in the image: it drops variables such as
+# DTOOL_S3_ENDPOINT_my-bucket, because of the dash in their names.
 set -eu
 here=$(dirname "$0")
 

@@ -129,6 +129,15 @@ def alice(stack: Stack, app: Flask, server: Container) -> Caller:
 # Starting and serving --------------------------------------------------------------------------
 
 
+def test_settings_reach_dserver_whatever_the_buckets_name(tmp_path):
+    env = made_env(tmp_path / ".env") | {"BUCKET": "lab-data", "TEMP_BUCKET": "tmp.example.org"}
+    dserver = environment(compose_file(env)["services"]["dserver"])
+    assert {"SIGNED_URL_WRITES_lab-data", "SIGNED_URL_WRITES_tmp.example.org"} < dserver.keys()
+    assert set(run(["env"], dserver, tmp_path).splitlines()) >= {
+        f"{name}={value}" for name, value in dserver.items()
+    }
+
+
 def test_the_one_shot_services_make_what_is_missing_and_change_nothing_after(stack):
     names = [Path(stack.variables[f"JWT_{kind}_KEY_FILE"]) for kind in ("PRIVATE", "PUBLIC")]
     before = [path.read_bytes() for path in names]
@@ -181,7 +190,7 @@ def test_the_doctor_finds_the_public_side_fit(stack, app):
     assert all(line.startswith("skipped") and "another bucket" in line for line in lines)
 
 
-def test_nothing_that_opens_a_door_is_logged(stack, server, alice):
+def test_no_secret_is_logged(stack, server, alice):
     deposit = Deposit(FILES)
     grant = DtoolDserver().begin(alice, BASE_URI, deposit)
     DtoolDserver().put(grant, deposit)

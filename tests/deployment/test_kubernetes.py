@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from tests.support.compose_files import DOCKER, ROOT
+from tests.support.documentation import code_blocks
 
 KUBERNETES = ROOT / "deploy" / "kubernetes"
 # The oldest for which the manifests are meant, and the newest that is known.
@@ -103,6 +104,33 @@ def test_every_resource_is_in_the_kustomization():
         listed = set(yaml.safe_load(path.read_text()).get("resources", []))
         beside = {each.name for each in path.parent.glob("*.yaml")} - {path.name}
         assert {name for name in listed if "/" not in name} == beside
+
+
+def test_each_patch_that_the_example_shows_fits(manifests):
+    path = KUBERNETES / "overlays" / "example" / "kustomization.yaml"
+    shown = re.sub(r"(?m)^  # (?=- target|  )", "  ", path.read_text())
+    patches = yaml.safe_load(shown)["patches"]
+    assert len(patches) == 5
+    for patch in patches:
+        [target] = [
+            one for one in of_kind(manifests, patch["target"]["kind"])
+            if one["metadata"]["name"] == patch["target"]["name"]
+        ]  # fmt: skip
+        for step in yaml.safe_load(patch["patch"]):
+            parent, last = target, step["path"].rpartition("/")[2].replace("~1", "/")
+            for name in step["path"].split("/")[1:-1]:
+                parent = parent[int(name) if name.isdigit() else name]
+            if step["op"] == "add":
+                assert last == "-" or last not in parent, step
+            else:
+                assert last in parent or int(last) < len(parent), step
+
+
+def test_the_page_shows_secrets_under_their_names_and_without_quotes(manifests):
+    [block] = code_blocks("ini", "docs/kubernetes.rst")
+    shown = dict(line.split("=", 1) for line in block.splitlines())
+    assert shown.keys() <= of_kind(manifests, "Secret")[0]["stringData"].keys()
+    assert not {value[0] for value in shown.values()} & {"'", '"'}
 
 
 def test_pods_are_unprivileged_and_write_only_where_they_must(manifests):

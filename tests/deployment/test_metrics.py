@@ -17,7 +17,7 @@ import yaml
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
 from tests.support.clients import Deposit, DtoolDserver
 from tests.support.compose_files import DOCKER, FILES, ROOT, compose_file, made_env
-from tests.support.documentation import text_of
+from tests.support.documentation import code_blocks, text_of
 from tests.support.links import shared
 
 METRICS = "docker/metrics.yml"
@@ -28,7 +28,8 @@ RULES = [
     for group in yaml.safe_load(ALERTS.read_text(encoding="utf-8"))["groups"]
     for rule in group["rules"]
 ]
-PANELS = json.loads(DASHBOARD.read_text(encoding="utf-8"))["panels"]
+DASHBOARD_MODEL = json.loads(DASHBOARD.read_text(encoding="utf-8"))
+PANELS = DASHBOARD_MODEL["panels"]
 QUERIES = [target["expr"] for panel in PANELS for target in panel["targets"]]
 QUERIES += [rule["expr"] for rule in RULES]
 NAME = re.compile(r"dserver_signed_url_\w+")
@@ -114,8 +115,7 @@ def test_grafana_finds_its_data_source_and_its_dashboard(services):
     [source] = yaml.safe_load((provisioning / "datasources/prometheus.yml").read_text())[
         "datasources"
     ]
-    assert source["url"] == "http://prometheus:9090"
-    assert {panel["datasource"]["uid"] for panel in PANELS} == {source["uid"]}
+    assert (source["url"], source["isDefault"]) == ("http://prometheus:9090", True)
     [provider] = yaml.safe_load((provisioning / "dashboards/dserver.yml").read_text())["providers"]
     mounted = {
         volume.split(":")[1]: volume.split(":")[0] for volume in services["grafana"]["volumes"]
@@ -123,6 +123,27 @@ def test_grafana_finds_its_data_source_and_its_dashboard(services):
     assert (ROOT / mounted[provider["options"]["path"]] / DASHBOARD.name).is_file()
     home = services["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
     assert home == f"{provider['options']['path']}/{DASHBOARD.name}"
+
+
+def test_another_grafana_finds_a_data_source_for_each_panel():
+    [variable] = DASHBOARD_MODEL["templating"]["list"]
+    assert (variable["type"], variable["query"]) == ("datasource", "prometheus")
+    sources = [panel["datasource"] for panel in PANELS]
+    sources += [
+        one["datasource"] for panel in PANELS for one in panel["targets"] if "datasource" in one
+    ]
+    assert {source["uid"] for source in sources} == {f"${{{variable['name']}}}"}
+
+
+def test_the_page_makes_the_rules_those_of_the_prometheus_operator():
+    [block] = [one for one in code_blocks("bash", "docs/monitoring.rst") if "PrometheusRule" in one]
+    script = f"kubectl() {{ cat; }}\n{block}"
+    made = subprocess.run(
+        ["sh", "-c", script], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    manifest = yaml.safe_load(made.stdout)
+    assert manifest["kind"] == "PrometheusRule"
+    assert manifest["spec"]["groups"][0]["rules"] == RULES
 
 
 @needs_promtool

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -23,7 +27,7 @@ from tests.support.doctor_reports import (
     forget_this_machine,
     settings_of,
 )
-from tests.support.documentation import code_blocks, flask_lines, text_of
+from tests.support.documentation import PAGES, ROOT, code_blocks, flask_lines, text_of
 from tests.support.dserver import in_capitals
 from tests.support.in_process_flask import flask_shell
 from tests.support.stub_store import Faults, StubStore
@@ -88,6 +92,34 @@ def test_the_cron_line_reads_its_settings_from_the_file(dserver, tmp_path, tmp_p
         output = shell(f"env -i PATH=/usr/bin:/bin sh -c {shlex.quote(command)}")
     assert "0 shares without dataset or owner ended, 0 deleted." in output
     assert "no dataset is registered there" in output
+
+
+def test_no_unit_of_systemd_has_a_command_that_runs_only_if_another_succeeds():
+    blocks = [block for page in PAGES for block in code_blocks("ini", page)]
+    commands = [block.count("ExecStart=") for block in blocks]
+    assert max(commands) == 1
+    assert sum(commands) >= 3
+
+
+def test_the_page_about_tracing_starts_gunicorn_with_the_instrumentation(tmp_path):
+    gunicorn = tmp_path / "gunicorn"
+    gunicorn.write_text('#!/bin/sh\necho "$PYTHONPATH $*"\n')
+    gunicorn.chmod(0o755)
+    install, in_image, _ = code_blocks("bash", "docs/tracing.rst")
+    lines = [install.splitlines()[-1], in_image.replace("/opt/dserver", str(ROOT))]
+    programs = f"{tmp_path}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    metrics = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path), "FLASK_APP": "dservercore:create_app()"}
+    for line in lines:
+        started = subprocess.run(
+            ["bash", "-c", line],
+            env={"PATH": programs, **metrics},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        assert "auto_instrumentation" in started
+        assert "gunicorn.conf.py" in started
+        assert started.endswith("dservercore:create_app()\n")
 
 
 # CORS -------------------------------------------------------------------------------------

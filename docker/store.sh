@@ -1,7 +1,7 @@
 #!/bin/sh
-# Start SeaweedFS with the keys and permissions of dserver. With `lifecycle`, delete every hour what the
-# lifecycle rules of the buckets say: SeaweedFS keeps rules, but does not apply them by itself. Runs in
-# SeaweedFS's own image.
+# Start SeaweedFS with the keys and permissions of dserver, and delete every hour what the lifecycle rules
+# of the buckets say: SeaweedFS keeps rules, but does not apply them by itself. With `lifecycle`, delete
+# once. Runs in SeaweedFS's own image.
 set -eu
 
 : "${STORE_DIRECTORY:=/data}" "${STORE_ADDRESS:=0.0.0.0}" "${STORE_PORT:=8333}"
@@ -10,11 +10,15 @@ set -eu
 : "${STORE_SIGNING_KEY:?}"
 export WEED_JWT_FILER_SIGNING_KEY="$STORE_SIGNING_KEY"
 
-if [ "${1:-serve}" = lifecycle ]; then
-    # One command only: then the shell ends when it fails, and Compose starts it again.
-    exec weed shell -master="127.0.0.1:$MASTER_PORT" -filer="127.0.0.1:$FILER_PORT" << EOF
-s3.lifecycle.run-shard -shards 0-15 -s3 127.0.0.1:$((STORE_PORT + 10000)) -events 0 -refresh ${LIFECYCLE_EVERY:-1h}
+delete_expired() {
+    weed shell -master="127.0.0.1:$MASTER_PORT" -filer="127.0.0.1:$FILER_PORT" << EOF
+s3.lifecycle.run-shard -shards 0-15 -s3 127.0.0.1:$((STORE_PORT + 10000)) -events 0 -refresh 0
 EOF
+}
+
+if [ "${1:-serve}" = lifecycle ]; then
+    delete_expired
+    exit
 fi
 
 # These become part of the JSON below.
@@ -66,6 +70,12 @@ printf '{"identities":[%s,%s,%s],"policies":[%s,%s]}\n' \
     "$(policy dserver "$reading_and_writing,$listing,$lifetime")" \
     "$(policy dserver-write "$writing")" \
     > "$keys"
+
+# Not in a container of its own: one that shares the network of this one loses it when this one is
+# restarted, and goes on alone. It fails until the server below is ready.
+while kill -0 $$ 2> /dev/null; do
+    if delete_expired; then sleep 3600; else sleep 10; fi
+done &
 
 # Only the S3 server is reached from elsewhere. A bucket begins with seven volumes, which are as large as
 # what is in them; -volume.max does not depend on the free space, or a small disk would have no volume for

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import runpy
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -106,7 +107,7 @@ def set_up(
 
 
 def test_the_store_runs_unprivileged_and_apart_from_the_databases(services):
-    assert services["store"]["user"] == services["store-lifecycle"]["user"] == "1000:1000"
+    assert services["store"]["user"] == "1000:1000"
     assert services["store"]["networks"] == ["store"]
     users = {name for name, one in services.items() if "store" in one.get("networks", ())}
     assert users == {"store", "store-setup", "dserver", "cleanup", "flask", "front"}
@@ -238,24 +239,22 @@ def test_all_that_the_doctor_has_against_the_other_bucket_is_that_it_expires(
 # What the store does by itself ------------------------------------------------------------------
 
 
+LONG_AGO = {"Date": datetime(2020, 1, 1, tzinfo=timezone.utc)}
+RULE = {"ID": "past", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": LONG_AGO}
+
+
 @pytest.fixture
-def expired(set_up: SetUp, seaweedfs: SeaweedFS) -> Iterator[Any]:
-    """An object that a rule of the store says to delete; answers whether it is there."""
+def expired(seaweedfs: SeaweedFS) -> Iterator[Any]:
+    """An object that a rule of the store says to delete; returns whether it is there."""
+    # Once it has looked for such objects, the store looks again in an hour.
+    seaweedfs.container.wait_until(lambda: "cursors checkpointed" in seaweedfs.container.said)
     root, key = client(seaweedfs, "root"), {"Bucket": "past", "Key": "a/b"}
     root.create_bucket(Bucket="past")
     root.put_object(**key, Body=b"bytes")
-    long_ago = {"Date": datetime(2020, 1, 1, tzinfo=timezone.utc)}
-    rule = {"ID": "past", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": long_ago}
-    root.put_bucket_lifecycle_configuration(Bucket="past", LifecycleConfiguration={"Rules": [rule]})
+    root.put_bucket_lifecycle_configuration(Bucket="past", LifecycleConfiguration={"Rules": [RULE]})
     yield lambda: root.list_objects_v2(Bucket="past")["KeyCount"]
     root.delete_object(**key)
     root.delete_bucket(Bucket="past")
-
-
-def test_what_a_lifecycle_rule_says_is_deleted(expired, seaweedfs):
-    assert expired()
-    with seaweedfs.run("lifecycle", LIFECYCLE_EVERY="1s") as container:
-        container.wait_until(lambda: not expired())
 
 
 def test_who_has_not_the_stores_signing_key_deletes_nothing(expired, seaweedfs):
@@ -265,20 +264,32 @@ def test_who_has_not_the_stores_signing_key_deletes_nothing(expired, seaweedfs):
     assert expired()
 
 
-def test_it_keeps_what_it_has_when_it_is_killed(services, tmp_path):
-    store = SeaweedFS(tmp_path, environment(services["store"]))
+def test_a_copy_of_its_volume_has_everything_and_deletes_what_a_rule_says(services, tmp_path):
+    volume, copy = tmp_path / "volume", tmp_path / "copy"
+    volume.mkdir()
+    store = SeaweedFS(volume, environment(services["store"]))
     with store:
-        client(store, "root").create_bucket(Bucket=LAB)
-        client(store, "dserver").put_object(Bucket=LAB, Key="ü/1", Body=b"eins")
+        for bucket in BUCKETS:
+            client(store, "root").create_bucket(Bucket=bucket)
+            client(store, "dserver").put_object(
+                Bucket=bucket, Key="ü/1", Body=b"eins", Metadata={"handle": "one.txt"}
+            )
+        client(store, "root").put_bucket_lifecycle_configuration(
+            Bucket=TEMPORARY, LifecycleConfiguration={"Rules": [RULE]}
+        )
 
-    def read() -> bytes:
+    def is_expired() -> bool:
         # For a moment it answers with InternalError, which clients repeat.
         with suppress(ClientError):
-            return client(store, "dserver").get_object(Bucket=LAB, Key="ü/1")["Body"].read()
-        return b""
+            return not client(store, "dserver").list_objects_v2(Bucket=TEMPORARY)["KeyCount"]
+        return False
 
+    volume.rename(copy)
+    shutil.copytree(copy, volume)
     with store:
-        store.container.wait_until(lambda: read() == b"eins")
+        store.container.wait_until(is_expired)
+        found = client(store, "dserver").get_object(Bucket=LAB, Key="ü/1")
+        assert (found["Body"].read(), found["Metadata"]) == (b"eins", {"handle": "one.txt"})
 
 
 # Items in parts --------------------------------------------------------------------------------

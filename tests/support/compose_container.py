@@ -34,7 +34,11 @@ class Container:
     def __enter__(self) -> Container:
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                **self._start, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+                **self._start,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
         return self
 

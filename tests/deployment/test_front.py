@@ -28,7 +28,7 @@ SIGNED = "X-Amz-Signature=abc"
 
 
 class Server(ThreadingHTTPServer):
-    """Notes requests, and answers with its own address unless told to /break off or to /wait."""
+    """Notes requests, and answers with its own address unless the path is /break or /wait."""
 
     daemon_threads = True
 
@@ -157,7 +157,7 @@ def test_an_encoded_uri_reaches_dserver_as_it_came(get, behind):
     assert behind.requests[0][1] == target
 
 
-def test_dserver_is_told_who_asks_and_not_what_the_client_says_of_itself(get, behind):
+def test_dserver_gets_the_clients_address_and_not_what_the_client_claims(get, behind):
     get(
         "/",
         Host="dserver.example.org",
@@ -264,7 +264,7 @@ def strict(behind: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield running
 
 
-def test_an_address_that_asks_too_often_is_told_so_in_a_sentence(strict):
+def test_an_address_with_too_many_requests_is_refused_with_a_sentence(strict):
     answers = [requests.get(strict.endpoint, timeout=30) for _ in range(8)]
     refused = [one for one in answers if one.status_code != 200]
     assert 0 < len(refused) < 8
@@ -311,13 +311,13 @@ def opened(front: Front) -> Iterator[Any]:
         yield begin
 
 
-def test_the_room_of_bodies_is_enough_for_all_that_may_come(tmp_path):
+def test_bodies_that_are_read_at_once_fit_into_their_memory(tmp_path):
     front = compose_file(made_env(tmp_path / ".env"))["services"]["front"]
     template = (DOCKER / "front" / "dserver.conf.template").read_text()
     [largest] = map(int, re.findall(r"client_max_body_size (\d+)m;", template))
     most = dict(re.findall(r"limit_conn (\w+)_of_all (\d+);", template))
     assert int(most["large"]) * largest * 2**20 + int(most["medium"]) * 10**6 < 2**30
-    # Responses have room of their own.
+    # Responses have memory of their own.
     sizes = [mount.partition(":")[2] for mount in front["tmpfs"]]
     assert sizes == ["size=1g", "size=512m,mode=1777"]
     assert environment(front)["RESPONSES_DIRECTORY"] == "/responses"
@@ -379,7 +379,7 @@ def get_encrypted(front: Front, name: str, target: str) -> HTTPResponse:
     return answer(connection, target, {})
 
 
-def test_both_names_are_served_by_tls_and_keep_to_it(encrypted, behind):
+def test_both_names_have_tls_and_hsts(encrypted, behind):
     behind.requests.clear()
     for name, target in ((DSERVER, "/config/versions"), (STORE, f"/lab/key?{SIGNED}")):
         response = get_encrypted(encrypted, name, target)

@@ -108,8 +108,8 @@ class Decision:
 class Search:
     """Criteria for decisions.
 
-    ``uri`` is a dataset's, or with ``below`` a base URI and everything below it; ``since`` is in
-    UTC; ``before`` is the ``next`` of the previous page.
+    ``uri`` is a dataset's, or with ``below`` a base URI and everything below it; ``since`` and
+    ``until`` (exclusive) are in UTC; ``before`` is the ``next`` of the previous page.
     """
 
     uri: str | None = None
@@ -117,6 +117,7 @@ class Search:
     username: str | None = None
     share: str | None = None
     since: datetime | None = None
+    until: datetime | None = None
     before: int | None = None
 
 

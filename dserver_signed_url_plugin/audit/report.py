@@ -54,22 +54,23 @@ class AuditReport:
 
     settings: Settings
 
-    def rows(self, since: datetime | None) -> Sequence[ReportRow]:
-        """Return a row for everybody who did something since a time, by base URI and name.
+    def rows(self, since: datetime | None, until: datetime | None = None) -> Sequence[ReportRow]:
+        """Return a row for everybody who did something in a period, by base URI and name.
 
-        :param since: None for as long as decisions are kept.
+        :param since: its beginning; None for as long as decisions are kept.
+        :param until: its end, which is not part of it; None for now.
         :raises AuditOff: if this server keeps none.
         :raises DatabaseBusy: if the table cannot be read.
         """
         since = shown_since(since, self.settings.audit_days)
         found: defaultdict[tuple[str, str, str], Counter[str]] = defaultdict(Counter)
-        for sums in repository.deposits(since):
+        for sums in repository.deposits(since, until):
             found[_key(sums)].update(
                 deposited_datasets=sums.datasets,
                 deposited_items=sums.items,
                 deposited_bytes=sums.size_in_bytes,
             )
-        for sums in repository.reads(since):
+        for sums in repository.reads(since, until):
             found[_key(sums)].update(
                 read_datasets=sums.datasets,
                 read_urls=sums.items,

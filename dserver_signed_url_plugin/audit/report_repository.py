@@ -32,8 +32,8 @@ class Sums:
     unsized: int
 
 
-def deposits(since: datetime) -> Sequence[Sums]:
-    """Return what was registered since a time; a dataset counts once.
+def deposits(since: datetime, until: datetime | None) -> Sequence[Sums]:
+    """Return what was registered since a time, and before another; a dataset counts once.
 
     :raises DatabaseBusy: if the table cannot be read.
     """
@@ -44,22 +44,25 @@ def deposits(since: datetime) -> Sequence[Sums]:
         .where(row.action == "upload-complete", row.outcome == "granted", row.items.is_not(None))
         .group_by(row.uri)
     )
-    return _sums(row.id.in_(first), row.time >= since)
+    return _sums(since, until, row.id.in_(first))
 
 
-def reads(since: datetime) -> Sequence[Sums]:
-    """Return for what URLs were granted since a time.
+def reads(since: datetime, until: datetime | None) -> Sequence[Sums]:
+    """Return for what URLs were granted since a time, and before another.
 
     :raises DatabaseBusy: if the table cannot be read.
     """
     row = SignedURLAudit
     # `flask temp_share create` grants URLs under the action that also creates shares.
     is_read = row.action.in_(_READS) | ((row.action == "share-create") & row.share.is_(None))
-    return _sums(is_read, row.outcome == "granted", row.time >= since)
+    return _sums(since, until, is_read, row.outcome == "granted")
 
 
-def _sums(*conditions: ColumnElement[bool]) -> Sequence[Sums]:
+def _sums(
+    since: datetime, until: datetime | None, *conditions: ColumnElement[bool]
+) -> Sequence[Sums]:
     row = SignedURLAudit
+    period = [row.time >= since, *([] if until is None else [row.time < until])]
     who: list[ColumnElement[Any]] = [
         row.username.label("username"),
         func.coalesce(row.operator, "").label("operator"),
@@ -74,7 +77,7 @@ def _sums(*conditions: ColumnElement[bool]) -> Sequence[Sums]:
         "unsized": func.sum(case((row.size_in_bytes.is_(None), items), else_=0)),
     }
     summed = [number.label(name) for name, number in numbers.items()]
-    wanted = select(*who, *summed).where(*conditions).group_by(*who)
+    wanted = select(*who, *summed).where(*period, *conditions).group_by(*who)
     return [
         # PostgreSQL's sums of integers are decimal numbers.
         Sums(**{**found._mapping, **{name: int(found._mapping[name]) for name in numbers}})

@@ -199,6 +199,8 @@ def statement(search: Search) -> Select[Any]:
         wanted = wanted.where(row.share == search.share)
     if search.since is not None:
         wanted = wanted.where(row.time >= search.since)
+    if search.until is not None:
+        wanted = wanted.where(row.time < search.until)
     if search.before is not None:
         wanted = wanted.where(row.id < search.before)
     return wanted

@@ -14,8 +14,8 @@ from flask.cli import with_appcontext
 from dserver_signed_url_plugin.audit.decisions import Decision, Search
 from dserver_signed_url_plugin.audit.export import Cursor
 from dserver_signed_url_plugin.audit.texts import parsed
-from dserver_signed_url_plugin.cli.durations import SINCE, moment
-from dserver_signed_url_plugin.errors import InvalidField, SignedURLError
+from dserver_signed_url_plugin.cli.durations import SINCE, UNTIL, moment
+from dserver_signed_url_plugin.errors import InvalidField
 from dserver_signed_url_plugin.services import services
 from dserver_signed_url_plugin.uris import BaseURI, DatasetURI
 
@@ -26,8 +26,8 @@ def _uri(text: str) -> DatasetURI | BaseURI:
     """Convert the URI of a dataset, or a base URI."""
     try:
         return parsed(text)
-    except SignedURLError as error:
-        raise click.BadParameter(error.message) from error
+    except InvalidField as error:
+        raise click.BadParameter(error.reason) from error
 
 
 @click.command("audit")
@@ -40,6 +40,7 @@ def _uri(text: str) -> DatasetURI | BaseURI:
     metavar="TIME",
     help=f"Only decisions {SINCE}.",
 )
+@click.option("--until", type=moment, metavar="TIME", help=f"Only decisions {UNTIL}.")
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
@@ -65,6 +66,7 @@ def audit(
     user: str | None,
     share: str | None,
     since: datetime | None,
+    until: datetime | None,
     limit: int | None,
     after: str | None,
     *,
@@ -84,11 +86,11 @@ def audit(
     """  # noqa: D301 (click looks for the character itself, not for its name)
     below = isinstance(uri, BaseURI)
     place = None if uri is None else str(uri)
-    search = Search(place, below, username=user, share=share, since=since)
+    search = Search(place, below, username=user, share=share, since=since, until=until)
     if is_export:
         _export(search, after, limit)
     elif after is not None:
-        raise click.UsageError("--after goes on with an --export.")
+        raise click.UsageError("--after needs --export.")
     else:
         _show(search, limit or _SHOWN, as_json=as_json)
 
@@ -98,7 +100,7 @@ def _show(search: Search, limit: int, *, as_json: bool) -> None:
     for decision in page.decisions:
         click.echo(json.dumps(decision.as_json()) if as_json else _line(decision))
     if page.next is not None:
-        click.echo(f"There are more than these {limit}: use --limit or --since.", err=True)
+        click.echo(f"There are more than these {limit}: use --limit, --since or --until.", err=True)
 
 
 def _export(search: Search, after: str | None, limit: int | None) -> None:

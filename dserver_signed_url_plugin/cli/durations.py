@@ -25,6 +25,7 @@ _DATE = re.compile(r"[0-9]{4}-|[0-9]{8}(T|$)")
 SINCE = (
     "since a time (2026-11-20, 2026-11-20T08:00; UTC), or of the last 600 (seconds), 90m, 24h or 7d"
 )
+UNTIL = "before a time, written as for --since"
 # Counted back from now, this is still a date that Python and the databases know.
 _LONGEST = 365_000 * DAY
 

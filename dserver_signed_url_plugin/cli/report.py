@@ -18,7 +18,7 @@ from flask.cli import with_appcontext
 
 from dserver_signed_url_plugin.audit.report import Kind, ReportRow
 from dserver_signed_url_plugin.cli.commands import json_option
-from dserver_signed_url_plugin.cli.durations import SINCE, moment
+from dserver_signed_url_plugin.cli.durations import SINCE, UNTIL, moment
 from dserver_signed_url_plugin.cli.output import printable
 from dserver_signed_url_plugin.services import services
 
@@ -30,10 +30,11 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 @click.command("report")
 @click.option("--since", type=moment, metavar="TIME", help=f"Only {SINCE}; by default all.")
+@click.option("--until", type=moment, metavar="TIME", help=f"Only {UNTIL}.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @json_option
 @with_appcontext
-def report(since: datetime | None, *, as_csv: bool, as_json: bool) -> None:
+def report(since: datetime | None, until: datetime | None, *, as_csv: bool, as_json: bool) -> None:
     """Show who deposited and read how much, in and from which base URI.
 
     Counts datasets, items and bytes that were registered; and datasets for whose items URLs were
@@ -44,11 +45,11 @@ def report(since: datetime | None, *, as_csv: bool, as_json: bool) -> None:
     \b
     Example:
       flask signed_url report --since 30d
-      flask signed_url report --since 2026-01-01 --csv > report.csv
+      flask signed_url report --since 2026-10-01 --until 2026-11-01 --csv > october.csv
     """  # noqa: D301 (click looks for the character itself, not for its name)
     if as_csv and as_json:
         raise click.UsageError("Choose --csv or --json.")
-    rows = services().audit_report.rows(since)
+    rows = services().audit_report.rows(since, until)
     if as_json:
         click.echo(json.dumps([row.as_json() for row in rows], indent=2))
     elif as_csv:

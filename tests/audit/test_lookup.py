@@ -126,6 +126,9 @@ def test_the_command_takes_what_is_asked_for(dserver):
         ("--since", f"{now - timedelta(days=1):%Y-%m-%d}"): 1,
         ("--since", f"{now - timedelta(days=3):%Y-%m-%dT%H:%M:%SZ}"): 2,
         ("--since", f"{now + timedelta(hours=1):%Y-%m-%dT%H:%M:%S+00:00}"): 0,
+        ("--until", "24h"): 1,
+        ("--since", "3d", "--until", "2d"): 1,
+        ("--since", "24h", "--until", "24h"): 0,
         ("--uri", dserver.base_uri, "--user", "bob", "--since", "24h"): 1,
     }.items():
         shown = run(dserver, *arguments)

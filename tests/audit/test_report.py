@@ -112,6 +112,9 @@ def test_a_deposit_counts_once_and_refusals_do_not(dserver):
     assert numbers(dserver, "--since", "30d") == {
         ("s3://lab", "user", "alice"): [1, 3, 300, 0, 0, 0, 0]
     }
+    earlier = numbers(dserver, "--since", "50d", "--until", "30d")
+    assert earlier == {("s3://lab", "user", "alice"): [1, 3, 300, 0, 0, 0, 0]}
+    assert numbers(dserver, "--until", before.isoformat()) == {}
 
 
 @on_each_database

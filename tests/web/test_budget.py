@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from math import ceil
 from typing import Any
 
@@ -10,9 +11,12 @@ import pytest
 from dtoolcore.utils import generate_identifier
 
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
+from tests.support import parts
 from tests.support.azure_accounts import BLOCK_BLOB
 from tests.support.clients import CLIENTS, DserverClientJS, DtoolDserver
+from tests.support.documentation import text_of
 from tests.support.dserver import Account, Bucket, Dserver, encoded
+from tests.support.links import shared
 from tests.support.proxy import StoreProxy
 from tests.support.request_costs import QUERIES, Cost, costs, counted, deposit_of, put_all
 
@@ -205,3 +209,72 @@ def test_an_upload_that_made_no_use_of_its_headers_costs_one_request_for_each_it
     found = blobs.list_blobs(deposit.uuid, include="metadata")
     items = {blob.metadata["relpath"] for blob in found if blob.metadata["type"] == "item"}
     assert items == deposit.files.keys()
+
+
+# Of calls that are not about all items: statements, one of them PostgreSQL's alone, and requests to
+# a bucket.
+OTHERS = {
+    "GET /signed-urls/upload": (9, 1),
+    "DELETE /signed-urls/upload": (24, 16),
+    "POST /signed-urls/parts": (13, 1),
+    "POST /signed-urls/shares": (7, 1),
+    "GET /signed-urls/shares": (4, 0),
+    "GET /signed-urls/s": (6, 1),
+    "GET /signed-urls/s/<identifier>": (6, 0),
+    "GET /signed-urls/audit": (7, 0),
+    "GET /signed-urls/health/ready": (7, 0),
+    "GET /signed-urls/metrics": (3, 0),
+}
+ROUTES = {
+    "POST /signed-urls/upload": "begin",
+    "POST /signed-urls/upload-complete": "complete",
+    "GET /signed-urls/dataset": "dataset",
+    "POST /signed-urls/items": "items",
+    "GET /signed-urls/item": "item",
+}
+
+
+def test_the_page_has_the_budget_of_each_route():
+    page = text_of("docs/scaling.rst", "What a request costs")
+    rows = re.findall(
+        r"   \* - ``(\w+ /.*?)``.*?\n     - (\d+)\n     - (\d+)\n     -(?: (\d+))?\n", page
+    )
+    shown = {route: (int(statements), int(s3), azure) for route, statements, s3, azure in rows}
+    assert shown == {
+        **{
+            route: (QUERIES[name], REQUESTS[Bucket][name], str(REQUESTS[Account][name]))
+            for route, name in ROUTES.items()
+        },
+        **{route: (*spent, "") for route, spent in OTHERS.items()},
+    }
+
+
+def test_calls_that_are_not_about_all_items_keep_to_the_budget(make_dserver, proxy):
+    settings = {**proxy.settings(), **parts.SETTINGS, "SIGNED_URL_METRICS": "1"}
+    dserver = make_dserver(**settings)
+    registered, begun, parted = deposit_of(FEW), deposit_of(FEW), parts.deposit()
+    assert DtoolDserver().upload(dserver.alice, dserver.base_uri, registered).status_code == 200
+    uri, pending, divided = (
+        f"{dserver.base_uri}/{each.uuid}" for each in (registered, begun, parted)
+    )
+    for each in (begun, parted):
+        DtoolDserver().begin(dserver.alice, dserver.base_uri, each)
+    visitor = shared(dserver, uri)
+    identifier = generate_identifier(next(iter(registered.files)))
+    upload, share = f"/signed-urls/upload/{encoded(pending)}", f"/signed-urls/shares/{encoded(uri)}"
+    calls: Sequence[Callable[[], Any]] = (
+        lambda: dserver.alice.get(upload),
+        lambda: dserver.alice.delete(upload),
+        lambda: parts.ask(dserver.alice, divided, [1, 2]),
+        lambda: dserver.bob.post(share, json={}),
+        lambda: dserver.bob.get("/signed-urls/shares"),
+        visitor.open,
+        lambda: visitor.download(identifier),
+        lambda: dserver.alice.get(f"/signed-urls/audit/{encoded(uri)}"),
+        lambda: dserver.nobody.get("/signed-urls/health/ready"),
+        lambda: dserver.nobody.get("/signed-urls/metrics"),
+    )
+    for (name, (statements, most)), call in zip(OTHERS.items(), calls, strict=True):
+        with counted(dserver, proxy) as cost:
+            assert call().status_code < 400, name
+        assert (len(cost.queries) < statements, len(cost.requests) <= most) == (True, True), name

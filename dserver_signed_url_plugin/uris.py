@@ -42,7 +42,9 @@ class BaseURI:
         """
         scheme, segments = _split(text, field)
         if scheme in _FLAT_SCHEMES and len(segments) > 1:
-            raise InvalidField(field, f"a base URI of {scheme} has no path, as in {scheme}://name.")
+            raise InvalidField(
+                field, f"has a path, which no base URI of {scheme} has: {scheme}://name."
+            )
         return cls(scheme, "/".join(segments))
 
     def __str__(self) -> str:
@@ -69,13 +71,13 @@ class DatasetURI:
         """
         scheme, segments = _split(text, field)
         if len(segments) < 2:
-            raise InvalidField(field, "a dataset URI ends in the dataset, as in s3://bucket/uuid.")
+            raise InvalidField(field, "does not end in a dataset, as s3://bucket/uuid does.")
         *location, uuid = segments
         if scheme in _FLAT_SCHEMES:
             if len(location) > 1:
-                raise InvalidField(field, f"a dataset URI of {scheme} is {scheme}://name/uuid.")
+                raise InvalidField(field, f"is not like {scheme}://name/uuid.")
             if not is_canonical_uuid(uuid):
-                raise InvalidField(field, "its last part must be a UUID in lower case with dashes.")
+                raise InvalidField(field, "does not end in a UUID in lower case with dashes.")
         return cls(BaseURI(scheme, "/".join(location)), uuid)
 
     def __str__(self) -> str:

@@ -62,7 +62,7 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("text", "reason"), [*WRONG, ("s3://lab/folder", "has no path")])
+@pytest.mark.parametrize(("text", "reason"), [*WRONG, ("s3://lab/folder", "has a path")])
 def test_a_base_uri_that_cannot_be_used_is_refused_with_the_reason(text, reason):
     with pytest.raises(InvalidField, match=reason) as refusal:
         BaseURI.parse(text)
@@ -89,7 +89,7 @@ def test_a_dataset_uri_is_a_base_uri_and_a_dataset(text, base, uuid):
     ("text", "reason"),
     [
         *WRONG,
-        ("s3://lab", "ends in the dataset"),
+        ("s3://lab", "end in a dataset"),
         (f"s3://lab/folder/{UUID}", "s3://name/uuid"),
         (f"s3://lab/{UUID}/", "ends in a slash"),
         (f"s3://lab/{UUID.upper()}", "lower case with dashes"),

@@ -14,7 +14,7 @@ from flask.cli import with_appcontext
 
 from dserver_signed_url_plugin.cli.commands import json_option
 from dserver_signed_url_plugin.doctor import Doctor, Purpose, Report, Status
-from dserver_signed_url_plugin.errors import SignedURLError
+from dserver_signed_url_plugin.errors import InvalidField, SignedURLError
 from dserver_signed_url_plugin.services import services
 from dserver_signed_url_plugin.uris import BaseURI
 
@@ -61,6 +61,8 @@ def doctor(base_uri: str, origin: str | None, *, as_json: bool) -> None:
         uri = BaseURI.parse(base_uri)
         report = Doctor(services().settings, services().storages).check(uri, origin)
         signed_by = services().storages.signed_by(uri)
+    except InvalidField as error:
+        raise _Unusable(f"BASE_URI {error.reason}") from error
     except SignedURLError as error:
         raise _Unusable(error.message) from error
     if report is None:

@@ -19,6 +19,7 @@ from dserver_signed_url_plugin.cli.commands import Commands, json_option
 from dserver_signed_url_plugin.cli.durations import DAY, whole
 from dserver_signed_url_plugin.cli.output import printable
 from dserver_signed_url_plugin.cli.progress_bar import tracked
+from dserver_signed_url_plugin.cli.usage_errors import usage_error
 from dserver_signed_url_plugin.errors import InvalidField, SignedURLError
 from dserver_signed_url_plugin.lifecycle.rules import Change, Retention, Rule
 from dserver_signed_url_plugin.lifecycle.sweep import DatasetState, SweptDataset
@@ -37,8 +38,8 @@ _MAX_KEY_BYTES = 1024
 def _base_uri_of(text: str) -> BaseURI:
     try:
         return BaseURI.parse(text)
-    except SignedURLError as error:
-        raise click.BadParameter(error.message) from error
+    except InvalidField as error:
+        raise click.BadParameter(error.reason) from error
 
 
 def _prefix(_: click.Context, __: click.Parameter, value: str) -> str:
@@ -199,7 +200,7 @@ def _exiting() -> Iterator[None]:
     try:
         yield
     except InvalidField as error:
-        raise click.UsageError(error.message) from error
+        raise usage_error(error) from error
     except SignedURLError as error:
         raise click.ClickException(error.message) from error
 

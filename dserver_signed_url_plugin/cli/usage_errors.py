@@ -49,11 +49,16 @@ def usage() -> Iterator[None]:
     except LifetimeTooLong as error:
         raise click.BadParameter(_maximum(error), param_hint="--expires") from error
     except InvalidField as error:
-        if error.field not in _OPTIONS:
-            raise click.UsageError(error.message) from error
-        raise click.BadParameter(error.reason, param_hint=_OPTIONS[error.field]) from error
+        raise usage_error(error) from error
     except UnusableFile as error:
         raise click.UsageError(error.message) from error
+
+
+def usage_error(error: InvalidField) -> click.UsageError:
+    """Return the usage error that names the argument, whose name in JSON nobody has typed."""
+    if error.field not in _OPTIONS:
+        return click.UsageError(error.message)
+    return click.BadParameter(error.reason, param_hint=_OPTIONS[error.field])
 
 
 def _maximum(error: LifetimeTooLong) -> str:

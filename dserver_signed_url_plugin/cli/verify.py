@@ -108,7 +108,8 @@ def _ended_with_advice(advice: str) -> Iterator[None]:
     try:
         yield
     except InvalidField as error:
-        raise click.UsageError(error.message) from error
+        argument = "--items" if error.field == "items" else "URI"
+        raise click.BadParameter(error.reason, param_hint=argument) from error
     except StorageAway as error:
         raise click.ClickException(f"{error.message}{advice}") from error
     except KeyboardInterrupt:

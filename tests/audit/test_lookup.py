@@ -155,3 +155,4 @@ def test_the_command_refuses_what_it_cannot_mean(lab, arguments):
     shown = run(lab, *arguments)
     assert (shown.exit_code, shown.stdout) == (2, "")
     assert "Traceback" not in shown.output
+    assert "uri: " not in shown.output

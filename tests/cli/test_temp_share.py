@@ -330,7 +330,7 @@ def test_a_file_larger_than_the_store_takes_is_refused_before_it_is_read(run, ds
         (["{base}", "{folder}/none"], "does not exist"),
         (["{base}", "{folder}", "--name", "two words"], "is not a name for dtool"),
         (["{base}", "{folder}", "--expires", "0"], "0 is less than 1 second"),
-        (["{base}/path", "{folder}"], "has no path"),
+        (["{base}/path", "{folder}"], "has a path"),
         (["bucket", "{folder}"], "Invalid value for BASE_URI: is not a URI"),
         (["{base}", "{folder}/empty.dat", "{folder}/empty.dat"], "would both be called"),
     ],

@@ -219,7 +219,7 @@ def own_handlers() -> Iterator[None]:
     [
         (("--base-uri", "s3://mine", "--bucket", "mine"), 2, "--base-uri or --bucket, not both"),
         (("--base-uri", "mine"), 2, "is not a URI such as s3://bucket"),
-        (("--bucket", "mine/too"), 2, "a base URI of s3 has no path"),
+        (("--bucket", "mine/too"), 2, "which no base URI of s3 has"),
         (("--base-uri", "file://mine"), 1, "serves s3://BUCKET and azure://ACCOUNT"),
         (("--base-uri", "azure://my-account"), 1, "3 to 24 of a-z and 0-9"),
     ],

@@ -119,8 +119,8 @@ def test_the_report_is_a_table_for_people(bucket):
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
-        (["bucket"], "URI"),
-        (["s3://lab/uuid"], "path"),
+        (["bucket"], "BASE_URI is not a URI such as"),
+        (["s3://lab/uuid"], "BASE_URI has a path"),
         (["s3://lab", "--origin", "data.example.org/page"], "--origin"),
         (["ftp://lab"], "no storage broker"),
     ],

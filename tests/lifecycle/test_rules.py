@@ -200,7 +200,7 @@ def test_a_wrong_option_exits_with_2(run, words):
 def test_a_wrong_base_uri_exits_with_2(run, command):
     code, _, why = run(command, base_uri="tempstore")
     assert code == 2
-    assert "is not a URI such as s3://bucket" in why
+    assert "'BASE_URI': is not a URI such as s3://bucket" in why
 
 
 @pytest.mark.parametrize("words", [["show"], ["set", "--days", "1"], ["remove"], ["sweep"]])
@@ -208,6 +208,7 @@ def test_a_base_uri_that_dserver_does_not_know_exits_with_2(run, words):
     code, said, why = run(*words, base_uri="s3://tempstroe")
     assert (code, said) == (2, "")
     assert "flask base_uri add s3://tempstroe" in why
+    assert "base_uri:" not in why
 
 
 def test_a_rule_that_the_store_does_not_keep_is_taken_back_and_exits_with_1(make_dserver_on):

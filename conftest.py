@@ -7,11 +7,12 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from functools import partial
+from functools import cache, partial
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import botocore.session
 import pytest
 from dservercore import sql_db
 from flask import Flask
@@ -52,6 +53,8 @@ def pytest_configure() -> None:
     processes inherit that.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Reading the description of S3 is most of the work of dtool, which does it for every URI.
+    botocore.session.create_loader = cache(botocore.session.create_loader)
 
 
 def pytest_collection_finish() -> None:
@@ -154,7 +157,7 @@ def jwt_tokens(jwt_settings: dict[str, Any]) -> dict[str, str]:
     app = Flask(__name__)
     app.config.update(jwt_settings)
     JWTManager(app)
-    return tokens(app, timedelta(hours=1))
+    return tokens(app, timedelta(hours=12))
 
 
 @pytest.fixture(scope="session")
@@ -174,9 +177,10 @@ def make_dserver_on(
     made: list[tuple[Dserver, str]] = []
 
     def make(place: Bucket | Account, **config: Any) -> Dserver:
-        url = database.create()
-        defaults = {**jwt_settings, "SQLALCHEMY_DATABASE_URI": url}
-        dserver = Dserver(place, {**defaults, **config}, jwt_tokens, described=described)
+        url = database.create_for(place.base_uri)
+        settings = {**jwt_settings, "SQLALCHEMY_DATABASE_URI": url, **config}
+        prepared = settings["SQLALCHEMY_DATABASE_URI"] == url
+        dserver = Dserver(place, settings, jwt_tokens, described=described, prepared=prepared)
         made.append((dserver, url))
         return dserver
 

@@ -93,6 +93,7 @@ def own_directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def shared_proxied_lab(
     store: LocalStore,
     jwt_settings: dict[str, Any],
+    jwt_tokens: dict[str, str],
     database: Database,
 ) -> Iterator[ProxiedLab]:
     """One dserver and one proxy for all tests, because making them takes long."""
@@ -100,7 +101,8 @@ def shared_proxied_lab(
     store.create_bucket(name)
     bucket = Bucket(name, store.endpoint, store.access_key, store.secret_key)
     url = database.create()
-    with proxied_lab(bucket, {**jwt_settings, "SQLALCHEMY_DATABASE_URI": url}) as made:
+    settings = {**jwt_settings, "SQLALCHEMY_DATABASE_URI": url}
+    with proxied_lab(bucket, settings, jwt_tokens) as made:
         yield made
     database.drop(url)
 

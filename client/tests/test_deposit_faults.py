@@ -36,14 +36,17 @@ Make = Callable[..., Dserver]
 
 @pytest.fixture(scope="module")
 def lab_with_parts(
-    store: LocalStore, jwt_settings: dict[str, Any], database: Database
+    store: LocalStore,
+    jwt_settings: dict[str, Any],
+    jwt_tokens: dict[str, str],
+    database: Database,
 ) -> Iterator[ProxiedLab]:
     """A dserver that signs for a proxy in front of its store, with parts of 5 MiB."""
     store.create_bucket("deposits-in-parts")
     bucket = Bucket("deposits-in-parts", store.endpoint, store.access_key, store.secret_key)
     url = database.create()
     settings = {"SQLALCHEMY_DATABASE_URI": url, "SIGNED_URL_PART_BYTES": 5 * MIB}
-    with proxied_lab(bucket, {**jwt_settings, **settings}) as made:
+    with proxied_lab(bucket, {**jwt_settings, **settings}, jwt_tokens) as made:
         yield made
     database.drop(url)
 

@@ -36,9 +36,10 @@ READING = {
 
 
 @pytest.fixture(scope="module")
-def lab(lab_bucket, jwt_settings, database):
+def lab(lab_bucket, jwt_settings, database, jwt_tokens):
     """A dserver whose address is set."""
-    yield from dserver_on(lab_bucket, {**jwt_settings, "SIGNED_URL_PUBLIC_URL": ADDRESS}, database)
+    settings = {**jwt_settings, "SIGNED_URL_PUBLIC_URL": ADDRESS}
+    yield from dserver_on(lab_bucket, settings, database, jwt_tokens)
 
 
 @pytest.fixture(scope="module")

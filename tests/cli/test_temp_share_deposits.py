@@ -36,10 +36,10 @@ def place(lab_place):
 
 
 @pytest.fixture(scope="module")
-def shared_dserver(place, lab_proxy, jwt_settings, database):
+def shared_dserver(place, lab_proxy, jwt_settings, database, jwt_tokens):
     """A dserver whose address is set, and whose store can be hindered."""
     settings = {**jwt_settings, "SIGNED_URL_PUBLIC_URL": ADDRESS, **lab_proxy.settings()}
-    yield from dserver_on(place, settings, database)
+    yield from dserver_on(place, settings, database, jwt_tokens)
 
 
 @pytest.fixture

@@ -53,10 +53,10 @@ def place(lab_place):
 
 
 @pytest.fixture(scope="module")
-def shared_dserver(place, lab_proxy, jwt_settings, database):
+def shared_dserver(place, lab_proxy, jwt_settings, database, jwt_tokens):
     """A dserver that divides streams into parts of 5 MiB."""
     settings = {**jwt_settings, **lab_proxy.public_settings(), "SIGNED_URL_PART_BYTES": PART}
-    yield from dserver_on(place, settings, database)
+    yield from dserver_on(place, settings, database, jwt_tokens)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import pytest
 import requests
 from werkzeug.test import TestResponse
 
@@ -41,6 +42,12 @@ UUID, ANOTHER_UUID = "550e8400-e29b-41d4-a716-446655440000", "7c9e6679-7425-40de
 
 
 SHARE_ID = "9f86d081884c7d65"
+
+
+@pytest.fixture(scope="module")
+def described() -> bool:
+    """Let dserver describe its routes."""
+    return True
 
 
 # Completeness -----------------------------------------------------------------------------

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,6 +19,7 @@ from flask import Flask
 from flask_migrate import Migrate
 from sqlalchemy import Engine, event, make_url
 
+from dserver_signed_url_plugin.demo.app import create_app, prepare
 from tests.support.postgresql_server import PostgreSQL
 
 # For what a database has a part in: statements, locks, transactions, columns.
@@ -51,6 +53,10 @@ class Database(ABC):
         """Return the URL of a new database, empty or with the tables of the migrations."""
 
     @abstractmethod
+    def create_for(self, base_uri: str) -> str:
+        """Return the URL of a new database with tables, people and their rights on a base URI."""
+
+    @abstractmethod
     def create_empty(self) -> str:
         """Return the URL of a new database in which there is nothing."""
 
@@ -81,9 +87,19 @@ class SQLite(Database):
 
     def __init__(self, directory: Path) -> None:
         self._directory, self._numbers = directory, count(1)
+        self._template = self.create_empty()
+        _prepare(self._template)
 
     def create(self) -> str:
         return self.create_empty()
+
+    def create_for(self, base_uri: str) -> str:
+        url = self.create_empty()
+        shutil.copyfile(_path(self._template), _path(url))
+        with closing(sqlite3.connect(_path(url))) as connection, connection:
+            connection.execute("PRAGMA synchronous=OFF")
+            connection.execute("UPDATE base_uri SET base_uri = ?", (base_uri,))
+        return url
 
     def create_empty(self) -> str:
         return f"sqlite:///{self._directory / f'{next(self._numbers)}.sqlite'}"
@@ -97,8 +113,7 @@ class SQLite(Database):
 
 class _SQLiteLock(Lock):
     def __init__(self, url: str) -> None:
-        path = str(make_url(url).database)
-        self._connection = sqlite3.connect(path, timeout=30, check_same_thread=False)
+        self._connection = sqlite3.connect(_path(url), timeout=30, check_same_thread=False)
 
     def hold(self) -> None:
         if not self._connection.in_transaction:
@@ -119,9 +134,17 @@ class PostgreSQLDatabases(Database):
         self._server = server
         self._template = server.create()
         _migrate(server.url(self._template))
+        self._prepared = server.create(self._template)
+        _prepare(server.url(self._prepared))
 
     def create(self) -> str:
         return self._server.url(self._server.create(self._template))
+
+    def create_for(self, base_uri: str) -> str:
+        name = self._server.create(self._prepared)
+        with closing(self._server.connect(name)) as connection:
+            connection.execute("UPDATE base_uri SET base_uri = %s", (base_uri,))
+        return self._server.url(name)
 
     def create_empty(self) -> str:
         return self._server.url(self._server.create())
@@ -160,6 +183,18 @@ def app_with_tables(database: Database) -> Iterator[Flask]:
     with app.app_context():
         sql_db.engine.dispose()
     database.drop(url)
+
+
+def _path(url: str) -> str:
+    return str(make_url(url).database)
+
+
+def _prepare(url: str) -> None:
+    """Do what takes long once: a copy needs only the name of its base URI."""
+    app = create_app({"SQLALCHEMY_DATABASE_URI": url})
+    prepare(app, "s3://template")
+    with app.app_context():
+        sql_db.engine.dispose()
 
 
 def _app_on(url: str) -> Flask:

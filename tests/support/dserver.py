@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 from flask import Flask
-from flask_smorest import Blueprint
+from flask_smorest import Api, Blueprint
 from werkzeug.test import TestResponse
 
 from dserver_signed_url_plugin.demo.app import create_app, prepare, tokens
@@ -102,6 +102,7 @@ class Dserver:
     """The app, its people (alice, bob, carol, dave, admin, nobody) and its base URI.
 
     :param described: whether its OpenAPI document has routes, which is half the work of making one.
+    :param prepared: whether its database has the people and the base URI already.
     """
 
     def __init__(
@@ -111,12 +112,14 @@ class Dserver:
         known: Mapping[str, str] | None = None,
         *,
         described: bool = True,
+        prepared: bool = False,
     ) -> None:
         self.place = place
         self.base_uri = place.base_uri
         with nullcontext() if described else without_openapi():
             self.app = create_app({**in_capitals(place.settings()), "TESTING": True, **config})
-        prepare(self.app, self.base_uri)
+        if not prepared:
+            prepare(self.app, self.base_uri)
         self.tokens = known or tokens(self.app, timedelta(hours=1))
         for name, token in self.tokens.items():
             setattr(self, name, Person(self.app, token))
@@ -150,6 +153,7 @@ def without_openapi() -> Iterator[None]:
     """Let an app that is made in the block describe no route, which is half the work."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Blueprint, "register_views_in_doc", lambda *_, **__: None)
+        patch.setattr(Api, "_register_responses", lambda _: None)
         yield
 
 

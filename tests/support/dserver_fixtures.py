@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,25 +50,41 @@ def lab_proxy(lab_place: Bucket | Account) -> Iterator[StoreProxy]:
 
 
 @pytest.fixture(scope="module")
-def lab(lab_bucket: Bucket, jwt_settings: dict[str, Any], database: Database) -> Iterator[Dserver]:
+def lab(
+    lab_bucket: Bucket,
+    jwt_settings: dict[str, Any],
+    database: Database,
+    jwt_tokens: dict[str, str],
+    described: bool,
+) -> Iterator[Dserver]:
     """One dserver and one bucket per module, because making one takes long."""
-    yield from dserver_on(lab_bucket, jwt_settings, database)
+    yield from dserver_on(lab_bucket, jwt_settings, database, jwt_tokens, described=described)
 
 
 @pytest.fixture(scope="module")
 def azure_lab(
-    lab_account: Account, jwt_settings: dict[str, Any], database: Database
+    lab_account: Account,
+    jwt_settings: dict[str, Any],
+    database: Database,
+    jwt_tokens: dict[str, str],
+    described: bool,
 ) -> Iterator[Dserver]:
     """The same with an account."""
-    yield from dserver_on(lab_account, jwt_settings, database)
+    yield from dserver_on(lab_account, jwt_settings, database, jwt_tokens, described=described)
 
 
 def dserver_on(
-    place: Bucket | Account, jwt_settings: dict[str, Any], database: Database
+    place: Bucket | Account,
+    config: Mapping[str, Any],
+    database: Database,
+    known: Mapping[str, str] | None = None,
+    *,
+    described: bool = False,
 ) -> Iterator[Dserver]:
     """Yield a dserver with a database of its own, for as many tests as share it."""
-    url = database.create()
-    made = Dserver(place, {**jwt_settings, "SQLALCHEMY_DATABASE_URI": url})
+    url = database.create_for(place.base_uri)
+    settings = {**config, "SQLALCHEMY_DATABASE_URI": url}
+    made = Dserver(place, settings, known, described=described, prepared=True)
     yield made
     with made.app.app_context():
         sql_db.engine.dispose()

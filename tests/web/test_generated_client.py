@@ -21,6 +21,12 @@ UUID = "550e8400-e29b-41d4-a716-446655440000"
 CONTENT = b"day,height\n1,3\n"
 
 
+@pytest.fixture(scope="module")
+def described() -> bool:
+    """Let dserver describe its routes."""
+    return True
+
+
 @pytest.fixture
 def client(lab: Dserver, tmp_path, monkeypatch) -> Any:
     """A client for alice, generated without a warning."""

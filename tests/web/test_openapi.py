@@ -42,6 +42,12 @@ EVERYWHERE = {200, 400, 401, 403, 422, 429, 501, 502, 503}
 
 
 @pytest.fixture(scope="module")
+def described() -> bool:
+    """Let dserver describe its routes."""
+    return True
+
+
+@pytest.fixture(scope="module")
 def document(lab) -> Any:
     """The document that dserver serves to anybody."""
     answer = lab.nobody.get(f"{lab.app.config['OPENAPI_URL_PREFIX']}/openapi.json")

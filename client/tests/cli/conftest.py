@@ -26,7 +26,7 @@ def lab(store: LocalStore, jwt_settings: dict[str, Any], database: Database) -> 
     name = f"commands-{database.name}"
     store.create_bucket(name)
     bucket = Bucket(name, store.endpoint, store.access_key, store.secret_key)
-    yield from dserver_on(bucket, jwt_settings, database)
+    yield from dserver_on(bucket, jwt_settings, database, described=True)
 
 
 @pytest.fixture(scope="package")

@@ -34,6 +34,7 @@ def world(
     request: pytest.FixtureRequest,
     store: LocalStore,
     jwt_settings: dict[str, Any],
+    jwt_tokens: dict[str, str],
     database: Database,
     served: Callable[[Any], Any],
 ) -> Iterator[World]:
@@ -50,7 +51,7 @@ def world(
             "SQLALCHEMY_DATABASE_URI": url,
             "SIGNED_URL_PART_BYTES": PART,
         }
-        return Dserver(bucket, settings)
+        return Dserver(bucket, settings, jwt_tokens)
 
     with reached_through_proxies(dserver_at, bucket, served) as made:
         yield made

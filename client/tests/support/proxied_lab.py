@@ -48,10 +48,12 @@ class ProxiedLab:
 
 
 @contextmanager
-def proxied_lab(place: Bucket | Account, config: Mapping[str, Any]) -> Iterator[ProxiedLab]:
+def proxied_lab(
+    place: Bucket | Account, config: Mapping[str, Any], known: Mapping[str, str]
+) -> Iterator[ProxiedLab]:
     """Serve a dserver on this machine, with a proxy in front of its store."""
     with StoreProxy(place) as proxy:
-        dserver = Dserver(place, {**config, **in_capitals(proxy.public_settings())})
+        dserver = Dserver(place, {**config, **in_capitals(proxy.public_settings())}, known)
         with serving(dserver.app) as url, Client(url, dserver.tokens["alice"]) as client:
             yield ProxiedLab(dserver, proxy, client)
         with dserver.app.app_context():

@@ -20,6 +20,16 @@ from dserver_signed_url_plugin.services import services
 from dserver_signed_url_plugin.uris import BaseURI, DatasetURI
 
 _SHOWN = 100  # decisions
+# Facts that only some decisions have, and the words for them.
+_FACTS = {
+    "items": "items",
+    "size_in_bytes": "bytes",
+    "expires_at": "until",
+    "verified": "verified",
+    "share": "share",
+    "address": "from",
+    "request_id": "request",
+}
 
 
 def _uri(text: str) -> DatasetURI | BaseURI:
@@ -114,14 +124,15 @@ def _export(search: Search, after: str | None, limit: int | None) -> None:
 
 def _line(decision: Decision) -> str:
     facts = decision.as_json()
-    who = decision.username or (
-        f"{decision.operator}@{decision.host}" if decision.operator else "-"
-    )
-    words = [f"{decision.time:%Y-%m-%dT%H:%M:%SZ}", who, decision.action]
-    words += [decision.outcome.value if decision.reason is None else f"refused:{decision.reason}"]
-    words += [decision.uri or "-"]
-    names = {"items": "items", "size_in_bytes": "bytes", "expires_at": "until"}
-    names |= {"verified": "verified", "share": "share", "address": "from", "request_id": "request"}
-    words += [f"{word}={facts[name]}" for name, word in names.items() if facts[name] is not None]
-    words += [f"requests={decision.requests}"] if decision.requests > 1 else []
+    operator = f"{decision.operator}@{decision.host}" if decision.operator else "-"
+    words = [
+        f"{decision.time:%Y-%m-%dT%H:%M:%SZ}",
+        decision.username or operator,
+        decision.action,
+        decision.outcome.value if decision.reason is None else f"refused:{decision.reason}",
+        decision.uri or "-",
+    ]
+    words += [f"{word}={facts[name]}" for name, word in _FACTS.items() if facts[name] is not None]
+    if decision.requests > 1:
+        words.append(f"requests={decision.requests}")
     return " ".join(words)

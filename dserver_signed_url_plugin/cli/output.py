@@ -1,9 +1,9 @@
-"""What commands print alike: names, times, numbers of items, and JSON lists."""
+"""What commands print alike: names, times, numbers of items, tables, and JSON lists."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -24,6 +24,15 @@ def extent_text(number: int, noun: str, size_in_bytes: int | None) -> str:
     """Return how much something is: ``"1 item, 5 bytes"``; without its size if that is None."""
     size = "" if size_in_bytes is None else f", {counted(size_in_bytes, 'byte')}"
     return f"{counted(number, noun)}{size}"
+
+
+def table(rows: Sequence[Sequence[str]], numbers: int = 0) -> Iterator[str]:
+    """Yield the lines of a table, whose last so many columns are numbers, aligned on the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    texts = len(widths) - numbers
+    for row in rows:
+        cells = (*map(str.ljust, row[:texts], widths), *map(str.rjust, row[texts:], widths[texts:]))
+        yield "  ".join(cells).rstrip()
 
 
 def json_list(entries: Iterable[Mapping[str, Any]]) -> Iterator[str]:

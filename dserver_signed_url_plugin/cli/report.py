@@ -19,11 +19,12 @@ from flask.cli import with_appcontext
 from dserver_signed_url_plugin.audit.report import Kind, ReportRow
 from dserver_signed_url_plugin.cli.commands import json_option
 from dserver_signed_url_plugin.cli.durations import SINCE, UNTIL, moment
-from dserver_signed_url_plugin.cli.output import printable
+from dserver_signed_url_plugin.cli.output import printable, table
+from dserver_signed_url_plugin.quantities import counted
 from dserver_signed_url_plugin.services import services
 
 _HEADER = ("WHO", "BASE URI", "DEPOSITED", "ITEMS", "BYTES", "READ", "URLS", "BYTES")
-_TEXTS = 2  # columns; the rest are numbers
+_NUMBERS = 6  # columns
 # A cell that begins so is a formula to spreadsheets (OWASP, CSV injection).
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
@@ -55,7 +56,7 @@ def report(since: datetime | None, until: datetime | None, *, as_csv: bool, as_j
     elif as_csv:
         click.echo(_csv(rows), nl=False)
     else:
-        for line in _table(rows):
+        for line in _lines(rows):
             click.echo(line)
 
 
@@ -72,15 +73,11 @@ def _harmless(cell: Any) -> Any:
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
 
 
-def _table(rows: Sequence[ReportRow]) -> Iterator[str]:
-    cells = [_HEADER, *map(_cells, rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for row in cells:
-        texts = map(str.ljust, row[:_TEXTS], widths[:_TEXTS])
-        numbers = map(str.rjust, row[_TEXTS:], widths[_TEXTS:])
-        yield "  ".join([*texts, *numbers])
+def _lines(rows: Sequence[ReportRow]) -> Iterator[str]:
+    yield from table([_HEADER, *map(_cells, rows)], numbers=_NUMBERS)
     if unknown := sum(row.read_urls_of_unknown_size for row in rows):
-        yield f"The bytes of {unknown:,} URLs to single items are not known, and not included."
+        urls = counted(unknown, "URL")
+        yield f"The bytes of {urls} to single items are not known, and not included."
 
 
 def _cells(row: ReportRow) -> tuple[str, ...]:

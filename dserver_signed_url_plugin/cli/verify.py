@@ -14,7 +14,7 @@ from flask.cli import with_appcontext
 
 from dserver_signed_url_plugin.cli.commands import json_option
 from dserver_signed_url_plugin.cli.interruptions import INTERRUPTED_CODE
-from dserver_signed_url_plugin.cli.output import printable
+from dserver_signed_url_plugin.cli.output import printable, table, time_text
 from dserver_signed_url_plugin.cli.progress_bar import progress_bar
 from dserver_signed_url_plugin.errors import InvalidField, StorageAway
 from dserver_signed_url_plugin.services import services
@@ -150,9 +150,7 @@ def _lines(report: Report) -> Iterator[str]:
     """Yield the report for people: a table of what is not equal, and a sentence."""
     rows = [_HEADER, *map(_row, _sorted(report))]
     if len(rows) > 1:
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        for row in rows:
-            yield "  ".join(map(str.ljust, row, widths)).rstrip()
+        yield from table(rows)
         yield ""
     counts = ", ".join(
         f"{report.counts[one]:,} {one.value}" for one in Result if report.counts[one]
@@ -160,7 +158,7 @@ def _lines(report: Report) -> Iterator[str]:
     of_all = "" if report.selected == report.items else f" of {report.items:,}"
     yield f"{report.uri}: {report.selected:,}{of_all} item(s): {counts or 'nothing to read'}."
     if report.resumed:
-        began = f"{report.began_at:%Y-%m-%d %H:%M} UTC"
+        began = time_text(report.began_at)
         yield f"{report.resumed:,} of them were read by the run that began at {began}."
 
 

@@ -140,7 +140,7 @@ def test_links_and_operators_have_rows_of_their_own(dserver):
         "(operator)",
         "olga (operator)",
     ]
-    assert lines[4].startswith("The bytes of 1 URLs")
+    assert lines[4].startswith("The bytes of 1 URL to")
 
 
 def test_the_table_has_columns_and_no_name_can_add_lines(dserver):

@@ -10,7 +10,7 @@ from typing import Any
 
 from dservercore import UnknownURIError, sql_db
 from sqlalchemy import ARRAY, Table, Text, bindparam, delete, func, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.dialects import postgresql, sqlite
 
 from dserver_sql_index import documents
 from dserver_sql_index.documents import DatasetInfo, Row
@@ -26,10 +26,10 @@ def write(info: DatasetInfo) -> None:
         row = documents.dataset_row(info)
         digests = documents.tag_digests(info.get("tags", ()))
         rows = documents.text_rows(documents.searched_texts(info))
-    is_new = not _update(row["uri"], row) and _insert(row)
+    if not _update(row["uri"], row):
+        _insert(row)
     dataset_id = _id(row["uri"])
-    if not is_new:
-        _delete(dataset_id, tags, texts)
+    _delete(dataset_id, tags, texts)
     _insert_tags(dataset_id, digests)
     _insert_texts(dataset_id, rows)
 
@@ -92,15 +92,14 @@ def _change(uri: str, field: str, value: Any, rows: list[Row]) -> int:
     return dataset_id
 
 
-def _insert(row: Row) -> bool:
-    """Insert the row of a dataset; return False if another request has, whose row is updated."""
-    try:
-        with sql_db.session.begin_nested():
-            sql_db.session.execute(insert(datasets).values(row))
-    except IntegrityError:
-        _update(row["uri"], row)
-        return False
-    return True
+def _insert(row: Row) -> None:
+    """Insert the row of a dataset, or update the one that another request has inserted.
+
+    In one statement, as yet another request may delete it meanwhile. Where the row is known to be
+    there, ``_update`` spares PostgreSQL an id.
+    """
+    statement = (postgresql if is_postgresql() else sqlite).insert(datasets).values(row)
+    sql_db.session.execute(statement.on_conflict_do_update(index_elements=["uri"], set_=row))
 
 
 def _update(uri: str, values: Mapping[str, Any]) -> bool:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
+from threading import get_ident
+from typing import Any
 
 import pytest
 from dserver_sql_index import SQLRetrieve, SQLSearch
 from dserver_sql_index.tables import datasets, tags, texts
 from dservercore import UnknownURIError, ValidationError, sql_db
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 from werkzeug.exceptions import BadRequest
 
 from index.tests.datasets import dataset, found, register
@@ -175,16 +177,17 @@ def test_a_change_is_committed_searched_and_returned(setter):
         getattr(SQLSearch(), setter)("s3://lab/nowhere", value)
 
 
+def commit(app: Flask, act: Callable[[], None]) -> None:
+    """Act in a request of its own, and commit."""
+    with app.app_context():
+        act()
+        sql_db.session.commit()
+
+
 def commit_beside(app: Flask, act: Callable[[], None]) -> None:
     """Commit while another request acts, which commits as well."""
-
-    def run() -> None:
-        with app.app_context():
-            act()
-            sql_db.session.commit()
-
     with ThreadPoolExecutor(1) as pool:
-        other = pool.submit(run)
+        other = pool.submit(commit, app, act)
         # Long enough to get to where it has to wait; the outcome does not depend on it.
         wait([other], timeout=0.1)
         sql_db.session.commit()
@@ -210,6 +213,29 @@ def test_of_a_registration_and_a_deletion_at_once_both_succeed(index):
     register(dataset(1, tags=["new", "newer"]))
     commit_beside(index, lambda: SQLSearch().delete_dataset(dataset(1)["uri"]))
     assert rows() == [0, 0, 0]
+
+
+@pytest.mark.database("postgresql", reason="SQLite has one writer at a time")
+def test_a_dataset_that_others_register_and_delete_meanwhile_is_registered(index):
+    this_thread, other = get_ident(), dataset(1, readme="other", tags=["other"])
+    acts = {
+        "INSERT INTO sql_index_dataset ": lambda: register(other),
+        "UPDATE sql_index_dataset ": lambda: SQLSearch().delete_dataset(other["uri"]),
+    }
+
+    def act_before(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        for beginning, act in acts.items():
+            if statement.startswith(beginning) and get_ident() == this_thread:
+                pool.submit(commit, index, act).result()
+
+    with ThreadPoolExecutor(1) as pool:
+        event.listen(sql_db.engine, "before_cursor_execute", act_before)
+        try:
+            register(dataset(1, readme="mine", tags=["mine"]))
+        finally:
+            event.remove(sql_db.engine, "before_cursor_execute", act_before)
+    assert found(tags=["mine"]) == found(free_text="mine") == ["dataset-1"]
+    assert found(tags=["other"]) == found(free_text="other") == []
 
 
 @pytest.mark.database("postgresql", reason="of the index, only its tsvectors have a limit")

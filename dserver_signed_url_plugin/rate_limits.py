@@ -13,6 +13,7 @@ from limits.errors import ConfigurationError as LimitsError
 from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import FixedWindowRateLimiter
 
+from dserver_signed_url_plugin.client_networks import network_of
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import ConfigurationError, TooManyRequests
 
@@ -26,7 +27,10 @@ _YEAR = 31_536_000  # seconds
 
 
 class RateLimits:
-    """Counts requests against ``SIGNED_URL_RATE_LIMIT``; without this setting, allows all."""
+    """Counts requests against ``SIGNED_URL_RATE_LIMIT``; without this setting, allows all.
+
+    The addresses of one IPv6 network are counted as one.
+    """
 
     def __init__(self, settings: Settings) -> None:
         """Read the settings.
@@ -52,14 +56,14 @@ class RateLimits:
 
         :raises TooManyRequests: if the address has exceeded a limit.
         """
-        self._check("address", address or "", f"Without a valid token, {address}")
+        self._check("address", network_of(address), f"Without a valid token, {address}")
 
     def check_visitor(self, address: str | None, share_id: str) -> None:
         """Count a request with the link of a share; others of the same address may go on.
 
         :raises TooManyRequests: if the address has exceeded a limit for this share.
         """
-        self._check("visitor", f"{share_id} {address}", f"With this link, {address}")
+        self._check("visitor", f"{share_id} {network_of(address)}", f"With this link, {address}")
 
     def _check(self, kind: str, name: str, sender: str) -> None:
         for limit in self._limits:

@@ -59,6 +59,9 @@ def test_without_a_token_the_address_is_counted(make_dserver):
 
     assert [knock("192.0.2.1", "x.y.z") for _ in range(5)] == [401, 401, 401, 429, 429]
     assert knock("192.0.2.2") == 401
+    # Neither ports nor the addresses of one IPv6 network are counted by themselves.
+    assert [knock(f"192.0.2.3:{port}") for port in range(4)] == [401, 401, 401, 429]
+    assert [knock(f"2001:db8::{host}") for host in range(4)] == [401, 401, 401, 429]
     # Nobody is shut out by who shares an address with them.
     assert knock("192.0.2.1", dserver.tokens["bob"]) == 404
 

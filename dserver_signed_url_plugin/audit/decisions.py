@@ -14,6 +14,7 @@ from hashlib import sha256
 from typing import Any
 
 from dserver_signed_url_plugin.audit.texts import parsed, printable_uri, shortened
+from dserver_signed_url_plugin.client_networks import network_of
 from dserver_signed_url_plugin.errors import InvalidField, TooManyRequests
 from dserver_signed_url_plugin.times import in_utc, timestamp
 from dserver_signed_url_plugin.uris import DatasetURI
@@ -170,7 +171,7 @@ def decision_of(row: Mapping[str, Any]) -> Decision:
 def _tally(decision: Decision) -> str | None:
     """Return the key of what one row counts until it is exported: similar refusals of a minute.
 
-    Those of an address without an account, which anybody can cause, and those of a user who sends
+    Those of a network without an account, which anybody can cause, and those of a user who sends
     too many requests.
     """
     is_anonymous = not decision.username and decision.address is not None
@@ -178,7 +179,7 @@ def _tally(decision: Decision) -> str | None:
     if decision.reason != TooManyRequests.slug and not (is_anonymous and is_refused):
         return None
     kind = f"{decision.reason} {decision.share}"
-    who = decision.username or decision.address
+    who = decision.username or network_of(decision.address)
     return sha256(f"{kind} {who} {decision.time:%Y-%m-%dT%H:%M}".encode()).hexdigest()
 
 

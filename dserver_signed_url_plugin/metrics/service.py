@@ -65,9 +65,16 @@ class Metrics:
         return self._counting.metrics().exposition(found, os.environ.get(DIRECTORY))
 
 
+def _is_writable(directory: str) -> bool:
+    return os.path.isdir(directory) and os.access(directory, os.W_OK | os.X_OK)
+
+
 def _counting() -> Counting:
     directory = os.environ.get(DIRECTORY)
-    if directory and not os.access(directory, os.W_OK | os.X_OK):
+    if DIRECTORY.lower() in os.environ:
+        raise ConfigurationError(DIRECTORY.lower(), f"is spelled {DIRECTORY}.")
+    # prometheus_client would write into the current directory if it is empty.
+    if directory is not None and not _is_writable(directory):
         raise ConfigurationError(
             DIRECTORY, f"must name a directory in which dserver can write, not {directory!r}."
         )

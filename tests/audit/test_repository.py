@@ -196,21 +196,24 @@ def test_two_that_purge_at_once_do_not_disturb_each_other(make_dserver):
 # Counted together ----------------------------------------------------------------------------
 
 
-def test_refusals_without_a_token_are_one_row_per_address_and_minute(make_dserver, caplog):
+ADDRESSES = ("192.0.2.{0}", "198.51.100.7:{0}", "2001:db8::{0}")
+
+
+def test_refusals_without_a_token_are_one_row_per_network_and_minute(make_dserver, caplog):
     dserver = make_dserver()
     uri = f"{dserver.base_uri}/{Deposit().uuid}"
 
     def knock(number: int) -> int:
         client = dserver.app.test_client()
-        address = {"REMOTE_ADDR": f"192.0.2.{number % 3}"}
+        address = {"REMOTE_ADDR": ADDRESSES[number % 3].format(number // 150)}
         return client.get(f"/signed-urls/dataset/{encoded(uri)}", environ_base=address).status_code
 
     with ThreadPoolExecutor(4) as pool:
         assert set(pool.map(knock, range(300))) == {401}
     found = rows(dserver)
     minutes = {row["time"].replace(second=0, microsecond=0) for row in found}
-    assert len(found) == 3 * len(minutes) <= 6
-    assert {row["address"] for row in found} == {"192.0.2.0", "192.0.2.1", "192.0.2.2"}
+    assert len(found) == 4 * len(minutes) <= 8
+    assert {row["address"] for row in found} >= {"192.0.2.0", "192.0.2.1"}
     assert sum(row["requests"] for row in found) == 300
     assert {(row["username"], row["reason"]) for row in found} == {("", "not-authenticated")}
     # Each has its line, and nobody is told that a row was lost.

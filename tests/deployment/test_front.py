@@ -258,7 +258,7 @@ def test_a_proxy_that_is_trusted_says_who_asks(behind, tmp_path):
 @pytest.fixture(scope="module")
 def strict(behind: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     """A front that takes few requests, from 5 at once on, and two connections."""
-    limits = {"REQUESTS_PER_SECOND": "1", "CONNECTIONS": "2"}
+    limits = {"REQUESTS_PER_SECOND": "1", "CONNECTIONS": "2", "TRUSTED_PROXIES": "127.0.0.1"}
     address = address_of(behind)
     with Front(tmp_path_factory.mktemp("strict"), address, address, **limits) as running:
         yield running
@@ -274,6 +274,16 @@ def test_an_address_with_too_many_requests_is_refused_with_a_sentence(strict):
         assert "wait a second" in one.json()["message"]
         assert one.headers["Access-Control-Allow-Origin"] == "*"
     assert requests.get(f"{strict.endpoint}/-/health", timeout=30).status_code == 204
+
+
+def test_the_addresses_of_an_ipv6_network_have_one_limit(strict):
+    def ask(address: str) -> int:
+        headers = {"X-Forwarded-For": address}
+        return requests.get(strict.endpoint, headers=headers, timeout=30).status_code
+
+    assert 429 in [ask(f"2001:db8::{number}") for number in range(8)]
+    assert {ask(f"2001:db8:0:{number}::1") for number in range(1, 9)} == {200}
+    assert {ask(f"203.0.113.{number}") for number in range(8)} == {200}
 
 
 @pytest.mark.parametrize("header", ["Content-Length: 1000000", "Transfer-Encoding: chunked"])

@@ -68,9 +68,16 @@ def test_a_server_without_the_extra_says_what_to_install(monkeypatch):
         loaded()
 
 
-def test_a_directory_that_is_not_there_is_named_at_the_start(monkeypatch, tmp_path):
-    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path / "gone"))
-    with pytest.raises(ConfigurationError, match=r"PROMETHEUS_MULTIPROC_DIR .*gone'\."):
+@pytest.mark.parametrize("directory", ["/gone", "", sys.executable])
+def test_a_directory_that_is_none_is_named_at_the_start(monkeypatch, directory):
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", directory)
+    with pytest.raises(ConfigurationError, match=f"PROMETHEUS_MULTIPROC_DIR .*{directory}'"):
+        loaded()
+
+
+def test_the_old_name_of_the_directory_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setenv("prometheus_multiproc_dir", str(tmp_path))
+    with pytest.raises(ConfigurationError, match="is spelled PROMETHEUS_MULTIPROC_DIR"):
         loaded()
 
 

@@ -36,18 +36,27 @@ class SharedResult(Generic[Result]):
     def of(self, function: Callable[[], Result]) -> Result:
         """Return the result of a recent call, of the one that is running, or of a new one.
 
-        :raises TimeoutError: if there is none in time. The call goes on, and until it has ended
-            there is no other.
+        :raises TimeoutError: if there is none in time, or no thread could be started. The call goes
+            on, and until it has ended there is no other.
         """
         with self._lock:
-            if self._latest is None or self._is_outdated(self._latest):
-                self._began, self._latest = monotonic(), started(function, THREAD)
-            latest, ends = self._latest, self._began + self._timeout
+            latest = self._latest
+            if latest is None or self._is_outdated(latest):
+                latest = self._begin(function)
+            ends = self._began + self._timeout
         try:
             return latest.result(max(0.0, ends - monotonic()))
         except FutureTimeoutError as error:
             # Python 3.10 has two classes of this name.
             raise TimeoutError from error
+
+    def _begin(self, function: Callable[[], Result]) -> Future[Result]:
+        self._began = monotonic()
+        try:
+            self._latest = started(function, THREAD)
+        except RuntimeError as error:
+            raise TimeoutError from error
+        return self._latest
 
     def _is_outdated(self, latest: Future[Result]) -> bool:
         if not latest.done():
@@ -56,7 +65,10 @@ class SharedResult(Generic[Result]):
 
 
 def started(function: Callable[[], Result], name: str | None = None) -> Future[Result]:
-    """Start a function in a thread of this name, which ends with the process; return its future."""
+    """Start a function in a thread of this name, which ends with the process; return its future.
+
+    :raises RuntimeError: if the process may have no more threads.
+    """
     future: Future[Result] = Future()
 
     def run() -> None:

@@ -6,6 +6,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
+from unittest.mock import Mock
 
 import pytest
 
@@ -55,3 +56,12 @@ def test_an_exception_is_raised_and_not_kept():
     with pytest.raises(ZeroDivisionError):
         shared.of(lambda: 1 / next(numbers))
     assert shared.of(lambda: 1 / next(numbers)) == 0.5
+
+
+def test_a_thread_that_cannot_be_started_is_waited_for_by_nobody(monkeypatch):
+    shared = SharedResult(timeout=20, max_age=20)
+    with monkeypatch.context() as without_threads:
+        without_threads.setattr(threading.Thread, "start", Mock(side_effect=RuntimeError))
+        with pytest.raises(TimeoutError):
+            shared.of(lambda: 1)
+    assert shared.of(lambda: 2) == 2

@@ -137,7 +137,12 @@ def _items(info: DatasetInfo) -> Mapping[str, Mapping[str, Any]]:
 
 
 def _check(row: Row) -> None:
-    """Raise ValueError if a database would refuse a value."""
+    """Raise ValueError if a database would refuse a value, or the base URI is another's.
+
+    dserver checks who may register datasets in the base URI, and compares it with no URI.
+    """
+    if not row["uri"].startswith(f"{row['base_uri'].rstrip('/')}/"):
+        raise ValueError("the URI does not begin with the base URI")
     for name, value in row.items():
         column = datasets.columns[name].type
         if isinstance(column, String) and not (is_storable(value) and len(value) <= _longest(name)):

@@ -15,6 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from dserver_sql_index import documents
 from dserver_sql_index.documents import DatasetInfo, Row
 from dserver_sql_index.tables import datasets, is_postgresql, tags, texts
+from dserver_sql_index.words import is_storable
 
 
 def write(info: DatasetInfo) -> None:
@@ -36,6 +37,8 @@ def write(info: DatasetInfo) -> None:
 
 def remove(uri: str) -> None:
     """Delete a dataset, if it is there."""
+    if not is_storable(uri):
+        return
     statement = select(datasets.c.id).where(datasets.c.uri == uri).with_for_update()
     dataset_id = sql_db.session.execute(statement).scalar_one_or_none()
     if dataset_id is None:
@@ -83,7 +86,7 @@ def change_tags(uri: str, new_tags: Iterable[str]) -> None:
 
 def _change(uri: str, field: str, value: Any, rows: list[Row]) -> int:
     """Replace one field, and return the id of the dataset."""
-    if not _update(uri, {f"{field}_json": documents.to_json(value)}):
+    if not (is_storable(uri) and _update(uri, {f"{field}_json": documents.to_json(value)})):
         raise UnknownURIError(f"URI {uri} not registered")
     dataset_id = _id(uri)
     of_field = texts.c.dataset_id == dataset_id, texts.c.field == field

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from dserver_sql_index.documents import DatasetInfo
 from dserver_sql_index.plugin import Plugin
 from dserver_sql_index.tables import datasets
+from dserver_sql_index.words import is_storable
 
 
 class SQLRetrieve(Plugin, RetrieveABC):
@@ -56,7 +57,7 @@ def _read(uri: str, field: str) -> Any:
     :raises UnknownURIError: if the dataset is not in the index.
     """
     statement = select(datasets.c[f"{field}_json"]).where(datasets.c.uri == uri)
-    text = sql_db.session.execute(statement).scalar_one_or_none()
+    text = sql_db.session.scalar(statement) if is_storable(uri) else None
     if text is None:
         raise UnknownURIError(f"URI {uri} not registered")
     return json.loads(text)

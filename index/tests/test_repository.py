@@ -22,6 +22,7 @@ from tests.support.databases import on_each_database
 pytestmark = [on_each_database, pytest.mark.usefixtures("index")]
 
 GETTERS = ["get_readme", "get_manifest", "get_annotations", "get_tags"]
+UNKNOWN = ["s3://lab/nowhere", "s3://lab/\0", "s3://lab/\ud800"]
 CHANGES = {"set_readme": "new", "set_annotations": {"a": "new"}, "set_tags": ["new"]}
 
 # As no JSON of a request is: dserver refuses that earlier.
@@ -75,9 +76,18 @@ def test_what_was_registered_is_returned_byte_for_byte():
 
 
 @pytest.mark.parametrize("getter", GETTERS)
-def test_an_unknown_uri_is_named_so(getter):
+@pytest.mark.parametrize("uri", UNKNOWN)
+def test_an_unknown_uri_is_named_so(getter, uri):
     with pytest.raises(UnknownURIError):
-        getattr(SQLRetrieve(), getter)("s3://lab/nowhere")
+        getattr(SQLRetrieve(), getter)(uri)
+
+
+@pytest.mark.parametrize("uri", UNKNOWN)
+def test_an_unknown_uri_is_neither_changed_nor_deleted(uri):
+    SQLSearch().delete_dataset(uri)
+    for setter, value in CHANGES.items():
+        with pytest.raises(UnknownURIError):
+            getattr(SQLSearch(), setter)(uri, value)
 
 
 @pytest.mark.parametrize("getter", GETTERS)
@@ -97,6 +107,8 @@ def test_only_what_is_returned_is_loaded(getter, statements):
         {"frozen_at": 1e300},
         {"frozen_at": float("nan")},
         {"uri": "s3://lab/" + "x" * 1024},
+        {"uri": "s3://attic/1"},
+        {"uri": "s3://laboratory/1"},
         {"name": "\0"},
         {"name": "x" * 81},
         {"annotations": NESTED},

@@ -14,10 +14,10 @@ from time import monotonic
 from typing import Any, NoReturn
 
 from sqlalchemy import Engine, event
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from dserver_signed_url_plugin.errors import ConfigurationError
+from dserver_signed_url_plugin.errors import ConfigurationError, DatabaseBusy
 
 REFUSALS = (DBAPIError, PoolTimeoutError)
 # Transient errors: the database is not available, locked, or out of connections.
@@ -84,6 +84,15 @@ def advice(error: Exception) -> str:
 def is_outdated(error: Exception) -> bool:
     """Return whether an error of the database says that a table or a column is missing."""
     return _lacks_table(error) or _lacks_column(error)
+
+
+@contextmanager
+def translating() -> Iterator[None]:
+    """Turn errors of the database in the ``with`` block into DatabaseBusy, with advice."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise DatabaseBusy(advice(error)) from error
 
 
 def _state(error: Exception) -> str | None:

@@ -9,7 +9,6 @@ from typing import Any
 
 from dservercore import sql_db
 from sqlalchemy import func, select, text, update
-from sqlalchemy.exc import SQLAlchemyError
 
 from dserver_signed_url_plugin import database
 from dserver_signed_url_plugin.audit.decisions import Search
@@ -72,9 +71,10 @@ def end_counting(row_ids: Sequence[int]) -> None:
     # Locked in one order, so that no two exports wait for each other.
     locked = select(row.id).where(row.id.in_(row_ids)).order_by(row.id).with_for_update()
     try:
-        sql_db.session.execute(update(row.__table__).where(row.id.in_(locked)).values(tally=None))
-        sql_db.session.commit()
-    except SQLAlchemyError as error:
-        raise DatabaseBusy(database.advice(error)) from error
+        with database.translating():
+            sql_db.session.execute(
+                update(row.__table__).where(row.id.in_(locked)).values(tally=None)
+            )
+            sql_db.session.commit()
     finally:
         sql_db.session.rollback()

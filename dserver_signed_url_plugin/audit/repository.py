@@ -37,7 +37,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from dserver_signed_url_plugin import database
 from dserver_signed_url_plugin.audit.decisions import Search
-from dserver_signed_url_plugin.errors import DatabaseBusy
 
 # Not below the logger of the audit, each of whose lines is a JSON object.
 logger = logging.getLogger("dserver_signed_url_plugin.audit_table")
@@ -137,7 +136,7 @@ def purge(keep_since: datetime) -> int:
     :raises DatabaseBusy: if they cannot be deleted.
     """
     purged = 0
-    try:
+    with database.translating():
         sql_db.session.rollback()
         while True:
             with _short_transaction() as connection:
@@ -146,8 +145,6 @@ def purge(keep_since: datetime) -> int:
             purged += done
             if done < MOST_PURGED:
                 return purged
-    except SQLAlchemyError as error:
-        raise DatabaseBusy(database.advice(error)) from error
 
 
 def find(search: Search, most: int) -> Sequence[Mapping[str, Any]]:
@@ -212,11 +209,10 @@ def read(wanted: Executable) -> Sequence[Row[Any]]:
     :raises DatabaseBusy: if the table cannot be read.
     """
     try:
-        # In the session, which already holds a connection because of the view's statements.
-        rows: Sequence[Row[Any]] = sql_db.session.execute(wanted).all()
-        return rows
-    except SQLAlchemyError as error:
-        raise DatabaseBusy(database.advice(error)) from error
+        with database.translating():
+            # In the session, which already holds a connection because of the view's statements.
+            rows: Sequence[Row[Any]] = sql_db.session.execute(wanted).all()
+            return rows
     finally:
         sql_db.session.rollback()
 

@@ -7,10 +7,8 @@ from datetime import datetime
 
 from dservercore import sql_db
 from sqlalchemy import func, select
-from sqlalchemy.exc import SQLAlchemyError
 
 from dserver_signed_url_plugin import database
-from dserver_signed_url_plugin.errors import DatabaseBusy
 from dserver_signed_url_plugin.shares.models import Share
 from dserver_signed_url_plugin.shares.repository import is_active
 from dserver_signed_url_plugin.sums import sum_of_bytes
@@ -38,9 +36,8 @@ def counts(now: datetime) -> Counts:
         func.count(), sum_of_bytes(upload.size_in_bytes), func.min(upload.created_at), shares_now
     ).where(upload.state != UploadState.REMOVED)
     try:
-        pending, size, oldest, shares = sql_db.session.execute(wanted).one()
-    except SQLAlchemyError as error:
-        raise DatabaseBusy(database.advice(error)) from error
+        with database.translating():
+            pending, size, oldest, shares = sql_db.session.execute(wanted).one()
     finally:
         sql_db.session.rollback()
     return Counts(pending, int(size), oldest, shares)

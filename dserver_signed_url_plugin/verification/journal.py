@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from io import FileIO
 from pathlib import Path
-from typing import IO
 
 from dserver_signed_url_plugin.errors import SignedURLError
 from dserver_signed_url_plugin.storage.values import Item
@@ -52,7 +52,7 @@ class Journal:
     """
 
     path: Path
-    file: IO[str]
+    file: FileIO
     began_at: datetime
     match: str | None
     equal: set[str] = field(default_factory=set)
@@ -62,11 +62,7 @@ class Journal:
 
         :raises JournalUnusable: if the file cannot be written.
         """
-        try:
-            self.file.write(f"{json.dumps(identifier)}\n")
-            self.file.flush()
-        except OSError as error:
-            raise JournalUnusable(self.path, error.strerror or "it cannot be written") from error
+        _append(self.path, self.file, identifier)
 
     def remove(self) -> None:
         """Remove the file, because the run that began it is complete."""
@@ -103,11 +99,12 @@ def opened(
     :param match: the pattern of the items that this run reads; None for all.
 
     :raises JournalNotWritable: if it cannot be opened.
-    :raises JournalUnusable: if it is another file, or another run is using it.
+    :raises JournalUnusable: if it cannot be written, is another file, or another run is using it.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+", encoding="utf-8")
+        # Not buffered: what a full disk does not take would fail once more when it is closed.
+        file = path.open("a+b", buffering=0)
     except OSError as error:
         raise JournalNotWritable(path, error.strerror or "it cannot be opened") from error
     with file:
@@ -122,17 +119,17 @@ def opened(
         yield journal
 
 
-def _resumed(path: Path, file: IO[str], key: Mapping[str, str]) -> Journal | None:
+def _resumed(path: Path, file: FileIO, key: Mapping[str, str]) -> Journal | None:
     """Return what an earlier run of the same dataset has left, or None.
 
     :raises JournalUnusable: if it is another file than a journal, which is not to be overwritten.
     """
     file.seek(0)
-    text = file.read()
-    if not text:
+    content = file.read()
+    if not content:
         return None
     # A run that was killed may have left a part of a line.
-    complete = text[: text.rfind("\n") + 1]
+    complete = content[: content.rfind(b"\n") + 1]
     try:
         first, *lines = complete.splitlines()
         header, equal = json.loads(first), set(map(json.loads, lines))
@@ -140,18 +137,30 @@ def _resumed(path: Path, file: IO[str], key: Mapping[str, str]) -> Journal | Non
         match, found = header.get("match"), {name: header[name] for name in key}
     except (ValueError, LookupError, TypeError) as error:
         raise JournalUnusable(path, "it holds something else") from error
-    file.truncate(len(complete.encode()))
+    file.truncate(len(complete))
     if found != key or datetime.now(timezone.utc) - began_at > _MAX_AGE:
         return None
     return Journal(path, file, began_at, match, equal)
 
 
-def _begun(path: Path, file: IO[str], key: Mapping[str, str], match: str | None) -> Journal:
+def _begun(path: Path, file: FileIO, key: Mapping[str, str], match: str | None) -> Journal:
     now = datetime.now(timezone.utc)
     file.truncate(0)
-    file.write(f"{json.dumps({**key, 'began_at': now.timestamp(), 'match': match})}\n")
-    file.flush()
+    _append(path, file, {**key, "began_at": now.timestamp(), "match": match})
     return Journal(path, file, now, match)
+
+
+def _append(path: Path, file: FileIO, value: object) -> None:
+    """Write a line of JSON.
+
+    :raises JournalUnusable: if it cannot be written.
+    """
+    line = f"{json.dumps(value)}\n".encode()
+    try:
+        while line:
+            line = line[file.write(line) :]
+    except OSError as error:
+        raise JournalUnusable(path, error.strerror or "it cannot be written") from error
 
 
 def _fingerprint(entries: Mapping[str, Item]) -> str:

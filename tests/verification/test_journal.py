@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import resource
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -92,15 +94,15 @@ def test_what_was_read_more_than_a_week_ago_is_read_again(path):
 
 
 @pytest.mark.parametrize(
-    "content", ["hello", "hello\n", "{}\n", "[1]\n", '{"uri": 1}\n', "\n", "\0"]
+    "content", ["hello", "hello\n", "{}\n", "[1]\n", '{"uri": 1}\n', "\n", "\0", "\udcff\n"]
 )
 def test_another_file_is_not_overwritten(path, content):
     path.parent.mkdir()
-    path.write_text(content)
+    path.write_bytes(content.encode(errors="surrogateescape"))
     for restart in (False, True):
         with pytest.raises(JournalUnusable, match="something else"), opened(path, restart=restart):
             pass
-    assert path.read_text() == content
+    assert path.read_bytes() == content.encode(errors="surrogateescape")
 
 
 def test_two_runs_do_not_share_a_journal(path):
@@ -112,6 +114,26 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(JournalUnusable, match="file/journal"), opened(tmp_path / "file/journal"):
         pass
+
+
+@pytest.fixture
+def full_disk() -> Iterator[Callable[[int], None]]:
+    """Let files have no more than a number of bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("size", [10, 300])
+def test_a_disk_that_is_full_ends_with_a_sentence(path, size, full_disk):
+    def run() -> None:
+        with opened(path) as begun:
+            for number in range(20):
+                begun.add(f"{number:040x}")
+
+    full_disk(size)
+    with pytest.raises(JournalUnusable, match="File too large"):
+        run()
 
 
 def test_each_dataset_has_a_journal_of_its_own_in_the_cache_directory(monkeypatch, tmp_path):

@@ -21,7 +21,7 @@ from xml.sax.saxutils import unescape
 BUCKET = "bench"
 CONTROL = "/-bench/"
 PAGE = 1000
-_MOST_ZEROS = 2**20
+_MAX_ZEROS = 2**20
 _DATE = "Wed, 01 Jan 2025 00:00:00 GMT"
 _ISO_DATE = "2025-01-01T00:00:00.000Z"
 _REASONS = {200: "OK", 204: "No Content", 206: "Partial Content", 404: "Not Found"}
@@ -69,7 +69,7 @@ class Body:
         """Return the bytes, or None for more than a mebibyte of zeros."""
         if self._kept is not None:
             return bytes(self._kept)
-        return None if self.size > _MOST_ZEROS else bytes(self.size)
+        return None if self.size > _MAX_ZEROS else bytes(self.size)
 
 
 @lru_cache

@@ -16,7 +16,7 @@ import sys
 from collections import deque
 from typing import Any
 
-_MOST_UNDER_WAY = 2**26  # bytes per connection and direction
+_MAX_UNDER_WAY = 2**26  # bytes per connection and direction
 
 
 class Proxy:
@@ -50,7 +50,7 @@ class _End(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._bytes += len(data)
-        if self._bytes > _MOST_UNDER_WAY and not self._is_paused:
+        if self._bytes > _MAX_UNDER_WAY and not self._is_paused:
             self._is_paused = True
             self.transport.pause_reading()
         self._later(data)
@@ -101,7 +101,7 @@ class _End(asyncio.Protocol):
         self.count(len(data))
         self._bytes -= len(data)
         other.transport.write(data)
-        if self._is_paused and self._bytes < _MOST_UNDER_WAY // 2:
+        if self._is_paused and self._bytes < _MAX_UNDER_WAY // 2:
             self._is_paused = False
             self.transport.resume_reading()
 

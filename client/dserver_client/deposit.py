@@ -32,7 +32,7 @@ from dserver_client.values import Deposited, Registered, UploadGrant
 # dserver's default size of a part, for which MD5s are computed with that of the whole file.
 _PART_SIZE = 64 * 1024 * 1024
 # Bytes that one PUT can carry.
-_MOST_IN_ONE_PUT = {"s3": 5 * 1024**3, "azure": 5_000 * 1024**2}
+_MAX_PUT_BYTES = {"s3": 5 * 1024**3, "azure": 5_000 * 1024**2}
 # How often completion is asked for if dserver misses items that the store has acknowledged.
 _COMPLETIONS = 5
 
@@ -168,7 +168,7 @@ class _Deposit:
         if self._server.capabilities().parts:
             return
         scheme = self._base_uri.partition(":")[0]
-        most = _MOST_IN_ONE_PUT.get(scheme, _MOST_IN_ONE_PUT["s3"])
+        most = _MAX_PUT_BYTES.get(scheme, _MAX_PUT_BYTES["s3"])
         for file in self._source.files:
             if file.size_in_bytes > most:
                 raise NotSupported(

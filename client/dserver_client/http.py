@@ -31,7 +31,7 @@ from urllib3.exceptions import (
 )
 from urllib3.response import BaseHTTPResponse
 
-from dserver_client.answer_bodies import MOST, MOST_OF_ERROR, loaded
+from dserver_client.answer_bodies import MAX_ERROR_BYTES, MOST, loaded
 from dserver_client.connections import BLOCK, Connections, origin
 from dserver_client.errors import Unavailable
 from dserver_client.links import without_token
@@ -80,7 +80,7 @@ class HTTP:
         stream: bool = False,
         read_timeout: float = _READ_TIMEOUT,
         retries: int = _RETRIES,
-        most_of_error: int = MOST_OF_ERROR,
+        most_of_error: int = MAX_ERROR_BYTES,
         pause: Callable[[float], None] | None = None,
     ) -> Response:
         """Send a request until there is an answer that does not pass by itself; return the answer.

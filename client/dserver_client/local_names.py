@@ -42,7 +42,7 @@ _LONG_SEGMENT, _KEPT_BYTES, _LONGEST_EXTENSION = 200, 150, 16
 # Where the length of a whole path may matter, and what Windows allows by default.
 _LONG_PATH, _LONGEST_WINDOWS_PATH = 200, 259
 # Python and other programs fail to create or delete several hundred nested directories.
-_MOST_DIRECTORIES = 256
+_MAX_DIRECTORIES = 256
 _LISTED = 50
 
 
@@ -125,8 +125,8 @@ def _outside(path: str) -> str | None:
 
 def _too_deep(path: str) -> str | None:
     """Return why a path has more directories than can be made."""
-    if path.count("/") > _MOST_DIRECTORIES:
-        return f"is in more than {_MOST_DIRECTORIES} directories"
+    if path.count("/") > _MAX_DIRECTORIES:
+        return f"is in more than {_MAX_DIRECTORIES} directories"
     return None
 
 

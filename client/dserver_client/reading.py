@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 BLOCK = 1 << 18  # bytes
 # Blocks of one request, if what is read is next to what was read before, and blocks that are kept.
-_MOST_AHEAD = 32
+_MAX_AHEAD = 32
 _KEPT = 128
 _BUFFER = 1 << 16  # bytes
 
@@ -93,8 +93,8 @@ class ItemFile(io.RawIOBase):
         return memoryview(self._blocks[number])
 
     def _load(self, first: int, needed: int) -> None:
-        self._ahead = min(2 * self._ahead, _MOST_AHEAD) if first == self._next else 1
-        last = min(first + max(self._ahead, min(needed, _MOST_AHEAD)), -(-self.size // BLOCK))
+        self._ahead = min(2 * self._ahead, _MAX_AHEAD) if first == self._next else 1
+        last = min(first + max(self._ahead, min(needed, _MAX_AHEAD)), -(-self.size // BLOCK))
         known = [number for number in range(first + 1, last) if number in self._blocks]
         last = min([last, *known])
         content = read_range(self._reader, first * BLOCK, min(last * BLOCK, self.size))

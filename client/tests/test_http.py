@@ -14,7 +14,7 @@ from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 
 import pytest
-from dserver_client.answer_bodies import MOST_OF_ERROR
+from dserver_client.answer_bodies import MAX_ERROR_BYTES
 from dserver_client.errors import Unavailable, UsageError
 from dserver_client.http import HTTP, READ_ERRORS
 from dserver_client.settings import Settings
@@ -313,13 +313,13 @@ ENDLESS = pytest.mark.parametrize(
 def test_an_error_without_an_end_is_cut_off(headers, piece, stream):
     with endless(head(403, *headers), piece) as url:
         answer = HTTP().request("GET", url, stream=stream)
-    assert (answer.status, len(answer.data)) == (403, MOST_OF_ERROR)
+    assert (answer.status, len(answer.data)) == (403, MAX_ERROR_BYTES)
 
 
 def test_the_answer_to_a_put_is_cut_off():
     with endless(head(200, "ETag: x")) as url:
         answer = HTTP().request("PUT", url, body=b"content")
-    assert (answer.headers["ETag"], len(answer.data)) == ("x", MOST_OF_ERROR)
+    assert (answer.headers["ETag"], len(answer.data)) == ("x", MAX_ERROR_BYTES)
 
 
 def test_an_error_that_decodes_to_gigabytes_takes_no_memory():

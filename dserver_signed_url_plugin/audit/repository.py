@@ -42,15 +42,15 @@ from dserver_signed_url_plugin.audit.decisions import Search
 logger = logging.getLogger("dserver_signed_url_plugin.audit_table")
 
 # The longest that a request waits for another transaction's lock.
-MOST_MILLISECONDS = 1000
+MAX_MILLISECONDS = 1000
 _SHORT_TRANSACTION = text(
-    f"SELECT set_config('lock_timeout', '{MOST_MILLISECONDS}', true), "
+    f"SELECT set_config('lock_timeout', '{MAX_MILLISECONDS}', true), "
     "set_config('synchronous_commit', 'off', true)"
 )
 # 1 is NORMAL: a commit is not yet on the disk where SQLite writes ahead, and nothing can break.
-_PRAGMAS = {"busy_timeout": MOST_MILLISECONDS, "synchronous": 1}
+_PRAGMAS = {"busy_timeout": MAX_MILLISECONDS, "synchronous": 1}
 # Rows deleted in one transaction, so that inserts do not wait for long.
-MOST_PURGED = 1000
+MAX_PURGED = 1000
 
 
 class SignedURLAudit(sql_db.Model):
@@ -143,7 +143,7 @@ def purge(keep_since: datetime) -> int:
                 done: int = connection.execute(_oldest(keep_since)).rowcount
                 connection.commit()
             purged += done
-            if done < MOST_PURGED:
+            if done < MAX_PURGED:
                 return purged
 
 
@@ -242,7 +242,7 @@ def _oldest(keep_since: datetime) -> Delete:
         .where(SignedURLAudit.time < keep_since)
         .where(SignedURLAudit.id < select(func.max(SignedURLAudit.id)).scalar_subquery())
         .order_by(SignedURLAudit.time)
-        .limit(MOST_PURGED)
+        .limit(MAX_PURGED)
         .with_for_update(skip_locked=True)
     )
     return delete(SignedURLAudit).where(SignedURLAudit.id.in_(old))

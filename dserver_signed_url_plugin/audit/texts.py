@@ -8,7 +8,7 @@ from dserver_signed_url_plugin.errors import InvalidField
 from dserver_signed_url_plugin.uris import MAX_URI_LENGTH, BaseURI, DatasetURI
 
 # What PostgreSQL can index; a character of UTF-8 has up to four.
-_MOST_URI_BYTES = 2600
+_MAX_URI_BYTES = 2600
 _CUT = "…"
 _UNPRINTABLE = "\N{REPLACEMENT CHARACTER}"
 _USER = re.compile(r"(?:^|(?<=/))[^/?#]*@")
@@ -36,9 +36,9 @@ def printable_uri(text: str) -> str:
     try:
         known = str(parsed(text))
     except InvalidField:
-        known = _BARE_TOKEN.sub(_CUT, _harmless(text[:_MOST_URI_BYTES]))
+        known = _BARE_TOKEN.sub(_CUT, _harmless(text[:_MAX_URI_BYTES]))
     short = shortened(_TOKEN.sub(_CUT, known), MAX_URI_LENGTH) or ""
-    return short.encode()[:_MOST_URI_BYTES].decode(errors="ignore")
+    return short.encode()[:_MAX_URI_BYTES].decode(errors="ignore")
 
 
 def _harmless(text: str) -> str:

@@ -26,7 +26,7 @@ _BLOCK = 256 * 1024  # bytes
 # Follows no link, and does not wait for a writer of a pipe.
 _OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 # One in another; the client refuses more, too.
-_MOST_DIRECTORIES = 256
+_MAX_DIRECTORIES = 256
 _NO_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -222,9 +222,9 @@ def _regular_in(
 ) -> Iterator[tuple[tuple[str, ...], os.stat_result]]:
     """Yield the files of an open directory, and close it."""
     try:
-        if len(below) > _MOST_DIRECTORIES:
+        if len(below) > _MAX_DIRECTORIES:
             raise UnusableFile(
-                f"{str(top)!r} has more than {_MOST_DIRECTORIES} directories one in another; "
+                f"{str(top)!r} has more than {_MAX_DIRECTORIES} directories one in another; "
                 "share an archive of it through a pipe."
             )
         with _named(top.joinpath(*below)):

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 PREFIX = "dserver_signed_url"
 UNKNOWN, OTHER = "unknown", "other"
 # An admin may add any number of base URIs: those above this limit count as one.
-MOST_STORES = 100
-MOST_SCHEMES = 10
+MAX_STORES = 100
+MAX_SCHEMES = 10
 
 # By route, in which direction the items go for which it grants signed URLs.
 DIRECTIONS = {
@@ -103,7 +103,7 @@ class ProcessMetrics:
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
-        self._stores, self._schemes = Bounded(MOST_STORES), Bounded(MOST_SCHEMES)
+        self._stores, self._schemes = Bounded(MAX_STORES), Bounded(MAX_SCHEMES)
         self._counters = {
             name: Counter(f"{PREFIX}_{name}", description, labels, registry=registry)
             for name, (description, labels) in _COUNTERS.items()

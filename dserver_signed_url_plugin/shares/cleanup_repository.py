@@ -13,7 +13,7 @@ from dserver_signed_url_plugin.shares.repository import Condition
 
 _datasets, _users, _columns = (model.__table__.c for model in (Dataset, User, Share))
 # Rows deleted in one transaction, so that visits do not wait for long.
-MOST_DELETED = 1000
+MAX_DELETED = 1000
 
 
 def end_without_dataset() -> int:
@@ -36,7 +36,7 @@ def delete_ended(before: datetime) -> int:
 
     Concurrent calls delete different rows, a limited number in each transaction.
     """
-    some = select(_columns.id).where(_ended_before(before)).limit(MOST_DELETED)
+    some = select(_columns.id).where(_ended_before(before)).limit(MAX_DELETED)
     statement = delete(Share).where(Share.id.in_(some.with_for_update(skip_locked=True)))
     deleted = 0
     while number := repository.changed(statement):

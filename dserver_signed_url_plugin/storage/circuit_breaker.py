@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 # How many calls may wait for a store that has not answered. The others wait until it has, for a
 # tenth of the time of a call, but for at least so many seconds.
-_MOST_WAITING = 2
+_MAX_WAITING = 2
 _FIRST_ANSWER = 1.0
 # After how many failures in a row the breaker opens.
 _MANY_FAILURES = 5
@@ -165,7 +165,7 @@ class CircuitBreaker:
     def time_left(self, call: Call) -> float:
         """Return for how many seconds a call may wait if the store answers none."""
         with self._changed:
-            if call in self._calls[:_MOST_WAITING]:
+            if call in self._calls[:_MAX_WAITING]:
                 return self._seconds
             return max(call.started, self._answered_at or 0) + self._silence_limit - monotonic()
 
@@ -189,7 +189,7 @@ class CircuitBreaker:
     @property
     def _may_call(self) -> bool:
         short = sum(not call.is_long for call in self._calls)
-        return short < _MOST_WAITING or (self._answered_at is not None and not self._is_silent)
+        return short < _MAX_WAITING or (self._answered_at is not None and not self._is_silent)
 
     @property
     def _is_silent(self) -> bool:
@@ -233,7 +233,7 @@ class CircuitBreaker:
         with self._changed:
             now = monotonic()
             waited = now - max(call.waiting_since or now, self._answered_at or 0)
-            if call not in self._calls[:_MOST_WAITING]:
+            if call not in self._calls[:_MAX_WAITING]:
                 # It gave up early; the calls that go on waiting will decide.
                 return
             is_silent = call.left() <= 0 and waited >= self._silence_limit

@@ -14,7 +14,7 @@ from dserver_signed_url_plugin.storage import deadline
 
 PARALLEL = 16
 # The most calls at a time where their number adapts.
-MOST_PARALLEL = 64
+MAX_PARALLEL = 64
 # The maximum pause before each retry, in seconds.
 _PAUSES = (0.2, 0.5, 1.0)
 # How much faster twice as many calls at a time have to be.
@@ -39,7 +39,7 @@ class Pace:
     def __init__(
         self,
         first: int = PARALLEL,
-        most: int = MOST_PARALLEL,
+        most: int = MAX_PARALLEL,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self.limit, self._most, self._clock = first, most, clock

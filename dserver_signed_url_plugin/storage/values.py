@@ -26,7 +26,7 @@ IDENTIFIER = re.compile(r"[0-9a-f]{40}")
 _is_md5 = re.compile(r"[0-9a-fA-F]{32}").fullmatch
 
 # What databases count in, a signed integer of 64 bits.
-MOST_BYTES = 2**63 - 1
+MAX_BYTES = 2**63 - 1
 EMPTY_MD5 = "d41d8cd98f00b204e9800998ecf8427e"
 
 DOCUMENTS = ("readme", "admin_metadata", "manifest", "structure")
@@ -115,10 +115,10 @@ class Item(msgspec.Struct, frozen=True, gc=False):
 
 
 def total_size(sizes: Collection[int | None]) -> int | None:
-    """Return the sum of sizes in bytes, or None if one is not known, or it exceeds MOST_BYTES."""
+    """Return the sum of sizes in bytes, or None if one is not known, or it exceeds MAX_BYTES."""
     known = [size for size in sizes if size is not None]
     total = sum(known)
-    return total if len(known) == len(sizes) and total <= MOST_BYTES else None
+    return total if len(known) == len(sizes) and total <= MAX_BYTES else None
 
 
 class StoredItem(msgspec.Struct, frozen=True, gc=False):

@@ -27,7 +27,7 @@ from dserver_signed_url_plugin.uploads.models import ItemInParts, PendingUpload
 
 # Noted of an item whose MD5 or ETag is not known before it is assembled.
 UNKNOWN = ""
-_MOST_LISTED = 100
+_MAX_LISTED = 100
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,7 @@ def _lacking(parts: ListedParts) -> dict[str, Any]:
         "relpath": parts.item.relpath,
         "expected": {"size_in_bytes": parts.item.size_in_bytes, "hash": parts.item.hash},
         "found": {"size_in_bytes": size, "hash": None, "parts": len(parts.stored)},
-        "missing_parts": parts.missing[:_MOST_LISTED],
+        "missing_parts": parts.missing[:_MAX_LISTED],
         "missing_parts_total": len(parts.missing),
     }
 

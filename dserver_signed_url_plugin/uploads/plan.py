@@ -17,16 +17,16 @@ import dtoolcore.utils
 
 from dserver_signed_url_plugin.errors import InvalidField
 from dserver_signed_url_plugin.storage.parts import PartLimits
-from dserver_signed_url_plugin.storage.values import MOST_BYTES, Item, Limits, total_size
+from dserver_signed_url_plugin.storage.values import MAX_BYTES, Item, Limits, total_size
 
 # Each is one request to the store while the client waits.
-MOST_DESCRIPTIONS = 1000
+MAX_DESCRIPTIONS = 1000
 # dserver keeps annotations in one document beside the manifest.
-MOST_ANNOTATION_BYTES = 1024 * 1024
+MAX_ANNOTATION_BYTES = 1024 * 1024
 # dserver's plugins parse annotations again; MongoDB, which the public ones use, is limited to 100
 # levels and 64 bits.
-MOST_LEVELS = 50
-MOST_USERNAME_CHARACTERS = 255
+MAX_LEVELS = 50
+MAX_USERNAME_CHARACTERS = 255
 # The range of datetime in UTC seconds, less a second at either end because floats round.
 EARLIEST = datetime(1, 1, 1, 0, 0, 1, tzinfo=timezone.utc).timestamp()
 LATEST = datetime(9999, 12, 31, 23, 59, 58, tzinfo=timezone.utc).timestamp()
@@ -104,10 +104,8 @@ class UploadPlan:
                     raise InvalidField(
                         kind, f"{name!r} has a dot, on which dtool's listings break."
                     )
-        if len(self.tags) + len(self.annotations) + len(self.overlays) > MOST_DESCRIPTIONS:
-            raise InvalidField(
-                "tags", f"and annotations and overlays: {MOST_DESCRIPTIONS} at most."
-            )
+        if len(self.tags) + len(self.annotations) + len(self.overlays) > MAX_DESCRIPTIONS:
+            raise InvalidField("tags", f"and annotations and overlays: {MAX_DESCRIPTIONS} at most.")
         _check_annotations(self.annotations)
         _check_overlays(self.overlays, {item.identifier for item in self.items})
 
@@ -153,7 +151,7 @@ class UploadPlan:
                 raise InvalidField(
                     f"items.{number}.hash", "is required of an item that is sent in parts."
                 )
-        if sum(item.size_in_bytes or 0 for item in self.items) > MOST_BYTES:
+        if sum(item.size_in_bytes or 0 for item in self.items) > MAX_BYTES:
             raise InvalidField("items", "are more bytes in all than dserver can count.")
 
 
@@ -191,9 +189,9 @@ def check_creator(username: str | None) -> None:
         raise InvalidField(
             "creator_username", "is empty, or has outer space or a control character."
         )
-    if len(username) > MOST_USERNAME_CHARACTERS:
+    if len(username) > MAX_USERNAME_CHARACTERS:
         raise InvalidField(
-            "creator_username", f"has more than {MOST_USERNAME_CHARACTERS} characters."
+            "creator_username", f"has more than {MAX_USERNAME_CHARACTERS} characters."
         )
 
 
@@ -251,8 +249,8 @@ def _wrong_with(relpath: str) -> str | None:
 
 
 def _check_annotations(annotations: Mapping[str, Any]) -> None:
-    if _json_bytes("annotations", annotations) > MOST_ANNOTATION_BYTES:
-        raise InvalidField("annotations", f"are more than {MOST_ANNOTATION_BYTES} bytes of JSON.")
+    if _json_bytes("annotations", annotations) > MAX_ANNOTATION_BYTES:
+        raise InvalidField("annotations", f"are more than {MAX_ANNOTATION_BYTES} bytes of JSON.")
 
 
 def _check_overlays(overlays: Mapping[str, Mapping[str, Any]], identifiers: Iterable[str]) -> None:
@@ -269,8 +267,8 @@ def _check_overlays(overlays: Mapping[str, Mapping[str, Any]], identifiers: Iter
 
 
 def _json_bytes(field_name: str, value: object) -> int:
-    if _is_deeper(value, MOST_LEVELS):
-        raise InvalidField(field_name, f"is nested more than {MOST_LEVELS} levels deep.")
+    if _is_deeper(value, MAX_LEVELS):
+        raise InvalidField(field_name, f"is nested more than {MAX_LEVELS} levels deep.")
     if _has_wide_number(value):
         raise InvalidField(field_name, "holds a whole number of more than 64 bits.")
     try:

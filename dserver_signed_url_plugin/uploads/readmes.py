@@ -11,7 +11,7 @@ from dserver_signed_url_plugin.storage.protocols import Storage
 from dserver_signed_url_plugin.uploads.models import PendingUpload
 
 # dserver keeps the README in its database; people write it by hand.
-MOST_README_BYTES = 4 * 1024 * 1024
+MAX_README_BYTES = 4 * 1024 * 1024
 
 
 def staged_readme(upload: PendingUpload, storage: Storage) -> str | None:
@@ -20,7 +20,7 @@ def staged_readme(upload: PendingUpload, storage: Storage) -> str | None:
     :raises InvalidField: if it is not UTF-8, or too large.
     """
     content = storage.uploads.staged_document(
-        upload.uuid, upload.staging, "readme", MOST_README_BYTES
+        upload.uuid, upload.staging, "readme", MAX_README_BYTES
     )
     return None if content is None else _decoded(content)
 
@@ -30,7 +30,7 @@ def stored_readme(upload: PendingUpload, storage: Storage) -> str | None:
 
     :raises InvalidField: if it is not UTF-8, or too large.
     """
-    content = storage.uploads.readme(upload.uuid, MOST_README_BYTES)
+    content = storage.uploads.readme(upload.uuid, MAX_README_BYTES)
     return None if content is None else _decoded(content)
 
 
@@ -41,7 +41,7 @@ def frozen_readme(
 
     The store may have lost something since, or never have kept it, although it confirmed the write.
     """
-    content = storage.uploads.readme(upload.uuid, MOST_README_BYTES)
+    content = storage.uploads.readme(upload.uuid, MAX_README_BYTES)
     frozen = FrozenDataset(None, manifest, admin_metadata)
     if content is None or not storage.uploads.is_frozen(upload.uuid, frozen):
         return None
@@ -52,8 +52,8 @@ def frozen_readme(
 
 
 def _decoded(readme: bytes) -> str:
-    if len(readme) > MOST_README_BYTES:
-        raise InvalidField("readme", f"is larger than {MOST_README_BYTES} bytes; PUT another.")
+    if len(readme) > MAX_README_BYTES:
+        raise InvalidField("readme", f"is larger than {MAX_README_BYTES} bytes; PUT another.")
     try:
         return readme.decode()
     except UnicodeDecodeError as error:

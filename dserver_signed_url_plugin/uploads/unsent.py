@@ -17,7 +17,7 @@ from dserver_signed_url_plugin.uploads.lease import Lease
 from dserver_signed_url_plugin.uploads.models import PendingUpload
 
 # Seconds after which no other empty item is written: the client sends the rest.
-MOST_WRITING = 10.0
+MAX_WRITING_SECONDS = 10.0
 # So many are written before the lease is checked again.
 _BATCH = 160
 
@@ -54,7 +54,7 @@ def write_empty(
     listed = contents.final.keys() if storage.create_only_items is None else ()
     empty = [item for item in items if item.is_empty and item.identifier not in listed]
     written: set[str] = set()
-    ends = monotonic() + MOST_WRITING
+    ends = monotonic() + MAX_WRITING_SECONDS
     for start in range(0, len(empty), _BATCH):
         if (seconds := ends - monotonic()) <= 0:
             break

@@ -29,7 +29,7 @@ from dserver_signed_url_plugin.verification.comparison import (
 )
 
 _PIECE_BYTES = 1024 * 1024
-_MOST_ERROR_BYTES = 4096
+_MAX_ERROR_BYTES = 4096
 # Before each repetition; they begin anew whenever more of the item is read than ever before.
 PAUSES = (0.2, 1.0, 4.0)
 # S3 and Azure both have it in the XML of an error.
@@ -189,6 +189,6 @@ def _refusal(response: urllib3.BaseHTTPResponse) -> str:
         raise _Changed
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _REPEATED:
         raise _Away(f"it answered {status}")
-    text = response.read(_MOST_ERROR_BYTES).decode(errors="replace")
+    text = response.read(_MAX_ERROR_BYTES).decode(errors="replace")
     code = _CODE.search(text)
     return f"the store answered {status}{f' {code[1]}' if code else ''}"

@@ -33,7 +33,7 @@ from dserver_signed_url_plugin.verification.reader import PAUSES, ItemReader
 _CONCURRENCY = 8
 _URL_SECONDS = 3600
 # A URL is signed again if it works for less than this.
-_LEAST_LIFE = timedelta(minutes=5)
+_MIN_LIFE = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -216,7 +216,7 @@ class _URLs:
     def of(self, item: Item) -> str:
         """Return the URL of an item."""
         with self._lock:
-            if self._ends - datetime.now(timezone.utc) < min(_LEAST_LIFE, self._life / 2):
+            if self._ends - datetime.now(timezone.utc) < min(_MIN_LIFE, self._life / 2):
                 self._items, self._ends = self._signed()
             return self._items[item.identifier]
 

@@ -25,7 +25,7 @@ _NAMED = re.compile(
     r"Object (?P<what>missing required|contains unknown) field `(?P<name>.*)`", re.S
 )
 _BYTE = re.compile(r"\(byte (\d+)\)$")
-_MOST_NAME_CHARACTERS = 100
+_MAX_NAME_CHARACTERS = 100
 
 Value = TypeVar("Value")
 
@@ -88,7 +88,7 @@ def _invalid(message: str, reasons: Mapping[str, str], field: str) -> InvalidFie
     steps = [*filter(None, [field]), *_STEP.findall(path)]
     named = _NAMED.fullmatch(words)
     if named:
-        steps.append(named[2][:_MOST_NAME_CHARACTERS])
+        steps.append(named[2][:_MAX_NAME_CHARACTERS])
         is_missing = named[1] == "missing required"
         reason = "Missing data for required field." if is_missing else "Unknown field."
     else:

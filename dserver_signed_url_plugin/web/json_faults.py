@@ -11,11 +11,11 @@ from dataclasses import dataclass
 UNSTORABLE = "has a NUL or half of a surrogate pair, which no database stores."
 
 # Reading a token takes about a microsecond, so that a refusal takes at most about a second.
-_MOST_TOKENS = 1_000_000
-_MOST_STEPS = 20
+_MAX_TOKENS = 1_000_000
+_MAX_STEPS = 20
 # Fewer levels than any decoder accepts, and more than dserver stores.
-_MOST_LEVELS = 200
-_MOST_NAME_BYTES = 100
+_MAX_LEVELS = 200
+_MAX_NAME_BYTES = 100
 _MARKS = b"[]{}:,"
 _TOKEN = re.compile(rb'\s*(["\][{}:,]|[^\s"\][{}:,]+)')
 _WORD = re.compile(rb"true|false|null|-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
@@ -49,7 +49,7 @@ class _TokenReader:
 
     def fault(self, byte: int | None) -> Fault:
         """Return the first fault, at this byte at the latest, where the decoder stopped."""
-        for _ in range(_MOST_TOKENS):
+        for _ in range(_MAX_TOKENS):
             token = _TOKEN.match(self._raw, self._position)
             if token is None:
                 return self._found("ends too early, or is cut off.")
@@ -75,7 +75,7 @@ class _TokenReader:
             return self._read_text()
         if token in _MARKS:
             self._step(token)
-            if len(self._path) > _MOST_LEVELS:
+            if len(self._path) > _MAX_LEVELS:
                 return self._found("is nested too deeply to be read.", is_json=True)
         elif _NO_NUMBER.fullmatch(token):
             return self._found("is NaN or infinity, which JSON does not have.", is_number=True)
@@ -114,7 +114,7 @@ class _TokenReader:
         elif token in b"]}":
             del self._path[-1:]
         elif token == b":" and self._path:
-            self._path[-1] = self._text[:_MOST_NAME_BYTES]
+            self._path[-1] = self._text[:_MAX_NAME_BYTES]
         elif token == b"," and self._path:
             here = self._path[-1]
             self._path[-1] = here + 1 if isinstance(here, int) else b""
@@ -122,7 +122,7 @@ class _TokenReader:
     def _found(self, reason: str, *, is_json: bool = False, is_number: bool = False) -> Fault:
         steps = [
             step.decode(errors="replace") if isinstance(step, bytes) else str(step)
-            for step in self._path[:_MOST_STEPS]
+            for step in self._path[:_MAX_STEPS]
         ]
         path = ".".join(filter(None, steps))
         return Fault(path, self._position, reason, is_json, is_number)

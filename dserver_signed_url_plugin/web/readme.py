@@ -21,7 +21,7 @@ from dserver_signed_url_plugin.web.display import visible
 
 # Markdown can be written so that it takes seconds to render; within these limits it takes half a
 # second at most. Rows of a table are filled up to its number of columns.
-_MOST_CHARACTERS, _MOST_CELLS, _MOST_NESTING = 20_000, 10_000, 12
+_MAX_CHARACTERS, _MAX_CELLS, _MAX_NESTING = 20_000, 10_000, 12
 
 _YAML_LINE = re.compile(r"\s|-|#|\.\.\.|[\w.\"'$/@ -]+:(?:\s|$)")
 _YAML_KEY = re.compile(r"^[\w.\"'$/@ -]+:(?:\s|$)", re.MULTILINE)
@@ -49,10 +49,10 @@ def html(readme: str) -> Markup:
 
 
 def _is_costly(markdown: str) -> bool:
-    if len(markdown) > _MOST_CHARACTERS:
+    if len(markdown) > _MAX_CHARACTERS:
         return True
     lines = markdown.splitlines()
-    return len(lines) * max((line.count("|") for line in lines), default=0) > _MOST_CELLS
+    return len(lines) * max((line.count("|") for line in lines), default=0) > _MAX_CELLS
 
 
 def _is_yaml(text: str) -> bool:
@@ -63,7 +63,7 @@ def _is_yaml(text: str) -> bool:
 
 @lru_cache(maxsize=32)
 def _rendered(markdown: str) -> Markup:
-    parser = MarkdownIt("commonmark", {"html": False, "maxNesting": _MOST_NESTING})
+    parser = MarkdownIt("commonmark", {"html": False, "maxNesting": _MAX_NESTING})
     parser.enable(["table", "strikethrough"])
     parser.add_render_rule("image", _image)
     tokens = parser.parse(visible(markdown))

@@ -12,7 +12,7 @@ import pytest
 from dservercore import sql_db
 from sqlalchemy import text
 
-from dserver_signed_url_plugin.audit.repository import MOST_PURGED, Search, statement
+from dserver_signed_url_plugin.audit.repository import MAX_PURGED, Search, statement
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
 from tests.support.audit_records import audit, number_of_rows, rows, run, said, write
 from tests.support.clients import Deposit, DtoolDserver
@@ -145,19 +145,19 @@ def clean_up(dserver: Dserver, *options: str) -> Any:
 
 def test_the_clean_up_deletes_what_is_older_than_the_setting(make_dserver):
     dserver = make_dserver(SIGNED_URL_AUDIT_DAYS=30)
-    write(dserver, 2 * MOST_PURGED + 10, days_ago=30.1)
+    write(dserver, 2 * MAX_PURGED + 10, days_ago=30.1)
     write(dserver, 5, days_ago=29.9)
     for _ in range(200):
         dserver.dave.read(dserver.base_uri)
     before = number_of_rows(dserver)
-    assert before >= 2 * MOST_PURGED + 15, "a request deletes nothing"
+    assert before >= 2 * MAX_PURGED + 15, "a request deletes nothing"
 
     assert clean_up(dserver, "--dry-run").exit_code == 0
     assert number_of_rows(dserver) == before
     done = clean_up(dserver)
     assert (done.exit_code, "Deleted 2,010 decision(s)" in done.stderr) == (0, True)
     # That of the clean-up itself is added.
-    assert number_of_rows(dserver) == before - 2 * MOST_PURGED - 10 + 1
+    assert number_of_rows(dserver) == before - 2 * MAX_PURGED - 10 + 1
     assert "decision" not in clean_up(dserver).output
 
 
@@ -181,14 +181,14 @@ def test_what_is_older_than_the_setting_is_not_shown_before_it_goes(make_dserver
 
 def test_two_that_purge_at_once_do_not_disturb_each_other(make_dserver):
     dserver = make_dserver(SIGNED_URL_AUDIT_DAYS=30)
-    write(dserver, 5 * MOST_PURGED, days_ago=31)
+    write(dserver, 5 * MAX_PURGED, days_ago=31)
 
     def purge(_: int) -> int:
         with dserver.app.app_context():
             return dserver.services.audit.purge()
 
     with ThreadPoolExecutor(2) as pool:
-        assert sum(pool.map(purge, range(2))) == 5 * MOST_PURGED - 1
+        assert sum(pool.map(purge, range(2))) == 5 * MAX_PURGED - 1
     # The newest stays.
     assert number_of_rows(dserver) == 1
 

@@ -11,7 +11,7 @@ from dservercore import sql_db
 from sqlalchemy import update
 
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
-from dserver_signed_url_plugin.metrics.process_metrics import MOST_STORES, Bounded
+from dserver_signed_url_plugin.metrics.process_metrics import MAX_STORES, Bounded
 from dserver_signed_url_plugin.uploads.models import PendingUpload
 from tests.support.clients import Deposit, DtoolDserver, urls_in
 from tests.support.dserver import Dserver, encoded
@@ -152,9 +152,9 @@ def test_nobody_can_make_labels_without_bound(dserver, scrape):
 
 
 def test_values_of_a_label_above_the_limit_count_as_one():
-    label = Bounded(MOST_STORES)
-    values = {label.of(f"s3://{number}") for number in range(10 * MOST_STORES)}
-    assert len(values) == MOST_STORES + 1
+    label = Bounded(MAX_STORES)
+    values = {label.of(f"s3://{number}") for number in range(10 * MAX_STORES)}
+    assert len(values) == MAX_STORES + 1
     assert label.of("s3://0") == "s3://0"
     assert label.of("s3://new") == "other"
 

@@ -11,7 +11,7 @@ import pytest
 from dserver_signed_url_plugin.errors import StorageAway, StorageUnavailable
 from dserver_signed_url_plugin.storage import deadline
 from dserver_signed_url_plugin.storage.deadline import Deadline
-from dserver_signed_url_plugin.storage.parallel import MOST_PARALLEL, PARALLEL, Pace, each
+from dserver_signed_url_plugin.storage.parallel import MAX_PARALLEL, PARALLEL, Pace, each
 
 
 class Failing:
@@ -100,7 +100,7 @@ def test_twice_as_many_calls_run_at_a_time_while_that_is_faster():
     load = Load()
     assert load.pace.limit == PARALLEL == 16
     assert [load.limit_after(rate) for rate in (100, 200, 400, 800)] == [32, 64, 64, 64]
-    assert MOST_PARALLEL == 64
+    assert MAX_PARALLEL == 64
 
 
 @pytest.mark.parametrize("rate", [50, 100, 109])

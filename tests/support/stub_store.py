@@ -29,7 +29,7 @@ ABORTING = (
     b"</LifecycleConfiguration>"
 )
 KEYS = Credentials("STUBKEY", "stub-secret")
-_MOST_SKEW = timedelta(minutes=15)
+_MAX_SKEW = timedelta(minutes=15)
 
 
 @dataclass
@@ -114,7 +114,7 @@ class _Handler(MultipartHandler):
         if faults.minds_region and f"/{faults.region}/s3/" not in self._scope():
             raise Refusal(400, "AuthorizationHeaderMalformed")
         if "Authorization" in self.headers:
-            if abs(now - _time(self.headers["x-amz-date"])) > _MOST_SKEW:
+            if abs(now - _time(self.headers["x-amz-date"])) > _MAX_SKEW:
                 raise Refusal(403, "RequestTimeTooSkewed")
         elif "X-Amz-Signature" not in self.query:
             raise Refusal(403, "AccessDenied")

@@ -11,7 +11,7 @@ import requests
 from dservercore import ValidationError
 from dtoolcore.utils import generate_identifier
 
-from dserver_signed_url_plugin.uploads.readmes import MOST_README_BYTES
+from dserver_signed_url_plugin.uploads.readmes import MAX_README_BYTES
 from tests.support.audit_records import rows
 from tests.support.clients import (
     README,
@@ -144,7 +144,7 @@ def test_a_long_report_names_the_first_hundred_and_the_total(dserver, kind):
 
 
 @pytest.mark.parametrize(
-    "readme", [b"\xff\xfe", b"x" * (MOST_README_BYTES + 1)], ids=["not-utf-8", "too-large"]
+    "readme", [b"\xff\xfe", b"x" * (MAX_README_BYTES + 1)], ids=["not-utf-8", "too-large"]
 )
 @each_client
 def test_a_readme_that_cannot_be_kept_is_refused_and_can_be_put_again(dserver, s3, client, readme):

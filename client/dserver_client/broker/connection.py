@@ -22,7 +22,7 @@ from dserver_client.settings import Settings
 from dserver_client.uris import Address, dserver_uri, parse
 from dserver_client.values import DatasetEntry
 
-_MOST_DATASETS = 8
+_MAX_DATASETS = 8
 # dtool asks for the admin metadata of each dataset right after it has listed them.
 _LISTED_SECONDS = 60.0
 
@@ -84,7 +84,7 @@ class Connection:
         if key not in self._datasets:
             uri = self._client.dataset_uri(shown)
             self._datasets[key] = FrozenDataset(self.server, uri, shown, self.cache_directory)
-            if len(self._datasets) > _MOST_DATASETS:
+            if len(self._datasets) > _MAX_DATASETS:
                 self._datasets.popitem(last=False)
         return self._datasets[key]
 

@@ -17,7 +17,7 @@ from dserver_client.values import DatasetURLs, SignedItem
 _NDJSON = "application/x-ndjson"
 _BLOCK = 1 << 16  # bytes
 _MAX_LINE = 1 << 20  # bytes
-_MOST_AT_ONCE = 10_000  # items of one request, the server's limit
+_MAX_ITEMS_PER_REQUEST = 10_000  # items of one request, the server's limit
 
 
 class Downloads(Routes):
@@ -75,8 +75,8 @@ class Downloads(Routes):
             return {each.item.identifier: each for each in found if each.item.identifier in wanted}
         signed: dict[str, SignedItem] = {}
         path = f"/signed-urls/items/{quoted(uri)}"
-        for start in range(0, len(identifiers), _MOST_AT_ONCE):
-            body = {"identifiers": list(identifiers[start : start + _MOST_AT_ONCE])}
+        for start in range(0, len(identifiers), _MAX_ITEMS_PER_REQUEST):
+            body = {"identifiers": list(identifiers[start : start + _MAX_ITEMS_PER_REQUEST])}
             signed |= self.read("POST", path, answers.signed_items, body=body)
         return signed
 

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 _OPENAPI = "/doc/openapi.json"
 # Bytes. It may name each item that is missing.
-_MOST_OF_ERROR = 16 << 20
+_MAX_ERROR_BYTES = 16 << 20
 _NO_DOCUMENT = frozenset({401, 403, 404, 410})
 
 
@@ -144,7 +144,7 @@ class Routes:
             self.url + path,
             headers=_headers(headers),
             body=content,
-            most_of_error=_MOST_OF_ERROR,
+            most_of_error=_MAX_ERROR_BYTES,
             **options,
         )
 

@@ -19,7 +19,7 @@ _BLOCK = 1024 * 1024
 # Small files are read in one go, and several of them by one task.
 _BATCH_FILES = 64
 _BATCH_BYTES = 4 * _BLOCK
-_MOST_THREADS = 8
+_MAX_THREADS = 8
 
 
 def hash_files(
@@ -34,7 +34,7 @@ def hash_files(
     :raises FileChanged: if one changes while it is read.
     :raises LocalFileError: if one cannot be read.
     """
-    number = min(os.cpu_count() or 1, _MOST_THREADS)
+    number = min(os.cpu_count() or 1, _MAX_THREADS)
     limit = Limit(number, number)
     with ThreadPoolExecutor(number, "hash-parts") as helpers:
         reader = _Reader(part_size, progress, limit, helpers)

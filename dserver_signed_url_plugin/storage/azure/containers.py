@@ -53,7 +53,7 @@ ABSENT = frozenset({"BlobNotFound", "ContainerNotFound", "ResourceNotFound"})
 PRESENT = frozenset({"BlobAlreadyExists", "ContainerAlreadyExists"})
 CHANGED = frozenset({"ConditionNotMet"})
 
-_MOST_PAGES = 1_000
+_MAX_PAGES = 1_000
 _CONTAINER = {"restype": "container"}
 
 
@@ -167,7 +167,7 @@ class AccountContainers:
     ) -> Iterator[Listed]:
         marker: dict[str, str] = {}
         markers: set[str] = set()
-        for _ in range(_MOST_PAGES):
+        for _ in range(_MAX_PAGES):
             found = parse(self._service.send("GET", path, {**query, **marker}).body)
             yield from found.listed
             after = found.next_marker

@@ -13,9 +13,9 @@ from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
 # A page of 5,000 blobs has less than a third of that.
-_MOST_TAGS = 1_000_000
+_MAX_TAGS = 1_000_000
 # There are hardly any attributes; most equals signs are in values in Base64.
-_MOST_EQUALS_SIGNS = 250_000
+_MAX_EQUALS_SIGNS = 250_000
 
 
 def parsed(document: bytes, root: str) -> Element:
@@ -24,7 +24,7 @@ def parsed(document: bytes, root: str) -> Element:
     :param root: the name that it has to have.
     :raises ValueError: if it is another document.
     """
-    is_large = document.count(b"<") > _MOST_TAGS or document.count(b"=") > _MOST_EQUALS_SIGNS
+    is_large = document.count(b"<") > _MAX_TAGS or document.count(b"=") > _MAX_EQUALS_SIGNS
     # UTF-16, which expat recognizes whatever the encoding is, has zeros in each tag.
     if is_large or b"<!" in document or b"\0" in document:
         raise ValueError("no document of Azure's")

@@ -31,7 +31,7 @@ from dserver_signed_url_plugin.environment import (
     WRITE_KEY_PAIR,
 )
 from dserver_signed_url_plugin.errors import StorageMisconfigured
-from dserver_signed_url_plugin.storage.parallel import MOST_PARALLEL, Pace
+from dserver_signed_url_plugin.storage.parallel import MAX_PARALLEL, Pace
 from dserver_signed_url_plugin.storage.s3 import response_checks
 from dserver_signed_url_plugin.storage.s3.botocore_deadline import bound
 from dserver_signed_url_plugin.storage.s3.copier import Connect, Copier, connector
@@ -52,7 +52,7 @@ _CLIENT = botocore.config.Config(
     connect_timeout=5,
     read_timeout=60,
     retries={"mode": "standard", "total_max_attempts": 3},
-    max_pool_connections=MOST_PARALLEL,
+    max_pool_connections=MAX_PARALLEL,
     request_checksum_calculation="when_required",
     response_checksum_validation="when_required",
 )

@@ -31,7 +31,7 @@ from dserver_signed_url_plugin.storage.s3.response_checks import root_of
 from dserver_signed_url_plugin.storage.s3.sigv4 import Credentials, Endpoint
 
 CONNECT_TIMEOUT = 5  # seconds
-_MOST_ANSWER_BYTES = 64 * 1024
+_MAX_ANSWER_BYTES = 64 * 1024
 _AGENT = {"content-length": "0", "user-agent": "dserver-signed-url-plugin"}
 
 Connect = Callable[[], http.client.HTTPConnection]
@@ -91,7 +91,7 @@ class Copier:
         try:
             connection.request("PUT", path, headers=headers | _AGENT)
             response = connection.getresponse()
-            body = response.read(_MOST_ANSWER_BYTES)
+            body = response.read(_MAX_ANSWER_BYTES)
         except (OSError, http.client.HTTPException):
             connection.close()
             self._pace.slow_down()

@@ -35,7 +35,7 @@ from dserver_signed_url_plugin.storage.values import StoredItem
 from dserver_signed_url_plugin.uris import BaseURI
 
 _UNKNOWN = frozenset({"NotImplemented", "MethodNotAllowed", "501", "405"})
-_MOST_RULES = 1000
+_MAX_RULES = 1000
 _OLD_VERSION_DAYS = 1  # the least that S3 takes
 # Seconds before each reading: AWS may answer for a while with what was there before.
 _PAUSES = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6)
@@ -218,9 +218,9 @@ class S3Lifecycle:
             write_document(self._s3, document)
 
     def _check_number(self, document: Document) -> None:
-        if len(document.rules) > _MOST_RULES:
+        if len(document.rules) > _MAX_RULES:
             raise LifecycleUnsettled(
-                f"{self._s3.bucket} has {_MOST_RULES:,} lifecycle rules, the most that S3 keeps; "
+                f"{self._s3.bucket} has {_MAX_RULES:,} lifecycle rules, the most that S3 keeps; "
                 "remove one, and repeat the command."
             )
 

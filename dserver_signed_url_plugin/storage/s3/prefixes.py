@@ -19,7 +19,7 @@ from dserver_signed_url_plugin.storage.s3.layout import (
 )
 
 _KEPT = 10_000
-_MOST_ADMIN_METADATA = 1024 * 1024  # bytes; dtool's own are some hundred
+_MAX_ADMIN_METADATA = 1024 * 1024  # bytes; dtool's own are some hundred
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,7 @@ class DatasetPrefixes:
         if found is None:
             return DatasetPrefix(layout, registered is not None, None)
         # Stores and proxies may change or drop metadata, and leave the text as it was.
-        dataset_type = found.metadata.get("type") or type_in(
-            self._s3.get(key, _MOST_ADMIN_METADATA)
-        )
+        dataset_type = found.metadata.get("type") or type_in(self._s3.get(key, _MAX_ADMIN_METADATA))
         return DatasetPrefix(layout, is_taken=True, dataset_type=dataset_type)
 
     def remember(self, layout: Layout) -> None:

@@ -71,10 +71,9 @@ def test_it_starts_with_nothing_but_what_it_requires_and_an_index(wheel, index, 
         path = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.prefix = sys.path[0]\n"
         return wheels.run([sys.executable, "-S", "-c", path + program, *arguments], tmp_path)
 
-    python(STARTS)
     command = "from flask.cli import main; main()"
     assert "cleanup" in python(command, "--app", "dservercore", "pending_upload", "--help")
-    needs = python(SAYS_WHAT_THE_DEMO_NEEDS)
+    needs = python(STARTS + SAYS_WHAT_THE_DEMO_NEEDS)
     assert "ministack" in needs
     assert "pip install ./index '.[demo]'" in needs
 

@@ -15,7 +15,7 @@ from flask.cli import AppGroup
 from dserver_signed_url_plugin import database
 from dserver_signed_url_plugin.cli import streams
 from dserver_signed_url_plugin.cli.recorded import recorded
-from dserver_signed_url_plugin.errors import DatasetExpiring, SignedURLError
+from dserver_signed_url_plugin.errors import DatabaseBusy, DatasetExpiring, SignedURLError
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -53,14 +53,19 @@ def sentences(advice: str = "") -> Iterator[None]:
         yield
     except DatasetExpiring as error:
         raise click.ClickException(error.message) from error
+    except (DatabaseBusy, *database.REFUSALS) as error:
+        raise click.ClickException(f"{database_sentence(error)} {advice}".rstrip()) from error
     except SignedURLError as error:
         raise click.ClickException(f"{error.message} {advice}".rstrip()) from error
     except UnicodeEncodeError as error:
         # What a shell makes of bytes that are not UTF-8, which no database takes.
         sentence = f"{error.object[:80]!a} is no text in {error.encoding}."
         raise click.ClickException(sentence) from error
-    except database.REFUSALS as error:
-        raise click.ClickException(
-            f"The database refused ({database.driver_message(error)}): {database.advice(error)}. "
-            f"{advice}".rstrip()
-        ) from error
+
+
+def database_sentence(error: Exception) -> str:
+    """Return a sentence for operators about an error of the database, with the driver's message."""
+    cause = error.__cause__ if isinstance(error, DatabaseBusy) else error
+    reason = f" ({database.driver_message(cause)})" if isinstance(cause, Exception) else ""
+    advice = error.advice if isinstance(error, DatabaseBusy) else database.advice(error)
+    return f"The database refused{reason}: {advice}."

@@ -12,10 +12,10 @@ from typing import TypeVar
 import click
 
 from dserver_signed_url_plugin.cli import pending_upload_output as output
-from dserver_signed_url_plugin.cli.commands import Commands, json_option
+from dserver_signed_url_plugin.cli.commands import Commands, database_sentence, json_option
 from dserver_signed_url_plugin.cli.durations import HOUR, fractional
 from dserver_signed_url_plugin.cli.progress_bar import tracked
-from dserver_signed_url_plugin.errors import SignedURLError
+from dserver_signed_url_plugin.errors import DatabaseBusy
 from dserver_signed_url_plugin.services import services
 from dserver_signed_url_plugin.uploads.cleanup import (
     CleanupOptions,
@@ -150,9 +150,9 @@ def _purge_audit(options: CleanupOptions) -> None:
         return
     try:
         purged = services().audit.purge()
-    except SignedURLError as error:
+    except DatabaseBusy as error:
         # The results are printed all the same; the next run deletes these decisions, too.
-        click.echo(error.message, err=True)
+        click.echo(database_sentence(error), err=True)
         return
     if purged:
         click.echo(f"Deleted {purged:,} decision(s) older than SIGNED_URL_AUDIT_DAYS.", err=True)

@@ -31,6 +31,8 @@ COMMANDS = [
     (lifecycle, ["sweep", "{base_uri}"]),
     (lifecycle, ["set", "{base_uri}", "--days", "1"]),
     (signed_url, ["audit"]),
+    (signed_url, ["audit", "--export"]),
+    (signed_url, ["report"]),
 ]
 
 
@@ -56,13 +58,14 @@ def run(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("group", "arguments"), COMMANDS, ids=[f"{group.name} {what[0]}" for group, what in COMMANDS]
+    ("group", "arguments"), COMMANDS, ids=[" ".join([group.name, *what[:2]]) for group, what in COMMANDS]
 )
 def test_without_tables_every_command_says_how_to_make_them(dserver, run, group, arguments):
     with dserver.app.app_context():
         sql_db.drop_all()
     result = run(dserver, group, arguments)
     assert (result.exit_code, result.stdout) == (1, ""), result.exception
+    assert "The database refused (" in result.stderr
     assert "flask db upgrade" in result.stderr
     assert "SELECT" not in result.stderr
 

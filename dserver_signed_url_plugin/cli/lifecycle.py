@@ -23,6 +23,7 @@ from dserver_signed_url_plugin.cli.usage_errors import usage_error
 from dserver_signed_url_plugin.errors import InvalidField, SignedURLError
 from dserver_signed_url_plugin.lifecycle.rules import Change, Retention, Rule
 from dserver_signed_url_plugin.lifecycle.sweep import DatasetState, SweptDataset
+from dserver_signed_url_plugin.quantities import counted
 from dserver_signed_url_plugin.services import services
 from dserver_signed_url_plugin.uris import BaseURI
 
@@ -134,7 +135,7 @@ def set_(
     )
     if number and not as_json:
         click.echo(
-            f"It will delete {number:,} registered dataset(s); let cron run "
+            f"It will delete {counted(number, 'registered dataset')}; let cron run "
             f"`flask lifecycle sweep {base_uri}`, so that dserver unregisters them."
         )
 
@@ -216,7 +217,7 @@ def _lines(base_uri: BaseURI, rules: Sequence[Rule]) -> Iterator[str]:
     if not rules:
         yield f"{base_uri} has no lifecycle rules: its store deletes nothing by itself."
         return
-    yield f"{base_uri} has {len(rules)} lifecycle rule(s):"
+    yield f"{base_uri} has {counted(len(rules), 'lifecycle rule')}:"
     yield from map(_sentence, rules)
 
 

@@ -16,6 +16,7 @@ from dserver_signed_url_plugin.cli.commands import Commands, database_sentence, 
 from dserver_signed_url_plugin.cli.durations import HOUR, fractional
 from dserver_signed_url_plugin.cli.progress_bar import tracked
 from dserver_signed_url_plugin.errors import DatabaseBusy
+from dserver_signed_url_plugin.quantities import counted
 from dserver_signed_url_plugin.services import services
 from dserver_signed_url_plugin.uploads.cleanup import (
     CleanupOptions,
@@ -155,7 +156,9 @@ def _purge_audit(options: CleanupOptions) -> None:
         click.echo(database_sentence(error), err=True)
         return
     if purged:
-        click.echo(f"Deleted {purged:,} decision(s) older than SIGNED_URL_AUDIT_DAYS.", err=True)
+        click.echo(
+            f"Deleted {counted(purged, 'decision')} older than SIGNED_URL_AUDIT_DAYS.", err=True
+        )
 
 
 def _finish(

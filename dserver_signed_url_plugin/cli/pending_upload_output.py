@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any
 
+from dserver_signed_url_plugin.quantities import counted
 from dserver_signed_url_plugin.uploads.cleanup import (
     CleanupOptions,
     CleanupOutcome,
@@ -41,8 +42,8 @@ def people(usages: Sequence[Usage]) -> str:
     if not usages:
         return "No pending uploads found."
     return "\n".join(
-        f"{usage.uploader or 'an operator'}: {usage.uploads:,} upload(s), "
-        f"{usage.size_in_bytes:,} bytes announced, oldest {usage.oldest:%Y-%m-%dT%H:%M:%S}"
+        f"{usage.uploader or 'an operator'}: {counted(usage.uploads, 'upload')}, "
+        f"{counted(usage.size_in_bytes, 'byte')} announced, oldest {usage.oldest:%Y-%m-%dT%H:%M:%S}"
         for usage in usages
     )
 
@@ -64,7 +65,7 @@ def results(
     if options.delete_storage:
         verb = "Would free" if options.dry_run else "Freed"
         size = _bytes(done) + _orphaned_bytes(orphans)
-        lines.append(f"{verb} {_objects(done):,} object(s), {size:,} bytes.")
+        lines.append(f"{verb} {counted(_objects(done), 'object')}, {counted(size, 'byte')}.")
         lines += _versions(done)
     return "\n".join(lines)
 

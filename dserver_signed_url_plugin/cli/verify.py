@@ -17,6 +17,7 @@ from dserver_signed_url_plugin.cli.interruptions import INTERRUPTED_CODE
 from dserver_signed_url_plugin.cli.output import printable, table, time_text
 from dserver_signed_url_plugin.cli.progress_bar import progress_bar
 from dserver_signed_url_plugin.errors import InvalidField, StorageAway
+from dserver_signed_url_plugin.quantities import counted
 from dserver_signed_url_plugin.services import services
 from dserver_signed_url_plugin.times import timestamp
 from dserver_signed_url_plugin.uris import DatasetURI
@@ -155,8 +156,8 @@ def _lines(report: Report) -> Iterator[str]:
     counts = ", ".join(
         f"{report.counts[one]:,} {one.value}" for one in Result if report.counts[one]
     )
-    of_all = "" if report.selected == report.items else f" of {report.items:,}"
-    yield f"{report.uri}: {report.selected:,}{of_all} item(s): {counts or 'nothing to read'}."
+    of_all = "" if report.selected == report.items else f"{report.selected:,} of "
+    yield f"{report.uri}: {of_all}{counted(report.items, 'item')}: {counts or 'nothing to read'}."
     if report.resumed:
         began = time_text(report.began_at)
         yield f"{report.resumed:,} of them were read by the run that began at {began}."

@@ -31,6 +31,7 @@ from dserver_signed_url_plugin.deposits.transfer import Transfer, TransferFailed
 from dserver_signed_url_plugin.errors import AlreadyRegistered, InvalidField
 from dserver_signed_url_plugin.permissions import UploadPermit, permit_operator
 from dserver_signed_url_plugin.progress import ProgressBar
+from dserver_signed_url_plugin.quantities import counted
 from dserver_signed_url_plugin.storage.protocols import Storage
 from dserver_signed_url_plugin.storage.registry import Storages
 from dserver_signed_url_plugin.storage.values import Limits
@@ -81,7 +82,7 @@ class Deposits:
         creator = operators_name(storage.uploads.limits)
         permit, plan = permit_operator(base_uri), _plan(name, files, creator)
         self.uploads.check(permit, _unread(plan))
-        with progress(f"Reading {len(files)} file(s)", plan.size_in_bytes or 0) as advance:
+        with progress(f"Reading {counted(len(files), 'file')}", plan.size_in_bytes or 0) as advance:
             files = [file.read(advance) for file in files]
         return PreparedDeposit(permit, replace(plan, items=[file.item for file in files]), files)
 
@@ -148,7 +149,7 @@ class Deposits:
         ]
         total = sum(file.item.size_in_bytes or 0 for file in files)
         stored = len(prepared.files) - len(files)
-        label = f"Sending {len(files)} file(s)"
+        label = f"Sending {counted(len(files), 'file')}"
         with progress(f"{label}, {stored} stored already" if stored else label, total) as advance:
             send(transfers, advance)
             for file in large:

@@ -22,6 +22,7 @@ from dserver_signed_url_plugin.errors import DatasetExpiring, DatasetNotFound, I
 from dserver_signed_url_plugin.filenames import Disposition
 from dserver_signed_url_plugin.lifecycle.rules import Lifecycles
 from dserver_signed_url_plugin.permissions import ReadPermit
+from dserver_signed_url_plugin.quantities import counted
 from dserver_signed_url_plugin.storage.dataset_cache import BoundedCache, KnownDataset
 from dserver_signed_url_plugin.storage.protocols import ReadSigner
 from dserver_signed_url_plugin.storage.registry import Storages
@@ -115,7 +116,7 @@ class Downloads:
         """Return a list of all items for another program, signed while it is read."""
         grant = self.items(permit, uuid, expiry_seconds, disposition)
         number, ends = len(grant.items), grant.life.ends
-        title = f"{grant.uri}: {number:,} item(s); the URLs end at {timestamp(ends)}"
+        title = f"{grant.uri}: {counted(number, 'item')}; the URLs end at {timestamp(ends)}"
         extent = Extent(number, grant.registered.size_in_bytes, ends)
         return ItemList(item_list(list_format, grant.items, title), extent)
 

@@ -32,6 +32,7 @@ from dserver_signed_url_plugin.errors import (
 )
 from dserver_signed_url_plugin.filenames import Disposition
 from dserver_signed_url_plugin.permissions import ReadPermit
+from dserver_signed_url_plugin.quantities import counted
 from dserver_signed_url_plugin.shares import repository
 from dserver_signed_url_plugin.shares.facts import ShareFacts, State
 from dserver_signed_url_plugin.shares.tokens import token_hash
@@ -200,7 +201,8 @@ class Visits:
         :param link: the link of the share.
         """
         items, facts = self._with_links(opened, link), opened.facts
-        title = f"{facts.name}: {len(items):,} item(s); the links end at {timestamp(facts.ends_at)}"
+        number, ends = counted(len(items), "item"), timestamp(facts.ends_at)
+        title = f"{facts.name}: {number}; the links end at {ends}"
         return ItemList(item_list(list_format, items, title, are_links=True), opened.extent)
 
     def beginning(self, opened: OpenShare, identifier: str, limit: int) -> bytes | None:

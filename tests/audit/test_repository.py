@@ -155,7 +155,7 @@ def test_the_clean_up_deletes_what_is_older_than_the_setting(make_dserver):
     assert clean_up(dserver, "--dry-run").exit_code == 0
     assert number_of_rows(dserver) == before
     done = clean_up(dserver)
-    assert (done.exit_code, "Deleted 2,010 decision(s)" in done.stderr) == (0, True)
+    assert (done.exit_code, "Deleted 2,010 decisions" in done.stderr) == (0, True)
     # That of the clean-up itself is added.
     assert number_of_rows(dserver) == before - 2 * MAX_PURGED - 10 + 1
     assert "decision" not in clean_up(dserver).output

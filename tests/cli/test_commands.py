@@ -58,7 +58,9 @@ def run(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("group", "arguments"), COMMANDS, ids=[" ".join([group.name, *what[:2]]) for group, what in COMMANDS]
+    ("group", "arguments"),
+    COMMANDS,
+    ids=[" ".join([group.name, *what[:2]]) for group, what in COMMANDS],
 )
 def test_without_tables_every_command_says_how_to_make_them(dserver, run, group, arguments):
     with dserver.app.app_context():

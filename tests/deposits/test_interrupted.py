@@ -152,7 +152,7 @@ def test_who_interrupts_the_reading_is_told_that_nothing_was_begun(dserver, star
     process = start(dserver, str(folder), stderr=theirs, text=True)
     os.close(theirs)
     shown = b""
-    while b"Reading 7 file(s)" not in shown:
+    while b"Reading 7 files" not in shown:
         shown += os.read(ours, 1024)
     process.send_signal(signal.SIGINT)
     said, _ = process.communicate(timeout=SECONDS)

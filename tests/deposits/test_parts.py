@@ -138,8 +138,8 @@ class TestOnABucket:
             deposits.carry_out(prepared, bar)
         both = len(CONTENT) + len(SMALL)
         assert counted == [
-            ["Reading 2 file(s)", both, both],
-            ["Sending 1 file(s), 1 stored already", len(CONTENT), len(CONTENT)],
+            ["Reading 2 files", both, both],
+            ["Sending 1 file, 1 stored already", len(CONTENT), len(CONTENT)],
         ]
 
     def test_a_file_above_what_one_put_carries_is_read(self, dserver, folder):

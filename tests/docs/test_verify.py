@@ -44,7 +44,7 @@ def test_the_page_shows_real_output(dserver, s3, tmp_path, monkeypatch):
     ]
     assert [result.exit_code for result in results] == [1, 0]
     assert results[0].stdout == for_dataset(shown) + "\n"
-    assert "1 of 3 item(s): 1 equal." in results[1].stdout
+    assert "1 of 3 items: 1 equal." in results[1].stdout
 
 
 def test_in_compose_it_runs_where_signed_urls_lead(tmp_path):

@@ -53,7 +53,7 @@ def test_a_bucket_gets_a_lifetime_that_can_be_checked_and_taken_away(run, s3, bu
     assert [rule["Expiration"] for rule in rules(s3, bucket)] == [{"Days": 1}]
 
     code, said, _ = run("show")
-    assert (code, said.splitlines()[0]) == (0, f"{bucket.base_uri} has 1 lifecycle rule(s):")
+    assert (code, said.splitlines()[0]) == (0, f"{bucket.base_uri} has 1 lifecycle rule:")
 
     code, said, _ = run("remove")
     assert (code, rules(s3, bucket)) == (0, [])

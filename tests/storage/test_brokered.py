@@ -67,7 +67,7 @@ def test_the_broker_signs_lists_and_what_is_verified(dserver, tmp_path):
     assert len(urls) == len(deposit.files)
     assert set(urls) <= SIGNED
     result = run(dserver, signed_url, "verify", uri, "--state", tmp_path / "state")
-    assert (result.exit_code, result.stdout) == (0, f"{uri}: 3 item(s): 3 equal.\n")
+    assert (result.exit_code, result.stdout) == (0, f"{uri}: 3 items: 3 equal.\n")
 
 
 def test_without_the_setting_the_plugin_signs_though_a_broker_could(installed, make_dserver):

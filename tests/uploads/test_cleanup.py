@@ -199,7 +199,7 @@ def test_a_cleanup_deletes_every_object_and_the_row(run, begin, holdings):
     code, output = run(*command)
     assert (code, holdings.is_empty()) == (0, True)
     assert "2 removed" in output
-    assert f" {len(sizes):,} object(s), {sum(sizes):,} bytes." in output
+    assert f" {len(sizes):,} objects, {sum(sizes):,} bytes." in output
     assert run("list") == (0, "No pending uploads found.\n")
     assert run(*command)[0] == 0
 

@@ -110,7 +110,7 @@ def test_many_bytes_are_counted_without_an_overflow(make_dserver):
     for _ in range(3):
         plan = {**CLIENT.plan(Deposit()), "items": items}
         assert dserver.alice.begin(dserver.base_uri, plan).status_code == 200
-    assert f"alice: 3 upload(s), {3 * 1000 * 5 * 1024**3:,} bytes" in listed(dserver)
+    assert f"alice: 3 uploads, {3 * 1000 * 5 * 1024**3:,} bytes" in listed(dserver)
 
 
 def test_those_who_begin_at_once_do_not_pass_by_much(make_dserver):
@@ -134,8 +134,8 @@ def test_operators_see_who_has_how_much_pending(make_dserver):
         assert begin(person, dserver, Deposit({"a.txt": content})).status_code == 200
     dserver.alice.begin(dserver.base_uri, RelpathsOnly().plan(Deposit(FILES)))
     alice, carol = listed(dserver).splitlines()
-    assert alice.startswith("alice: 3 upload(s), 6 bytes announced, oldest 20")
-    assert carol.startswith("carol: 1 upload(s), 0 bytes announced, oldest 20")
+    assert alice.startswith("alice: 3 uploads, 6 bytes announced, oldest 20")
+    assert carol.startswith("carol: 1 upload, 0 bytes announced, oldest 20")
     found = json.loads(listed(dserver, "--json"))
     assert [(use["uploader"], use["uploads"], use["size_in_bytes"]) for use in found] == [
         ("alice", 3, 6),

@@ -86,7 +86,7 @@ def test_a_dataset_that_is_as_its_manifest_says_is_equal(placed, cache):
     uri = deposited(placed)
     result = verify(placed, uri)
     assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout == f"{uri}: 3 item(s): 3 equal.\n"
+    assert result.stdout == f"{uri}: 3 items: 3 equal.\n"
     assert facts(placed, uri, exit_code=0) | {"began_at": None} == {
         "uri": uri,
         "equal": True,
@@ -122,7 +122,7 @@ def test_a_changed_byte_a_cut_item_and_a_missing_one_are_found(placed, objects):
         ["different", "5", "bytes", md5["12345"], "3", "bytes", "cut"],
         ["missing", "1", "bytes", md5["1"], "gone"],
         [],
-        [f"{uri}:", "4", "item(s):", *["1", "equal,", "2", "different,", "1", "missing."]],
+        [f"{uri}:", "4", "items:", *["1", "equal,", "2", "different,", "1", "missing."]],
     ]
     found = facts(placed, uri, exit_code=1)["differences"]
     assert [(one["relpath"], one["result"]) for one in found] == [
@@ -176,7 +176,7 @@ def many(lab) -> str:
 def test_a_pattern_limits_what_is_read(lab, many):
     found = facts(lab, many, "--items", "images/1*.tif", exit_code=0)
     assert (found["items"], found["selected"], found["counts"]["equal"]) == (12, 3, 3)
-    assert "3 of 12 item(s)" in verify(lab, many, "--items", "images/1*.tif").stdout
+    assert "3 of 12 items" in verify(lab, many, "--items", "images/1*.tif").stdout
 
 
 def test_a_sample_limits_what_is_read(lab, many):
@@ -295,7 +295,7 @@ def test_where_the_home_cannot_be_written_a_run_only_cannot_go_on(hindered, prox
     monkeypatch.setenv("HOME", "/proc/none")
     uri = deposited(hindered, FILES)
     result = verify(hindered, uri)
-    assert (result.exit_code, result.stdout) == (0, f"{uri}: 3 item(s): 3 equal.\n")
+    assert (result.exit_code, result.stdout) == (0, f"{uri}: 3 items: 3 equal.\n")
     assert result.stderr.startswith("This run cannot go on after an interruption. /proc/none/")
     assert "--state" in result.stderr
     assert verify(hindered, uri, "--sample", 2).stderr == ""

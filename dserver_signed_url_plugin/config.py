@@ -12,12 +12,12 @@ from dserver_signed_url_plugin.config_sources import ConfigSources, HostRewrite,
 from dserver_signed_url_plugin.errors import ConfigurationError, LifetimeTooLong
 
 LONGEST_LIFE = 604_800  # seconds; the limit of SigV4 for presigned URLs
-MOST_AUDIT_DAYS = 36_500  # a date further back might be out of range
-MOST_SHARE_DAYS = 36_500
-MOST_PROXIES = 10
-MOST_STORAGE_SECONDS = 3600
+MAX_AUDIT_DAYS = 36_500  # a date further back might be out of range
+MAX_SHARE_DAYS = 36_500
+MAX_PROXIES = 10
+MAX_STORAGE_SECONDS = 3600
 # Bytes; every store takes parts of this range.
-LEAST_PART_BYTES, MOST_PART_BYTES = 5 * 1024**2, 5 * 1024**3
+MIN_PART_BYTES, MAX_PART_BYTES = 5 * 1024**2, 5 * 1024**3
 WRITES = "SIGNED_URL_WRITES_"
 RATE_LIMIT_STORAGE = "SIGNED_URL_RATE_LIMIT_STORAGE"
 PINNED, STAGED = "pinned", "staged"
@@ -78,22 +78,22 @@ class Settings:
             max_items=look.number("SIGNED_URL_MAX_ITEMS", cls.max_items),
             max_body_bytes=look.number("SIGNED_URL_MAX_BODY_BYTES", cls.max_body_bytes),
             part_bytes=look.number(
-                "SIGNED_URL_PART_BYTES", cls.part_bytes, LEAST_PART_BYTES, MOST_PART_BYTES
+                "SIGNED_URL_PART_BYTES", cls.part_bytes, MIN_PART_BYTES, MAX_PART_BYTES
             ),
             max_pending=look.number("SIGNED_URL_MAX_PENDING", cls.max_pending),
             max_pending_bytes=look.number("SIGNED_URL_MAX_PENDING_BYTES", 0, least=0) or None,
             max_share_days=look.number(
-                "SIGNED_URL_MAX_SHARE_DAYS", cls.max_share_days, most=MOST_SHARE_DAYS
+                "SIGNED_URL_MAX_SHARE_DAYS", cls.max_share_days, most=MAX_SHARE_DAYS
             ),
             max_shares=look.number("SIGNED_URL_MAX_SHARES", cls.max_shares),
             public_url=look.public_url(),
-            proxies=look.number("SIGNED_URL_PROXIES", cls.proxies, 0, MOST_PROXIES),
+            proxies=look.number("SIGNED_URL_PROXIES", cls.proxies, 0, MAX_PROXIES),
             rate_limit=look.text("SIGNED_URL_RATE_LIMIT"),
             rate_limit_storage=look.text(RATE_LIMIT_STORAGE),
-            audit_days=look.number("SIGNED_URL_AUDIT_DAYS", cls.audit_days, 0, MOST_AUDIT_DAYS),
+            audit_days=look.number("SIGNED_URL_AUDIT_DAYS", cls.audit_days, 0, MAX_AUDIT_DAYS),
             metrics=look.choice("SIGNED_URL_METRICS", ("0", "1")) == "1",
             storage_seconds=look.number(
-                "SIGNED_URL_STORAGE_SECONDS", cls.storage_seconds, most=MOST_STORAGE_SECONDS
+                "SIGNED_URL_STORAGE_SECONDS", cls.storage_seconds, most=MAX_STORAGE_SECONDS
             ),
             cache_bytes=look.number("SIGNED_URL_CACHE_BYTES", cls.cache_bytes, least=0),
             config_path=look.config_path(),

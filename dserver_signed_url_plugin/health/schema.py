@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 
 from dserver_signed_url_plugin import database, tables
-from dserver_signed_url_plugin.errors import DatabaseBusy, MigrationsBehind
+from dserver_signed_url_plugin.errors import MigrationsBehind
 
 # The histories of other packages, by package: the version table, and the names of the other tables.
 OtherMigrations = Mapping[str, tuple[str, AbstractSet[str]]]
@@ -99,11 +99,8 @@ def checked(engine: Engine, histories: Sequence[History]) -> Migrations:
     """
     # Like every statement of a request: a new connection may remain in the pool.
     database.limit_request()
-    try:
-        with engine.connect() as connection:
-            return [history.compared(connection) for history in histories][-1]
-    except database.REFUSALS as error:
-        raise DatabaseBusy(database.advice(error)) from error
+    with database.translating(), engine.connect() as connection:
+        return [history.compared(connection) for history in histories][-1]
 
 
 @cache

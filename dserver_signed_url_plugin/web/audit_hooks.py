@@ -180,7 +180,7 @@ def _record(facts: _RequestFacts, status: int) -> None:
     services().metrics.observer.answered(answer)
 
 
-def record_unknown(status: int) -> None:
+def count_unknown(status: int) -> None:
     """Count a request that no route takes. It is not audited, because nothing was decided."""
     facts = _facts()
     answer = Answer(route=None, status=status, slug=facts.reason, seconds=facts.seconds)

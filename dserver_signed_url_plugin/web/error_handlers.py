@@ -102,7 +102,7 @@ def _translate_routing(response: Response) -> Response:
         response.headers.update(_extra_headers(error))
     else:
         return response
-    audit_hooks.record_unknown(response.status_code)
+    audit_hooks.count_unknown(response.status_code)
     return audit_hooks.set_headers(response)
 
 

@@ -39,12 +39,9 @@ def main() -> int:
     for name, lifetime in ((bucket, []), (temporary, ["--days", os.environ["TEMP_DAYS"]])):
         register(app, f"s3://{name}")
         command = ["lifecycle", "set", f"s3://{name}", *lifetime, "--ephemeral"]
-        FlaskGroup().main(
-            [*command, "--abort-incomplete-days", DAYS_OF_PARTS],
-            prog_name="flask",
-            obj=info,
-            standalone_mode=False,
-        )
+        code = run_flask(info, *command, "--abort-incomplete-days", DAYS_OF_PARTS)
+        if code:
+            return failed(f"The lifecycle rules of s3://{name} were not set; is TEMP_DAYS right?")
     return 0
 
 
@@ -71,6 +68,15 @@ def register(app: Flask, base_uri: str) -> None:
     with app.app_context():
         if not dservercore.utils.base_uri_exists(base_uri):
             dservercore.utils.register_base_uri(base_uri)
+
+
+def run_flask(info: ScriptInfo, *arguments: str) -> int:
+    """Run a command of Flask, which says itself what goes wrong; return its exit code."""
+    try:
+        FlaskGroup().main(arguments, prog_name="flask", obj=info)
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    return 0
 
 
 def failed(sentence: str) -> int:

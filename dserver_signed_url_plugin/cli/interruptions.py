@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
+
+import click
 
 # A shell adds this to the number of the signal that has ended a command.
 _ENDED_BY = 128
@@ -53,6 +56,19 @@ def interruptible() -> Iterator[Callable[[], None]]:
     finally:
         for number in ours:
             signal.signal(number, _DEFAULTS[number])
+
+
+@contextmanager
+def explained_interruption(consequence: str) -> Iterator[None]:
+    """Say what an interruption leads to, and exit with the code that a shell has for it."""
+    try:
+        yield
+    except KeyboardInterrupt as interruption:
+        click.echo(f"Interrupted. {consequence}".rstrip(), err=True)
+        if isinstance(interruption, Terminated):
+            # Becomes its exit code when it has been recorded.
+            raise
+        sys.exit(INTERRUPTED_CODE)
 
 
 def _is_default(number: signal.Signals) -> bool:

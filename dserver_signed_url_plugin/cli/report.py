@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from datetime import datetime
@@ -25,8 +26,9 @@ from dserver_signed_url_plugin.services import services
 
 _HEADER = ("WHO", "BASE URI", "DEPOSITED", "ITEMS", "BYTES", "READ", "URLS", "BYTES")
 _NUMBERS = 6  # columns
-# A cell that begins so is a formula to spreadsheets (OWASP, CSV injection).
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+# A cell that begins so is a formula to spreadsheets, of which some also end cells at semicolons
+# (OWASP, CSV injection).
+_FORMULA = re.compile(r"""(^|[;\t\r\n])(?=[\s"]*[=+\-@\uff1d\uff0b\uff0d\uff20])""")
 
 
 @click.command("report")
@@ -70,7 +72,7 @@ def _csv(rows: Sequence[ReportRow]) -> str:
 
 
 def _harmless(cell: Any) -> Any:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+    return _FORMULA.sub(r"\1'", cell) if isinstance(cell, str) else cell
 
 
 def _lines(rows: Sequence[ReportRow]) -> Iterator[str]:

@@ -5,7 +5,6 @@ Parses options and sets exit codes. Names and URLs go to stdout; progress and re
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +15,7 @@ from dserver_signed_url_plugin.cli import deposit_link
 from dserver_signed_url_plugin.cli.commands import Commands, json_option, sentences
 from dserver_signed_url_plugin.cli.durations import SECOND, whole
 from dserver_signed_url_plugin.cli.file_urls import url
-from dserver_signed_url_plugin.cli.interruptions import INTERRUPTED_CODE
+from dserver_signed_url_plugin.cli.interruptions import explained_interruption
 from dserver_signed_url_plugin.cli.progress_bar import byte_counter, progress_bar
 from dserver_signed_url_plugin.cli.stream_source import (
     ArchiveCommand,
@@ -100,7 +99,7 @@ def create(
       flask temp_share create s3://tempstore results/ --archive
       pg_dump lab | flask temp_share create s3://tempstore - --as lab.sql
     """  # noqa: D301 (click looks for the character itself, not for its name)
-    with usage(), _interruption(_NOT_BEGUN):
+    with usage(), explained_interruption(_NOT_BEGUN):
         seconds, base = deposit_link.seconds(expires), BaseURI.parse(base_uri)
         source = stream_source(paths, relpath, archive)
     if source is None:
@@ -109,27 +108,27 @@ def create(
         uri = _deposited_stream(base, name, source)
     click.echo(f"Shared as {uri}.", err=True)
     advice = f"The files are stored: {deposit_link.remedy(uri)}."
-    with sentences(advice), _interruption(advice):
+    with sentences(advice), explained_interruption(advice):
         deposit_link.make(uri, seconds, with_urls=with_urls, as_json=as_json)
 
 
 def _deposited_files(base: BaseURI, name: str | None, paths: Sequence[Path]) -> DatasetURI:
     deposits = services().deposits
-    with usage(), _interruption(_NOT_BEGUN):
+    with usage(), explained_interruption(_NOT_BEGUN):
         name = name or local_files.dataset_name(paths[0])
         prepared = deposits.prepare(base, name, local_files.found(paths), progress_bar)
-    with _unreadable(_RESUMABLE), _interruption(_RESUMABLE):
+    with _unreadable(_RESUMABLE), explained_interruption(_RESUMABLE):
         return deposits.carry_out(prepared, progress_bar)
 
 
 def _deposited_stream(base: BaseURI, name: str | None, source: StreamSource) -> DatasetURI:
     streams = services().streams
-    with usage(), _interruption(_NOT_BEGUN):
+    with usage(), explained_interruption(_NOT_BEGUN):
         name = name or local_files.dataset_name(Path(source.relpath))
         prepared = streams.prepare(base, name, source.relpath)
     with (
         _unreadable(_NOT_KEPT),
-        _interruption(_NOT_KEPT),
+        explained_interruption(_NOT_KEPT),
         byte_counter("Sending") as count,
     ):
         return streams.carry_out(prepared, source.blocks, count)
@@ -142,13 +141,3 @@ def _unreadable(consequence: str) -> Iterator[None]:
         yield
     except local_files.UnusableFile as error:
         raise click.ClickException(f"{error.message} {consequence}") from error
-
-
-@contextmanager
-def _interruption(consequence: str) -> Iterator[None]:
-    """Turn Ctrl-C into a sentence about its consequence, and exit with 130."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        click.echo(f"Interrupted. {consequence}", err=True)
-        sys.exit(INTERRUPTED_CODE)

@@ -13,7 +13,7 @@ import click
 from flask.cli import with_appcontext
 
 from dserver_signed_url_plugin.cli.commands import json_option
-from dserver_signed_url_plugin.cli.interruptions import INTERRUPTED_CODE
+from dserver_signed_url_plugin.cli.interruptions import explained_interruption
 from dserver_signed_url_plugin.cli.output import printable, table, time_text
 from dserver_signed_url_plugin.cli.progress_bar import progress_bar
 from dserver_signed_url_plugin.errors import InvalidField, StorageAway
@@ -26,7 +26,7 @@ from dserver_signed_url_plugin.verification.comparison import ComparedItem, Cont
 from dserver_signed_url_plugin.verification.journal import JournalNotWritable
 from dserver_signed_url_plugin.verification.service import Report, Scope
 
-_RESUMABLE = " The same command goes on where it stopped."
+_RESUMABLE = "The same command goes on where it stopped."
 _HEADER = ("RESULT", "MANIFEST", "STORE", "ITEM")
 
 
@@ -73,7 +73,7 @@ def verify(
       1    an item differs, is missing, cannot be read, or has no MD5 in the manifest;
            or the dataset could not be read to its end
       2    nothing was read: an argument cannot be used
-      130  interrupted
+      130  interrupted; 143 by SIGTERM, 129 by the end of the terminal
 
     \b
     Example, for cron:
@@ -107,15 +107,13 @@ def _verified(uri: DatasetURI, scope: Scope, state: Path | None, *, restart: boo
 def _ended_with_advice(advice: str) -> Iterator[None]:
     """Turn what ends a verification early into click's errors; ``advice`` says how to go on."""
     try:
-        yield
+        with explained_interruption(advice):
+            yield
     except InvalidField as error:
         argument = "--items" if error.field == "items" else "URI"
         raise click.BadParameter(error.reason, param_hint=argument) from error
     except StorageAway as error:
-        raise click.ClickException(f"{error.message}{advice}") from error
-    except KeyboardInterrupt:
-        click.echo(f"Interrupted.{advice}", err=True)
-        sys.exit(INTERRUPTED_CODE)
+        raise click.ClickException(f"{error.message} {advice}".rstrip()) from error
 
 
 def _facts(report: Report) -> dict[str, Any]:

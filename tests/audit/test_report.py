@@ -150,11 +150,27 @@ def test_the_table_has_columns_and_no_name_can_add_lines(dserver):
     assert line.split() == [r"'bob\nroot'", "s3://lab", "0", "0", "0", "1", "3", "12,345"]
 
 
-@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
-def test_no_name_becomes_a_formula_of_a_spreadsheet(dserver, name):
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+1", "'+1"),
+        ("-1", "'-1"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\uff1d1", "'\uff1d1"),
+        ("\t=1", "'\t'=1"),
+        ("\r=1", "'\r'=1"),
+        # Where semicolons end cells.
+        ("bob;=1+1", "bob;'=1+1"),
+        ('bob; "=1"', 'bob;\' "=1"'),
+        ("bob\n=1+1", "bob\n'=1+1"),
+        ("bob; carol-ann", "bob; carol-ann"),
+    ],
+)
+def test_no_name_becomes_a_formula_of_a_spreadsheet(dserver, name, written):
     decided(dserver, extent("read-dataset", 3, 300, username=name))
     [row] = csv.DictReader(io.StringIO(report(dserver, "--csv"), newline=""))
-    assert (row["name"], row["read_bytes"]) == (f"'{name}", "300")
+    assert (row["name"], row["read_bytes"]) == (written, "300")
 
 
 def test_many_decisions_cost_no_more_statements_than_one(dserver):

@@ -9,6 +9,7 @@ from dservercore.utils import register_permissions
 
 from dserver_signed_url_plugin.audit.operators import Operator
 from dserver_signed_url_plugin.cli.commands import Commands
+from dserver_signed_url_plugin.cli.interruptions import explained_interruption
 from dserver_signed_url_plugin.cli.lifecycle import lifecycle
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
 from dserver_signed_url_plugin.cli.share import share
@@ -159,6 +160,20 @@ def test_a_command_that_is_ended_by_a_signal_is_refused_as_after_ctrl_c(ending, 
     last = rows(lab)[-1]
     assert (last["action"], last["outcome"]) == ("flask endless clean", "refused")
     assert last["reason"] == "command-interrupted"
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_command_that_explains_its_interruption_exits_as_a_shell_reports_it(ending, lab):
+    group = Commands("endless")
+
+    @group.command("send")
+    def send():
+        with explained_interruption("Nothing was begun."):
+            signal.raise_signal(ending)
+
+    result = lab.app.test_cli_runner().invoke(group, ["send"])
+    assert (result.exit_code, result.stderr) == (128 + ending, "Interrupted. Nothing was begun.\n")
+    assert rows(lab)[-1]["reason"] == "command-interrupted"
 
 
 def test_no_link_that_is_typed_is_recorded(lab, uri, run, caplog):

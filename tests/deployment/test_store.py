@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from flask.cli import ScriptInfo
 
 from dserver_signed_url_plugin.demo.app import create_app, prepare
 from dserver_signed_url_plugin.demo.store import s3_client
@@ -143,6 +144,16 @@ def test_the_set_up_makes_both_buckets_and_their_rules(set_up, seaweedfs):
 def test_the_set_up_may_be_repeated(set_up):
     code, said = set_up.run()
     assert (code, said.count("Nothing to change.")) == (0, 2), said
+
+
+def test_a_command_of_the_set_up_that_fails_says_why(dserver, monkeypatch, capsys):
+    # Flask sets it.
+    monkeypatch.setenv("FLASK_RUN_FROM_CLI", "true")
+    run_flask = runpy.run_path(str(DOCKER / "store_setup.py"))["run_flask"]
+    app = ScriptInfo(create_app=lambda: dserver.app)
+    assert run_flask(app, "lifecycle", "set", dserver.base_uri, "--days", "x") == 2
+    assert "Invalid value for '--days'" in capsys.readouterr().err
+    assert run_flask(app, "lifecycle", "show", dserver.base_uri) == 0
 
 
 def test_the_set_up_never_lets_the_labs_own_bucket_expire(monkeypatch, capsys):

@@ -47,11 +47,18 @@ def put_everything(grant: Mapping[str, Any], deposit: Deposit) -> int:
     with requests.Session() as session:
         for url, right, given in old_urls(grant, deposit):
             for content in (right, b"other", b""):
-                for more in HEADERS:
-                    for headers in (more, {**given, **more}, {**more, **given}):
-                        answer = session.put(url, data=content, headers=headers, timeout=30)
-                        accepted += answer.ok
+                for headers in with_others(given):
+                    answer = session.put(url, data=content, headers=headers, timeout=30)
+                    accepted += answer.ok
     return accepted
+
+
+def with_others(given: Mapping[str, str]) -> list[Mapping[str, str]]:
+    """Return each of the other headers alone, and together with those that are given, once."""
+    mixed = [
+        headers for more in HEADERS for headers in (more, {**given, **more}, {**more, **given})
+    ]
+    return [headers for at, headers in enumerate(mixed) if headers not in mixed[:at]]
 
 
 @each_client

@@ -61,7 +61,7 @@ class Settings:
 
     @classmethod
     def load(cls, config: Source, environ: Source) -> Settings:
-        """Read Flask's config and the environment.
+        """Read Flask's config and the environment, and warn of names that are no settings.
 
         :raises ConfigurationError: if a variable is invalid; the message names it.
         """
@@ -107,6 +107,7 @@ class Settings:
         )
         settings._check_writes()
         settings._check_expiries()
+        look.warn_of_unknown("SIGNED_URL_")
         return settings
 
     def dtool_setting(self, name: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ MOST = 10**17
 
 Source = Mapping[str, Any]
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class HostRewrite:
@@ -38,11 +41,13 @@ class ConfigSources:
 
     def __init__(self, config: Source, environ: Source) -> None:
         self._config, self._environ = config, environ
+        self._known: set[str] = set()
 
     def text(self, name: str) -> str | None:
         return (self._value(name) or "").strip() or None
 
     def _value(self, name: str) -> str | None:
+        self._known.add(name)
         value = self._config.get(name)
         if value is None:
             value = self._environ.get(name)
@@ -79,14 +84,23 @@ class ConfigSources:
         """
         found: dict[str, str] = {}
         for source in (self._environ, self._config):
+            named = {name for name in source if isinstance(name, str) and name.startswith(prefix)}
+            self._known |= named
             here = {
-                name.removeprefix(prefix): _choice(name, value, allowed)
-                for name, value in source.items()
-                if isinstance(name, str) and name.startswith(prefix) and str(value or "").strip()
+                name.removeprefix(prefix): _choice(name, source[name], allowed)
+                for name in named
+                if str(source[name] or "").strip()
             }
             replaced = {name.upper() for name in here}
             found = {name: found[name] for name in found if name.upper() not in replaced} | here
         return found
+
+    def warn_of_unknown(self, prefix: str) -> None:
+        """Log each name with a prefix that has not been looked up: it is misspelt, or outdated."""
+        names = {name for name in (*self._config, *self._environ) if isinstance(name, str)}
+        for name in sorted(names - self._known):
+            if name.startswith(prefix):
+                logger.warning("%s is ignored: this version has no such setting.", name)
 
     def config_path(self) -> str | None:
         name = "DTOOL_CONFIG_PATH"

@@ -191,6 +191,16 @@ def test_no_host_is_rewritten_unless_asked_for():
     assert Settings.load({}, {"SIGNED_URL_HOST_REWRITE": ""}).host_rewrite is None
 
 
+def test_a_name_that_is_no_setting_is_logged_as_ignored(caplog):
+    known = {"SIGNED_URL_WRITES_lab-1": "staged", "SIGNED_URL_STORAGE_AZURE": "broker"}
+    known |= {name: str(default) for name, (_, default) in NUMBERS.items()}
+    for config, environ in either("SIGNED_URL_READ_EXPIRI_SECONDS", "3"):
+        Settings.load({**config, "SIGNED_URL_WRITES_b": None}, {**known, **environ, "OTHER": "1"})
+        [message] = caplog.messages
+        assert message.startswith("SIGNED_URL_READ_EXPIRI_SECONDS is ignored")
+        caplog.clear()
+
+
 # SIGNED_URL_WRITES_<bucket> ------------------------------------------------------------------
 
 

@@ -166,7 +166,7 @@ def test_the_container_that_azure_keeps_is_told_of(azure_dserver, blobs):
 @pytest.fixture
 def emptied(dserver, s3, bucket):
     """A dserver whose store has nothing left, as if it were another one."""
-    for uuid in deposited(dserver, 11):
+    for uuid in deposited(dserver, 3):
         expire(s3, bucket, uuid)
     return dserver
 
@@ -193,7 +193,7 @@ def check_doubted(dserver, number, *options):
 
 @pytest.mark.parametrize("options", [[], ["--dry-run"], ["--json"]])
 def test_that_all_are_gone_is_doubted(emptied, options):
-    check_doubted(emptied, 11, *options)
+    check_doubted(emptied, 3, *options)
 
 
 def test_that_all_are_gone_may_be_meant(emptied):
@@ -210,7 +210,7 @@ def test_that_one_is_gone_is_doubted(dserver, s3, bucket):
 
 def test_that_all_others_are_gone_is_doubted_although_there_is_a_new_one(emptied):
     [kept] = deposited(emptied)
-    check_doubted(emptied, 11)
+    check_doubted(emptied, 3)
     assert sweep(emptied)[0] == 0
     assert registered(emptied) == {kept}
 
@@ -227,13 +227,13 @@ def test_that_all_others_are_gone_is_doubted_while_one_cannot_be_looked_for(
     make_dserver, proxy, s3, bucket
 ):
     dserver = make_dserver(**proxy.settings())
-    unknown, *others = deposited(dserver, 12)
+    unknown, *others = deposited(dserver, 4)
     for uuid in others:
         expire(s3, bucket, uuid)
     proxy.before = lambda request: Fault.REFUSED if unknown in request.target else None
-    check_doubted(dserver, 11)
+    check_doubted(dserver, 3)
     proxy.heal()
-    assert known(dserver) == 12
+    assert known(dserver) == 4
 
 
 def let_them_be_old(dserver, hours, uuids=None):
@@ -253,7 +253,7 @@ def test_that_all_are_gone_is_no_wonder_where_a_rule_had_the_time_to_delete_them
     assert result.exit_code == 0
     let_them_be_old(emptied, age)
     assert invoke(emptied, "sweep", emptied.base_uri).exit_code == code
-    assert known(emptied) == (11 if code else 0)
+    assert known(emptied) == (3 if code else 0)
 
 
 def test_what_a_rule_has_deleted_is_forgotten_although_another_is_gone_for_no_known_reason(

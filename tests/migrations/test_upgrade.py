@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 import flask_migrate
 import pytest
 from dservercore import sql_db
-from sqlalchemy import MetaData, func, select
+from sqlalchemy import MetaData, func, select, text
 
 from dserver_signed_url_plugin.audit.repository import SignedURLAudit
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
@@ -15,7 +15,8 @@ from dserver_signed_url_plugin.uploads.models import PendingUpload
 from tests.support.audit_records import run
 from tests.support.clients import Deposit, DtoolDserver
 from tests.support.databases import MIGRATIONS
-from tests.support.flask_db_hosts import UPLOAD
+from tests.support.documentation import code_blocks
+from tests.support.flask_db_hosts import UPLOAD, shape
 from tests.support.links import shared
 
 pytestmark = pytest.mark.database("postgresql", reason="the database of installations")
@@ -87,6 +88,22 @@ def test_data_of_0_1_0_is_used_and_its_servers_go_on_during_the_upgrade(make_dse
     migrate(dserver, flask_migrate.downgrade, OLD)
     assert counts(dserver) == before
     execute(dserver, audit.insert(), DECISION)
+
+
+def test_what_the_upgrade_adds_to_a_large_table_can_be_added_before_it(make_dserver):
+    dserver, name = make_dserver(), "signed_url_audit"
+    with dserver.app.app_context():
+        engine = sql_db.engine
+    complete = shape(engine, {name})
+    migrate(dserver, flask_migrate.downgrade, OLD)
+    assert shape(engine, {name}) != complete
+    [script] = code_blocks("sql", "docs/upgrade.rst", "From 0.1.0 to 0.2.0")
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for statement in script.strip().rstrip(";").split(";"):
+            connection.execute(text(statement))
+    assert shape(engine, {name}) == complete
+    migrate(dserver, flask_migrate.upgrade, "head")
+    assert shape(engine, {name}) == complete
 
 
 def test_a_very_early_version_is_upgraded_in_one_step(make_dserver):

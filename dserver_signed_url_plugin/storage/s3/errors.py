@@ -13,6 +13,7 @@ from http import HTTPStatus
 import botocore.exceptions
 import urllib3.exceptions
 
+from dserver_signed_url_plugin.environment import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 from dserver_signed_url_plugin.errors import (
     ItemArchived,
     SignedURLError,
@@ -79,7 +80,10 @@ class ErrorTranslator:
     def _failed(self, doing: str, error: Exception) -> StorageUnavailable:
         self._log(doing, type(error).__name__)
         if isinstance(error, _NO_CREDENTIALS):
-            return StorageMisconfigured("The server", f"has no credentials for {self.bucket}")
+            names = f"{ACCESS_KEY_ID}{self.bucket} and {SECRET_ACCESS_KEY}{self.bucket}"
+            return StorageMisconfigured(
+                "The server", f"has no credentials for {self.bucket}: set {names}"
+            )
         if _is_end_of_credentials(error):
             return StorageMisconfigured(f"The server's credentials for {self.bucket}", "have ended")
         if isinstance(error, _NO_ANSWER):

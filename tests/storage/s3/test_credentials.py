@@ -96,7 +96,8 @@ def test_without_settings_boto3s_own_chain_is_asked(bucket, chain):
 
 def test_no_credentials_at_all_are_a_sentence(bucket, environment):
     environment({"AWS_ENDPOINT_URL_S3": bucket.endpoint, "AWS_DEFAULT_REGION": "us-east-1"})
-    with pytest.raises(StorageUnavailable, match=f"no credentials for {bucket.name}"):
+    names = f"DTOOL_S3_ACCESS_KEY_ID_{bucket.name} and DTOOL_S3_SECRET_ACCESS_KEY_{bucket.name}"
+    with pytest.raises(StorageUnavailable, match=f"no credentials for {bucket.name}: set {names}"):
         storage_of(bucket.name).reads.life(PROMISE)
 
 

@@ -142,7 +142,7 @@ def test_options_that_cannot_be_used_are_refused_with_a_sentence(run, uri, argum
 def test_what_is_no_dataset_is_refused(lab, run):
     unknown = f"{lab.base_uri}/{UUID(int=0)}"
     assert "dserver has no dataset" in run("create", unknown, code=1).stderr
-    assert "a dataset URI ends in" in run("create", lab.base_uri, code=2).stderr
+    assert "does not end in a dataset" in run("create", lab.base_uri, code=2).stderr
 
 
 def test_nothing_is_said_of_lifecycle_rules_before_a_refusal(lab, run):

@@ -332,12 +332,11 @@ def test_nothing_that_dserver_calls_a_dataset_leaves_the_directory(
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     item = Answer(200, CONTENT, headers={"ETag": '"1"'})
-    with Answering([]) as server:
-        for name in ("../../x", "/etc", "..", ".ssh", "-rf"):
+    for name in ("../../x", "/etc", "..", ".ssh", "-rf"):
+        with Answering([]) as server:
             hostile = described(name=name, uuid="../../..")
-            server.answers[:] = [hostile, to(f"{server.endpoint}/a"), item]
-            server.asked.clear()
+            server.answers += [hostile, to(f"{server.endpoint}/a"), item]
             fetched = anybody.fetch(f"{server.endpoint}/signed-urls/s/{TOKEN}")
-            assert fetched.directory == str(tmp_path / "here" / "dataset")
-            (tmp_path / "here" / "dataset" / "a.csv").unlink()
+        assert fetched.directory == str(tmp_path / "here" / "dataset")
+        (tmp_path / "here" / "dataset" / "a.csv").unlink()
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == []

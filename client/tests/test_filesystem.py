@@ -33,9 +33,9 @@ def dataset(shared_proxied_lab: ProxiedLab, tmp_path_factory: pytest.TempPathFac
     xarray.Dataset({"values": (("x", "y"), VALUES)}).to_netcdf(
         directory / "values.nc", engine="h5netcdf"
     )
-    array = zarr.create_array(
-        directory / "values.zarr", shape=VALUES.shape, chunks=(100, 400), dtype="f8"
-    )
+    # Also with zarr 2, which Python 3.10 has.
+    store = str(directory / "values.zarr")
+    array = zarr.open_array(store, mode="w", shape=VALUES.shape, chunks=(100, 400), dtype="f8")
     array[:] = VALUES
     (directory / "images").mkdir()
     for name in ("1.bin", "2.bin", "3.txt"):

@@ -20,7 +20,7 @@ LAB = "https://lab.org"
 NOW = int(time.time())
 
 
-def token(ends_in=900, made=NOW, name="alice"):
+def token(ends_in=86_400, made=NOW, name="alice"):
     return jwt.encode({"sub": name, "iat": made, "exp": made + ends_in}, 32 * "k")
 
 
@@ -175,7 +175,7 @@ def test_one_that_ends_soon_is_renewed(source, generator):
 
 
 def test_a_clock_that_is_wrong_does_not_ask_for_a_token_each_time(source, generator):
-    old = token(made=NOW - 10_000)
+    old = token(made=NOW - 100_000)
     server, login = generator(*given(old))
     tokens = source(**login)
     assert [tokens.token(), tokens.token(), len(server.requests)] == [old, old, 1]
@@ -202,7 +202,7 @@ def test_a_login_in_the_meantime_is_found(source):
 @pytest.mark.parametrize(
     ("refused", "sentence"),
     [
-        (token(made=NOW - 10_000), "The token for https://lab.org expired at 20.* UTC: log in"),
+        (token(made=NOW - 100_000), "The token for https://lab.org expired at 20.* UTC: log in"),
         (token(), "https://lab.org does not accept the token"),
     ],
 )

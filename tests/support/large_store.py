@@ -60,10 +60,11 @@ class LargeStore:
         self._keys: list[str] = []
         self._copying = 0
         self._loop = asyncio.new_event_loop()
-        started = asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=128)
-        self._server = self._loop.run_until_complete(started)
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
+        # Not in this thread, in which a browser's loop may be running.
+        started = asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=128)
+        self._server = asyncio.run_coroutine_threadsafe(started, self._loop).result()
         port = self._server.sockets[0].getsockname()[1]
         return Bucket(self.name, f"http://127.0.0.1:{port}", "LARGEKEY", "large-secret")
 

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from dserver_signed_url_plugin.errors import UnannouncedItems, UploadIncomplete
+from dserver_signed_url_plugin.quantities import counted
 from dserver_signed_url_plugin.storage.values import Contents, Item, Limits, Promotion, StoredItem
 from dserver_signed_url_plugin.uploads.plan import is_time
 
@@ -43,15 +44,15 @@ class Comparison:
         if self.strays:
             strays = [_stray(identifier) for identifier in self.strays]
             raise UnannouncedItems(
-                f"Storage holds {len(strays)} item(s) under this UUID that were not announced",
+                f"Storage holds {counted(len(strays), 'item')} not announced for this UUID",
                 self.missing,
                 [*self.mismatched, *strays],
             )
         if self.missing or self.mismatched:
             limit = _limit(limits, in_parts=in_parts) if self.has_missing_of_any_size else ""
             raise UploadIncomplete(
-                f"{len(self.missing)} item(s) are missing and {len(self.mismatched)} differ from "
-                f"what was announced{limit}",
+                f"{counted(len(self.missing), 'item')} missing, and "
+                f"{counted(len(self.mismatched), 'item')} different from what was announced{limit}",
                 self.missing,
                 self.mismatched,
             )

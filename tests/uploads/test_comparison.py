@@ -97,7 +97,7 @@ def test_what_is_right_where_it_is_staged_is_promoted(item, final, staged):
 def test_what_differs_is_listed_with_what_was_found(item, final, staged, shown):
     outcome = compare([item], holdings(final, staged))
     assert outcome == Comparison(mismatched=[mismatch(item, shown)])
-    with pytest.raises(UploadIncomplete, match=r"0 item.s. are missing and 1 differ") as refusal:
+    with pytest.raises(UploadIncomplete, match=r"0 items missing, and 1 item different") as refusal:
         outcome.require(LIMITS, in_parts=False)
     assert refusal.value.details["mismatched"] == [mismatch(item, shown)]
 
@@ -108,7 +108,7 @@ def test_what_is_nowhere_is_missing(item, in_parts):
     outcome = compare([item], holdings())
     of_any_size = item.size_in_bytes is None
     assert outcome == Comparison(missing=["a.txt"], has_missing_of_any_size=of_any_size)
-    with pytest.raises(UploadIncomplete, match=r"1 item.s. are missing and 0 differ") as refusal:
+    with pytest.raises(UploadIncomplete, match=r"1 item missing, and 0 items different") as refusal:
         outcome.require(LIMITS, in_parts=in_parts)
     assert refusal.value.details["missing"] == ["a.txt"]
     assert ("at most 5368709120 bytes" in str(refusal.value)) == of_any_size
@@ -125,7 +125,7 @@ def test_an_empty_item_and_no_items_at_all_are_fine():
 def test_a_long_list_is_cut_and_its_total_told():
     items = [Item(f"id-{n}", f"file-{n}", 7, GOOD) for n in range(350)]
     wrong = Contents(staged={f"id-{n}": OTHER for n in range(150)})
-    with pytest.raises(UploadIncomplete, match=r"200 .* missing and 150 differ") as refusal:
+    with pytest.raises(UploadIncomplete, match=r"200 items .* 150 items different") as refusal:
         compare(items, wrong).require(LIMITS, in_parts=False)
     facts = refusal.value.details
     assert [entry["relpath"] for entry in facts["mismatched"]] == [f"file-{n}" for n in range(100)]

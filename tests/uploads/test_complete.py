@@ -139,7 +139,7 @@ def test_a_long_report_names_the_first_hundred_and_the_total(dserver, kind):
     assert answer.status_code == 400
     assert (errors[f"{kind}_total"], len(errors[kind])) == (150, 100)
     assert (errors[f"{other}_total"], errors[other]) == (0, [])
-    words = {"missing": "150 item(s) are missing", "mismatched": "150 differ"}
+    words = {"missing": "150 items missing", "mismatched": "150 items different"}
     assert words[kind] in answer.json["message"]
 
 

@@ -204,7 +204,7 @@ def test_nothing_is_deleted_without_confirmation(run, create, dserver):
 def test_a_base_uri_is_no_deposit_and_ends_nothing(run, create, dserver):
     made = create()
     result = run("end", dserver.base_uri, made["uri"], code=2)
-    assert "Invalid value for URI_OR_ID_OR_LINK: a dataset URI ends in" in result.stderr
+    assert "Invalid value for URI_OR_ID_OR_LINK: does not end in a dataset" in result.stderr
     assert status(dserver, made["link"]) == 200
 
 

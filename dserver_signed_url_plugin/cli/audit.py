@@ -19,7 +19,7 @@ from dserver_signed_url_plugin.errors import InvalidField
 from dserver_signed_url_plugin.services import services
 from dserver_signed_url_plugin.uris import BaseURI, DatasetURI
 
-_SHOWN = 100  # decisions
+_SHOWN, _MAX_LIMIT = 100, 10**9  # decisions
 # Facts that only some decisions have, and the words for them.
 _FACTS = {
     "items": "items",
@@ -53,7 +53,7 @@ def _uri(text: str) -> DatasetURI | BaseURI:
 @click.option("--until", type=moment, metavar="TIME", help=f"Only decisions {UNTIL}.")
 @click.option(
     "--limit",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, _MAX_LIMIT),
     help="Show at most this many; by default 100, with --export all.",
 )
 @click.option(

@@ -13,6 +13,7 @@ from dservercore import sql_db
 from dservercore.sql_models import BaseURI as KnownBaseURI
 from dservercore.sql_models import Dataset, User, search_permissions
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Connection,
     Insert,
@@ -24,6 +25,7 @@ from sqlalchemy import (
     func,
     insert,
     inspect,
+    literal,
     or_,
     select,
     tuple_,
@@ -209,7 +211,8 @@ def _insertion(values: Mapping[str, Any], most: int | None) -> Insert:
     if most is not None:
         mine = select(func.count()).where(_columns.owner == values["owner"])
         active = mine.where(is_active(datetime.now(timezone.utc))).scalar_subquery()
-        row = row.where(active < most)
+        # PostgreSQL takes a number for a 32-bit integer unless its type is said.
+        row = row.where(active < literal(most, BigInteger))
     return insert(Share.__table__).from_select(["owner_id", *values], row)
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from dservercore import sql_db
-from sqlalchemy import ColumnElement, and_, case, func, select, true
+from sqlalchemy import BigInteger, ColumnElement, and_, case, func, literal, select, true
 
 from dserver_signed_url_plugin.errors import SizesRequired, TooMuchPending
 from dserver_signed_url_plugin.sums import sum_of_bytes
@@ -54,7 +54,8 @@ class Quota:
         mine = PendingUpload.uploader == uploader
         weights = case((_IS_PENDING, _WHOLE), else_=1)
         used = select(func.coalesce(func.sum(weights), 0)).where(mine).scalar_subquery()
-        room = used < _WHOLE * self.uploads
+        # PostgreSQL takes a number for a 32-bit integer unless its type is said.
+        room = used < literal(_WHOLE * self.uploads, BigInteger)
         if self.size_in_bytes is None:
             return and_(true(), room)
         if size_in_bytes is None:

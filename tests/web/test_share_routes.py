@@ -218,6 +218,11 @@ def test_only_so_many_shares_of_a_person_work_at_once(make_dserver):
     created(dserver.bob, uri)
 
 
+def test_the_most_shares_that_may_be_allowed_allow_one(make_dserver):
+    dserver = make_dserver(SIGNED_URL_MAX_SHARES=10**17)
+    created(dserver.bob, deposited(dserver, Deposit()))
+
+
 @pytest.mark.parametrize("name", [None, ""])
 def test_whoever_has_no_name_is_no_operator(make_dserver, name):
     dserver = make_dserver(DISABLE_JWT_AUTHORISATION=True, DEFAULT_USER="alice")

@@ -51,9 +51,11 @@ class Health:
         :raises DatabaseBusy: if the database refuses or does not answer, or has no connection left.
         :raises MigrationsBehind: if tables are older than the installed version.
         """
-        engine, histories = sql_db.engine, schema.histories(others)
+        engine = sql_db.engine
         try:
-            migrations = self._migrations.of(lambda: schema.checked(engine, histories))
+            migrations = self._migrations.of(
+                lambda: schema.checked(engine, schema.histories(others))
+            )
         except TimeoutError as error:
             raise DatabaseBusy(
                 "it does not answer within a second, or all of its connections are in use"

@@ -50,27 +50,25 @@ def lab_proxy(lab_place: Bucket | Account) -> Iterator[StoreProxy]:
 
 
 @pytest.fixture(scope="module")
-def lab(
-    lab_bucket: Bucket,
-    jwt_settings: dict[str, Any],
-    database: Database,
-    jwt_tokens: dict[str, str],
-    described: bool,
-) -> Iterator[Dserver]:
+def lab_on(
+    jwt_settings: dict[str, Any], database: Database, jwt_tokens: dict[str, str], described: bool
+) -> Callable[[Bucket | Account], Iterator[Dserver]]:
+    """What yields the dserver of a module, whose store is the argument."""
+    return lambda place: dserver_on(place, jwt_settings, database, jwt_tokens, described=described)
+
+
+@pytest.fixture(scope="module")
+def lab(lab_on: Callable[[Bucket], Iterator[Dserver]], lab_bucket: Bucket) -> Iterator[Dserver]:
     """One dserver and one bucket per module, because making one takes long."""
-    yield from dserver_on(lab_bucket, jwt_settings, database, jwt_tokens, described=described)
+    yield from lab_on(lab_bucket)
 
 
 @pytest.fixture(scope="module")
 def azure_lab(
-    lab_account: Account,
-    jwt_settings: dict[str, Any],
-    database: Database,
-    jwt_tokens: dict[str, str],
-    described: bool,
+    lab_on: Callable[[Account], Iterator[Dserver]], lab_account: Account
 ) -> Iterator[Dserver]:
     """The same with an account."""
-    yield from dserver_on(lab_account, jwt_settings, database, jwt_tokens, described=described)
+    yield from lab_on(lab_account)
 
 
 def dserver_on(

@@ -27,12 +27,11 @@ from sqlalchemy import (
     String,
     delete,
     func,
-    insert,
     select,
     text,
-    update,
 )
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dserver_signed_url_plugin import database
@@ -103,8 +102,6 @@ class SignedURLAudit(sql_db.Model):
     tally: Mapped[str | None] = mapped_column(String(64), index=True, unique=True)
 
 
-_INSERT = insert(SignedURLAudit.__table__)
-
 
 def write(values: Mapping[str, Any]) -> None:
     """Insert a row, or increment ``requests`` of the row that has the same ``tally``.
@@ -116,8 +113,7 @@ def write(values: Mapping[str, Any]) -> None:
         # Returns the session's connection, so that a request never needs two at once.
         sql_db.session.rollback()
         with _short_transaction() as connection:
-            if not _counted(connection, values["tally"]):
-                _insert(connection, values)
+            connection.execute(_insertion(connection.dialect.name), values)
             connection.commit()
     except (SQLAlchemyError, sqlite3.Error) as error:
         # Not its message, which holds the statement.
@@ -217,23 +213,16 @@ def read(wanted: Executable) -> Sequence[Row[Any]]:
         sql_db.session.rollback()
 
 
-def _counted(connection: Connection, tally: str | None) -> bool:
-    """Increment ``requests`` of the row with this tally; return False if there is none."""
-    if tally is None:
-        return False
-    one_more = update(SignedURLAudit).where(SignedURLAudit.tally == tally)
-    statement = one_more.values(requests=SignedURLAudit.requests + 1)
-    return bool(connection.execute(statement).rowcount)
+def _insertion(dialect: str) -> Executable:
+    """Return the INSERT that increments ``requests`` of the row that has the same tally.
 
-
-def _insert(connection: Connection, values: Mapping[str, Any]) -> None:
-    try:
-        connection.execute(_INSERT, values)
-    except IntegrityError:
-        # Another transaction has just inserted the first row of this tally.
-        connection.rollback()
-        if not _counted(connection, values["tally"]):
-            raise
+    In one statement, as an export may end the counting of that row meanwhile.
+    """
+    table = SignedURLAudit.__table__
+    statement = (postgresql if dialect == "postgresql" else sqlite).insert(table)
+    return statement.on_conflict_do_update(
+        index_elements=[table.c.tally], set_={"requests": table.c.requests + 1}
+    )
 
 
 def _oldest(keep_since: datetime) -> Delete:

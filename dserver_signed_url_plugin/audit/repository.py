@@ -102,7 +102,6 @@ class SignedURLAudit(sql_db.Model):
     tally: Mapped[str | None] = mapped_column(String(64), index=True, unique=True)
 
 
-
 def write(values: Mapping[str, Any]) -> None:
     """Insert a row, or increment ``requests`` of the row that has the same ``tally``.
 
@@ -219,10 +218,10 @@ def _insertion(dialect: str) -> Executable:
     In one statement, as an export may end the counting of that row meanwhile.
     """
     table = SignedURLAudit.__table__
+    statement: postgresql.Insert | sqlite.Insert
     statement = (postgresql if dialect == "postgresql" else sqlite).insert(table)
-    return statement.on_conflict_do_update(
-        index_elements=[table.c.tally], set_={"requests": table.c.requests + 1}
-    )
+    one_more = {"requests": table.c.requests + 1}
+    return statement.on_conflict_do_update(index_elements=[table.c.tally], set_=one_more)
 
 
 def _oldest(keep_since: datetime) -> Delete:

@@ -35,7 +35,7 @@ class Audit:
     """Records decisions and finds them; needs an app context, but no request."""
 
     def __init__(self, settings: Settings) -> None:
-        self._days = settings.audit_days
+        self.days = settings.audit_days
         # Its lines appear wherever logging is configured, even if this logger is not.
         if logger.level == logging.NOTSET:
             logger.setLevel(logging.INFO)
@@ -51,7 +51,7 @@ class Audit:
         decision = decision.storable()
         logger.info("%s", json.dumps(decision.as_json()))
         # Not after the database has just refused: the caller is waiting for the answer.
-        if self._days and decision.reason != DatabaseBusy.slug:
+        if self.days and decision.reason != DatabaseBusy.slug:
             repository.write(row_of(decision))
 
     def purge(self) -> int:
@@ -59,7 +59,7 @@ class Audit:
 
         :raises DatabaseBusy: if the table cannot be used.
         """
-        return repository.purge(kept_since(self._days)) if self._days else 0
+        return repository.purge(kept_since(self.days)) if self.days else 0
 
     def page(
         self, permit: UploadPermit, uuid: str | None, before: int | None, limit: int
@@ -83,7 +83,7 @@ class Audit:
         :raises AuditOff: if this server keeps none.
         :raises DatabaseBusy: if the table cannot be read.
         """
-        rows = repository.find(within(search, self._days), limit + 1)
+        rows = repository.find(within(search, self.days), limit + 1)
         more = rows[limit - 1]["id"] if len(rows) > limit else None
         return DecisionPage(search.uri or "", [decision_of(row) for row in rows[:limit]], more)
 
@@ -92,7 +92,7 @@ class Audit:
 
         :raises DatabaseBusy: if the table cannot be read.
         """
-        found = repository.uses(share, _USES) if self._days else ()
+        found = repository.uses(share, _USES) if self.days else ()
         counted = {action: Use(count, in_utc(last)) for action, count, last in found}
         return {action: counted[action] for action in _USES if action in counted}
 
@@ -103,7 +103,7 @@ class Audit:
 
         :raises DatabaseBusy: if the table cannot be read.
         """
-        found = repository.last_runs() if self._days else ()
+        found = repository.last_runs() if self.days else ()
         runs: dict[str, Run] = {}
         for action, outcome, moment, reason in sorted(found, key=lambda row: row[2]):
             name, ended_at = action.removeprefix(COMMAND), in_utc(moment)

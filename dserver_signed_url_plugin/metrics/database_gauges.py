@@ -45,6 +45,7 @@ def read(audit: Audit) -> Sequence[DatabaseGauge]:
         _gauge("pending_bytes", "Bytes that they have announced.", counts.pending_bytes),
         _gauge("pending_oldest_seconds", "Seconds since the oldest of them began.", max(0.0, age)),
         _gauge("shares", "Shares whose links work.", counts.shares),
+        _gauge("audit_days", "Days for which decisions are kept; 0 if they are not.", audit.days),
         *_runs(audit.last_runs()),
     ]
 

@@ -82,6 +82,7 @@ def test_what_is_pending_and_shared_is_read_from_the_database(dserver, scrape):
     assert 0 < seen("pending_oldest_seconds") < 60
     assert seen("shares") == 1
     assert seen("database_up") == 1
+    assert seen("audit_days") == 365
 
 
 def test_pending_bytes_whose_sum_no_integer_of_sqlite_holds_are_added_up(dserver, scrape):

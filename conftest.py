@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import botocore.session
+import hypothesis
 import pytest
 from dservercore import sql_db
 from flask import Flask
@@ -53,6 +54,11 @@ def pytest_configure() -> None:
     processes inherit that.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # How long one example takes says more of the machine than of the code.
+    hypothesis.settings.register_profile(
+        "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
+    hypothesis.settings.load_profile("any machine")
     # Reading the description of S3 is most of the work of dtool, which does it for every URI.
     botocore.session.create_loader = cache(botocore.session.create_loader)
 

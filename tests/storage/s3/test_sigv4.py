@@ -13,7 +13,7 @@ import boto3
 import botocore.session
 import pytest
 from botocore.config import Config
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dserver_signed_url_plugin.filenames import served_as
@@ -89,11 +89,6 @@ def theirs(site, credentials, action, seconds, **parameters):
     return url, datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc)
 
 
-# The first call for a site makes a client, which takes long.
-unhurried = settings(deadline=None)
-
-
-@unhurried
 @given(sites, keyrings, keys, lives)
 @example(SITES[0], KEYRINGS[0], "/leading//and/trailing/", 60)
 @example(SITES[0], KEYRINGS[0], "a/./b/../c", 60)
@@ -104,7 +99,6 @@ def test_a_get_is_signed_as_botocore_signs_it(site, credentials, key, seconds):
     assert QuerySigner(site.place, credentials, signed_at, seconds).sign("GET", key) == expected
 
 
-@unhurried
 @given(sites, keyrings, keys, lives, st.binary(max_size=4), metadata)
 @example(SITES[0], KEYRINGS[0], "key", 60, b"", {"Handle": "  inner   and outer  space "})
 def test_a_pinned_put_is_signed_as_botocore_signs_it(
@@ -119,7 +113,6 @@ def test_a_pinned_put_is_signed_as_botocore_signs_it(
     assert signer.sign("PUT", key, headers) == expected
 
 
-@unhurried
 @given(sites, keyrings, keys, lives, st.text(st.characters(exclude_categories=["Cs"])), printable)
 @example(SITES[0], KEYRINGS[2], "key", 60, "attachment; filename=\"a b.txt\"; x*=UTF-8''%C3%9C", "")
 @example(SITES[2], KEYRINGS[0], "a/./b", 60, "~-_.!*'()+%20%2B\r\n&=?#/", "text/plain; x=1")
@@ -145,7 +138,6 @@ def test_a_get_under_a_name_is_signed_as_botocore_signs_it(
     assert signer.sign("GET", key, parameters=parameters) == expected
 
 
-@unhurried
 @given(sites, keyrings, keys, lives, st.integers(1, 10_000), printable, st.booleans())
 @example(SITES[0], KEYRINGS[2], "key", 60, 1, "2~a/b+c=_.-~ &", True)
 @example(SITES[5], KEYRINGS[1], "a b/ü", 604_800, 10_000, "VXBsb2FkIElE.x--", False)
@@ -170,7 +162,6 @@ def test_the_put_of_a_part_is_signed_as_botocore_signs_it(
     assert signer.sign("PUT", key, headers, parameters) == expected
 
 
-@unhurried
 @given(sites, keyrings, names, st.sampled_from(["attachment", "inline"]), lives)
 @example(SITES[0], KEYRINGS[0], "run 1/Größe, (1) ~'é%20.csv", "inline", 60)
 @example(SITES[2], KEYRINGS[2], "heights-1_a.tar.gz", "attachment", 60)
@@ -192,7 +183,6 @@ def test_an_item_is_signed_under_its_name_as_botocore_signs_it(
     assert signer.sign("GET", "key", query=served(relpath, disposition)) == expected
 
 
-@unhurried
 @given(sites, keyrings, st.lists(keys, min_size=2, max_size=5), lives)
 def test_one_signer_serves_many_keys_and_methods(site, credentials, many, seconds):
     signed_at = datetime(2024, 2, 29, 23, 59, 59, tzinfo=timezone.utc)

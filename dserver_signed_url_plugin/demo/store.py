@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import random
 import secrets
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +28,8 @@ HOST = "127.0.0.1"
 REGION = "us-east-1"
 # Other variables could change how the store behaves: AWS_*, DTOOL_*, and ministack's own.
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV")
+# Below those that systems give to processes that ask for any, and to outgoing connections.
+_PORTS = range(10_000, 32_768)
 CORS_RULE = {
     "AllowedMethods": ["GET", "HEAD", "PUT"],
     "AllowedOrigins": ["*"],
@@ -157,10 +161,12 @@ def inherited_variables() -> dict[str, str]:
 
 
 def free_port() -> int:
-    """Return a port on which no process listens at the moment."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """Return a port on which no process listens, and that none receives by chance meanwhile."""
+    for port in random.sample(_PORTS, 99):
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind((HOST, port))
+            return port
+    raise OSError(f"no free port of 99 on {HOST}")
 
 
 def _exists(client: S3Client, name: str) -> bool:

@@ -37,6 +37,7 @@ _SELDOM_SENDING = frozenset({"life"})
 
 Instance = TypeVar("Instance")
 Result = TypeVar("Result")
+Clock = Callable[[], float]
 
 
 class Observe(Protocol):
@@ -57,7 +58,7 @@ class Call(Deadline):
 
     def __init__(self, breaker: CircuitBreaker, outer: Deadline, *, sends: bool) -> None:
         self.breaker, self._outer, self._sends = breaker, outer, sends
-        self.started = monotonic()
+        self.started = breaker.clock()
         self.waiting_since: float | None = None
         # Whether it waits for an answer, and whether that is known to take long.
         self.is_waiting = self.is_long = False
@@ -65,7 +66,7 @@ class Call(Deadline):
     def left(self) -> float:
         """Return the seconds for which the call may still wait."""
         if self.waiting_since is None:
-            self.waiting_since = monotonic()
+            self.waiting_since = self.breaker.clock()
         self.is_waiting = True
         seconds = self._outer.left()
         return seconds if self.is_long else min(seconds, self.breaker.time_left(self))
@@ -95,10 +96,13 @@ class CircuitBreaker:
     """The circuit breaker of one store, such as a bucket; safe to share between threads.
 
     :param seconds: how long a call may wait for the store.
+    :param clock: the time in seconds, from any start.
     """
 
-    def __init__(self, name: str, seconds: float, observe: Observe = _unobserved) -> None:
-        self._name, self._seconds, self._observe = name, seconds, observe
+    def __init__(
+        self, name: str, seconds: float, observe: Observe = _unobserved, clock: Clock = monotonic
+    ) -> None:
+        self._name, self._seconds, self._observe, self.clock = name, seconds, observe, clock
         self._changed = threading.Condition(threading.RLock())
         self._calls: list[Call] = []
         self._answered_at: float | None = None
@@ -118,7 +122,7 @@ class CircuitBreaker:
         if isinstance(outer, Call) and outer.breaker is self:
             yield
             return
-        began, result = monotonic(), "refused"
+        began, result = self.clock(), "refused"
         is_observed = True
         try:
             call = self._admit(outer or Deadline(self._seconds), sends=sends)
@@ -132,7 +136,7 @@ class CircuitBreaker:
             raise
         finally:
             if is_observed:
-                self._observe(result, monotonic() - began, is_open=self.is_open)
+                self._observe(result, self.clock() - began, is_open=self.is_open)
 
     @contextmanager
     def _running(self, call: Call) -> Iterator[None]:
@@ -155,7 +159,7 @@ class CircuitBreaker:
     def answered(self, call: Call) -> None:
         """Record that the store has answered a call, and close the breaker."""
         with self._changed:
-            now = monotonic()
+            now = self.clock()
             waited = now - max(call.waiting_since or now, self._answered_at or 0)
             self._slowest = max(waited, 0.9 * self._slowest)
             self._answered_at = now
@@ -167,14 +171,14 @@ class CircuitBreaker:
         with self._changed:
             if call in self._calls[:_MAX_WAITING]:
                 return self._seconds
-            return max(call.started, self._answered_at or 0) + self._silence_limit - monotonic()
+            return max(call.started, self._answered_at or 0) + self._silence_limit - self.clock()
 
     # Admission -----------------------------------------------------------------------------
 
     def _admit(self, outer: Deadline, *, sends: bool) -> Call:
         with self._changed:
             if self.is_open:
-                self._refuse_for(self._open_until - monotonic())
+                self._refuse_for(self._open_until - self.clock())
             while not self._may_call:
                 self._wait_for_first_answer()
             call = Call(self, outer, sends=sends)
@@ -202,7 +206,7 @@ class CircuitBreaker:
         since = [call.waiting_since for call in waiting if call.waiting_since is not None]
         if not since:
             return 0.0
-        return monotonic() - max(min(since), self._answered_at or 0)
+        return self.clock() - max(min(since), self._answered_at or 0)
 
     @property
     def _silence_limit(self) -> float:
@@ -215,7 +219,7 @@ class CircuitBreaker:
             raise self._refusal(1)
         self._changed.wait(most - waited)
         if self.is_open:
-            self._refuse_for(self._open_until - monotonic())
+            self._refuse_for(self._open_until - self.clock())
 
     def _refuse_for(self, seconds: float) -> None:
         """Refuse a call while the breaker is open; after that, all but one at a time."""
@@ -231,7 +235,7 @@ class CircuitBreaker:
 
     def _failed(self, call: Call) -> None:
         with self._changed:
-            now = monotonic()
+            now = self.clock()
             waited = now - max(call.waiting_since or now, self._answered_at or 0)
             if call not in self._calls[:_MAX_WAITING]:
                 # It gave up early; the calls that go on waiting will decide.

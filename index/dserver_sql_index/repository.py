@@ -37,12 +37,10 @@ def write(info: DatasetInfo) -> None:
 
 def remove(uri: str) -> None:
     """Delete a dataset, if it is there."""
-    if not is_storable(uri):
+    # An UPDATE, as SQLite has no other lock, and may give the id to another dataset.
+    if not (is_storable(uri) and _update(uri, {"uri": uri})):
         return
-    statement = select(datasets.c.id).where(datasets.c.uri == uri).with_for_update()
-    dataset_id = sql_db.session.execute(statement).scalar_one_or_none()
-    if dataset_id is None:
-        return
+    dataset_id = _id(uri)
     _delete(dataset_id, tags, texts)
     sql_db.session.execute(delete(datasets).where(datasets.c.id == dataset_id))
 

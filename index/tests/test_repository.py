@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from threading import get_ident
 from typing import Any
 
@@ -227,27 +228,52 @@ def test_of_a_registration_and_a_deletion_at_once_both_succeed(index):
     assert rows() == [0, 0, 0]
 
 
-@pytest.mark.database("postgresql", reason="SQLite has one writer at a time")
-def test_a_dataset_that_others_register_and_delete_meanwhile_is_registered(index):
-    this_thread, other = get_ident(), dataset(1, readme="other", tags=["other"])
-    acts = {
-        "INSERT INTO sql_index_dataset ": lambda: register(other),
-        "UPDATE sql_index_dataset ": lambda: SQLSearch().delete_dataset(other["uri"]),
-    }
+@contextmanager
+def others_act(app: Flask, acts: Mapping[str, Callable[[], None]]) -> Iterator[None]:
+    """Let others act, and commit, whenever this thread sends a statement that begins so."""
+    this_thread = get_ident()
 
     def act_before(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         for beginning, act in acts.items():
             if statement.startswith(beginning) and get_ident() == this_thread:
-                pool.submit(commit, index, act).result()
+                pool.submit(commit, app, act).result()
 
     with ThreadPoolExecutor(1) as pool:
         event.listen(sql_db.engine, "before_cursor_execute", act_before)
         try:
-            register(dataset(1, readme="mine", tags=["mine"]))
+            yield
         finally:
             event.remove(sql_db.engine, "before_cursor_execute", act_before)
+
+
+@pytest.mark.database("postgresql", reason="SQLite has one writer at a time")
+def test_a_dataset_that_others_register_and_delete_meanwhile_is_registered(index):
+    other = dataset(1, readme="other", tags=["other"])
+    acts = {
+        "INSERT INTO sql_index_dataset ": lambda: register(other),
+        "UPDATE sql_index_dataset ": lambda: SQLSearch().delete_dataset(other["uri"]),
+    }
+    with others_act(index, acts):
+        register(dataset(1, readme="mine", tags=["mine"]))
     assert found(tags=["mine"]) == found(free_text="mine") == ["dataset-1"]
     assert found(tags=["other"]) == found(free_text="other") == []
+
+
+@pytest.mark.database("sqlite", reason="PostgreSQL gives no id twice")
+def test_a_deletion_leaves_the_dataset_that_has_the_id_since_another_deletion(index):
+    uri = dataset(1)["uri"]
+
+    def replace() -> None:
+        SQLSearch().delete_dataset(uri)
+        register(dataset(2))
+
+    register(dataset(1))
+    sql_db.session.commit()
+    first = ("UPDATE sql_index_dataset ", "DELETE FROM sql_index_tag ")
+    with others_act(index, dict.fromkeys(first, replace)):
+        SQLSearch().delete_dataset(uri)
+    sql_db.session.commit()
+    assert found() == ["dataset-2"]
 
 
 @pytest.mark.database("postgresql", reason="of the index, only its tsvectors have a limit")

@@ -157,9 +157,8 @@ def _claimed(permit: UploadPermit, row: Mapping[str, Any], quota: Quota | None) 
                 if not _is_same(lease.upload, permit, row):
                     lease.delete()
                     continue
-                if quota is not None:
-                    quota.check(lease.upload.uploader, lease.upload.size_in_bytes)
-                lease.update(state=UploadState.OPENING)
+                if not lease.begin_again(quota) and quota is not None:
+                    raise quota.refusal(lease.upload.uploader, lease.upload.size_in_bytes)
             yield lease
             return
     raise repository.UploadGone

@@ -28,11 +28,13 @@ from dserver_signed_url_plugin.uploads.models import (
     PendingUpload,
     UploadState,
 )
+from dserver_signed_url_plugin.uploads.quotas import Quota
 from dserver_signed_url_plugin.uploads.repository import (
     REMOVAL,
     database_time,
     execute,
     latest,
+    lock_quota,
     parameters,
     refetch,
 )
@@ -113,6 +115,22 @@ class Lease:
             raise self._taken_over()
         for name, value in values.items():
             setattr(self.upload, name, value)
+
+    def begin_again(self, quota: Quota | None) -> bool:
+        """Make a removed upload pending; False if that would exceed the quota.
+
+        :raises UploadBusy: if another request has taken over.
+        """
+        upload, row = self.upload, self._mine
+        if quota is not None:
+            lock_quota(quota, upload.uploader)
+            row = and_(row, quota.has_room(upload.uploader, upload.size_in_bytes))
+        is_pending = execute(update(PendingUpload).where(row).values(state=UploadState.OPENING))
+        if is_pending:
+            upload.state = UploadState.OPENING
+        else:
+            self.check()
+        return is_pending
 
     def record_urls(self, expire_at: datetime, *, pinned: bool, some_pinned: bool = False) -> None:
         """Record, before URLs are handed out, when the last one ends and if any is not pinned.

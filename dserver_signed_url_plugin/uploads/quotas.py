@@ -1,6 +1,7 @@
 """Quotas: how many uploads, and how many bytes, one user may have pending.
 
-The database counts them in the statement that inserts an upload, so that no race exceeds them.
+The database counts them in the statement that inserts an upload, or begins a removed one again.
+Those who do so at once cannot exceed the bytes, but the number of uploads by a few.
 """
 
 from __future__ import annotations
@@ -46,32 +47,22 @@ class Quota:
     size_in_bytes: int | None = None
 
     def has_room(self, uploader: str, size_in_bytes: int | None) -> ColumnElement[bool]:
-        """Return the condition under which one more upload may be inserted.
+        """Return the condition under which one more upload may be pending.
 
         :param size_in_bytes: its bytes as announced.
         :raises SizesRequired: if bytes are limited, and not all of its sizes are announced.
         """
         mine = PendingUpload.uploader == uploader
         weights = case((_IS_PENDING, _WHOLE), else_=1)
-        used = select(func.coalesce(func.sum(weights), 0)).where(mine).scalar_subquery()
+        used = select(func.coalesce(func.sum(weights), 0)).where(mine).correlate(None)
         # PostgreSQL takes a number for a 32-bit integer unless its type is said.
-        room = used < literal(_WHOLE * self.uploads, BigInteger)
+        room = used.scalar_subquery() < literal(_WHOLE * self.uploads, BigInteger)
         if self.size_in_bytes is None:
             return and_(true(), room)
         if size_in_bytes is None:
             raise SizesRequired
-        bytes_used = select(_BYTES).where(mine, _IS_PENDING).scalar_subquery()
+        bytes_used = select(_BYTES).where(mine, _IS_PENDING).correlate(None).scalar_subquery()
         return and_(room, bytes_used <= self.size_in_bytes - size_in_bytes)
-
-    def check(self, uploader: str, size_in_bytes: int | None) -> None:
-        """Check that a removed upload may be begun again.
-
-        :raises TooMuchPending: with the limit.
-        """
-        has_room = sql_db.session.scalar(select(self.has_room(uploader, size_in_bytes)))
-        sql_db.session.rollback()
-        if not has_room:
-            raise self.refusal(uploader, size_in_bytes)
 
     def refusal(self, uploader: str, size_in_bytes: int | None) -> TooMuchPending:
         """Return the error for an upload that exceeds the quota."""

@@ -186,7 +186,7 @@ def claim(uuid: str, quota: Quota | None = None, **values: Any) -> PendingUpload
             # Not every driver returns how many rows were inserted.
             row = {"uuid": uuid, "last_active_at": values["created_at"], **values}
             manifest, row["manifest_json"] = row["manifest_json"], ""
-            _lock_quota(quota, values["uploader"])
+            lock_quota(quota, values["uploader"])
             sql_db.session.execute(_insertion(quota, row), parameters(row))
             # Only of a row that this request has inserted, which nobody else's staging names.
             inserted = {"uuid": uuid, "staging": row["staging"], "manifest_json": manifest}
@@ -226,7 +226,7 @@ def find_identical(uploader: str, base_uri: str, fingerprint: str) -> PendingUpl
     return min(found, key=lambda upload: upload.id, default=None)
 
 
-def _lock_quota(quota: Quota | None, uploader: str) -> None:
+def lock_quota(quota: Quota | None, uploader: str) -> None:
     """Lock one uploader's quota in PostgreSQL until the transaction ends.
 
     SQLite allows one writer at a time anyway.

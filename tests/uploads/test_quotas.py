@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import pytest
+from dservercore import sql_db
+from sqlalchemy import event
 
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
 from tests.support.clients import Deposit, DtoolDserver, RelpathsOnly
@@ -124,6 +126,28 @@ def test_those_who_begin_at_once_do_not_pass_by_much(make_dserver):
         statuses = list(pool.map(knock, range(16)))
     assert set(statuses) <= {200, 409, 503}
     assert 5 <= statuses.count(200) <= 5 + threads
+
+
+def test_of_two_that_were_cancelled_and_are_begun_again_at_once_one_exceeds_the_bytes(make_dserver):
+    dserver = make_dserver(SIGNED_URL_MAX_PENDING_BYTES=10)
+    first, second = (Deposit({"six.txt": b"sechs!"}) for _ in range(2))
+    for deposit in (first, second):
+        assert begin(dserver.alice, dserver, deposit).status_code == 200
+        assert dserver.alice.delete(upload(dserver, deposit)).status_code == 200
+    other, answers = Person(dserver.app, dserver.tokens["alice"]), []
+
+    def begin_beside(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("UPDATE pending_upload SET state=") and not answers:
+            answers.append(pool.submit(begin, other, dserver, second))
+            # Long enough to get to where it has to wait; the outcome does not depend on it.
+            wait(answers, timeout=0.5)
+
+    with ThreadPoolExecutor(1) as pool, dserver.app.app_context():
+        event.listen(sql_db.engine, "before_cursor_execute", begin_beside)
+        statuses = [begin(dserver.alice, dserver, first).status_code]
+        event.remove(sql_db.engine, "before_cursor_execute", begin_beside)
+    statuses += [answer.result().status_code for answer in answers]
+    assert sorted(statuses) == [200, 409]
 
 
 def test_operators_see_who_has_how_much_pending(make_dserver):

@@ -61,10 +61,15 @@ class SignedURLExtension(ExtensionABC):
         """Do nothing: datasets registered by other means need nothing from this plugin."""
 
     def delete_dataset(self, uri: str) -> None:
-        """End the shares of a dataset, and delete how it was deposited."""
-        share_repository.end_shares_of_dataset(uri)
-        deposit_repository.forget_dataset(uri)
-        part_repository.forget_dataset(uri)
+        """End the shares of a dataset, and delete how it was deposited; dserver commits that.
+
+        In its transaction, in which a search plugin may have locked the dataset until dserver's own
+        row is deleted. If this fails, dserver goes on, and so must that transaction.
+        """
+        with sql_db.session.begin_nested():
+            share_repository.end_shares_of_dataset(uri)
+            deposit_repository.forget_dataset(uri)
+            part_repository.forget_dataset(uri)
 
 
 def _trust_proxies(app: Flask, count: int) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from importlib.metadata import version
+from typing import Any
 
+import dservercore.utils
 import pytest
 from dservercore.config import Config
 from flask import request
 
 import dserver_signed_url_plugin
 from tests.support.audit_records import rows
-from tests.support.dserver import encoded
+from tests.support.databases import on_each_database
+from tests.support.dserver import Dserver, encoded
 
 
 def test_the_version_of_this_plugin_is_shown(dserver):
@@ -62,3 +66,44 @@ def test_the_audit_has_the_address_that_the_outermost_of_so_many_proxies_saw(
         client.get(f"/signed-urls/dataset/{encoded(dserver.base_uri)}", headers=headers)
         assert request.url_root == root
     assert [row["address"] for row in rows(dserver)] == [address]
+
+
+class RegistersAnew:
+    """Another extension, beside whose part of a deletion somebody else registers the dataset."""
+
+    def __init__(self, dserver: Dserver, info: dict[str, Any]) -> None:
+        self._dserver, self._info = dserver, info
+        self._pool = ThreadPoolExecutor(1)
+        self.registered: Future[None]
+
+    def register_dataset(self, info: Any) -> None:
+        pass
+
+    def delete_dataset(self, _uri: str) -> None:
+        self.registered = self._pool.submit(self._register)
+        # Long enough for all that need not wait for the deletion.
+        wait([self.registered], timeout=0.5)
+
+    def _register(self) -> None:
+        with self._dserver.app.app_context():
+            dservercore.utils.register_dataset(self._info)
+
+
+@on_each_database
+def test_a_dataset_that_is_registered_while_it_is_deleted_is_found_and_is_there(dserver):
+    uuid = "550e8400-e29b-41d4-a716-446655440000"
+    info = {
+        "uuid": uuid, "type": "dataset", "name": "n", "uri": f"{dserver.base_uri}/{uuid}",
+        "base_uri": dserver.base_uri, "readme": "", "manifest": {"items": {}}, "annotations": {},
+        "creator_username": "alice", "frozen_at": 1.7e9, "created_at": 1.7e9, "tags": [],
+        "number_of_items": 0, "size_in_bytes": 0,
+    }  # fmt: skip
+    with dserver.app.app_context():
+        dservercore.utils.register_dataset(info)
+    other = RegistersAnew(dserver, info)
+    dserver.app.custom_extensions.append(other)
+    assert dserver.alice.delete(f"/uris/{encoded(info['uri'])}").status_code == 200
+    other.registered.result()
+    with dserver.app.app_context():
+        assert len(dserver.app.search.search({"base_uris": [dserver.base_uri]})) == 1
+        assert dservercore.utils.dataset_uri_exists(info["uri"])

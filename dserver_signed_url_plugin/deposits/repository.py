@@ -10,7 +10,7 @@ from typing import Any
 from dservercore import sql_db
 from dservercore.sql_models import Dataset
 from sqlalchemy import DateTime, String, and_, delete, exists, insert, select, update
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dserver_signed_url_plugin.times import in_utc
@@ -90,14 +90,9 @@ def forget(uri: DatasetURI) -> None:
 
 
 def forget_dataset(uri: str) -> None:
-    """Delete the row of a dataset that is deleted from dserver's register by other means."""
-    try:
-        gone = and_(_is(uri), _table.is_being_deleted.is_(False))
-        execute(delete(TempShareDeposit).where(gone))
-    except SQLAlchemyError:
-        # dserver goes on with its own tables.
-        sql_db.session.rollback()
-        raise
+    """Delete the row of a dataset that is deleted by other means, without a commit."""
+    gone = and_(_is(uri), _table.is_being_deleted.is_(False))
+    sql_db.session.execute(delete(TempShareDeposit.__table__).where(gone))
 
 
 def forget_unregistered(before: datetime) -> None:

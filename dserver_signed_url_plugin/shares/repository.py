@@ -31,7 +31,6 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.exc import SQLAlchemyError
 
 from dserver_signed_url_plugin.shares.facts import EndReason, ShareFacts
 from dserver_signed_url_plugin.shares.models import Share
@@ -148,13 +147,8 @@ def revoke(share_id: str) -> None:
 
 
 def end_shares_of_dataset(uri: str) -> None:
-    """End the shares of a dataset that is deleted from dserver's register."""
-    try:
-        end(of_dataset(uri), "dataset-deleted")
-    except SQLAlchemyError:
-        # dserver goes on with its own tables.
-        sql_db.session.rollback()
-        raise
+    """End the shares of a dataset, without a commit: dserver is deleting it from its register."""
+    sql_db.session.execute(_ending(of_dataset(uri), "dataset-deleted"))
 
 
 def cursor(share: ShareFacts) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from dservercore import sql_db
 from sqlalchemy import and_, bindparam, delete, exists, insert, select, update
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError
 
 from dserver_signed_url_plugin.uploads.models import (
     DatasetInParts,
@@ -86,6 +86,7 @@ def note_dataset(uri: DatasetURI, *, in_parts: bool) -> None:
     """Note whether a dataset that is about to be frozen has items in parts."""
     if not in_parts:
         forget_dataset(str(uri))
+        sql_db.session.commit()
         return
     known = select(DatasetInParts.id).where(_is(uri.uuid, str(uri)))
     columns = DatasetInParts.__table__.c
@@ -104,13 +105,9 @@ def is_in_parts(uri: DatasetURI) -> bool:
 
 
 def forget_dataset(uri: str) -> None:
-    """Delete what is known of a dataset that is deleted from dserver's register."""
-    try:
-        execute(delete(DatasetInParts).where(_is(uri[-_UUID_LENGTH:], uri)))
-    except SQLAlchemyError:
-        # dserver goes on with its own tables.
-        sql_db.session.rollback()
-        raise
+    """Delete what is known of a dataset, without a commit."""
+    known = _is(uri[-_UUID_LENGTH:], uri)
+    sql_db.session.execute(delete(DatasetInParts.__table__).where(known))
 
 
 def upload_ids() -> set[str]:

@@ -149,3 +149,14 @@ def test_users_can_be_deleted_before_the_migration_was_run(dserver):
         sql_db.session.commit()
     delete_by_route(dserver, "bob")
     assert "bob" not in dserver.admin.get("/users").text
+
+
+@on_each_database
+def test_datasets_can_be_deleted_before_the_migration_was_run(dserver, uri):
+    with dserver.app.app_context():
+        sql_db.session.execute(text("DROP TABLE signed_url_share"))
+        sql_db.session.commit()
+    ask(dserver, "alice", "DELETE", f"/uris/{encoded(uri)}")
+    with dserver.app.app_context():
+        assert dserver.app.search.search({"base_uris": [dserver.base_uri]}) == []
+        assert sql_db.session.scalars(sql_db.select(Dataset)).all() == []

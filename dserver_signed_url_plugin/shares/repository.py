@@ -74,9 +74,12 @@ def find(share_id: str, *conditions: Condition) -> ShareFacts | None:
 
 
 def identifiers(share_id: str) -> bytes | None:
-    """Return the sorted SHA-1 digests of the items of a share, or None if all are shared."""
+    """Return the sorted SHA-1 digests of the items of a share, or None if all are shared.
+
+    Of a share that is no longer there, none are.
+    """
     row = one(select(_columns.identifiers).where(_columns.id == share_id))
-    return None if row is None else row[0]
+    return b"" if row is None else row[0]
 
 
 def of_user(username: str) -> Condition:

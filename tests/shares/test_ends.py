@@ -8,11 +8,11 @@ import pytest
 from dservercore import sql_db
 from dservercore.cli import user_cli
 from dservercore.sql_models import Dataset
-from sqlalchemy import text
+from sqlalchemy import delete, text
 
 from dserver_signed_url_plugin.shares.facts import ShareFacts
 from dserver_signed_url_plugin.shares.models import Share
-from tests.support.clients import Deposit, DtoolDserver
+from tests.support.clients import FILES, Deposit, DtoolDserver
 from tests.support.databases import on_each_database
 from tests.support.dserver import Dserver, encoded
 from tests.support.links import Visitor, shared
@@ -160,3 +160,14 @@ def test_datasets_can_be_deleted_before_the_migration_was_run(dserver, uri):
     with dserver.app.app_context():
         assert dserver.app.search.search({"base_uris": [dserver.base_uri]}) == []
         assert sql_db.session.scalars(sql_db.select(Dataset)).all() == []
+
+
+def test_a_share_that_is_deleted_while_somebody_opens_it_shows_nothing_else(dserver, uri):
+    visitor = shared(dserver, uri, relpaths=[next(iter(FILES))])
+    with dserver.app.app_context():
+        visits = dserver.services.visits
+        facts = visits.find(visitor.token)
+        sql_db.session.execute(delete(Share.__table__))
+        sql_db.session.commit()
+        opened = visits.open(facts)
+        assert not visits.items(opened)

@@ -28,7 +28,7 @@ CHANGES = {"set_readme": "new", "set_annotations": {"a": "new"}, "set_tags": ["n
 
 # As no JSON of a request is: dserver refuses that earlier.
 NESTED: dict = {}
-for _ in range(5_000):
+for _ in range(100_000):
     NESTED = {"a": NESTED}
 
 

@@ -42,12 +42,12 @@ access_log_format = '%(h)s "%(m)s %(U)s" %(s)s %(b)s bytes %(L)s s'
 
 
 # The link of a share has its token in the path; and a signed URL or a token may be pasted there, in
-# the place of a URI.
+# the place of a URI. What was copied from several lines has line breaks before or within a secret.
 SECRETS = re.compile(
-    r"((?:signature|credential|token|accesskeyid|\bsig)(?:=|%(?:25)*3D)"
-    r"|signed-urls(?:/|%(?:25)*2F)+s(?:/|%(?:25)*2F)+)[^&\s\"']+"
-    r"|(?<=/)[^/\s@\"']+:[^/\s@\"']+(?=@)"
-    r"|\beyJ[\w-]{5,}\.[\w.-]+",
+    r"((?:signature|credential|token|accesskeyid|sig)(?:=|%(?:25)*3D)"
+    r"|signed-urls(?:/|%(?:25)*2F)+s(?:/|%(?:25)*2F)+"
+    r"|(?-i:eyJ))[^& \"']+"
+    r"|(?<=/)[^/ :@\"']+:[^/ @\"']+(?=@)",
     re.IGNORECASE,
 )
 
@@ -75,13 +75,16 @@ class OneLine(logging.Formatter):
     """Formats a record as one line without secrets: a path may hold a line break, or a token."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        """Return the entry with its line breaks escaped."""
-        return printable(super().formatMessage(record))
+        """Return the entry without secrets, with its line breaks escaped."""
+        return printable(without_secrets(super().formatMessage(record)))
+
+    def formatException(self, ei: Any) -> str:
+        """Return the traceback without secrets."""
+        return without_secrets(super().formatException(ei))
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the entry, with any traceback, printable and without secrets."""
-        lines = super().format(record).split("\n")
-        return without_secrets("\n".join(map(printable, lines)))
+        """Return the entry, with any traceback, printable."""
+        return "\n".join(map(printable, super().format(record).split("\n")))
 
 
 class JSONMessage(logging.Formatter):

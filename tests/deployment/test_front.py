@@ -209,6 +209,7 @@ def test_a_path_hides_secrets_however_often_it_is_encoded(get, front):
         "/x2/signed-urls%252fs%252fsecretB",
         "/x3/signed-urls%25252Fs%25252FsecretC",
         "/x4/user:secretD@host/",
+        "/x4/user:%0AsecretF@host/",
         "/x5/s3:%2F%2Fuser:secretE%40host/%ff",
     ):
         get(target)

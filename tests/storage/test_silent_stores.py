@@ -26,16 +26,18 @@ from werkzeug.test import TestResponse
 
 from dserver_signed_url_plugin.demo.app import DEPOSITORS, SEARCHERS, SETTINGS_VARIABLE
 from dserver_signed_url_plugin.demo.server import FACTORY, GUNICORN_SETTINGS
+from tests.support.answering_server import Answer, Answering
 from tests.support.clients import Deposit, DserverClientJS, DtoolDserver
-from tests.support.dserver import Dserver, in_capitals
+from tests.support.dserver import Account, Dserver, in_capitals
 from tests.support.proxy import Fault, Request
 from tests.support.refusals import assert_refused
 from tests.support.s3_holdings import check_dataset
-from tests.support.silent_servers import Manner, silent
+from tests.support.silent_servers import KEY, Manner, silent
 
 SECONDS = 1
-# What a call may take beyond the time for its store, here, where many tests run at once.
-MORE = 4
+# What a call may take beyond the time for its store, here, where many tests run at once. Without
+# that time, requests would end after 15 (Azure) or 60 seconds (S3).
+MORE = 10
 UUID = "550e8400-e29b-41d4-a716-446655440000"
 FILES = {"one.txt": b"eins", "two.txt": b"zwei"}
 
@@ -94,14 +96,18 @@ def test_every_call_to_a_silent_store_ends_in_time(make_dserver_on, kind, manner
 
 
 def test_once_a_store_is_away_calls_are_refused_without_asking_it(make_dserver_on):
-    with silent() as store:
-        dserver = make_dserver_on(store.bucket(), SIGNED_URL_STORAGE_SECONDS=6)
+    with Answering([Answer(status=0)]) as store:
+        place = Account("away", f"{store.endpoint}/away", KEY)
+        # A sixth of it is the time for which nobody asks.
+        dserver = make_dserver_on(place, SIGNED_URL_STORAGE_SECONDS=120)
         uri = register(dserver, dserver.base_uri)
-        check_away(dserver.bob.read_item(uri, "0" * 40), 0)
-        asked = store.asked
-        for act in calls(dserver, uri)[1:]:
-            check_away(*timed(act), most=0.9)
-        assert store.asked == asked
+        while "at the moment" not in (answer := dserver.bob.read_item(uri, "0" * 40)).text:
+            check_away(answer, 0)
+        asked = len(store.asked)
+        for act in calls(dserver, uri):
+            # Not the twelve seconds for which calls wait for a first answer.
+            check_away(*timed(act), most=6)
+        assert len(store.asked) == asked
 
 
 def test_a_store_that_is_back_is_asked_again(make_dserver, proxy, s3):
@@ -122,7 +128,7 @@ def test_a_store_that_is_back_is_asked_again(make_dserver, proxy, s3):
 
 
 def test_a_completion_that_makes_progress_may_take_longer_than_a_call(make_dserver, proxy, s3):
-    dserver = make_dserver(**proxy.settings(), SIGNED_URL_STORAGE_SECONDS=2)
+    dserver = make_dserver(**proxy.settings(), SIGNED_URL_STORAGE_SECONDS=3)
     deposit, never = Deposit({f"{n}.txt": b"%d" % n for n in range(64)}), threading.Event()
     client = DserverClientJS()
     grant = client.begin(dserver.alice, dserver.base_uri, deposit)
@@ -167,7 +173,8 @@ def test_many_at_once_are_served_by_a_store_that_answers(make_dserver, proxy, pa
     uri = DtoolDserver().upload(first.alice, first.base_uri, Deposit(FILES)).json["uri"]
     database = first.app.config["SQLALCHEMY_DATABASE_URI"]
     # A process that has not asked this store before.
-    dserver = make_dserver(**proxy.settings(), SQLALCHEMY_DATABASE_URI=database)
+    settings = {"SQLALCHEMY_DATABASE_URI": database, "SIGNED_URL_STORAGE_SECONDS": 120}
+    dserver = make_dserver(**proxy.settings(), **settings)
 
     def slowly(_: Request) -> None:
         never.wait(pause)
@@ -239,8 +246,8 @@ def test_a_bucket_that_is_dead_does_not_hold_up_calls_to_another(make_dserver, t
             assert {status for status, _ in beside} == {200}
             # They still wait, and there is a free thread all the same. No machine is ever quiet.
             assert not all(one.done() for one in waiting)
-            assert median(seconds for _, seconds in beside) < 2 * median(alone) + 0.1
-            assert max(seconds for _, seconds in beside) < 3
+            assert median(seconds for _, seconds in beside) < 2 * median(alone) + 0.5
+            assert max(seconds for _, seconds in beside) < 5
             assert {one.result()[0] for one in waiting} == {502}
 
 
@@ -272,7 +279,8 @@ def test_a_read_does_not_wait_for_rules_that_do_not_come(make_dserver, proxy):
         assert len(asked) == 1
     finally:
         never.set()
-    assert monotonic() - began < 1 + MORE
+    # One second of waiting, and not the ten that the rules have.
+    assert monotonic() - began < 8
 
 
 def test_reads_ask_for_the_rules_once(make_dserver, proxy):

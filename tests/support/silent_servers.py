@@ -27,14 +27,13 @@ class Manner(Enum):
 
 
 class SilentStore:
-    """A store at ``port``; ``asked`` counts the requests that have reached it."""
+    """A store at ``port``."""
 
     def __init__(self, manner: Manner) -> None:
         self._manner = manner
         self._ended = threading.Event()
         self._listening = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port = self._listening.getsockname()[1]
-        self.asked = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
     @property
@@ -60,7 +59,6 @@ class SilentStore:
     def _keep(self, connection: socket.socket) -> None:
         with suppress(OSError), connection:
             while connection.recv(65536):
-                self.asked += 1
                 if self._manner is Manner.BODY:
                     connection.sendall(_HEAD)
                 for byte in self._manner.value:

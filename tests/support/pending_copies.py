@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import count
 
-# How long one call may wait for the store.
-HASTE = {"SIGNED_URL_STORAGE_SECONDS": 1}
+# How long one call may wait for the store: it looks at a copy for the last time after two seconds,
+# and has one for the answer.
+HASTE = {"SIGNED_URL_STORAGE_SECONDS": 3}
 
 
 def copying(looks: int) -> Callable[[bytes], bytes]:

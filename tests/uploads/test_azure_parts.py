@@ -87,7 +87,7 @@ def test_a_completion_goes_on_when_the_store_has_copied_an_item(
     make_azure_dserver, account, blobs, waiting, status
 ):
     with StoreProxy(account) as proxy:
-        proxy.rewritten = copying(looks=10)
+        proxy.rewritten = copying(looks=1000)
         dserver = make_azure_dserver(**SETTINGS, **HASTE, **proxy.settings())
         wanted = deposit()
         grant = begin(dserver, wanted)
@@ -101,6 +101,7 @@ def test_a_completion_goes_on_when_the_store_has_copied_an_item(
         waiting = {"uri": grant["uri"], "wait_seconds": 1}
         under_way = dserver.alice.post("/signed-urls/upload-complete", waiting)
         assert (under_way.status_code, under_way.json["items_done"]) == (202, 1)
+        proxy.rewritten = bytes
         assert dserver.alice.complete(grant["uri"]).status_code == 200
         assert sum("x-ms-copy-source" in asked.headers for asked in proxy.requests) == 1
         check_dataset(dserver, blobs, wanted)

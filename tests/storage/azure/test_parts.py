@@ -180,9 +180,10 @@ class TestAzureParts(PartContract):
         parted.put_all()
         seen = parted.stored()
         with asked_through_proxy(parted, account) as proxy:
-            proxy.rewritten = lambda body: body.replace(b"success", b"pending")
             for _ in range(2):
-                with deadline.under(Deadline(0.2)), pytest.raises(AssemblyPending) as raised:
+                until_pending = UntilPending()
+                proxy.rewritten = until_pending.rewritten
+                with deadline.under(until_pending), pytest.raises(AssemblyPending) as raised:
                     parted.assemble(seen)
                 assert raised.value.retry_after
                 assert parted.upload.held().final == {}
@@ -220,6 +221,21 @@ class TestAzureParts(PartContract):
                 parted.assemble(seen)
             proxy.before = lambda request: None
             assert parted.assemble(seen).fits(parted.item)
+
+
+class UntilPending(Deadline):
+    """A call that has half a second for each answer once a copy is pending, as every one is."""
+
+    def __init__(self):
+        super().__init__(30)
+        self._is_pending = False
+
+    def rewritten(self, body):
+        self._is_pending = self._is_pending or b"<CopyStatus>success" in body
+        return body.replace(b"<CopyStatus>success", b"<CopyStatus>pending")
+
+    def left(self):
+        return 0.5 if self._is_pending else super().left()
 
 
 @contextmanager

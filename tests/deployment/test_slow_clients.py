@@ -155,9 +155,13 @@ def test_entries_and_requests_have_the_id_of_their_request(dserver, public, guni
     }
     address = f"{public.endpoint}/signed-urls/dataset/{encoded(f'{dserver.base_uri}/{UUID}')}"
     assert requests.get(address, headers=headers, timeout=30).status_code == 404
-    gunicorn.wait_until(lambda: '"request_id": "of-the-caller"}' in gunicorn.said)
-    lines = [json.loads(line) for line in gunicorn.said.splitlines() if "of-the-caller" in line]
-    entry, audit, access = lines
+
+    def said() -> list[str]:
+        return [line for line in gunicorn.said.splitlines() if "of-the-caller" in line]
+
+    # gunicorn logs a request when it has been answered.
+    gunicorn.wait_until(lambda: len(said()) >= 3)
+    entry, audit, access = lines = [json.loads(line) for line in said()]
     assert {line["request_id"] for line in lines} == {"of-the-caller"}
     assert (entry["level"], audit["reason"]) == ("INFO", "dataset-not-found")
     assert (access["status"], access["address"]) == (404, "127.0.0.1")
@@ -181,11 +185,12 @@ def test_no_signature_and_no_token_that_was_pasted_into_a_path_is_logged(public,
 
 
 def test_no_token_of_a_link_is_logged_by_nginx_or_gunicorn(public, gunicorn):
-    token = "secret7" * 4 + "abcd"
+    before, token = gunicorn.said.count("/signed-urls/"), "secret7" * 4 + "abcd"
     for path in ("s/{0}", "s//{0}", "s%2F{0}/x", "s/{0}/preview?x={0}", "%73/{0}"):
         for prefix in ("/signed-urls/", "//signed-urls//"):
             requests.get(f"{public.endpoint}{prefix}{path.format(token)}", timeout=30)
     public.container.wait_until(lambda: public.said.count("/signed-urls/s/…") >= 10)
+    # It logs a request when it has been answered.
+    gunicorn.wait_until(lambda: gunicorn.said.count("/signed-urls/") >= before + 10)
     assert "secret" not in public.said
     assert "secret" not in gunicorn.said
-    assert gunicorn.said.count("/signed-urls/") >= 10

@@ -35,11 +35,12 @@ def test_what_hangs_is_waited_for_once_and_not_called_again():
         calls.append(1)
         ended.wait(20)
 
-    for most in (2, 0.05, 0.05):
-        began = monotonic()
+    began = monotonic()
+    for _ in range(100):
         with pytest.raises(TimeoutError):
             shared.of(hang)
-        assert monotonic() - began < most
+    # Were it waited for each time, that would be ten seconds.
+    assert monotonic() - began < 5
     ended.set()
     assert len(calls) == 1
 

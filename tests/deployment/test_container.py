@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -281,8 +280,7 @@ def test_a_schedule_that_waits_for_tomorrow_stops_at_once(stack):
     with stack.container(CLEANUP) as schedule:
         schedule.wait_until(lambda: "Next clean-up at" in schedule.said)
         assert "02:00 UTC" in schedule.said
-        schedule.process.send_signal(signal.SIGTERM)
-        assert schedule.process.wait(2) == 0
+        assert schedule.stop() == 0
     assert schedule.said.endswith("Stopped.\n")
 
 
@@ -296,7 +294,6 @@ def test_a_schedule_that_is_stopped_ends_its_clean_up_too(stack):
     with stack.container(CLEANUP, FLASK_APP="endless", **EVERY_SECOND) as schedule:
         schedule.wait_until(lambda: "pid " in schedule.said)
         pid = int(schedule.said.split("pid ")[1].split()[0])
-        schedule.process.send_signal(signal.SIGTERM)
-        assert schedule.process.wait(2) == 0
+        assert schedule.stop() == 0
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)

@@ -42,7 +42,7 @@ def test_what_was_interrupted_is_listed_and_gone_on_with(
 
     proxy.before = hold
     process = start(dserver, str(folder), text=True)
-    assert reached.wait(15), process.communicate()
+    assert reached.wait(SECONDS), process.communicate()
     process.send_signal(with_)
     said, remarks = process.communicate(timeout=SECONDS)
     killed.set()
@@ -205,7 +205,7 @@ def test_who_interrupts_the_signing_is_told_the_command_that_does_it(unsigned, s
 
     proxy.fault = hold
     process = start(dserver, str(folder), text=True)
-    assert reached.wait(15), process.communicate()
+    assert reached.wait(SECONDS), process.communicate()
     process.send_signal(signal.SIGINT)
     killed.set()
     said, remarks = process.communicate(timeout=SECONDS)

@@ -60,10 +60,10 @@ def migrated(dserver: Dserver, sql: Callable[[str], None]) -> Callable[[str | No
 
 
 def promptly(dserver: Dserver, path: str = READY) -> Any:
-    """Return an answer, which has to come within a second."""
+    """Return an answer, which has to come before one that waits for four seconds to connect."""
     began = monotonic()
     answer = dserver.nobody.get(path)
-    assert monotonic() - began < 1
+    assert monotonic() - began < 3
     return answer
 
 

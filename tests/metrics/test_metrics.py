@@ -220,7 +220,8 @@ def test_a_scrape_does_not_wait_for_a_database_that_hangs(dserver, scrape, postg
     with postgresql.frozen():
         began = monotonic()
         seen = scrape(dserver)
-        assert monotonic() - began < 2
+        # A statement and a connection have four seconds and more.
+        assert monotonic() - began < 3.5
     assert seen("database_up") == 0
     assert "pending_uploads" not in {name for name, _ in seen.values}
     refused = {"route": "read-dataset", "status": "4xx", "slug": "not-authenticated"}

@@ -49,7 +49,8 @@ def test_where_all_fail_none_is_repeated_for_long():
     began = monotonic()
     with pytest.raises(StorageAway):
         each(work, range(1000))
-    assert monotonic() - began < 1
+    # With the pauses of all it would be a minute.
+    assert monotonic() - began < 10
     assert work.calls.total() < 500
 
 

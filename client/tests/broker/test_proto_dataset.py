@@ -238,9 +238,9 @@ def test_a_freeze_waits_until_a_change_has_been_made(proto: ProtoDataset) -> Non
     freezing = threading.Thread(target=freeze)
     with proto._locks.changing():
         freezing.start()
-        assert begun.wait(timeout=10)
+        assert begun.wait(timeout=60)
         (proto.directory / "README.yml").write_text("changed")
-    freezing.join(timeout=10)
+    freezing.join(timeout=60)
     assert found == ["changed"]
 
 

@@ -35,7 +35,7 @@ class Working:
 
     def wait_for(self, number: int) -> None:
         with self._progressed:
-            assert self._progressed.wait_for(lambda: len(self.worked) >= number, timeout=10)
+            assert self._progressed.wait_for(lambda: len(self.worked) >= number, timeout=60)
 
 
 def test_one_item_is_no_reason_to_read_ahead() -> None:

@@ -222,12 +222,12 @@ def test_a_child_does_not_wait_for_a_thread_of_its_parent(
     def slow(environ: dict[str, Any], start_response: Any) -> Any:
         """Be dserver, which signs for the parent when the child asks, too."""
         if environ["PATH_INFO"] == "/is-asked":
-            assert is_asked.wait(timeout=10)
+            assert is_asked.wait(timeout=60)
             start_response("204 No Content", [])
             return []
         if environ["PATH_INFO"].startswith("/signed-urls/items"):
             is_asked.set()
-            both.wait(timeout=10)
+            both.wait(timeout=60)
         return lab.app(environ, start_response)
 
     with serving(slow) as url:
@@ -237,7 +237,7 @@ def test_a_child_does_not_wait_for_a_thread_of_its_parent(
             env={**os.environ, "DSERVER_CACHE_DIR": str(tmp_path / "cache")},
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=120,
             check=True,
         )
     assert done.stdout == "first\n"

@@ -67,6 +67,15 @@ def promptly(dserver: Dserver, path: str = READY) -> Any:
     return answer
 
 
+def checked(dserver: Dserver, path: str = READY) -> Any:
+    """Return an answer that knows of the database; here its check may take more than 0.8 s."""
+    for _ in range(30):
+        answer = promptly(dserver, path)
+        if "database-busy" not in answer.text:
+            break
+    return answer
+
+
 def check_unready(answer: Any, slug: str) -> None:
     assert_refused(answer, 503)
     assert answer.json["errors"] == {"slug": slug}
@@ -74,7 +83,7 @@ def check_unready(answer: Any, slug: str) -> None:
 
 
 def test_a_server_is_ready_without_a_token(dserver):
-    answer = promptly(dserver)
+    answer = checked(dserver)
     assert (answer.status_code, answer.json["status"]) == (200, "ready")
     assert answer.headers["Cache-Control"] == "no-store"
 
@@ -87,20 +96,20 @@ def test_tables_of_others_and_of_newer_versions_are_good_enough(
     dserver, migrated, revision, migrations
 ):
     migrated(revision)
-    answer = promptly(dserver)
+    answer = checked(dserver)
     assert answer.json == {"status": "ready", "migrations": migrations}
 
 
 def test_additional_tables_and_columns_do_no_harm(dserver, sql, migrated):
     migrated("9999")
     sql("ALTER TABLE pending_upload ADD COLUMN of_next_year INTEGER")
-    assert promptly(dserver).status_code == 200
+    assert checked(dserver).status_code == 200
 
 
 def test_a_revision_that_has_not_been_run_makes_a_server_unready(dserver, migrated):
     migrated("0003")
-    check_unready(promptly(dserver), "migrations-behind")
-    assert "flask db upgrade" in promptly(dserver).json["message"]
+    check_unready(checked(dserver), "migrations-behind")
+    assert "flask db upgrade" in checked(dserver).json["message"]
 
 
 @on_each_database
@@ -115,7 +124,7 @@ def test_a_revision_that_has_not_been_run_makes_a_server_unready(dserver, migrat
 def test_a_missing_table_or_column_makes_a_server_unready(dserver, sql, migrated, statement):
     migrated("9999")
     sql(statement)
-    check_unready(promptly(dserver), "migrations-behind")
+    check_unready(checked(dserver), "migrations-behind")
 
 
 def check_index_behind(answer: Any) -> None:
@@ -130,20 +139,20 @@ def check_index_behind(answer: Any) -> None:
 )
 def test_a_missing_table_or_column_of_the_index_makes_a_server_unready(dserver, sql, statement):
     sql(statement)
-    check_index_behind(promptly(dserver))
+    check_index_behind(checked(dserver))
 
 
 @pytest.mark.database("sqlite", reason="migrations have made the tables of PostgreSQL")
 def test_a_revision_of_the_index_that_has_not_been_run_makes_a_server_unready(dserver, sql):
     sql("CREATE TABLE alembic_version_sql_index (version_num VARCHAR(32))")
-    check_index_behind(promptly(dserver))
+    check_index_behind(checked(dserver))
 
 
 def test_a_server_becomes_ready_as_soon_as_its_tables_are_there(dserver, migrated):
     migrated("0003")
-    check_unready(promptly(dserver), "migrations-behind")
+    check_unready(checked(dserver), "migrations-behind")
     migrated(None)
-    assert promptly(dserver).status_code == 200
+    assert checked(dserver).status_code == 200
 
 
 @postgresql_only
@@ -196,14 +205,14 @@ def silent_dserver(make_dserver_on: Callable[..., Dserver]) -> Iterator[Dserver]
 def test_stores_are_told_on_request_and_make_no_server_unready(silent_dserver):
     dserver = silent_dserver
     path = f"{READY}?stores=true"
-    assert promptly(dserver, path).json["stores"] == []
+    assert checked(dserver, path).json["stores"] == []
     plan = {"uuid": "550e8400-e29b-41d4-a716-446655440000", "name": "cress"}
     for _ in range(5):
         assert dserver.alice.begin(dserver.base_uri, plan).status_code == 502
-    answer = promptly(dserver, path)
+    answer = checked(dserver, path)
     assert answer.status_code == 200
     assert answer.json["stores"] == [{"base_uri": dserver.base_uri, "is_refused": True}]
-    assert "stores" not in promptly(dserver).json
+    assert "stores" not in checked(dserver).json
     for secret in (*secrets_of(dserver.place), dserver.place.endpoint):
         assert secret not in answer.text
 
@@ -212,7 +221,7 @@ def test_probes_are_neither_audited_nor_limited(make_dserver, caplog):
     dserver = make_dserver(SIGNED_URL_RATE_LIMIT="1 per day")
     for path in (LIVE, READY, f"{READY}?stores=maybe"):
         for _ in range(3):
-            assert promptly(dserver, path).status_code in (200, 422)
+            assert checked(dserver, path).status_code in (200, 422)
     assert said(caplog) == []
     assert written(dserver) == []
 

@@ -31,8 +31,7 @@ SECONDS_TO_CONNECT = 4
 # The time limit of further statements, in seconds, after one has timed out.
 _SECONDS_AFTER_TIMEOUT = 0.2
 
-_UPGRADE = "flask db upgrade --directory dserver_signed_url_plugin:migrations"
-_CHECK = "flask db check --directory dserver_signed_url_plugin:migrations"
+_MIGRATE = "/signed-urls/health/ready says which migrations to run"
 
 _PSYCOPGS = frozenset({"psycopg", "psycopg2"})
 
@@ -67,12 +66,9 @@ def advice(error: Exception) -> str:
         return "all of its connections are in use: wait a moment"
     message, state = driver_message(error), _state(error)
     if _lacks_table(error):
-        return f"a table is missing: run `{_UPGRADE}`"
+        return f"a table is missing: {_MIGRATE}"
     if _lacks_column(error):
-        return (
-            f"a column is missing: run `{_UPGRADE}`; if that does not help, `{_CHECK}` lists the "
-            "tables that differ"
-        )
+        return f"a column is missing: {_MIGRATE}"
     # lock_not_available and query_canceled.
     if state in {"55P03", "57014"} or "is locked" in message:
         return "it is busy: wait a moment"

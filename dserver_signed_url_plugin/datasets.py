@@ -149,7 +149,8 @@ def check_registrable(uri: DatasetURI) -> None:
 def register(uri: DatasetURI, dataset_info: Mapping[str, Any]) -> None:
     """Register a frozen dataset in dserver's register, and its search and retrieve plugins.
 
-    Idempotent. Errors of dserver's own database are raised unchanged if they are transient.
+    Idempotent. Errors of the database are raised unchanged if they are transient, or say that a
+    table or column is missing.
 
     :param dataset_info: in the format of ``dservercore.utils.generate_dataset_info``.
     :raises RegistrationFailed: if one of them fails.
@@ -163,7 +164,7 @@ def register(uri: DatasetURI, dataset_info: Mapping[str, Any]) -> None:
         sql_db.session.rollback()
         if find(uri) is not None:
             return
-        if isinstance(error, database.AWAY):
+        if isinstance(error, database.AWAY) or database.is_outdated(error):
             raise
         _log_failure("Registration", uri, error)
         raise RegistrationFailed(type(error).__name__) from error
@@ -172,7 +173,7 @@ def register(uri: DatasetURI, dataset_info: Mapping[str, Any]) -> None:
 def unregister(uri: DatasetURI) -> None:
     """Delete a dataset from dserver's search and retrieve plugins, then from its register.
 
-    Idempotent.
+    Idempotent. Errors of the database are raised as by ``register``.
 
     :raises StillRegistered: if one of them fails.
     """
@@ -183,7 +184,7 @@ def unregister(uri: DatasetURI) -> None:
         sql_db.session.rollback()
         if find(uri) is None:
             return
-        if isinstance(error, database.AWAY):
+        if isinstance(error, database.AWAY) or database.is_outdated(error):
             raise
         _log_failure("Removal", uri, error)
         raise StillRegistered(type(error).__name__) from error

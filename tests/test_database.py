@@ -76,8 +76,8 @@ def test_a_missing_table_is_named_to_the_administrator(dserver, logged):
 @pytest.mark.parametrize(
     ("change", "missing"),
     [
-        ("DROP TABLE pending_upload", "a table is missing: run `flask db upgrade"),
-        ("ALTER TABLE pending_upload DROP COLUMN staging", "a column is missing: run `flask db"),
+        ("DROP TABLE pending_upload", "a table is missing"),
+        ("ALTER TABLE pending_upload DROP COLUMN staging", "a column is missing"),
     ],
 )
 def test_a_missing_column_is_told_from_a_missing_table(dserver, logged, change, missing):
@@ -86,11 +86,47 @@ def test_a_missing_column_is_told_from_a_missing_table(dserver, logged, change, 
         sql_db.session.commit()
     answer = dserver.alice.begin(dserver.base_uri, CLIENT.plan(Deposit(FILES)))
     check_not_ready(answer, logged, missing)
-    assert missing in answer.json["message"]
+    assert f"{missing}: /signed-urls/health/ready says" in answer.json["message"]
     result = dserver.app.test_cli_runner().invoke(pending_upload, ["list"])
     assert result.exit_code == 1
     assert missing in result.stderr
     assert "check that it is running" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "back", "missing"),
+    [
+        (
+            "ALTER TABLE sql_index_dataset RENAME TO elsewhere",
+            "ALTER TABLE elsewhere RENAME TO sql_index_dataset",
+            "a table is missing",
+        ),
+        (
+            "ALTER TABLE sql_index_dataset RENAME COLUMN readme_json TO elsewhere",
+            "ALTER TABLE sql_index_dataset RENAME COLUMN elsewhere TO readme_json",
+            "a column is missing",
+        ),
+    ],
+    ids=["table", "column"],
+)
+def test_what_the_index_lacks_is_named_and_its_migrations_found(
+    dserver, logged, change, back, missing
+):
+    deposit = Deposit(FILES)
+    grant = CLIENT.begin(dserver.alice, dserver.base_uri, deposit)
+    CLIENT.put(grant, deposit)
+    with dserver.app.app_context():
+        sql_db.session.execute(text(change))
+        sql_db.session.commit()
+    answer = dserver.alice.complete(grant["uri"])
+    check_not_ready(answer, logged, missing)
+    assert f"{missing}: /signed-urls/health/ready says" in answer.json["message"]
+    behind = dserver.nobody.get("/signed-urls/health/ready")
+    assert "--directory dserver_sql_index:migrations" in behind.json["message"]
+    with dserver.app.app_context():
+        sql_db.session.execute(text(back))
+        sql_db.session.commit()
+    assert dserver.alice.complete(grant["uri"]).status_code == 200
 
 
 def test_a_database_that_is_away_lacks_nothing(dserver):

@@ -10,11 +10,13 @@ import pytest
 from dservercore import sql_db
 from dservercore.sql_models import Dataset
 from dtoolcore.utils import generate_identifier
+from sqlalchemy import text
 
 from dserver_signed_url_plugin.cli.lifecycle import lifecycle
 from dserver_signed_url_plugin.lifecycle.sweep import DatasetState
 from dserver_signed_url_plugin.uris import BaseURI
 from tests.support.clients import Deposit, DtoolDserver
+from tests.support.databases import on_each_database
 from tests.support.dserver import encoded
 from tests.support.proxy import Fault
 
@@ -60,6 +62,19 @@ def test_what_the_store_has_deleted_is_forgotten_everywhere(dserver, s3, bucket)
     assert dserver.bob.get(f"/uris/{encoded(f'{dserver.base_uri}/{gone}')}").status_code == 404
     assert dserver.bob.read(f"{dserver.base_uri}/{kept}").status_code == 200
     assert states(sweep(dserver)[1]) == {kept: "present"}
+
+
+@on_each_database
+def test_an_index_that_lacks_a_table_is_named_in_a_sentence(dserver, s3, bucket):
+    [uuid] = deposited(dserver)
+    expire(s3, bucket, uuid)
+    with dserver.app.app_context():
+        sql_db.session.execute(text("DROP TABLE sql_index_tag"))
+        sql_db.session.commit()
+    words = ["sweep", dserver.base_uri, "--even-if-all"]
+    result = dserver.app.test_cli_runner().invoke(lifecycle, words)
+    assert result.exit_code == 1
+    assert "a table is missing: /signed-urls/health/ready says" in result.stderr
 
 
 def test_what_was_forgotten_may_be_deposited_again(dserver, s3, bucket):

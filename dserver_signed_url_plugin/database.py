@@ -136,7 +136,14 @@ def add_defaults(config: MutableMapping[str, Any]) -> None:
 
 
 def limit_engine(engine: Engine) -> None:
-    """Apply the limits to new connections of an engine; options of the operator take precedence."""
+    """Apply the limits to new connections of an engine; options of the operator take precedence.
+
+    :raises ConfigurationError: if its URL has an invalid ``prepare_threshold``.
+    """
+    threshold = engine.url.query.get("prepare_threshold")
+    if engine.driver == "psycopg" and threshold is not None:
+        # Text, unless it is there several times.
+        _prepare_threshold(str(threshold))
     if not event.contains(engine, "do_connect", _connect):
         event.listen(engine, "do_connect", _connect)
 

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from dservercore import ValidationError, sql_db
 from dtoolcore.utils import generate_identifier
-from sqlalchemy import create_engine, event, text
+from sqlalchemy import event, text
 from sqlalchemy.exc import OperationalError
 
-from dserver_signed_url_plugin import database as limits
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
+from dserver_signed_url_plugin.demo.app import create_app
 from dserver_signed_url_plugin.errors import ConfigurationError
 from tests.support.clients import Deposit, DtoolDserver, each_client
 from tests.support.databases import on_each_database
@@ -289,8 +289,8 @@ def test_a_url_can_say_that_no_statement_is_kept_in_a_connection(
 
 
 @pytest.mark.database("postgresql", reason="a parameter of psycopg")
-def test_a_url_that_says_something_else_of_statements_is_explained():
-    engine = create_engine("postgresql+psycopg://x@127.0.0.1:1/x?prepare_threshold=never")
-    limits.limit_engine(engine)
+@pytest.mark.parametrize("said", ["never", "5&prepare_threshold=6"])
+def test_a_url_that_says_something_else_of_statements_stops_dserver(said):
+    address = f"postgresql+psycopg://x@127.0.0.1:1/x?prepare_threshold={said}"
     with pytest.raises(ConfigurationError, match="a number or `none` as its prepare_threshold"):
-        engine.connect()
+        create_app({"SQLALCHEMY_DATABASE_URI": address})

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from io import FileIO
@@ -41,7 +41,7 @@ class JournalUnusable(SignedURLError):
 
 @dataclass(eq=False)
 class JournalNotWritable(JournalUnusable):
-    """The file cannot be opened to be written, as below a home directory that is read-only."""
+    """The file cannot be begun, as below a home directory that is read-only, or on a full disk."""
 
 
 @dataclass
@@ -62,7 +62,10 @@ class Journal:
 
         :raises JournalUnusable: if the file cannot be written.
         """
-        _append(self.path, self.file, identifier)
+        try:
+            _append(self.file, identifier)
+        except OSError as error:
+            raise JournalUnusable(self.path, _reason(error)) from error
 
     def remove(self) -> None:
         """Remove the file, because the run that began it is complete."""
@@ -98,15 +101,15 @@ def opened(
 
     :param match: the pattern of the items that this run reads; None for all.
 
-    :raises JournalNotWritable: if it cannot be opened.
-    :raises JournalUnusable: if it cannot be written, is another file, or another run is using it.
+    :raises JournalNotWritable: if it cannot be opened, or its first line not be written.
+    :raises JournalUnusable: if it is another file, or another run is using it.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Not buffered: what a full disk does not take would fail once more when it is closed.
         file = path.open("a+b", buffering=0)
     except OSError as error:
-        raise JournalNotWritable(path, error.strerror or "it cannot be opened") from error
+        raise JournalNotWritable(path, _reason(error)) from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -145,22 +148,26 @@ def _resumed(path: Path, file: FileIO, key: Mapping[str, str]) -> Journal | None
 
 def _begun(path: Path, file: FileIO, key: Mapping[str, str], match: str | None) -> Journal:
     now = datetime.now(timezone.utc)
-    file.truncate(0)
-    _append(path, file, {**key, "began_at": now.timestamp(), "match": match})
+    try:
+        file.truncate(0)
+        _append(file, {**key, "began_at": now.timestamp(), "match": match})
+    except OSError as error:
+        # What was written of the line would be taken for another file. A device has nothing to cut.
+        with suppress(OSError):
+            file.truncate(0)
+        raise JournalNotWritable(path, _reason(error)) from error
     return Journal(path, file, now, match)
 
 
-def _append(path: Path, file: FileIO, value: object) -> None:
-    """Write a line of JSON.
-
-    :raises JournalUnusable: if it cannot be written.
-    """
+def _append(file: FileIO, value: object) -> None:
+    """Write a line of JSON."""
     line = f"{json.dumps(value)}\n".encode()
-    try:
-        while line:
-            line = line[file.write(line) :]
-    except OSError as error:
-        raise JournalUnusable(path, error.strerror or "it cannot be written") from error
+    while line:
+        line = line[file.write(line) :]
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or "it cannot be written"
 
 
 def _fingerprint(entries: Mapping[str, Item]) -> str:

@@ -101,7 +101,7 @@ class Verifications:
         :param restart: whether to read again what an interrupted run has read.
         :raises DatasetNotFound: if dserver does not know it, or storage no longer holds it.
         :raises InvalidField: if no item matches.
-        :raises JournalNotWritable: if the journal cannot be opened; nothing has been read.
+        :raises JournalNotWritable: if the journal cannot be begun; nothing has been read.
         :raises JournalUnusable: if it cannot be written, or another run is using it.
         :raises StorageAway: if the store does not answer.
         """

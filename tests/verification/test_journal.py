@@ -13,7 +13,7 @@ import pytest
 from dserver_signed_url_plugin.storage.values import Item
 from dserver_signed_url_plugin.uris import DatasetURI
 from dserver_signed_url_plugin.verification import journal
-from dserver_signed_url_plugin.verification.journal import JournalUnusable
+from dserver_signed_url_plugin.verification.journal import JournalNotWritable, JournalUnusable
 
 URI = DatasetURI.parse("s3://lab/550e8400-e29b-41d4-a716-446655440000")
 ANOTHER = DatasetURI.parse("s3://lab/7c9e6679-7425-40de-944b-e07fc1f90ae7")
@@ -110,9 +110,10 @@ def test_two_runs_do_not_share_a_journal(path):
         pass
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path):
+@pytest.mark.parametrize("place", ["file/journal", "/dev/null"])
+def test_a_place_that_cannot_be_written_is_named(tmp_path, place):
     (tmp_path / "file").touch()
-    with pytest.raises(JournalUnusable, match="file/journal"), opened(tmp_path / "file/journal"):
+    with pytest.raises(JournalNotWritable, match=place), opened(tmp_path / place):
         pass
 
 
@@ -124,14 +125,28 @@ def full_disk() -> Iterator[Callable[[int], None]]:
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-@pytest.mark.parametrize("size", [10, 300])
-def test_a_disk_that_is_full_ends_with_a_sentence(path, size, full_disk):
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_journal_that_a_full_disk_does_not_take_leaves_nothing_that_another_run_refuses(
+    path, restart, full_disk
+):
+    full_disk(10)
+    with (
+        pytest.raises(JournalNotWritable, match="File too large"),
+        opened(path, restart=restart),
+    ):
+        pass
+    full_disk(300)
+    with opened(path) as begun:
+        begun.add("a")
+
+
+def test_a_disk_that_becomes_full_ends_with_a_sentence(path, full_disk):
     def run() -> None:
         with opened(path) as begun:
             for number in range(20):
                 begun.add(f"{number:040x}")
 
-    full_disk(size)
+    full_disk(300)
     with pytest.raises(JournalUnusable, match="File too large"):
         run()
 

@@ -9,11 +9,11 @@ from ipaddress import IPv6Address, IPv6Network, ip_address
 _WITH_PORT = re.compile(r"\[(?P<ipv6>[^]]*)\](?::\d*)?|(?P<ipv4>[\d.]+):\d*")
 # What a provider gives to one customer, at least.
 _PREFIX_LENGTH = 64
-_UNKNOWN = "unknown"
+_UNKNOWN = "an unknown address"
 
 
 def network_of(address: str | None) -> str:
-    """Return an IPv4 address itself, of an IPv6 address its network, and one word for all others.
+    """Return an IPv4 address itself, of an IPv6 address its network; all others are one.
 
     :param address: as the WSGI server or a proxy reports it.
     """

@@ -56,14 +56,16 @@ class RateLimits:
 
         :raises TooManyRequests: if the address has exceeded a limit.
         """
-        self._check("address", network_of(address), f"Without a valid token, {address}")
+        network = network_of(address)
+        self._check("address", network, f"Without a valid token, {network}")
 
     def check_visitor(self, address: str | None, share_id: str) -> None:
         """Count a request with the link of a share; others of the same address may go on.
 
         :raises TooManyRequests: if the address has exceeded a limit for this share.
         """
-        self._check("visitor", f"{share_id} {network_of(address)}", f"With this link, {address}")
+        network = network_of(address)
+        self._check("visitor", f"{share_id} {network}", f"With this link, {network}")
 
     def _check(self, kind: str, name: str, sender: str) -> None:
         for limit in self._limits:

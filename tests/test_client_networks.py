@@ -26,4 +26,4 @@ def test_an_address_counts_as_its_network_whatever_its_port_is(address, network)
 
 @pytest.mark.parametrize("address", [None, "", "unknown", "_hidden", "1.2.3.4.5:6", "[]:1"])
 def test_whoever_has_no_address_counts_as_one(address):
-    assert network_of(address) == "unknown"
+    assert network_of(address) == "an unknown address"

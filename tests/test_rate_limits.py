@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from dserver_signed_url_plugin.demo.store import free_port
-from dserver_signed_url_plugin.errors import ConfigurationError
+from dserver_signed_url_plugin.errors import ConfigurationError, TooManyRequests
 from tests.support.audit_records import rows
 from tests.support.dserver import Dserver, encoded
 from tests.support.refusals import assert_refused
@@ -64,6 +64,25 @@ def test_without_a_token_the_address_is_counted(make_dserver):
     assert [knock(f"2001:db8::{host}") for host in range(4)] == [401, 401, 401, 429]
     # Nobody is shut out by who shares an address with them.
     assert knock("192.0.2.1", dserver.tokens["bob"]) == 404
+
+
+@pytest.mark.parametrize(
+    ("addresses", "sender"),
+    [
+        (["192.0.2.1:49152", "192.0.2.1:49153"], "192.0.2.1"),
+        (["2001:db8::1", "2001:db8::2"], "2001:db8::/64"),
+        (["", "_hidden"], "an unknown address"),
+    ],
+)
+def test_a_refusal_names_what_was_counted(make_dserver, addresses, sender):
+    limits = make_dserver(SIGNED_URL_RATE_LIMIT="1 per hour").services.rate_limits
+    first, second = addresses
+    limits.check_address(first)
+    limits.check_visitor(first, "share")
+    with pytest.raises(TooManyRequests, match=f"^Without a valid token, {sender} sent more"):
+        limits.check_address(second)
+    with pytest.raises(TooManyRequests, match=f"^With this link, {sender} sent more"):
+        limits.check_visitor(second, "share")
 
 
 def test_a_preflight_is_not_counted(make_dserver):

@@ -114,7 +114,8 @@ def _parse(text: str | None) -> list[RateLimitItem]:
 
 def _storage(address: str) -> RedisStorage:
     try:
-        # Other storages of this library have no time limit, or connect when they are created.
+        # Other storages of this library take no time limit, or not for every connection, or connect
+        # when they are created.
         if not address.startswith(_SCHEMES):
             raise ValueError
         return RedisStorage(
@@ -124,6 +125,6 @@ def _storage(address: str) -> RedisStorage:
         # Without the address, because it may contain a password.
         raise ConfigurationError(
             "SIGNED_URL_RATE_LIMIT_STORAGE",
-            "must be the address of a Redis, such as "
+            "must be the address of one Redis server (no cluster, no Sentinel), such as "
             "redis://redis:6379/0, and needs the extra `redis` of this plugin.",
         ) from error

@@ -134,6 +134,7 @@ WRONG = {
     "endless": ("SIGNED_URL_RATE_LIMIT", "1 per 99999999999999999999 years"),
     "MongoDB": ("SIGNED_URL_RATE_LIMIT_STORAGE", "mongodb://:secret-word@127.0.0.1:1"),
     "a cluster": ("SIGNED_URL_RATE_LIMIT_STORAGE", "redis+cluster://127.0.0.1:1"),
+    "Sentinel": ("SIGNED_URL_RATE_LIMIT_STORAGE", "redis+sentinel://:secret-word@127.0.0.1:1/main"),
     "asynchronous": ("SIGNED_URL_RATE_LIMIT_STORAGE", "async+memory://"),
     "a port that is none": ("SIGNED_URL_RATE_LIMIT_STORAGE", "redis://secret-word:port"),
     "no storage": ("SIGNED_URL_RATE_LIMIT_STORAGE", "secret-word"),
@@ -146,3 +147,10 @@ def test_a_setting_that_is_wrong_stops_dserver_and_is_named(make_dserver, name, 
     with pytest.raises(ConfigurationError, match=name) as refused:
         make_dserver(**{**THREE, name: value})
     assert "secret-word" not in str(refused.value)
+
+
+@pytest.mark.parametrize("kind", ["a cluster", "Sentinel"])
+def test_several_redis_servers_are_said_to_be_too_many(make_dserver, kind):
+    name, value = WRONG[kind]
+    with pytest.raises(ConfigurationError, match=r"one Redis server \(no cluster, no Sentinel\)"):
+        make_dserver(**THREE, **{name: value})

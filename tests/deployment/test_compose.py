@@ -275,7 +275,8 @@ def test_an_env_file_of_0_1_0_gets_what_it_lacks_as_the_documentation_says(tmp_p
         compose_file(old)
 
     path = tmp_path / ".env"
-    path.write_text("# Of 0.1.0\n" + "".join(f"{name}={value}\n" for name, value in old.items()))
+    # An editor may have left the last line without its end.
+    path.write_text("\n".join(["# Of 0.1.0", *(f"{name}={value}" for name, value in old.items())]))
     (tmp_path / "docker").symlink_to(DOCKER)
     [command] = re.findall(
         r"^ +(docker/make-env\.sh new\.env.*)$", steps_from_0_1_0(), re.MULTILINE

@@ -54,7 +54,7 @@ class Schedule:
         older_than, _ = _duration(environ, "CLEANUP_OLDER_THAN_HOURS", "48")
         ephemeral = (environ.get("EPHEMERAL_BASE_URIS") or "").split()
         for base_uri in ephemeral:
-            if not re.match(r"[a-z0-9]+://[^/]", base_uri):
+            if not re.fullmatch(r"[a-z0-9]+://[^/,]+", base_uri):
                 raise ValueError(
                     f"EPHEMERAL_BASE_URIS must be base URIs like s3://tempstore, not {base_uri!r}."
                 )

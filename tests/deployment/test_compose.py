@@ -443,6 +443,8 @@ def test_the_clean_up_hands_on_a_duration_that_its_command_takes(schedules, text
         ("CLEANUP_OLDER_THAN_HOURS", "9999999999d"),
         ("EPHEMERAL_BASE_URIS", "s3://tempstore, tempstore"),
         ("EPHEMERAL_BASE_URIS", "--even-if-all"),
+        ("EPHEMERAL_BASE_URIS", "s3://tempstore/"),
+        ("EPHEMERAL_BASE_URIS", "s3://tempstore,s3://lab"),
     ],
 )
 def test_a_wrong_setting_ends_the_schedule_with_its_name(name, value):

@@ -33,26 +33,41 @@ def siem():
     return SIEM()
 
 
-def test_the_script_sends_each_decision_once_unless_it_is_refused(dserver, siem, tmp_path):
+@pytest.fixture
+def send(dserver, siem, tmp_path):
+    """Run the script, with batches of at most four decisions."""
     programs, state = tmp_path / "bin", tmp_path / "siem"
     programs.mkdir()
     state.mkdir()
     [script] = code_blocks("sh", "docs/audit.rst")
+    assert script.count("10000") == 1
     path = tmp_path / "audit-to-siem"
-    path.write_text(script.replace("/var/lib/dserver/siem", shlex.quote(str(state))))
+    script = script.replace("/var/lib/dserver/siem", shlex.quote(str(state)))
+    path.write_text(script.replace("10000", "4"))
     with flask_shell(dserver.app, programs) as shell, serving(siem) as address:
 
-        def send(expected: str = "") -> None:
+        def run(expected: str = "") -> None:
             shell(f"SIEM_URL={address} sh {shlex.quote(str(path))} {expected}")
 
+        yield run
+
+
+def test_the_script_sends_each_decision_once_unless_it_is_refused(dserver, siem, send):
+    send()
+    assert siem.cursors == []
+    write(dserver, 3, days_ago=1)
+    siem.status = 503
+    send("|| test $? = 22  # curl's code for a refusal")
+    siem.status = 200
+    for number in (3, 5):
         send()
-        assert siem.cursors == []
-        write(dserver, 3, days_ago=1)
-        siem.status = 503
-        send("|| test $? = 22  # curl's code for a refusal")
-        siem.status = 200
-        for number in (3, 5):
-            send()
-            send()
-            assert siem.cursors == list(range(1, number + 1))
-            write(dserver, 2, days_ago=1)
+        send()
+        assert siem.cursors == list(range(1, number + 1))
+        write(dserver, 2, days_ago=1)
+
+
+@pytest.mark.parametrize("number", [8, 9])
+def test_the_script_catches_up_however_many_decisions_wait(dserver, siem, send, number):
+    write(dserver, number, days_ago=1)
+    send()
+    assert siem.cursors == list(range(1, number + 1))

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -18,6 +20,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 import requests
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 from dservercore import sql_db
 from flask import Flask
 from sqlalchemy import create_engine, inspect, update
@@ -36,6 +39,7 @@ from tests.support.write_keys import write_key
 pytestmark = pytest.mark.database("postgresql", reason="docker-compose.yml has PostgreSQL")
 
 SERVE = [DOCKER / "entrypoint.sh", "serve"]
+KEYS = [sys.executable, DOCKER / "make_keys.py"]
 CLEANUP = [DOCKER / "entrypoint.sh", "cleanup"]
 EVERY_SECOND = {"CLEANUP_EVERY_HOURS": str(1 / 3600)}
 FILES = {"one.txt": b"eins", "Notizen/zwei drei.txt": b"zwei"}
@@ -149,6 +153,19 @@ def test_the_one_shot_services_make_what_is_missing_and_change_nothing_after(sta
     engine = create_engine(stack.variables["SQLALCHEMY_DATABASE_URI"])
     assert {"dataset", "user", "pending_upload"} <= set(inspect(engine).get_table_names())
     engine.dispose()
+
+
+def test_of_two_stacks_that_start_at_once_one_makes_the_keys(tmp_path):
+    files = {f"JWT_{kind}_KEY_FILE": str(tmp_path / kind) for kind in ("PRIVATE", "PUBLIC")}
+    processes = [
+        subprocess.Popen(KEYS, env={**os.environ, **files}, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = sorted(process.communicate(timeout=PATIENCE)[0] for process in processes)
+    assert said == [f"{tmp_path}/PRIVATE is {how}.\n" for how in ("kept", "new")]
+    made = load_pem_private_key((tmp_path / "PRIVATE").read_bytes(), password=None).public_key()
+    assert made == load_pem_public_key((tmp_path / "PUBLIC").read_bytes())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["PRIVATE", "PUBLIC"]
 
 
 @pytest.mark.parametrize("client", [DtoolDserver(), DserverClientJS()], ids=["pinned", "staged"])

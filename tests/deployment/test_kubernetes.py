@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from tests.support.compose_files import DOCKER, ROOT
-from tests.support.documentation import code_blocks
+from tests.support.documentation import code_blocks, text_of
 
 KUBERNETES = ROOT / "deploy" / "kubernetes"
 # The oldest for which the manifests are meant, and the newest that is known.
@@ -131,6 +131,20 @@ def test_the_page_shows_secrets_under_their_names_and_without_quotes(manifests):
     shown = dict(line.split("=", 1) for line in block.splitlines())
     assert shown.keys() <= of_kind(manifests, "Secret")[0]["stringData"].keys()
     assert not {value[0] for value in shown.values()} & {"'", '"'}
+
+
+def test_each_bucket_of_the_example_has_its_keys_and_is_added_on_the_page(manifests):
+    example = (KUBERNETES / "overlays" / "example" / "settings.env").read_text()
+    buckets = set(re.findall(r"(?m)^DTOOL_S3_ENDPOINT_(\w+)=", example))
+    arguments = {pod["containers"][0]["args"][-1] for pod in pods(manifests)}
+    swept = {word for word in arguments if "://" in word}
+    added = set(re.findall(r"flask base_uri add (\S+)", text_of("docs/kubernetes.rst")))
+    assert swept < added == {f"s3://{bucket}" for bucket in buckets}
+    kinds = ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY")
+    keys = {f"DTOOL_S3_{kind}_{bucket}" for kind in kinds for bucket in buckets}
+    assert keys <= of_kind(manifests, "Secret")[0]["stringData"].keys()
+    [shown] = code_blocks("ini", "docs/kubernetes.rst")
+    assert keys <= {line.partition("=")[0] for line in shown.splitlines()}
 
 
 def test_pods_are_unprivileged_and_write_only_where_they_must(manifests):

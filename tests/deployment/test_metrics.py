@@ -103,6 +103,11 @@ def test_prometheus_and_grafana_are_reached_from_this_machine_alone(services):
     assert common == {"inside"}
 
 
+def test_alerts_are_given_also_if_dserver_never_starts(services):
+    assert "depends_on" not in services["prometheus"]
+    assert services["grafana"]["depends_on"].keys() == {"prometheus"}
+
+
 def test_metrics_are_on_if_and_only_if_the_file_is_added(services, env):
     assert services["dserver"]["environment"]["SIGNED_URL_METRICS"] == "1"
     without = compose_file(env)["services"]

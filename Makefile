@@ -1,7 +1,7 @@
 # Every target creates the environment it needs, from Python 3.10 or newer. The tests on Azure need
-# npm as well, to install a local Azure store, those of lists curl and aria2c, and those in a browser
-# Chromium and npm; without them they are skipped, or fail if REQUIRE_AZURITE=1,
-# REQUIRE_LIST_PROGRAMS=1 or REQUIRE_CHROMIUM=1 is set.
+# npm as well, to install a local Azure store, those of lists curl and aria2c, those of alerts
+# promtool, and those in a browser Chromium and npm; without them they are skipped, or fail if
+# REQUIRE_AZURITE=1, REQUIRE_PROGRAMS=1 or REQUIRE_CHROMIUM=1 is set.
 #   PYTHON=python3.12     the Python for new environments (run `make clean` to change it)
 #   TESTS=tests/uploads   the tests to run
 #   WORKERS=0             the number of parallel test processes; 0 is easiest to debug
@@ -29,7 +29,7 @@ NEXT := .venv-next
 AZURITE := 3.35.0
 AXE := 4.14.1
 CEPH_ROOT ?= $(VENV)/ceph/root
-FOR_TESTS := .azurite-$(AZURITE) .aria2-unpacked .axe-$(AXE) .chromium-found
+FOR_TESTS := .azurite-$(AZURITE) .programs-unpacked .axe-$(AXE) .chromium-found
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Otherwise pip before 23.1 builds dtool-s3 with setup.py, and prints a long warning.
@@ -133,14 +133,14 @@ $(VENV)/ceph/root: | $(VENV)/.made
 	@echo "Unpacking Ceph into $(@D) (up to 400 MB)"
 	@$(VENV)/bin/python -m tests.support.debian_packages $(@D) ceph-common ceph-mon ceph-osd radosgw
 
-# One program of which tests read lists; without it they are skipped.
-%/.aria2-unpacked: | %/.made
-	@if command -v aria2c >/dev/null || \
-		$(@D)/bin/python -m tests.support.debian_packages $(@D)/aria2 aria2 >/dev/null; then \
+# Programs that tests run; without them they are skipped. promtool is part of Prometheus.
+%/.programs-unpacked: | %/.made
+	@if command -v aria2c && command -v promtool || \
+		$(@D)/bin/python -m tests.support.debian_packages $(@D)/programs aria2 prometheus; then \
 		touch $@; \
 	else \
-		echo 'Without aria2c the tests that run it are skipped. To run them: sudo apt-get install aria2' >&2; \
-	fi
+		echo 'Without aria2c and promtool the tests that run them are skipped. To run them: sudo apt-get install aria2 prometheus' >&2; \
+	fi >/dev/null
 
 # On Debian, `python -m venv` needs a separate package.
 VENV_PACKAGE = $(notdir $(PYTHON))-venv

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import runpy
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 import yaml
 
 from dserver_signed_url_plugin.cli.pending_upload import pending_upload
+from tests.support import programs
 from tests.support.clients import Deposit, DtoolDserver
 from tests.support.compose_files import DOCKER, FILES, ROOT, compose_file, made_env
 from tests.support.documentation import code_blocks, text_of
@@ -33,10 +33,6 @@ PANELS = DASHBOARD_MODEL["panels"]
 QUERIES = [target["expr"] for panel in PANELS for target in panel["targets"]]
 QUERIES += [rule["expr"] for rule in RULES]
 NAME = re.compile(r"dserver_signed_url_\w+")
-
-needs_promtool = pytest.mark.skipif(
-    shutil.which("promtool") is None, reason="promtool is part of Prometheus, not of PyPI"
-)
 
 
 @pytest.fixture(scope="module")
@@ -151,13 +147,11 @@ def test_the_page_makes_the_rules_those_of_the_prometheus_operator():
     assert manifest["spec"]["groups"][0]["rules"] == RULES
 
 
-@needs_promtool
 def test_prometheus_takes_its_configuration_and_the_alerts_do_what_they_say():
     promtool("check", "config", DOCKER / "prometheus/prometheus.yml")
     promtool("test", "rules", Path(__file__).parent / "alerts.test.yml")
 
 
-@needs_promtool
 def test_each_query_of_the_dashboard_is_one(tmp_path):
     rules = [
         {"record": f"query:{number}", "expr": query.replace("$__rate_interval", "1m")}
@@ -169,9 +163,8 @@ def test_each_query_of_the_dashboard_is_one(tmp_path):
 
 
 def promtool(*arguments: object) -> None:
-    command = ["promtool", *map(str, arguments)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = programs.run(["promtool", *map(str, arguments)], ROOT)
+    assert done.returncode == 0, (done.stdout + done.stderr).decode()
 
 
 # The image ------------------------------------------------------------------------------------

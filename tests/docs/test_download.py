@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import list_programs
+from tests.support import programs
 from tests.support.clients import Deposit, DtoolDserver
 from tests.support.documentation import code_blocks, run
 from tests.support.dserver import encoded
@@ -37,9 +37,9 @@ def test_the_commands_for_curl_download_and_compare_a_dataset(environ, tmp_path)
 
 
 def test_the_commands_for_aria2_download_a_dataset_and_can_be_repeated(environ, tmp_path):
-    directory = Path(list_programs.program("aria2c")).parent
+    directory = Path(programs.program("aria2c")).parent
     lines = [f'PATH="{directory}:$PATH"; set -o pipefail', *code_blocks("bash", PAGE, "With aria2")]
-    environ["LD_LIBRARY_PATH"] = ":".join(list_programs.libraries())
+    environ["LD_LIBRARY_PATH"] = ":".join(programs.libraries())
     for _ in range(2):
         run(lines, tmp_path, **environ)
         assert files_below(tmp_path / "results") == FILES

@@ -17,7 +17,7 @@ from dtoolcore.utils import generate_identifier
 from dserver_signed_url_plugin.downloads.lists import FORMATS, item_list
 from dserver_signed_url_plugin.downloads.local_paths import directories_of, local_path
 from dserver_signed_url_plugin.storage.values import Item, SignedItems
-from tests.support import list_programs
+from tests.support import programs
 
 RELPATHS = [
     *(
@@ -155,27 +155,27 @@ def here(tmp_path: Path) -> Path:
 
 
 def test_curl_downloads_every_item_below_the_directory(here, address):
-    done = list_programs.run(["curl", "-sS", "-K", "-"], here, listed("curl", address))
+    done = programs.run(["curl", "-sS", "-K", "-"], here, listed("curl", address))
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
     assert_downloaded(here.parent)
 
 
 def test_curl_goes_on_after_an_item_that_is_refused(here, address):
     text = listed("curl", address, ITEMS[:3]).replace(f"/1?{QUERY}", "/1?expired")
-    list_programs.run(["curl", "-sS", "-K", "-"], here, text)
+    programs.run(["curl", "-sS", "-K", "-"], here, text)
     assert set(files_below(here)) == {ITEMS[0].relpath, ITEMS[2].relpath}
 
 
 def test_aria2c_downloads_and_verifies_every_item_below_the_directory(here, address):
     command = ["aria2c", "--no-conf", "--console-log-level=warn", "-j8", "-i-"]
-    done = list_programs.run(command, here, listed("aria2", address))
+    done = programs.run(command, here, listed("aria2", address))
     assert done.returncode == 0, done.stdout
     assert_downloaded(here.parent)
 
 
 def test_aria2c_refuses_bytes_that_differ_from_the_manifest(here, address):
     text = listed("aria2", address, [item("x", hash="0" * 32)])
-    done = list_programs.run(["aria2c", "--no-conf", "-i-"], here, text)
+    done = programs.run(["aria2c", "--no-conf", "-i-"], here, text)
     assert done.returncode != 0
     assert b"checksum" in done.stdout.lower()
 
@@ -189,10 +189,10 @@ def save(directory: Path) -> None:
 def test_md5sum_compares_every_item(here):
     save(here)
     command = ["md5sum", "-c", "--strict", "--quiet", "-"]
-    done = list_programs.run(command, here, listed("md5sum"))
+    done = programs.run(command, here, listed("md5sum"))
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
     (here / PATHS["new\nline"]).write_bytes(b"changed")
-    assert list_programs.run(command, here, listed("md5sum")).returncode == 1
+    assert programs.run(command, here, listed("md5sum")).returncode == 1
 
 
 def test_bagit_finds_a_complete_bag_and_every_path_of_fetch_txt_in_it(here):
@@ -202,7 +202,7 @@ def test_bagit_finds_a_complete_bag_and_every_path_of_fetch_txt_in_it(here):
     manifest = [line for line in listed("md5sum").splitlines() if not line.startswith("#")]
     text = "".join(f"{line[:34]}data/{line[34:]}\n" for line in manifest)
     (here / "manifest-md5.txt").write_text(text)
-    done = list_programs.run([*list_programs.bagit(), "--validate", str(here)], here)
+    done = programs.run([*programs.bagit(), "--validate", str(here)], here)
     assert done.returncode == 0, done.stderr
     bag = bagit.Bag(str(here))
     # RFC 8493 has % encoded, which bagit-python does not decode.

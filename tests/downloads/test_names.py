@@ -20,7 +20,7 @@ from dserver_signed_url_plugin.demo.store import s3_client
 from tests.support.clients import Deposit, DserverClientJS, DtoolDserver, RelpathsOnly
 from tests.support.dserver import Dserver
 from tests.support.front import Front
-from tests.support.list_programs import program
+from tests.support.programs import program
 from tests.support.refusals import assert_refused
 from tests.support.stored_upload import AWKWARD
 

@@ -43,7 +43,10 @@ def fetch(directory: Path, packages: Sequence[str]) -> Path:
 
 
 def _downloaded(scratch: Path, packages: Sequence[str]) -> list[Path]:
-    """Download the packages, and what they need that is not installed."""
+    """Download the packages, and the libraries that they need and that are not installed.
+
+    What is for all architectures, such as scripts and fonts, no program needs to start.
+    """
     for name in ("lists/partial", "archives/partial", "packages"):
         Path(scratch, name).mkdir(parents=True)
     apt = ["apt-get", "-qq"]
@@ -52,7 +55,7 @@ def _downloaded(scratch: Path, packages: Sequence[str]) -> list[Path]:
     _run([*apt, "update"])
     wanted = ["--simulate", "--reinstall", "--no-install-recommends", *packages]
     plan = _run([*apt, "install", *wanted])
-    names = re.findall(r"^Inst (\S+)", plan, re.MULTILINE)
+    names = re.findall(r"^Inst (\S+) .*\[(?!all\])\w+\]\)", plan, re.MULTILINE)
     _run([*apt, "download", *names], scratch / "packages")
     return sorted(scratch.glob("packages/*.deb"))
 

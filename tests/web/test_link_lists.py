@@ -10,7 +10,7 @@ from dtoolcore.utils import generate_identifier
 
 from dserver_signed_url_plugin.downloads.local_paths import local_path
 from dserver_signed_url_plugin.web.download_commands import commands
-from tests.support import list_programs
+from tests.support import programs
 from tests.support.clients import Deposit, DtoolDserver
 from tests.support.dserver import Dserver
 from tests.support.http_server import serving
@@ -41,11 +41,11 @@ def address(lab: Dserver) -> Iterator[str]:
 
 def typed(visitor: Visitor, address: str, program: str, directory: Path) -> None:
     """Type what the page shows for a program; expect it to succeed."""
-    list_programs.program({"aria2": "aria2c"}.get(program, program))
+    programs.program({"aria2": "aria2c"}.get(program, program))
     [command] = [
         each for each in commands(f"{address}{visitor.path}", HERE) if each.program == program
     ]
-    done = list_programs.run(["sh", "-c", command.text], directory)
+    done = programs.run(["sh", "-c", command.text], directory)
     assert done.returncode == 0, (done.stdout, done.stderr)
 
 
@@ -81,7 +81,7 @@ def test_wget_downloads_every_file_under_its_name(lab, uri, address, tmp_path):
     urls = visitor.open(query_string={"format": "urls"}, base_url=address).text
     (tmp_path / "urls").write_text(urls)
     options = ["--content-disposition", "--directory-prefix=saved", "--input-file=urls"]
-    assert list_programs.run(["wget", *options], tmp_path).returncode == 0
+    assert programs.run(["wget", *options], tmp_path).returncode == 0
     found = files_below(tmp_path / "saved")
     assert sorted(found.values()) == sorted(FILES.values())
     assert found["c.bin"] == FILES["a/b/c.bin"]

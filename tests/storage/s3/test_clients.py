@@ -18,7 +18,7 @@ from dserver_signed_url_plugin.storage.s3.clients import parsed_timestamp
 from dserver_signed_url_plugin.storage.s3.connection import S3Connection
 from dserver_signed_url_plugin.uris import BaseURI
 from tests.support.dserver import in_capitals
-from tests.support.list_programs import program
+from tests.support.programs import program
 from tests.support.proxy import StoreProxy
 from tests.support.stored_upload import README, Upload, put, uninterrupted
 from tests.support.stub_store import Faults, StubStore

@@ -1,4 +1,4 @@
-"""The programs that read lists of downloads: curl, aria2c, wget, md5sum, bagit.py."""
+"""Programs that tests run: those that read lists of downloads, and Prometheus' promtool."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-UNPACKED = Path(sys.prefix, "aria2", "root", "usr")
+UNPACKED = Path(sys.prefix, "programs", "root", "usr")
 
 
 def run(command: Sequence[str], directory: Path, text: str = "") -> subprocess.CompletedProcess:
@@ -38,11 +38,11 @@ def run(command: Sequence[str], directory: Path, text: str = "") -> subprocess.C
 def program(name: str) -> str:
     """Return the path of a program: the installed one, or the one that `make test` unpacks.
 
-    Without it the test is skipped, or fails if REQUIRE_LIST_PROGRAMS is set.
+    Without it the test is skipped, or fails if REQUIRE_PROGRAMS is set.
     """
     found = shutil.which(name) or shutil.which(name, path=str(UNPACKED / "bin"))
     if found is None:
-        give_up = pytest.fail if "REQUIRE_LIST_PROGRAMS" in os.environ else pytest.skip
+        give_up = pytest.fail if "REQUIRE_PROGRAMS" in os.environ else pytest.skip
         give_up(f"There is no {name}.")
     return found
 

@@ -118,6 +118,10 @@ if [ -n "$DSERVER_HOST" ]; then
     secure "$DSERVER_HOST" > dserver/tls.conf
     [ -z "$STORE" ] || secure "$STORE_HOST" > store/tls.conf
 fi
+# What listens at a port does so by IPv6 too. Where the kernel has none, nginx would not start.
+if [ -e /proc/net/if_inet6 ]; then
+    find http dserver store -name '*.conf' -exec sed -E -i 's/listen ([0-9]+( [^;]*)?;)/& listen [::]:\1/' {} +
+fi
 if grep -q acme_certificate dserver/* store/* 2> /dev/null; then
     fill acme.conf http/acme.conf
     echo 'load_module /usr/lib/nginx/modules/ngx_http_acme_module.so;' > main/acme.conf

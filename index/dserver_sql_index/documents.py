@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import operator
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -141,7 +142,7 @@ def _check(row: Row) -> None:
 
     dserver checks who may register datasets in the base URI, and compares it with no URI.
     """
-    if not row["uri"].startswith(f"{row['base_uri'].rstrip('/')}/"):
+    if not _is_below(row["uri"], row["base_uri"]):
         raise ValueError("the URI does not begin with the base URI")
     for name, value in row.items():
         column = datasets.columns[name].type
@@ -149,6 +150,14 @@ def _check(row: Row) -> None:
             raise ValueError(f"{name} is too long, or has a character that cannot be stored")
         if isinstance(column, Integer) and not 0 <= operator.index(value) < _LIMITS[type(column)]:
             raise ValueError(f"{name} is out of range")
+
+
+def _is_below(uri: str, base_uri: str) -> bool:
+    prefix = f"{base_uri.rstrip('/')}/"
+    if prefix.startswith("file:///"):
+        # dtool puts its host's name into the URI of each dataset.
+        uri = re.sub("^file://[^/]*/", "file:///", uri)
+    return uri.startswith(prefix)
 
 
 def _longest(name: str) -> float:

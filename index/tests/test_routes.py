@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 from dserver_sql_index import SQLSearch
+from dservercore import ValidationError
 from flask import request
 
-from index.tests.datasets import dataset
+from index.tests.datasets import dataset, register
 from tests.support.databases import on_each_database
 from tests.support.dserver import Dserver, encoded
 
@@ -21,6 +22,25 @@ def test_what_dserver_could_not_register_is_refused(dserver: Dserver, change: di
     info["frozen_at"] = str(info["frozen_at"])
     assert dserver.alice.put(path, info).status_code == 400
     assert dserver.alice.put(path, {**info, **dict.fromkeys(change, "1")}).status_code == 201
+
+
+@pytest.mark.usefixtures("index")
+@pytest.mark.parametrize(
+    ("base_uri", "uri"),
+    [
+        ("s3://lab", "s3://other/x"),
+        ("s3://lab", "s3://lab-2/x"),
+        ("azure://lab", "azure://x/lab/x"),
+        ("file:///lab", "file://any-host/lab-2/x"),
+        ("file:///lab", "file://any-host/other/lab/x"),
+        ("file:///lab", "s3://any-host/lab/x"),
+        ("file://host/lab", "file://other-host/lab/x"),
+        ("file://host/lab", "file:///lab/x"),
+    ],
+)
+def test_a_dataset_of_another_base_uri_is_refused(base_uri: str, uri: str):
+    with pytest.raises(ValidationError, match="does not begin with the base URI"):
+        register(dataset(1, base_uri, uri=uri))
 
 
 def test_a_search_for_too_many_tags_says_how_many_it_takes(dserver: Dserver):

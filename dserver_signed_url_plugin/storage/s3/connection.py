@@ -165,7 +165,7 @@ class S3Connection:
             if not is_bare(error):
                 raise
         # Any server may answer 404; the answer to GET has a body that shows whether it is S3's.
-        self._client.get_object(Bucket=self.bucket, Key=key)
+        self._client.get_object(Bucket=self.bucket, Key=key)["Body"].close()
         raise UnexpectedS3Answer("an object that is there and is not")
 
     def put(self, key: str, body: str, metadata: Mapping[str, str] | None = None) -> None:

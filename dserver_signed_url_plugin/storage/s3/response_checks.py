@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from botocore.response import StreamingBody
+
 from dserver_signed_url_plugin.storage.content_range import is_beginning
 from dserver_signed_url_plugin.storage.values import StoredItem
 
@@ -50,12 +52,18 @@ def check(operation_model: Any, response_dict: Mapping[str, Any], **_: Any) -> N
     :raises UnexpectedS3Answer: if it does not belong to the operation.
     """
     operation, status = operation_model.name, response_dict["status_code"]
-    headers = response_dict["headers"]
+    headers, body = response_dict["headers"], response_dict["body"]
     if 300 <= status < 400 and "x-amz-bucket-region" not in headers:
         # botocore would request the region, be redirected again, and so on.
         raise UnexpectedS3Answer(f"a redirect ({status})")
     if status < 300:
-        _check_success(operation, status, headers, response_dict["body"])
+        try:
+            _check_success(operation, status, headers, body)
+        except UnexpectedS3Answer:
+            # What would be read later holds its connection.
+            if isinstance(body, StreamingBody):
+                body.close()
+            raise
 
 
 def _check_success(operation: str, status: int, headers: Mapping[str, str], body: Any) -> None:

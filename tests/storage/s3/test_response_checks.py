@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from time import monotonic
+from types import SimpleNamespace
 
 import pytest
+from botocore.response import StreamingBody
 
 from dserver_signed_url_plugin.storage.s3.response_checks import (
     UnexpectedS3Answer,
+    check,
     check_range,
     check_root,
 )
@@ -70,3 +74,12 @@ def test_a_part_that_was_not_requested_is_not_believed(limit, headers):
 @pytest.mark.parametrize(("part", "limit"), [("bytes 0-2/900", 2), ("bytes 0-2/3", 9)])
 def test_a_part_that_was_requested_is_taken(part, limit):
     check_range({"ResponseMetadata": {"HTTPStatusCode": 206}, "ContentRange": part}, 3, limit)
+
+
+@pytest.mark.parametrize(("status", "headers"), [(200, {}), (204, {"etag": "e"})])
+def test_an_object_that_is_refused_holds_no_connection(status, headers):
+    raw = BytesIO(b"<html>")
+    response = {"status_code": status, "headers": headers, "body": StreamingBody(raw, None)}
+    with pytest.raises(UnexpectedS3Answer):
+        check(SimpleNamespace(name="GetObject"), response)
+    assert raw.closed

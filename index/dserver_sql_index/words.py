@@ -10,8 +10,9 @@ from itertools import chain
 # Letters and digits; each character of a script that does not separate words is a word of its own.
 _UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _WORD = re.compile(f"[{_UNSPACED}]|[^\\W_{_UNSPACED}]+")
-# A piece of a text, which ends between words if it can. NFKD makes up to 18 characters of one.
-_PIECE = re.compile(r".{1,4096}(?!\S)|.{4096}", re.DOTALL)
+# A piece of a text, which ends before white space or punctuation if there is any. NFKD makes up to
+# 18 characters of one.
+_PIECE = re.compile(r".{1,4096}(?=[\s!-/:-@\[-`{-~]|\Z)|.{4096}", re.DOTALL)
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 # A lexeme of PostgreSQL has at most 2,046 bytes; a character at most four.
 _MAX_LENGTH = 255

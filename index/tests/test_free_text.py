@@ -89,6 +89,14 @@ def test_a_phrase_does_not_cross_from_one_file_to_the_next():
     assert found(free_text='"a/red"') == ["dataset-1"]
 
 
+@pytest.mark.parametrize("between", [",", "_", "/", '":"', ", "])
+def test_every_word_of_a_text_without_spaces_is_searched(between):
+    words = [f"e\u0301tude{number:05}a\u0300" for number in range(1500)]
+    text = between.join(words)
+    [parts] = [row["content"] for row in text_rows({"readme": [text]})]
+    assert parts.split() == [f"etude{number:05}a" for number in range(1500)]
+
+
 def test_any_number_of_long_and_different_words_is_searched():
     long_word = "lang" * 1000
     readme = " ".join([long_word, *(f"{number:x}word" for number in range(60_000)), "last"])

@@ -30,7 +30,7 @@ from dserver_signed_url_plugin.demo.store import LocalStore, free_port, s3_clien
 from dserver_signed_url_plugin.uploads.models import PendingUpload
 from tests.support.clients import Deposit, DserverClientJS, DtoolDserver, urls_in
 from tests.support.compose_container import PATIENCE, Caller, Container, run
-from tests.support.compose_files import DOCKER, compose_file, environment, made_env
+from tests.support.compose_files import DOCKER, compose_file, environment, image_app, made_env
 from tests.support.databases import Database
 from tests.support.dserver import Bucket, in_capitals
 from tests.support.front import Front
@@ -82,7 +82,7 @@ def stack(
     }
     with Front(directory, store=urlsplit(store.endpoint).netloc) as front:
         here = {
-            "FLASK_APP": "dserver_signed_url_plugin.demo.app:create_app({})",
+            "FLASK_APP": image_app(),
             "SQLALCHEMY_DATABASE_URI": url,
             f"DTOOL_S3_ENDPOINT_{BUCKET}": store.endpoint,
             f"DTOOL_S3_PUBLIC_ENDPOINT_{BUCKET}": front.store_endpoint,

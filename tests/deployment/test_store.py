@@ -20,7 +20,7 @@ from dserver_signed_url_plugin.demo.app import create_app, prepare
 from dserver_signed_url_plugin.demo.store import s3_client
 from dserver_signed_url_plugin.storage.protocols import Storage
 from tests.support.compose_container import PATIENCE, Container
-from tests.support.compose_files import DOCKER, compose_file, environment, made_env
+from tests.support.compose_files import DOCKER, compose_file, environment, image_app, made_env
 from tests.support.doctor_reports import (
     FIT,
     NOT_FOR_UPLOADING,
@@ -82,7 +82,7 @@ class SetUp:
         self._variables = {
             **said,
             **here,
-            "FLASK_APP": "dserver_signed_url_plugin.demo.app:create_app({})",
+            "FLASK_APP": image_app(),
             "SQLALCHEMY_DATABASE_URI": f"sqlite:///{directory}/dserver.sqlite",
         }
         database = {"SQLALCHEMY_DATABASE_URI": self._variables["SQLALCHEMY_DATABASE_URI"]}

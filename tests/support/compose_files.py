@@ -24,6 +24,12 @@ FILES = ("docker-compose.yml", "docker/store.yml")
 _VARIABLE = re.compile(r"(?<!\$)\$\{(\w+)(?:(:-|:\?|:\+|-)([^{}]*))?\}")
 
 
+def image_app() -> str:
+    """Return what the image's FLASK_APP is: dserver with the plugins that are installed."""
+    [app] = re.findall(r'^ +FLASK_APP="(.+)"$', (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    return app
+
+
 def made_env(path: Path) -> dict[str, str]:
     """Return the variables that docker/make-env.sh makes."""
     subprocess.run([DOCKER / "make-env.sh", path], check=True, stdout=subprocess.DEVNULL)

@@ -58,6 +58,7 @@ STATUS = {
     "StorageMisconfigured": 502,
     "StorageOccupied": 409,
     "StorageUnavailable": 502,
+    "TokenKeyUnusable": 503,
     "TooManyRequests": 429,
     "TooManyShares": 409,
     "TooMuchPending": 409,

@@ -39,6 +39,7 @@ from dserver_signed_url_plugin.errors.server import (
     MigrationsBehind,
     RegistrationFailed,
     StillRegistered,
+    TokenKeyUnusable,
 )
 from dserver_signed_url_plugin.errors.shares import (
     ShareEnded,
@@ -118,6 +119,7 @@ __all__ = [
     "StorageMisconfigured",
     "StorageOccupied",
     "StorageUnavailable",
+    "TokenKeyUnusable",
     "TooManyRequests",
     "TooManyShares",
     "TooMuchPending",

@@ -80,6 +80,20 @@ class MigrationsBehind(SignedURLError):
     package: str
 
 
+@dataclass(eq=False)
+class TokenKeyUnusable(SignedURLError):
+    """The server has no key that verifies tokens."""
+
+    status, slug = 503, "token-key-unusable"
+    sentence = (
+        "The server can verify no token; tell its administrator: {self.setting} {self.problem}."
+    )
+    retry_after = 10
+
+    setting: str
+    problem: str
+
+
 class AuditOff(SignedURLError):
     """This server keeps no table of decisions."""
 

@@ -11,7 +11,7 @@ from functools import wraps
 from typing import ParamSpec, TypeVar
 
 from dservercore.utils_auth import get_jwt_identity, jwt_required
-from flask import request
+from flask import current_app, request
 from flask_jwt_extended.exceptions import JWTExtendedException
 from jwt import PyJWTError
 
@@ -19,7 +19,7 @@ from dserver_signed_url_plugin.errors import NotAuthenticated, UploadTokenRefuse
 from dserver_signed_url_plugin.permissions import permit_completion, permit_read, permit_upload
 from dserver_signed_url_plugin.services import services
 from dserver_signed_url_plugin.uris import BaseURI, DatasetURI
-from dserver_signed_url_plugin.web import caller
+from dserver_signed_url_plugin.web import caller, token_keys
 
 UPLOAD_TOKEN = "Upload-Token"  # noqa: S105 (the name of a header)
 
@@ -35,6 +35,7 @@ def identified(view: Callable[P, Result]) -> Callable[P, Result]:
 
     :raises TooManyRequests: above ``SIGNED_URL_RATE_LIMIT``, of the user or else of the address.
     :raises NotAuthenticated: if the token's identity is not a string that a database can store.
+    :raises TokenKeyUnusable: if this server can verify no token.
     """
 
     @wraps(view)
@@ -49,6 +50,7 @@ def identified(view: Callable[P, Result]) -> Callable[P, Result]:
 
     @wraps(view)
     def authenticated(*args: P.args, **kwargs: P.kwargs) -> Result:
+        token_keys.check(current_app)
         try:
             return required(*args, **kwargs)
         except (JWTExtendedException, PyJWTError, NotAuthenticated):

@@ -12,7 +12,7 @@ from flask import Response, current_app
 from dserver_signed_url_plugin.audit.decisions import Extent
 from dserver_signed_url_plugin.health.service import Readiness
 from dserver_signed_url_plugin.services import services
-from dserver_signed_url_plugin.web import examples, openapi
+from dserver_signed_url_plugin.web import examples, openapi, token_keys
 from dserver_signed_url_plugin.web.routes import blueprint
 from dserver_signed_url_plugin.web.schemas.health import LiveSchema, ReadyQuerySchema, ReadySchema
 
@@ -46,7 +46,8 @@ def live() -> Live:
 @blueprint.response(200, ReadySchema, example=examples.READY)
 @blueprint.refuses({}, openapi.NOT_READY)
 def ready(query: ReadyQuery) -> Readiness:
-    """Say, within a second, whether the server can serve: its database and tables. No token."""
+    """Say, within a second, whether the server can serve: tokens, database, tables. No token."""
+    token_keys.check(current_app)
     others = current_app.extensions.get(_MIGRATIONS, {})
     return services().health.ready(others, stores=query["stores"])
 

@@ -18,7 +18,7 @@ REFUSALS = {
     429: "More requests than this server takes from one user or address; see `Retry-After`",
     501: "The storage of this base URI cannot sign URLs; `message` names it",
     502: "The store does not answer or refuses the server; repeat after `Retry-After`, where given",
-    503: "The database is busy or does not answer; repeat after `Retry-After`",
+    503: "The server cannot serve, mostly because its database is busy; repeat after `Retry-After`",
 }
 READING = {
     404: "dserver does not have it, or storage no longer holds it",
@@ -79,7 +79,10 @@ SHARING = {
 REVOKING = {404: "There is no such share, or it is another user's"}
 # Of the routes for programs that watch a server, which need no token either.
 METRICS = {404: "This server has no metrics: `SIGNED_URL_METRICS` is not set"}
-NOT_READY = {503: "The database does not answer, or needs a migration; `errors.slug` says which"}
+NOT_READY = {
+    503: "The database does not answer or needs a migration, or the server can verify no token; "
+    "`errors.slug` says which"
+}
 AUDIT = {404: "This server keeps no table of decisions"}
 
 # What some routes answer with beside JSON, by path below the prefix of this plugin's routes.

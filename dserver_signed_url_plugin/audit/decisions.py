@@ -140,15 +140,6 @@ class Use:
     last: datetime
 
 
-@dataclass(frozen=True)
-class Run:
-    """When a command last ended, why it failed, if it did, and when it last succeeded (UTC)."""
-
-    ended_at: datetime
-    reason: str | None
-    succeeded_at: datetime | None
-
-
 def row_of(decision: Decision) -> dict[str, Any]:
     """Return the row of a decision, which is storable, without its id."""
     return {

@@ -67,6 +67,7 @@ class SignedURLAudit(sql_db.Model):
         Index(
             "ix_signed_url_audit_operator",
             "action",
+            "base_uri",
             "outcome",
             "id",
             postgresql_where=text("operator IS NOT NULL"),
@@ -164,8 +165,10 @@ def uses(share: str, actions: Collection[str]) -> Sequence[tuple[str, int, datet
     return [tuple(each) for each in read(wanted)]
 
 
-def last_runs() -> Sequence[tuple[str, str, datetime, str | None]]:
-    """Return action, outcome, time and reason of the last run of each command, by outcome.
+def last_runs() -> Sequence[tuple[str, str, str, datetime, str | None]]:
+    """Return the last run of each command, base URI and outcome.
+
+    Each as its action, base URI, outcome, time and reason.
 
     :raises DatabaseBusy: if the table cannot be read.
     """
@@ -173,9 +176,10 @@ def last_runs() -> Sequence[tuple[str, str, datetime, str | None]]:
     newest = (
         select(func.max(row.id))
         .where(row.operator.is_not(None), row.action.like("flask %"))
-        .group_by(row.action, row.outcome)
+        .group_by(row.action, row.base_uri, row.outcome)
     )
-    wanted = select(row.action, row.outcome, row.time, row.reason).where(row.id.in_(newest))
+    columns = (row.action, row.base_uri, row.outcome, row.time, row.reason)
+    wanted = select(*columns).where(row.id.in_(newest))
     return [tuple(each) for each in read(wanted)]
 
 

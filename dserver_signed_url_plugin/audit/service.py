@@ -6,19 +6,17 @@ import json
 import logging
 from dataclasses import replace
 
-from dserver_signed_url_plugin.audit import operators, repository
+from dserver_signed_url_plugin.audit import operators, repository, runs
 from dserver_signed_url_plugin.audit.decisions import (
-    COMMAND,
     Decision,
     DecisionPage,
-    Outcome,
-    Run,
     Search,
     Use,
     decision_of,
     row_of,
 )
 from dserver_signed_url_plugin.audit.retention import kept_since, within
+from dserver_signed_url_plugin.audit.runs import Run
 from dserver_signed_url_plugin.config import Settings
 from dserver_signed_url_plugin.errors import DatabaseBusy
 from dserver_signed_url_plugin.permissions import UploadPermit
@@ -103,14 +101,7 @@ class Audit:
 
         :raises DatabaseBusy: if the table cannot be read.
         """
-        found = repository.last_runs() if self.days else ()
-        runs: dict[str, Run] = {}
-        for action, outcome, moment, reason in sorted(found, key=lambda row: row[2]):
-            name, ended_at = action.removeprefix(COMMAND), in_utc(moment)
-            last_success = runs[name].succeeded_at if name in runs else None
-            succeeded_at = ended_at if outcome == Outcome.GRANTED.value else last_success
-            runs[name] = Run(ended_at, reason, succeeded_at)
-        return runs
+        return runs.by_command(repository.last_runs()) if self.days else {}
 
 
 def _without_origin(decision: Decision) -> Decision:

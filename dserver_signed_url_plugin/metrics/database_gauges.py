@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from dserver_signed_url_plugin.audit.decisions import Run
+from dserver_signed_url_plugin.audit.runs import Run
 from dserver_signed_url_plugin.audit.service import Audit
 from dserver_signed_url_plugin.metrics import repository
 from dserver_signed_url_plugin.times import in_utc
@@ -71,10 +71,12 @@ def _runs(runs: Mapping[str, Run]) -> Sequence[DatabaseGauge]:
         DatabaseGauge(
             "command_last_run_timestamp_seconds", "When a command last ended.", ran, ["command"]
         ),
-        DatabaseGauge("command_failed", "Whether its last run failed.", failed, ["command"]),
+        DatabaseGauge(
+            "command_failed", "Whether its last run for any base URI failed.", failed, ["command"]
+        ),
         DatabaseGauge(
             "command_last_success_timestamp_seconds",
-            "When a command last succeeded.",
+            "When a command last succeeded, for the base URI that has failed for longest.",
             succeeded,
             ["command"],
         ),

@@ -22,7 +22,7 @@ def upgrade() -> None:
     op.create_index(
         INDEX,
         TABLE,
-        ["action", "outcome", "id"],
+        ["action", "base_uri", "outcome", "id"],
         postgresql_where=COMMANDS,
         sqlite_where=COMMANDS,
         if_not_exists=True,

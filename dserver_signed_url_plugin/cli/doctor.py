@@ -13,6 +13,11 @@ import click
 from flask.cli import with_appcontext
 
 from dserver_signed_url_plugin.cli.commands import json_option
+from dserver_signed_url_plugin.cli.interruptions import (
+    Terminated,
+    explained_interruption,
+    interruptible,
+)
 from dserver_signed_url_plugin.doctor import Doctor, Purpose, Report, Status
 from dserver_signed_url_plugin.errors import InvalidField, SignedURLError
 from dserver_signed_url_plugin.services import services
@@ -59,7 +64,7 @@ def doctor(base_uri: str, origin: str | None, *, as_json: bool) -> None:
         raise click.BadParameter("must be like https://data.example.org", param_hint="--origin")
     try:
         uri = BaseURI.parse(base_uri)
-        report = Doctor(services().settings, services().storages).check(uri, origin)
+        report = _checked(uri, origin)
         signed_by = services().storages.signed_by(uri)
     except InvalidField as error:
         raise _Unusable(f"BASE_URI {error.reason}") from error
@@ -73,6 +78,16 @@ def doctor(base_uri: str, origin: str | None, *, as_json: bool) -> None:
     else:
         click.echo("\n".join(_lines(report, signed_by)))
     sys.exit(_exit_code(report))
+
+
+def _checked(uri: BaseURI, origin: str | None) -> Report | None:
+    """Check a base URI; if a signal ends that, exit when the scratch objects are removed."""
+    try:
+        with interruptible(), explained_interruption(""):
+            report = Doctor(services().settings, services().storages).check(uri, origin)
+    except Terminated as signal:
+        sys.exit(signal.exit_code)
+    return report
 
 
 def _exit_code(report: Report) -> int:

@@ -49,7 +49,7 @@ class Doctor:
     def check(self, base_uri: BaseURI, origin: str | None = None) -> Report | None:
         """Check a base URI; return None if there are no checks for its storage.
 
-        The scratch objects are removed before this returns or raises.
+        The scratch objects are removed before this returns or raises, KeyboardInterrupt included.
 
         :param origin: the origin of a web page to test CORS for.
         :raises SigningUnsupported: if nothing can sign for this base URI.
@@ -66,7 +66,7 @@ class Doctor:
                 if probe.pins or not step.pinned_only:
                     findings.append(_finding(step, context))
         finally:
-            findings.append(_finding(plan.removal, context))
+            findings.append(_removal(plan.removal, context))
         failures = {each.name for each in findings if each.result.status is Status.FAILED}
         return Report(
             str(base_uri),
@@ -76,6 +76,15 @@ class Doctor:
             tuple(findings),
             tuple(plan.fixes(context, failures)),
         )
+
+
+def _removal(step: Step[Any], context: CheckContext[Probe]) -> Finding:
+    """Remove the scratch objects; once more if that is interrupted."""
+    try:
+        return _finding(step, context)
+    except KeyboardInterrupt:
+        _finding(step, context)
+        raise
 
 
 def _finding(step: Step[Any], context: CheckContext[Probe]) -> Finding:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -88,6 +90,41 @@ def test_the_scratch_place_is_emptied_although_somebody_interrupts(bucket, s3):
         def copy(self, source, md5, target):
             assert keys(s3, bucket)
             raise KeyboardInterrupt
+
+    settings = Settings.load(settings_of(bucket), {})
+    storages = SimpleNamespace(probe=lambda uri, probes: Interrupted(uri, settings))
+    with pytest.raises(KeyboardInterrupt):
+        Doctor(settings, storages).check(BaseURI.parse(bucket.base_uri))
+    assert keys(s3, bucket) == []
+
+
+@pytest.mark.parametrize(
+    ("ending", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_the_scratch_place_is_emptied_although_a_signal_ends_the_command(bucket, s3, ending, code):
+    def end(request):
+        if not keys(s3, bucket):
+            return None
+        signal.pthread_kill(threading.main_thread().ident, ending)
+        return Fault.DROPPED
+
+    with StoreProxy(bucket) as proxy:
+        proxy.before = end
+        answer = ask(bucket.base_uri, settings_of(bucket, public=proxy.endpoint))
+    assert (answer.exit_code, answer.stdout, answer.stderr) == (code, "", "Interrupted.\n")
+    assert keys(s3, bucket) == []
+
+
+def test_the_scratch_place_is_emptied_although_that_is_interrupted(bucket, s3):
+    class Interrupted(S3Probe):
+        removals = 0
+
+        def remove(self):
+            self.removals += 1
+            assert keys(s3, bucket)
+            if self.removals == 1:
+                raise KeyboardInterrupt
+            return super().remove()
 
     settings = Settings.load(settings_of(bucket), {})
     storages = SimpleNamespace(probe=lambda uri, probes: Interrupted(uri, settings))

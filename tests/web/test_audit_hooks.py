@@ -146,7 +146,7 @@ def test_a_forged_or_expired_token_names_nobody(dserver):
 def test_what_breaks_the_server_is_written_down_as_well(make_dserver, passed_on, caplog):
     # Flask passes on to its caller what nobody expected while TESTING, and answers 500 otherwise.
     dserver = make_dserver(TESTING=passed_on, PROPAGATE_EXCEPTIONS=passed_on)
-    dserver.app.config["JWT_PUBLIC_KEY"] = None
+    dserver.app.config["JWT_HEADER_NAME"] = ""
     uri = f"{dserver.base_uri}/{Deposit().uuid}"
     if passed_on:
         with pytest.raises(RuntimeError):

@@ -230,7 +230,7 @@ def test_what_flask_itself_refuses_has_a_slug(make_dserver):
 
 
 def test_what_nobody_foresaw_has_a_slug_and_a_line(make_dserver, caplog):
-    dserver = make_dserver(TESTING=False, PROPAGATE_EXCEPTIONS=False, JWT_PUBLIC_KEY=None)
+    dserver = make_dserver(TESTING=False, PROPAGATE_EXCEPTIONS=False, JWT_HEADER_NAME="")
     answer = dserver.bob.read(f"{dserver.base_uri}/{UUID}")
     assert_refused(answer, 500, "X-Request-ID")
     assert answer.json["errors"] == {"slug": "internal-error"}

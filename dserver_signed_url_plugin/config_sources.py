@@ -18,7 +18,7 @@ from dserver_signed_url_plugin.errors import ConfigurationError
 DTOOLS_FILE = "~/.config/dtool/dtool.json"
 # The most that a number may be without a limit of its own. Ten times as much is an integer of any
 # database.
-MOST = 10**17
+MAX_NUMBER = 10**17
 
 Source = Mapping[str, Any]
 
@@ -53,7 +53,7 @@ class ConfigSources:
             value = self._environ.get(name)
         return None if value is None or value == "" else str(value)
 
-    def number(self, name: str, default: int, least: int = 1, most: int = MOST) -> int:
+    def number(self, name: str, default: int, least: int = 1, most: int = MAX_NUMBER) -> int:
         text = self._value(name)
         if text is None:
             return default

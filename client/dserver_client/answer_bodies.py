@@ -9,7 +9,7 @@ from urllib3 import HTTPResponse
 from urllib3.response import BaseHTTPResponse
 
 # Bytes, decoded. An announcement of 100,000 items is answered with 65 MB.
-MOST = 256 << 20
+MAX_BYTES = 256 << 20
 # What a store or a proxy says of an error is shorter, and a PUT is answered with nothing.
 MAX_ERROR_BYTES = 64 << 10
 _PIECE = 64 << 10

@@ -31,7 +31,7 @@ from urllib3.exceptions import (
 )
 from urllib3.response import BaseHTTPResponse
 
-from dserver_client.answer_bodies import MAX_ERROR_BYTES, MOST, loaded
+from dserver_client.answer_bodies import MAX_BYTES, MAX_ERROR_BYTES, loaded
 from dserver_client.connections import BLOCK, Connections, origin
 from dserver_client.errors import Unavailable
 from dserver_client.links import without_token
@@ -80,14 +80,14 @@ class HTTP:
         stream: bool = False,
         read_timeout: float = _READ_TIMEOUT,
         retries: int = _RETRIES,
-        most_of_error: int = MAX_ERROR_BYTES,
+        max_error_bytes: int = MAX_ERROR_BYTES,
         pause: Callable[[float], None] | None = None,
     ) -> Response:
         """Send a request until there is an answer that does not pass by itself; return the answer.
 
         :param body: bytes, or a function that opens a file at its start for each attempt.
         :param size_in_bytes: the size of a body that is no bytes.
-        :param most_of_error: bytes that are read of the body of an answer of 300 and above.
+        :param max_error_bytes: bytes that are read of the body of an answer of 300 and above.
         :param stream: leave the body of an answer below 400 to be read by the caller, who then
             calls ``release_conn()``, or ``close()`` if it was not read to its end.
         :param read_timeout: seconds without a byte after which there is no answer.
@@ -106,7 +106,7 @@ class HTTP:
                 response = self._send(method, url, sent, body, timeout)
                 if not stream or response.status >= 400:
                     is_small = response.status >= 300 or method == "PUT"
-                    response = self.loaded(url, response, most_of_error if is_small else None)
+                    response = self.loaded(url, response, max_error_bytes if is_small else None)
             except HTTPError as error:
                 if attempt >= self._retries_after(error, url, retries):
                     raise self.no_answer(url, error) from None
@@ -135,9 +135,9 @@ class HTTP:
         """
         if most is not None:
             return loaded(response, most)
-        whole = loaded(response, MOST + 1)
-        if len(whole.data) > MOST:
-            raise Unavailable(f"{origin(url)} answers with more than {MOST >> 20} MiB.")
+        whole = loaded(response, MAX_BYTES + 1)
+        if len(whole.data) > MAX_BYTES:
+            raise Unavailable(f"{origin(url)} answers with more than {MAX_BYTES >> 20} MiB.")
         return whole
 
     def no_answer(self, url: str, error: BaseException) -> Unavailable:

@@ -144,7 +144,7 @@ class Routes:
             self.url + path,
             headers=_headers(headers),
             body=content,
-            most_of_error=_MAX_ERROR_BYTES,
+            max_error_bytes=_MAX_ERROR_BYTES,
             **options,
         )
 

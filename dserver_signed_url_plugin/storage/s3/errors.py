@@ -65,10 +65,12 @@ class ErrorTranslator:
             raise
         except botocore.exceptions.ClientError as error:
             code = code_of(error)
+            # A traceback that passes through here holds itself, and with it all variables of the
+            # callers, until garbage is collected.
             if may_miss and (code in _ABSENT | _CHANGED or _is_head(error)):
-                raise ObjectMissing from error
+                raise ObjectMissing from error.with_traceback(None)
             if may_miss and code == _NO_RANGE:
-                raise NoFirstByte from error
+                raise NoFirstByte from error.with_traceback(None)
             if code == _ARCHIVED:
                 raise ItemArchived("What dserver must read of it", RESTORE) from error
             raise self.unavailable(doing, code, passes=_passes(error)) from error

@@ -21,6 +21,8 @@ DAYS_OF_PARTS = "7"
 EXISTS = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists"})
 # The store's health check succeeds a moment before the store can create buckets.
 ATTEMPTS = 8
+# Exit code of Flask's commands.
+WRONG_USAGE = 2
 
 
 def main() -> int:
@@ -41,8 +43,16 @@ def main() -> int:
         command = ["lifecycle", "set", f"s3://{name}", *lifetime, "--ephemeral"]
         code = run_flask(info, *command, "--abort-incomplete-days", DAYS_OF_PARTS)
         if code:
-            return failed(f"The lifecycle rules of s3://{name} were not set; is TEMP_DAYS right?")
+            return failed(
+                without_rules(name, days_are_wrong=bool(lifetime) and code == WRONG_USAGE)
+            )
     return 0
+
+
+def without_rules(name: str, *, days_are_wrong: bool) -> str:
+    """Say that a bucket has no rules; the command has said why."""
+    end = "; is TEMP_DAYS right?" if days_are_wrong else "."
+    return f"The lifecycle rules of s3://{name} were not set{end}"
 
 
 def create_buckets(*names: str) -> None:

@@ -88,10 +88,10 @@ class SetUp:
         database = {"SQLALCHEMY_DATABASE_URI": self._variables["SQLALCHEMY_DATABASE_URI"]}
         prepare(create_app(database), f"s3://{LAB}")
 
-    def run(self) -> tuple[int, str]:
+    def run(self, **changes: str) -> tuple[int, str]:
         """Run it to its end; return the exit code, and what it said."""
         command = [Path(sys.executable), DOCKER / "store_setup.py"]
-        with Container(command, self._variables, self._directory) as container:
+        with Container(command, {**self._variables, **changes}, self._directory) as container:
             return container.process.wait(PATIENCE), container.said
 
 
@@ -144,6 +144,13 @@ def test_the_set_up_makes_both_buckets_and_their_rules(set_up, seaweedfs):
 def test_the_set_up_may_be_repeated(set_up):
     code, said = set_up.run()
     assert (code, said.count("Nothing to change.")) == (0, 2), said
+
+
+def test_the_set_up_asks_about_temp_days_only_if_they_are_wrong(set_up):
+    code, said = set_up.run(TEMP_DAYS="x")
+    assert (code, said.count("were not set; is TEMP_DAYS right?")) == (1, 1), said
+    code, said = set_up.run(**{f"DTOOL_S3_ENDPOINT_{LAB}": "http://127.0.0.1:1"})
+    assert (code, "were not set." in said, "TEMP_DAYS" in said) == (1, True, False), said
 
 
 def test_a_command_of_the_set_up_that_fails_says_why(dserver, monkeypatch, capsys):

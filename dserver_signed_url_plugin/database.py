@@ -31,7 +31,11 @@ SECONDS_TO_CONNECT = 4
 # The time limit of further statements, in seconds, after one has timed out.
 _SECONDS_AFTER_TIMEOUT = 0.2
 
-_MIGRATE = "/signed-urls/health/ready says which migrations to run"
+# The index has migrations of its own.
+_MIGRATE = (
+    "run `flask db upgrade --directory dserver_signed_url_plugin:migrations`, or what "
+    "/signed-urls/health/ready says"
+)
 
 _PSYCOPGS = frozenset({"psycopg", "psycopg2"})
 

@@ -74,7 +74,7 @@ def test_an_index_that_lacks_a_table_is_named_in_a_sentence(dserver, s3, bucket)
     words = ["sweep", dserver.base_uri, "--even-if-all"]
     result = dserver.app.test_cli_runner().invoke(lifecycle, words)
     assert result.exit_code == 1
-    assert "a table is missing: /signed-urls/health/ready says" in result.stderr
+    assert "a table is missing: run `flask db upgrade" in result.stderr
 
 
 def test_what_was_forgotten_may_be_deposited_again(dserver, s3, bucket):

@@ -5,6 +5,8 @@ dserver starts without one, and takes a file that does not exist for an empty ke
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
 from flask import Flask
@@ -18,7 +20,7 @@ _REFUSALS = (jwt.PyJWTError, ValueError, TypeError, UnsupportedAlgorithm, NotImp
 
 
 def check(app: Flask) -> None:
-    """Load the key as flask_jwt_extended does for each token.
+    """Check that there is a key, and that it can be loaded.
 
     :raises TokenKeyUnusable: if no token can be verified.
     """
@@ -33,9 +35,15 @@ def check(app: Flask) -> None:
     if key is None:
         raise TokenKeyUnusable(setting, "is missing or empty")
     try:
-        jwt.get_algorithm_by_name(algorithm).prepare_key(key)
+        _load(algorithm, key)
     except _REFUSALS as error:
         raise TokenKeyUnusable(setting, f"is no key for {algorithm}") from error
+
+
+@lru_cache(maxsize=1)
+def _load(algorithm: str, key: str) -> None:
+    """Load a key as flask_jwt_extended does; once, and not for each request."""
+    jwt.get_algorithm_by_name(algorithm).prepare_key(key)
 
 
 def _has_loader(app: Flask) -> bool:

@@ -81,6 +81,11 @@ def advice(error: Exception) -> str:
     return "see its message"
 
 
+def is_at_fault(error: Exception) -> bool:
+    """Return whether the database is away or busy, or lacks a table or column."""
+    return isinstance(error, AWAY) or is_outdated(error)
+
+
 def is_outdated(error: Exception) -> bool:
     """Return whether an error of the database says that a table or a column is missing."""
     return _lacks_table(error) or _lacks_column(error)

@@ -164,7 +164,7 @@ def register(uri: DatasetURI, dataset_info: Mapping[str, Any]) -> None:
         sql_db.session.rollback()
         if find(uri) is not None:
             return
-        if isinstance(error, database.AWAY) or database.is_outdated(error):
+        if database.is_at_fault(error):
             raise
         _log_failure("Registration", uri, error)
         raise RegistrationFailed(type(error).__name__) from error
@@ -184,7 +184,7 @@ def unregister(uri: DatasetURI) -> None:
         sql_db.session.rollback()
         if find(uri) is None:
             return
-        if isinstance(error, database.AWAY) or database.is_outdated(error):
+        if database.is_at_fault(error):
             raise
         _log_failure("Removal", uri, error)
         raise StillRegistered(type(error).__name__) from error
